@@ -1,0 +1,251 @@
+//! One cache of a cluster.
+
+mod identity;
+mod read;
+mod write;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use hotrod::{
+    Arrays, Flags, Limits, ProtocolVersion, Reader, SegmentSet, ServerAddress, Topology, Writer,
+    op::{Operation, Ping, Request},
+};
+use media::MediaType;
+
+pub use self::identity::Identity;
+use crate::{
+    call::{Answered, Ask, Encode},
+    cluster::{CacheState, Cluster, Route},
+    deadline::Deadline,
+    error::{AnswerError, ClientError},
+    iterate::{Iterate, Iteration},
+};
+
+/// A cache. Clones share the connections of their client.
+///
+/// Keys and values are bytes, in the formats that the client was configured with. Whoever stops waiting
+/// for an operation leaves the connection in order; a change may have been made all the same.
+#[derive(Clone, Debug)]
+pub struct RemoteCache {
+    cluster: Arc<Cluster>,
+    state: Arc<CacheState>,
+    about: Arc<About>,
+    options: Options,
+}
+
+/// What the server said of a cache when it was opened.
+#[derive(Debug)]
+struct About {
+    media_types: MediaTypes,
+    server_version: Option<ProtocolVersion>,
+    protocol_version: ProtocolVersion,
+    /// Whether keys are given as they are stored, so that their hash says who owns them.
+    keys_are_stored_keys: bool,
+}
+
+/// Formats in which a cache stores its entries; `None` where the server says none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MediaTypes {
+    /// Format of keys.
+    pub key: Option<MediaType>,
+    /// Format of values.
+    pub value: Option<MediaType>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Options {
+    flags: u32,
+    timeout: Duration,
+}
+
+impl RemoteCache {
+    pub(crate) async fn open(cluster: Arc<Cluster>, name: &str) -> Result<Self, ClientError> {
+        let state = cluster.cache(name);
+        let options = Options { flags: 0, timeout: cluster.common.config.timeout };
+        let deadline = Deadline::after(options.timeout);
+        let ask = Ask { route: Route::Any, cache: Some(&state), flags: 0, reads: true, deadline };
+        let answered = cluster.call::<Ping>(ask, &|_, _| {}).await?;
+        let pong = answered.read::<Ping>()?;
+        let resolved = |media_type: hotrod::MediaTypeRef<'_>| {
+            media_type.resolve().map_err(|error| ClientError::Protocol {
+                server: answered.server.address.clone(),
+                operation: Ping::NAME,
+                source: AnswerError::from(error),
+            })
+        };
+        let media_types =
+            MediaTypes { key: resolved(pong.key_type)?, value: resolved(pong.value_type)? };
+        let given = &cluster.common.config.key_type;
+        let keys_are_stored_keys = given.is_none() || *given == media_types.key;
+        let about = About {
+            media_types,
+            server_version: pong.newest,
+            protocol_version: answered.version,
+            keys_are_stored_keys,
+        };
+        Ok(Self { cluster, state, about: Arc::new(about), options })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.state.name
+    }
+
+    /// Formats in which it stores its entries, from protocol version 2.9 on.
+    #[must_use]
+    pub fn media_types(&self) -> &MediaTypes {
+        &self.about.media_types
+    }
+
+    /// The newest protocol version that the server speaks, if it said so: servers since 10 do.
+    #[must_use]
+    pub fn server_version(&self) -> Option<ProtocolVersion> {
+        self.about.server_version
+    }
+
+    /// The protocol version that was spoken with the server when the cache was opened.
+    #[must_use]
+    pub fn protocol_version(&self) -> ProtocolVersion {
+        self.about.protocol_version
+    }
+
+    /// Which servers there are and what they own, as far as it is known. Caches that are not distributed
+    /// have no topology.
+    #[must_use]
+    pub fn topology(&self) -> Option<Topology> {
+        self.state.view().map(|view| view.topology.clone())
+    }
+
+    /// The servers of its topology; without one, the configured servers.
+    #[must_use]
+    pub fn servers(&self) -> Vec<ServerAddress> {
+        match self.state.view() {
+            Some(view) => view.topology.servers.clone(),
+            None => {
+                let configured = self.cluster.configured();
+                configured.iter().map(|server| server.address.clone()).collect()
+            }
+        }
+    }
+
+    /// The segments that each server is the primary owner of; empty without a topology.
+    #[must_use]
+    pub fn segments_by_owner(&self) -> BTreeMap<ServerAddress, SegmentSet> {
+        let mut segments = BTreeMap::<ServerAddress, SegmentSet>::new();
+        let Some(view) = self.state.view() else { return segments };
+        let Topology { servers, owners, .. } = &view.topology;
+        for (segment, owners) in (0..).zip(owners) {
+            // A segment without an owner is the first server's.
+            let primary = owners.first().copied().unwrap_or(0);
+            if let Some(server) = servers.get(primary as usize) {
+                segments.entry(server.clone()).or_default().insert(segment);
+            }
+        }
+        segments
+    }
+
+    /// The same cache, whose changes give back what stood there before.
+    #[must_use]
+    pub fn returning_previous(&self) -> Self {
+        self.with_flag(Flags::FORCE_RETURN_PREVIOUS)
+    }
+
+    /// The same cache without what is behind it: the server neither reads nor writes its stores.
+    #[must_use]
+    pub fn skipping_loader(&self) -> Self {
+        self.with_flag(Flags::SKIP_CACHE_LOAD)
+    }
+
+    /// The same cache, whose operations take so long at most.
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        let options = Options { timeout, ..self.options };
+        Self { options, ..self.clone() }
+    }
+
+    /// Asks a server whether the cache is there.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::NoSuchCache`] if it is not.
+    pub async fn ping(&self) -> Result<(), ClientError> {
+        self.read::<Ping>(Route::Any, &|_, _| {}).await.map(drop)
+    }
+
+    /// Walks over entries, on a connection of its own.
+    ///
+    /// ```no_run
+    /// # use client::{ClientError, Item, Iterate, RemoteCache};
+    /// # async fn run(cache: RemoteCache) -> Result<(), ClientError> {
+    /// let mut entries = cache.iterate(Iterate { with_metadata: true, ..Iterate::default() }).await?;
+    /// let mut count = 0;
+    /// while let Some(item) = entries.next().await? {
+    ///     match item {
+    ///         Item::Entry { .. } => count += 1,
+    ///         Item::Finished(segments) => println!("{count} so far, through with {segments:?}"),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the server cannot be connected to, or does not begin the walk.
+    pub async fn iterate(&self, iterate: Iterate) -> Result<Iteration, ClientError> {
+        let cluster = Arc::clone(&self.cluster);
+        Iteration::start(cluster, self.state.name.clone(), iterate, self.options.timeout).await
+    }
+
+    fn with_flag(&self, flag: u32) -> Self {
+        let options = Options { flags: self.options.flags | flag, ..self.options };
+        Self { options, ..self.clone() }
+    }
+
+    /// The owner of a key, if its hash says who that is.
+    fn owner<'a>(&self, key: &'a [u8]) -> Route<'a> {
+        match self.about.keys_are_stored_keys {
+            true => Route::Key(key),
+            false => Route::Any,
+        }
+    }
+
+    /// Arrays that were just written, for a request.
+    fn written<'a, R: Operation>(
+        &self,
+        arrays: &'a Writer,
+        count: u32,
+        fields: &'static [&'static str],
+    ) -> Result<Arrays<'a>, ClientError> {
+        let arrays = Reader::new(arrays.bytes(), Limits::NONE).arrays(count, fields);
+        arrays.map_err(|error| {
+            let server = self.servers().into_iter().next();
+            server.map_or(ClientError::NoServer, |server| {
+                let (operation, source) = (R::NAME, AnswerError::from(error));
+                ClientError::Protocol { server, operation, source }
+            })
+        })
+    }
+
+    async fn read<'r, R: Request<'r> + Operation>(
+        &self,
+        route: Route<'_>,
+        encode: Encode<'_>,
+    ) -> Result<Answered, ClientError> {
+        self.cluster.call::<R>(self.ask(route, true), encode).await
+    }
+
+    async fn write<'r, R: Request<'r> + Operation>(
+        &self,
+        route: Route<'_>,
+        encode: Encode<'_>,
+    ) -> Result<Answered, ClientError> {
+        self.cluster.call::<R>(self.ask(route, false), encode).await
+    }
+
+    fn ask<'a>(&'a self, route: Route<'a>, reads: bool) -> Ask<'a> {
+        let Options { flags, timeout } = self.options;
+        Ask { route, cache: Some(&self.state), flags, reads, deadline: Deadline::after(timeout) }
+    }
+}

@@ -1,0 +1,61 @@
+//! Whether a server is still the process that it was.
+
+use std::time::Duration;
+
+use hotrod::{
+    ServerAddress,
+    op::{Statistics, Stats},
+};
+use tokio::time::Instant;
+
+use super::RemoteCache;
+use crate::{cluster::Route, error::ClientError};
+
+/// Name of the statistic that grows by one each second that a cache runs.
+const SINCE_START: &str = "timeSinceStart";
+
+/// How far two clocks that count whole seconds may be apart.
+const TOLERANCE: Duration = Duration::from_secs(2);
+
+/// Which process a server is, as far as its statistics tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The server.
+    pub server: ServerAddress,
+    /// How long its cache had been running, in whole seconds; `None` if it does not count that.
+    pub running: Option<Duration>,
+    /// When it was asked.
+    pub asked_at: Instant,
+}
+
+impl Identity {
+    /// Whether the cache may have been running ever since: `false` says that the server was restarted, or
+    /// the cache removed and created. Without statistics nothing can be said, and the answer is `None`.
+    #[must_use]
+    pub fn is_still(&self, earlier: &Self) -> Option<bool> {
+        let (now, then) = self.running.zip(earlier.running)?;
+        let passed = self.asked_at.saturating_duration_since(earlier.asked_at);
+        Some(self.server == earlier.server && now + TOLERANCE >= then + passed)
+    }
+}
+
+impl RemoteCache {
+    /// What this server counts, and which process it is.
+    ///
+    /// # Errors
+    ///
+    /// If this server does not answer; no other is asked.
+    pub async fn stats_of(
+        &self,
+        server: &ServerAddress,
+    ) -> Result<(Identity, Statistics), ClientError> {
+        let asked = self.cluster.server(server);
+        let asked_at = Instant::now();
+        let answered = self.read::<Stats>(Route::Server(&asked), &|_, _| {}).await?;
+        let statistics = answered.read::<Stats>()?;
+        let running =
+            statistics.number(SINCE_START).and_then(|seconds| u64::try_from(seconds).ok());
+        let running = running.map(Duration::from_secs);
+        Ok((Identity { server: server.clone(), running, asked_at }, statistics))
+    }
+}

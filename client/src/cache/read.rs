@@ -1,0 +1,111 @@
+//! Operations that change nothing.
+
+use bytes::Bytes;
+use hotrod::{
+    Writer,
+    op::{
+        ContainsKey, Count, Get, GetAll, GetWithMetadata, GetWithVersion, Request as _, Size,
+        Statistics, Stats,
+    },
+};
+
+use super::RemoteCache;
+use crate::{
+    cluster::Route,
+    entry::{Entry, Versioned},
+    error::ClientError,
+};
+
+impl RemoteCache {
+    /// The value under `key`.
+    ///
+    /// # Errors
+    ///
+    /// If no server answers, or one answers that it failed. That holds for all operations.
+    pub async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, ClientError> {
+        let encode = |version, writer: &mut Writer| Get { key }.encode(version, writer);
+        let answered = self.read::<Get<'_>>(self.owner(key), &encode).await?;
+        let got = answered.read::<Get<'_>>()?;
+        Ok(got.0.map(|value| answered.bytes(value.get())))
+    }
+
+    /// The value under `key`, with its version.
+    ///
+    /// # Errors
+    ///
+    /// As [`RemoteCache::get`].
+    pub async fn get_with_version(&self, key: &[u8]) -> Result<Option<Versioned>, ClientError> {
+        let encode = |version, writer: &mut Writer| GetWithVersion { key }.encode(version, writer);
+        let answered = self.read::<GetWithVersion<'_>>(self.owner(key), &encode).await?;
+        let got = answered.read::<GetWithVersion<'_>>()?;
+        Ok(got.0.map(|(version, value)| Versioned { version, value: answered.bytes(value.get()) }))
+    }
+
+    /// The entry under `key`: its value, its version, and when it ends.
+    ///
+    /// # Errors
+    ///
+    /// As [`RemoteCache::get`].
+    pub async fn get_with_metadata(&self, key: &[u8]) -> Result<Option<Entry>, ClientError> {
+        let encode = |version, writer: &mut Writer| GetWithMetadata { key }.encode(version, writer);
+        let answered = self.read::<GetWithMetadata<'_>>(self.owner(key), &encode).await?;
+        let got = answered.read::<GetWithMetadata<'_>>()?;
+        Ok(got.0.map(|(metadata, value)| Entry { metadata, value: answered.bytes(value.get()) }))
+    }
+
+    /// Whether there is an entry under `key`.
+    ///
+    /// # Errors
+    ///
+    /// As [`RemoteCache::get`].
+    pub async fn contains_key(&self, key: &[u8]) -> Result<bool, ClientError> {
+        let encode = |version, writer: &mut Writer| ContainsKey { key }.encode(version, writer);
+        let answered = self.read::<ContainsKey<'_>>(self.owner(key), &encode).await?;
+        Ok(answered.read::<ContainsKey<'_>>()?.0)
+    }
+
+    /// The keys that have an entry, with their values, in any order. The values of one answer share its
+    /// memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`RemoteCache::get`].
+    pub async fn get_all<K: AsRef<[u8]>>(
+        &self,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<Vec<(Bytes, Bytes)>, ClientError> {
+        let mut arrays = Writer::default();
+        let mut count = 0;
+        for key in keys {
+            arrays.array(key.as_ref());
+            count += 1;
+        }
+        let get = GetAll { keys: self.written::<GetAll<'_>>(&arrays, count, &["key"])? };
+        let encode = |version, writer: &mut Writer| get.encode(version, writer);
+        let answered = self.read::<GetAll<'_>>(Route::Any, &encode).await?;
+        let got = answered.read::<GetAll<'_>>()?;
+        let pairs = got.0.pairs();
+        Ok(pairs.map(|(key, value)| (answered.bytes(key), answered.bytes(value))).collect())
+    }
+
+    /// The number of entries in the whole cluster.
+    ///
+    /// # Errors
+    ///
+    /// As [`RemoteCache::get`].
+    pub async fn size(&self) -> Result<u64, ClientError> {
+        let answered = self.read::<Size>(Route::Any, &|_, _| {}).await?;
+        let Count(count) = answered.read::<Size>()?;
+        Ok(count)
+    }
+
+    /// What a server counts: names with decimal numbers, -1 for one that is not known.
+    ///
+    /// # Errors
+    ///
+    /// As [`RemoteCache::get`].
+    pub async fn stats(&self) -> Result<Statistics, ClientError> {
+        let answered = self.read::<Stats>(Route::Any, &|_, _| {}).await?;
+        answered.read::<Stats>()
+    }
+}

@@ -1,0 +1,275 @@
+//! An operation from its question to its answer: whom to ask, and what to do when that fails.
+
+use std::{sync::Arc, time::Duration};
+
+use hotrod::{
+    DecodeError, Flags, Intelligence, Limits, MediaTypeRef, NO_TOPOLOGY, ProtocolVersion, Reader,
+    RequestHeader, Status, Writer,
+    op::{Operation, Request, Response},
+};
+
+use crate::{
+    cluster::{CacheState, Cluster, Route},
+    connection::{Connection, Failure},
+    deadline::Deadline,
+    error::{ClientError, ConnectionError},
+    inbox::{Answer, Expected},
+    server::Server,
+    table::Unanswered,
+};
+
+/// Pause before all servers are asked once more; twice as long each time.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What a server says of a cache that is not there, among other words.
+const NO_SUCH_CACHE: &str = "CacheNotFoundException";
+
+/// A question, and whom it goes to.
+#[derive(Clone, Copy)]
+pub(crate) struct Ask<'a> {
+    pub(crate) route: Route<'a>,
+    /// The cache, if it is about one.
+    pub(crate) cache: Option<&'a CacheState>,
+    pub(crate) flags: u32,
+    /// Whether it only reads, so that it can be asked twice.
+    pub(crate) reads: bool,
+    pub(crate) deadline: Deadline,
+}
+
+/// An answer, and where it comes from.
+pub(crate) struct Answered {
+    answer: Answer,
+    pub(crate) version: ProtocolVersion,
+    pub(crate) server: Arc<Server>,
+}
+
+impl Answered {
+    /// Reads its fields.
+    pub(crate) fn read<'b, R: Request<'b> + Operation>(
+        &'b self,
+    ) -> Result<R::Response<'b>, ClientError> {
+        let mut reader = Reader::new(&self.answer.body, Limits::NONE);
+        let response = R::Response::decode(self.answer.header.status, self.version, &mut reader);
+        response.map_err(|error: DecodeError| ClientError::Protocol {
+            server: self.server.address.clone(),
+            operation: R::NAME,
+            source: error.into(),
+        })
+    }
+
+    /// Bytes of its own for what was read from it.
+    pub(crate) fn bytes(&self, read: &[u8]) -> bytes::Bytes {
+        self.answer.body.slice_ref(read)
+    }
+}
+
+/// What the fields of a request are, in a protocol version.
+pub(crate) type Encode<'a> = &'a (dyn Fn(ProtocolVersion, &mut Writer) + Sync);
+
+/// What is asked: the kind of request.
+#[derive(Clone, Copy)]
+struct Kind {
+    name: &'static str,
+    opcode: u8,
+    expected: fn(ProtocolVersion, Intelligence) -> Expected,
+}
+
+impl Cluster {
+    /// Asks, and asks again elsewhere as long as that is safe and there is time.
+    pub(crate) async fn call<'r, R: Request<'r> + Operation>(
+        &self,
+        ask: Ask<'_>,
+        encode: Encode<'_>,
+    ) -> Result<Answered, ClientError> {
+        let kind = Kind { name: R::NAME, opcode: R::REQUEST, expected: Expected::of::<R> };
+        self.drive(kind, ask, encode).await
+    }
+
+    async fn drive(
+        &self,
+        kind: Kind,
+        ask: Ask<'_>,
+        encode: Encode<'_>,
+    ) -> Result<Answered, ClientError> {
+        self.check_open()?;
+        // Servers that need not be asked again before all others were.
+        let mut tried: Vec<Arc<Server>> = Vec::new();
+        let mut failed = None;
+        let mut retries = 0;
+        let mut anybody_asked = false;
+        loop {
+            match self.choose(ask, &tried).await {
+                Choice::Ask(server, connection) => {
+                    let failure = match self.ask_once(kind, ask, encode, &server, &connection).await
+                    {
+                        Ok(answer) => {
+                            return Ok(Answered { answer, version: connection.version, server });
+                        }
+                        Err(failure) => failure,
+                    };
+                    let error = match decide(failure, kind.name, ask, &server) {
+                        Next::Elsewhere(error) => error,
+                        Next::Fail(error) => return Err(error),
+                    };
+                    if retries >= self.common.config.max_retries || ask.deadline.is_over() {
+                        return Err(error);
+                    }
+                    tracing::debug!(server = %server.address, %error, "trying again");
+                    (failed, anybody_asked) = (Some(error), true);
+                    retries += 1;
+                    tried.push(server);
+                }
+                Choice::Unconnected(server, error) => {
+                    // Where a login is refused it is refused everywhere, and too many may lock the user out.
+                    let is_final = error.is_about_login() || matches!(error, ClientError::Closed);
+                    if is_final || ask.deadline.is_over() {
+                        return Err(error);
+                    }
+                    failed = Some(error);
+                    tried.push(server);
+                }
+                Choice::Nobody if anybody_asked => {
+                    tokio::time::sleep(PAUSE * (1 << retries.min(6))).await;
+                    anybody_asked = false;
+                    tried.clear();
+                }
+                Choice::Nobody => return Err(failed.unwrap_or(ClientError::NoServer)),
+            }
+        }
+    }
+
+    /// The best server that is connected; if none is, the best one, once it is. Whoever would be better
+    /// is connected meanwhile.
+    async fn choose(&self, ask: Ask<'_>, tried: &[Arc<Server>]) -> Choice {
+        let view = ask.cache.and_then(CacheState::view);
+        let mut better: Option<Arc<Server>> = None;
+        let is_tried = |server: &Arc<Server>| tried.iter().any(|tried| Arc::ptr_eq(tried, server));
+        for server in self.candidates(ask.route, view.as_deref()).filter(|server| !is_tried(server))
+        {
+            if let Some(connection) = server.open() {
+                if let Some(better) = better {
+                    better.warm_up();
+                    view.iter().for_each(|view| self.give_up_unreachable(view));
+                }
+                return Choice::Ask(Arc::clone(server), connection);
+            }
+            better.get_or_insert_with(|| Arc::clone(server));
+        }
+        let Some(server) = better else { return Choice::Nobody };
+        match server.connect(ask.deadline).await {
+            Ok(connection) => Choice::Ask(server, connection),
+            Err(error) => Choice::Unconnected(server, error),
+        }
+    }
+
+    async fn ask_once(
+        &self,
+        kind: Kind,
+        ask: Ask<'_>,
+        encode: Encode<'_>,
+        server: &Server,
+        connection: &Connection,
+    ) -> Result<Answer, Failed> {
+        let (version, config) = (connection.version, &self.common.config);
+        let intelligence = ask.cache.map_or(Intelligence::Basic, |_| self.intelligence());
+        let request = |message_id| {
+            let mut writer = Writer::default();
+            let header = RequestHeader {
+                message_id,
+                version,
+                opcode: kind.opcode,
+                cache_name: ask.cache.map_or("", |cache| &cache.name),
+                flags: Flags(ask.flags),
+                intelligence,
+                topology_id: ask.cache.map_or(NO_TOPOLOGY, CacheState::topology_id),
+                key_type: MediaTypeRef::of(config.key_type.as_ref()),
+                value_type: MediaTypeRef::of(config.value_type.as_ref()),
+            };
+            header.encode(&mut writer);
+            encode(version, &mut writer);
+            writer.into_bytes()
+        };
+        let expected = (kind.expected)(version, intelligence);
+        let answer = connection.ask(expected, ask.deadline, request).await;
+        let mut answer = answer.map_err(Failed::Unanswered)?;
+        if answer.header.status.is_error() {
+            return Err(Failed::Answered { status: answer.header.status, text: answer.text() });
+        }
+        if let (Some(cache), Some(topology)) = (ask.cache, answer.header.topology.take()) {
+            self.learn(cache, topology, &server.address);
+        }
+        Ok(answer)
+    }
+}
+
+/// Whom to ask next.
+enum Choice {
+    Ask(Arc<Server>, Arc<Connection>),
+    /// This one cannot be connected to.
+    Unconnected(Arc<Server>, ClientError),
+    /// Everybody was tried.
+    Nobody,
+}
+
+/// Why one server gave no answer of use.
+#[derive(Debug)]
+enum Failed {
+    Unanswered(Failure),
+    Answered { status: Status, text: String },
+}
+
+/// What to do about it.
+#[derive(Debug)]
+enum Next {
+    Fail(ClientError),
+    Elsewhere(ClientError),
+}
+
+/// A change is repeated only if it was surely not made.
+fn decide(failure: Failed, operation: &'static str, ask: Ask<'_>, server: &Server) -> Next {
+    let server = server.address.clone();
+    match failure {
+        Failed::Answered { status, text } => {
+            let error = ClientError::Server { server, operation, status, text };
+            match status {
+                Status::NodeSuspected | Status::IllegalLifecycleState => Next::Elsewhere(error),
+                _ => Next::Fail(failed(error, ask.cache.map_or("", |cache| &cache.name))),
+            }
+        }
+        Failed::Unanswered(Failure::TimedOut { asked }) => {
+            let after = ask.deadline.after;
+            Next::Fail(ClientError::TimedOut { server: Some(server), operation, after, asked })
+        }
+        Failed::Unanswered(Failure::Unanswered(unanswered)) => match unanswered {
+            Unanswered::Unsent(ConnectionError::Closed) => Next::Fail(ClientError::Closed),
+            Unanswered::Unsent(source) => {
+                Next::Elsewhere(ClientError::Lost { server, operation, source })
+            }
+            Unanswered::Sent(source) if !ask.reads => {
+                Next::Fail(ClientError::InDoubt { server, operation, source })
+            }
+            Unanswered::Sent(ConnectionError::Closed) => Next::Fail(ClientError::Closed),
+            Unanswered::Sent(source) => {
+                Next::Elsewhere(ClientError::Lost { server, operation, source })
+            }
+            Unanswered::Wrong(source) => {
+                Next::Fail(ClientError::Protocol { server, operation, source })
+            }
+        },
+    }
+}
+
+/// What an error of a server means, where it is asked about a cache.
+pub(crate) fn failed(error: ClientError, cache_name: &str) -> ClientError {
+    match error {
+        ClientError::Server { status: Status::ParseError, text, .. }
+            if text.contains(NO_SUCH_CACHE) =>
+        {
+            ClientError::NoSuchCache { name: cache_name.to_owned() }
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests;

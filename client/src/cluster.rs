@@ -1,0 +1,245 @@
+//! The servers of a cluster as a client knows them, and which of them to ask.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use hotrod::{Intelligence, NO_TOPOLOGY, ServerAddress, Topology};
+use media::hash;
+use parking_lot::{Mutex, RwLock};
+
+use crate::{
+    error::ClientError,
+    notice::Notice,
+    server::{Common, Server},
+};
+
+/// Most servers that a cluster is believed to have.
+const MOST_SERVERS: usize = 1_024;
+
+/// What a client knows of its cluster.
+pub(crate) struct Cluster {
+    pub(crate) common: Arc<Common>,
+    configured: Vec<Arc<Server>>,
+    /// Each server that is configured or announced, once.
+    known: Mutex<HashMap<ServerAddress, Arc<Server>>>,
+    caches: Mutex<HashMap<String, Weak<CacheState>>>,
+    /// The announced addresses cannot be reached: topologies are of no use.
+    is_basic: AtomicBool,
+    is_closed: AtomicBool,
+    turn: AtomicUsize,
+}
+
+/// What is known of one cache, shared by all who use it.
+pub(crate) struct CacheState {
+    pub(crate) name: String,
+    view: RwLock<Option<Arc<View>>>,
+}
+
+/// A topology, with its servers.
+pub(crate) struct View {
+    pub(crate) topology: Topology,
+    servers: Vec<Arc<Server>>,
+}
+
+/// Whom to ask.
+#[derive(Clone, Copy)]
+pub(crate) enum Route<'a> {
+    /// The owner of the key.
+    Key(&'a [u8]),
+    /// Anybody.
+    Any,
+    /// This server.
+    Server(&'a Arc<Server>),
+}
+
+impl Cluster {
+    pub(crate) fn new(common: Common) -> Self {
+        let common = Arc::new(common);
+        let mut known = HashMap::new();
+        let mut configured: Vec<Arc<Server>> = Vec::new();
+        for address in &common.config.servers {
+            if !known.contains_key(address) {
+                let server = Server::new(address.clone(), Arc::clone(&common));
+                known.insert(address.clone(), Arc::clone(&server));
+                configured.push(server);
+            }
+        }
+        Self {
+            common,
+            configured,
+            known: Mutex::new(known),
+            caches: Mutex::default(),
+            is_basic: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    /// How much of the topology is wanted.
+    pub(crate) fn intelligence(&self) -> Intelligence {
+        match self.is_basic.load(Ordering::Relaxed) {
+            true => Intelligence::Basic,
+            false => self.common.config.intelligence,
+        }
+    }
+
+    /// The server at this address.
+    pub(crate) fn server(&self, address: &ServerAddress) -> Arc<Server> {
+        let mut known = self.known.lock();
+        if let Some(server) = known.get(address) {
+            return Arc::clone(server);
+        }
+        let server = Server::new(address.clone(), Arc::clone(&self.common));
+        known.insert(address.clone(), Arc::clone(&server));
+        server
+    }
+
+    /// The configured servers.
+    pub(crate) fn configured(&self) -> &[Arc<Server>] {
+        &self.configured
+    }
+
+    /// What is known of a cache.
+    pub(crate) fn cache(&self, name: &str) -> Arc<CacheState> {
+        let mut caches = self.caches.lock();
+        if let Some(cache) = caches.get(name).and_then(Weak::upgrade) {
+            return cache;
+        }
+        caches.retain(|_, cache| cache.strong_count() > 0);
+        let cache = Arc::new(CacheState { name: name.to_owned(), view: RwLock::new(None) });
+        caches.insert(name.to_owned(), Arc::downgrade(&cache));
+        cache
+    }
+
+    /// Takes in a topology that `server` announced.
+    pub(crate) fn learn(&self, cache: &CacheState, topology: Topology, server: &ServerAddress) {
+        if self.intelligence() == Intelligence::Basic || cache.topology_id() == topology.id {
+            return;
+        }
+        if !makes_sense(&topology) {
+            return self.common.notices.add(Notice::Topology { server: server.clone() });
+        }
+        tracing::debug!(cache = cache.name, id = topology.id, "topology");
+        let servers = topology.servers.iter().map(|address| self.server(address)).collect();
+        *cache.view.write() = Some(Arc::new(View { topology, servers }));
+        self.forget_unused();
+    }
+
+    /// Lets servers go that no topology names any more; their connections end with what is on them.
+    fn forget_unused(&self) {
+        let caches = self.caches.lock();
+        let views: Vec<_> =
+            caches.values().filter_map(Weak::upgrade).filter_map(|cache| cache.view()).collect();
+        drop(caches);
+        let is_used = |server: &Arc<Server>| {
+            let mut used = views.iter().flat_map(|view| &view.servers).chain(&self.configured);
+            used.any(|used| Arc::ptr_eq(used, server))
+        };
+        self.known.lock().retain(|_, server| is_used(server));
+    }
+
+    /// Goes back to the configured servers, if all announced ones were tried and none was ever reached.
+    pub(crate) fn give_up_unreachable(&self, view: &View) {
+        if !view.servers.iter().all(|server| server.was_never_reached()) {
+            return;
+        }
+        self.is_basic.store(true, Ordering::Relaxed);
+        for cache in self.caches.lock().values().filter_map(Weak::upgrade) {
+            *cache.view.write() = None;
+        }
+        self.common.notices.add(Notice::Announced { servers: view.topology.servers.clone() });
+        self.forget_unused();
+    }
+
+    /// The servers to ask, the best first. One may come up more than once.
+    pub(crate) fn candidates<'a>(
+        &'a self,
+        route: Route<'a>,
+        view: Option<&'a View>,
+    ) -> impl Iterator<Item = &'a Arc<Server>> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let (only, others) = match route {
+            Route::Server(server) => (Some(server), false),
+            Route::Key(_) | Route::Any => (None, true),
+        };
+        let owners = match (route, view) {
+            (Route::Key(key), Some(view)) => view.owners(key),
+            _ => &[],
+        };
+        let servers = view.map_or(&[][..], |view| &view.servers);
+        let owners = owners.iter().filter_map(|owner| servers.get(*owner as usize));
+        let others = [servers, &self.configured].into_iter().take(if others { 2 } else { 0 });
+        only.into_iter().chain(owners).chain(others.flat_map(move |servers| rotated(servers, turn)))
+    }
+
+    /// Nothing can be asked any more once the client is closed.
+    pub(crate) fn check_open(&self) -> Result<(), ClientError> {
+        if self.is_closed.load(Ordering::Relaxed) { Err(ClientError::Closed) } else { Ok(()) }
+    }
+
+    /// Ends all connections.
+    pub(crate) async fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+        let known: Vec<_> = self.known.lock().values().cloned().collect();
+        for server in known.iter().chain(&self.configured) {
+            server.close().await;
+        }
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster").field("common", &self.common).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for CacheState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheState").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl CacheState {
+    pub(crate) fn view(&self) -> Option<Arc<View>> {
+        self.view.read().clone()
+    }
+
+    /// The topology that the client knows.
+    pub(crate) fn topology_id(&self) -> u32 {
+        self.view.read().as_ref().map_or(NO_TOPOLOGY, |view| view.topology.id)
+    }
+}
+
+impl View {
+    /// Owners of a key, as indexes of the servers, the primary first.
+    fn owners(&self, key: &[u8]) -> &[u32] {
+        let owners = &self.topology.owners;
+        let Ok(segments) = u32::try_from(owners.len()) else { return &[] };
+        let segment = hash::segment(hash::hash(key), segments);
+        owners.get(segment as usize).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// All of them, beginning with another one each turn.
+fn rotated(servers: &[Arc<Server>], turn: usize) -> impl Iterator<Item = &Arc<Server>> {
+    let (after, before) = servers.split_at(turn.checked_rem(servers.len()).unwrap_or(0));
+    before.iter().chain(after)
+}
+
+/// Whether there are servers, not too many, and each owner is one of them.
+fn makes_sense(topology: &Topology) -> bool {
+    let Topology { servers, owners, .. } = topology;
+    let is_server = |owner: &u32| (*owner as usize) < servers.len();
+    (1..=MOST_SERVERS).contains(&servers.len())
+        && servers.iter().all(|server| !server.host.is_empty() && server.port != 0)
+        && owners.iter().flatten().all(is_server)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,245 @@
+//! What happens on a connection before it can be used: finding the protocol version, and logging in.
+
+use std::sync::atomic::Ordering;
+
+use hotrod::{
+    DecodeError, Limits, MediaTypeRef, NO_TOPOLOGY, ProtocolVersion, Reader, RequestHeader,
+    ServerAddress, Status, Writer,
+    op::{Auth, AuthMechList, Challenge, Mechanisms, Operation, Ping, Request, Response},
+};
+
+use crate::{
+    config::{Credentials, Protocol},
+    deadline::Deadline,
+    error::{AnswerError, ClientError, ConnectionError},
+    inbox::Answer,
+    line::{Line, Patience, Question},
+    notice::Notice,
+    probe::{PROBE_2_0, PROBE_3_1, PROBE_AGAIN, Verdict, judge},
+    sasl::{self, Login, Mechanism, SaslError, Step},
+    server::Common,
+};
+
+/// Most messages of a login. No mechanism here takes more than three.
+const MOST_STEPS: usize = 8;
+
+/// Everything before the login is said in this version at most: every server since 12 reads it.
+const NEWEST_OF_HANDSHAKE: ProtocolVersion = ProtocolVersion::V3_1;
+
+/// What is spoken where a server is older than 2.9.
+const VERSION_OF_OLD: ProtocolVersion = ProtocolVersion::V2_5;
+
+/// Connects, finds the version to speak, and logs in.
+pub(crate) async fn establish(
+    server: &ServerAddress,
+    common: &Common,
+) -> Result<(Line, ProtocolVersion), ClientError> {
+    let Common { config, notices, connections_made } = common;
+    let deadline = Deadline::after(config.connect_timeout);
+    let mut line = Line::connect(server, config.max_answer, deadline).await?;
+    let wanted = match config.protocol {
+        Protocol::Auto => None,
+        Protocol::Version(version) => Some(version.max(Protocol::OLDEST)),
+    };
+    let version = match wanted {
+        Some(version) if version < ProtocolVersion::V2_9 => {
+            ping(&mut line, version, deadline).await?
+        }
+        _ => match probe(&mut line, deadline).await? {
+            Some(newest) => wanted.map_or(newest, |wanted| wanted.min(newest)),
+            None => {
+                line = Line::connect(server, config.max_answer, deadline).await?;
+                ping(&mut line, VERSION_OF_OLD, deadline).await?
+            }
+        },
+    };
+    if let Some(asked) = wanted
+        && version < asked
+    {
+        notices.add(Notice::Lowered { server: server.clone(), asked, used: version });
+    }
+    if let Some(credentials) = &config.credentials {
+        let is_wanted = login(&mut line, version, credentials, deadline).await?;
+        if !is_wanted {
+            notices.add(Notice::NoLogin { server: server.clone() });
+        }
+    }
+    connections_made.fetch_add(1, Ordering::AcqRel);
+    tracing::debug!(%server, %version, "connected");
+    Ok((line, version))
+}
+
+/// Sends a PING in this version.
+async fn ping(
+    line: &mut Line,
+    version: ProtocolVersion,
+    deadline: Deadline,
+) -> Result<ProtocolVersion, ClientError> {
+    line.ask(Question::bare(version), &Ping, Patience::Until(deadline)).await?;
+    Ok(version)
+}
+
+/// The newest version that the server speaks, or nothing if it is older than 2.9.
+async fn probe(
+    line: &mut Line,
+    deadline: Deadline,
+) -> Result<Option<ProtocolVersion>, ClientError> {
+    let patience = Patience::Until(deadline);
+    let mut writer = Writer::default();
+    encode_ping(&mut writer, PROBE_3_1, ProtocolVersion::V3_1);
+    encode_ping(&mut writer, PROBE_2_0, ProtocolVersion::V2_0);
+    line.outbox.extend_from_slice(writer.bytes());
+    let mut asked_again = false;
+    let mut is_answered = false;
+    loop {
+        line.flush(Ping::NAME, patience).await?;
+        match judge(line.inbox.buffer(), asked_again) {
+            Ok(Verdict::Speaks { newest, len }) => {
+                line.next_id = PROBE_AGAIN + 1;
+                bytes::Buf::advance(line.inbox.buffer(), len);
+                return Ok(Some(newest));
+            }
+            Ok(Verdict::Old) => return Ok(None),
+            Ok(Verdict::AskAgain) => {
+                let mut writer = Writer::default();
+                encode_ping(&mut writer, PROBE_AGAIN, ProtocolVersion::V2_0);
+                line.outbox.extend_from_slice(writer.bytes());
+                asked_again = true;
+            }
+            Ok(Verdict::Failed { status, text }) => {
+                let server = line.server.clone();
+                return Err(ClientError::Server { server, operation: Ping::NAME, status, text });
+            }
+            Err(AnswerError::Decode(DecodeError::Incomplete { .. })) => {
+                match line.more(Ping::NAME, patience).await {
+                    // Servers older than 8 may close the connection instead of saying why.
+                    Err(ClientError::Lost { source: ConnectionError::Ended, .. })
+                        if !is_answered =>
+                    {
+                        return Ok(None);
+                    }
+                    more => more?,
+                }
+                is_answered = true;
+            }
+            Err(source) => {
+                let server = line.server.clone();
+                return Err(ClientError::Protocol { server, operation: Ping::NAME, source });
+            }
+        }
+    }
+}
+
+fn encode_ping(writer: &mut Writer, message_id: u64, version: ProtocolVersion) {
+    let header = RequestHeader {
+        message_id,
+        version,
+        opcode: Ping::REQUEST,
+        cache_name: "",
+        flags: hotrod::Flags::default(),
+        intelligence: hotrod::Intelligence::Basic,
+        topology_id: NO_TOPOLOGY,
+        key_type: MediaTypeRef::Unspecified,
+        value_type: MediaTypeRef::Unspecified,
+    };
+    header.encode(writer);
+    Ping.encode(version, writer);
+}
+
+/// Logs in. `false`: the server wants no login.
+async fn login(
+    line: &mut Line,
+    version: ProtocolVersion,
+    credentials: &Credentials,
+    deadline: Deadline,
+) -> Result<bool, ClientError> {
+    let question = Question::bare(version.min(NEWEST_OF_HANDSHAKE));
+    let patience = Patience::Until(deadline);
+    let answer = line.ask(question, &AuthMechList, patience).await?;
+    let Mechanisms(offered) = read::<AuthMechList>(line, question, &answer)?;
+    let offered: Vec<String> = offered.into_iter().map(str::to_owned).collect();
+    if offered.is_empty() {
+        return Ok(false);
+    }
+    let Some(mechanism) = sasl::choose(&offered, credentials.mechanism) else {
+        let (server, user) = (line.server.clone(), credentials.user.clone());
+        return Err(ClientError::NoMechanism { server, user, offered });
+    };
+
+    let (mut login, mut response) = Login::start(mechanism, credentials, sasl::nonce());
+    for _ in 0..MOST_STEPS {
+        let auth = Auth { mechanism: mechanism.name(), response: &response };
+        let answer = line.ask(question, &auth, patience).await;
+        let answer = answer.map_err(|error| refused(error, mechanism, credentials))?;
+        let Challenge { complete, challenge } = read::<Auth<'_>>(line, question, &answer)?;
+        if !login.is_finished() || !challenge.is_empty() {
+            let step;
+            (login, step) = take_step(login, challenge.to_vec()).await?;
+            match step {
+                Ok(Step::Finished) => {}
+                Ok(Step::Respond(next)) if !complete => response = next,
+                Ok(Step::Respond(_)) => {
+                    return Err(untrusted(line, mechanism, credentials, SaslError::OutOfTurn));
+                }
+                Err(error) => return Err(untrusted(line, mechanism, credentials, error)),
+            }
+        }
+        if login.is_finished() {
+            // A real server does not call it complete when it says its last, and waits for nothing more.
+            return match complete || mechanism != Mechanism::Plain {
+                true => Ok(true),
+                false => Err(untrusted(line, mechanism, credentials, SaslError::OutOfTurn)),
+            };
+        }
+    }
+    Err(untrusted(line, mechanism, credentials, SaslError::OutOfTurn))
+}
+
+/// Hashing a password thousands of times is nothing to do between two reads of other connections.
+async fn take_step(
+    mut login: Login,
+    challenge: Vec<u8>,
+) -> Result<(Login, Result<Step, SaslError>), ClientError> {
+    let step = tokio::task::spawn_blocking(move || {
+        let step = login.step(&challenge);
+        (login, step)
+    });
+    // It does not panic, so the runtime is going down.
+    step.await.map_err(|_cancelled| ClientError::Closed)
+}
+
+/// What an error in place of a challenge means.
+fn refused(error: ClientError, mechanism: Mechanism, credentials: &Credentials) -> ClientError {
+    match error {
+        ClientError::Server {
+            server,
+            status: Status::ParseError | Status::ServerError,
+            text,
+            ..
+        } => ClientError::Refused { server, user: credentials.user.clone(), mechanism, text },
+        other => other,
+    }
+}
+
+fn untrusted(
+    line: &Line,
+    mechanism: Mechanism,
+    credentials: &Credentials,
+    source: SaslError,
+) -> ClientError {
+    let (server, user) = (line.server.clone(), credentials.user.clone());
+    ClientError::Untrusted { server, user, mechanism, source }
+}
+
+/// Reads the fields of an answer that is known to be whole.
+fn read<'b, R: Request<'b> + Operation>(
+    line: &Line,
+    question: Question<'_>,
+    answer: &'b Answer,
+) -> Result<R::Response<'b>, ClientError> {
+    let mut reader = Reader::new(&answer.body, Limits::NONE);
+    R::Response::decode(answer.header.status, question.version, &mut reader).map_err(|error| {
+        let server = line.server.clone();
+        ClientError::Protocol { server, operation: R::NAME, source: error.into() }
+    })
+}

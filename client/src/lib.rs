@@ -1,0 +1,71 @@
+//! An asynchronous Hot Rod client: the protocol of Infinispan and Data Grid, versions 2.5 to 4.1.
+//!
+//! A [`Client`] keeps one connection to each server and sends many operations over it at a time. It asks
+//! the owner of a key where it knows it, and another server where that one fails: what only reads is
+//! asked again, a change only if it was surely not made. Keys and values are bytes; nothing is
+//! marshalled. TLS, client listeners, counters and queries are not there. It runs on Tokio, with I/O and
+//! time enabled.
+//!
+//! ```no_run
+//! use client::{Client, Iterate, Item, RequestExpiration};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::connect("hotrod://app:secret@one.example,two.example".parse()?).await?;
+//! let orders = client.cache("orders").await?;
+//!
+//! let changed = orders.returning_previous().put(b"1", b"apples", RequestExpiration::NEVER).await?;
+//! println!("{changed:?}");
+//!
+//! let mut entries = orders.iterate(Iterate::default()).await?;
+//! while let Some(item) = entries.next().await? {
+//!     if let Item::Entry { key, value, .. } = item {
+//!         println!("{key:?} is {value:?}");
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Start reading at [`Client`], then [`RemoteCache`]. Inside, an operation goes through `call`, which
+//! chooses a server (`cluster`, `server`) and hands a message to its `connection`; `inbox`, `walk`,
+//! `probe` and `sasl` say what bytes mean, and know no socket.
+
+mod cache;
+mod call;
+mod client;
+mod cluster;
+mod config;
+mod connection;
+mod deadline;
+mod entry;
+mod error;
+mod expiration;
+mod handshake;
+mod inbox;
+mod iterate;
+mod line;
+mod notice;
+mod probe;
+mod sasl;
+mod server;
+mod table;
+mod walk;
+
+pub use bytes::Bytes;
+pub use hotrod::{
+    DecodeError, Duration, Intelligence, Lifetime, Metadata, ProtocolVersion, RequestExpiration,
+    SegmentSet, ServerAddress, Status, Topology, op::Statistics,
+};
+pub use media::MediaType;
+
+pub use self::{
+    cache::{Identity, MediaTypes, RemoteCache},
+    client::Client,
+    config::{ClientConfig, ConfigError, Credentials, DEFAULT_PORT, Protocol},
+    entry::{Changed, Entry, Previous, Versioned},
+    error::{AnswerError, ClientError, ConnectionError},
+    iterate::{Iterate, Iteration},
+    notice::Notice,
+    sasl::{Mechanism, SaslError, UnknownMechanism},
+    walk::Item,
+};

@@ -1,0 +1,208 @@
+//! A connection on which one thing is asked at a time: for logging in, and for iterating.
+
+use std::{io, sync::Arc, time::Duration};
+
+use bytes::BytesMut;
+use hotrod::{
+    Flags, Intelligence, MediaTypeRef, NO_TOPOLOGY, ProtocolVersion, RequestHeader, ServerAddress,
+    Writer,
+    op::{Operation, Request},
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout_at,
+};
+
+use crate::{
+    deadline::Deadline,
+    error::{ClientError, ConnectionError},
+    inbox::{Answer, Expected, Inbox},
+};
+
+/// Bytes to be read at once.
+const CHUNK: usize = 64 * 1024;
+
+/// A connection that asks one thing at a time.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) server: ServerAddress,
+    pub(crate) stream: TcpStream,
+    pub(crate) inbox: Inbox,
+    pub(crate) next_id: u64,
+    /// What is ready to be sent.
+    pub(crate) outbox: BytesMut,
+}
+
+/// What a request on a line says in its header.
+#[derive(Clone, Copy)]
+pub(crate) struct Question<'a> {
+    pub(crate) version: ProtocolVersion,
+    pub(crate) cache_name: &'a str,
+    pub(crate) key_type: MediaTypeRef<'a>,
+    pub(crate) value_type: MediaTypeRef<'a>,
+}
+
+impl Question<'_> {
+    /// Of no cache.
+    pub(crate) fn bare(version: ProtocolVersion) -> Self {
+        let unspecified = MediaTypeRef::Unspecified;
+        Self { version, cache_name: "", key_type: unspecified, value_type: unspecified }
+    }
+}
+
+/// How long to wait for an answer.
+#[derive(Clone, Copy)]
+pub(crate) enum Patience {
+    /// All of it, until then.
+    Until(Deadline),
+    /// Some of it, for so long each time.
+    Each(Duration),
+}
+
+impl Patience {
+    fn deadline(self) -> Deadline {
+        match self {
+            Self::Until(deadline) => deadline,
+            Self::Each(timeout) => Deadline::after(timeout),
+        }
+    }
+}
+
+impl Line {
+    /// Connects to `server`, and takes answers of up to `most` bytes.
+    pub(crate) async fn connect(
+        server: &ServerAddress,
+        most: usize,
+        deadline: Deadline,
+    ) -> Result<Self, ClientError> {
+        let unreachable = |error: io::Error| ClientError::Unreachable {
+            server: server.clone(),
+            source: Arc::new(error),
+        };
+        let connect = TcpStream::connect((server.host.as_str(), server.port));
+        let stream = match timeout_at(deadline.at, connect).await {
+            Ok(connected) => connected.map_err(unreachable)?,
+            Err(_elapsed) => return Err(unreachable(io::ErrorKind::TimedOut.into())),
+        };
+        stream.set_nodelay(true).map_err(unreachable)?;
+        let (server, inbox, outbox) = (server.clone(), Inbox::new(most), BytesMut::new());
+        Ok(Self { server, stream, inbox, next_id: 1, outbox })
+    }
+
+    /// Asks, and waits for the answer.
+    pub(crate) async fn ask<'r, R: Request<'r> + Operation>(
+        &mut self,
+        question: Question<'_>,
+        request: &R,
+        patience: Patience,
+    ) -> Result<Answer, ClientError> {
+        let message_id = self.prepare(question, request);
+        self.flush(R::NAME, patience).await?;
+        let expected = Expected::of::<R>(question.version, Intelligence::Basic);
+        loop {
+            let answer = self.inbox.next(|id| (id == message_id).then_some(expected));
+            match answer {
+                Ok(Some(answer)) if answer.header.status.is_error() => {
+                    return Err(self.failed(R::NAME, &answer));
+                }
+                Ok(Some(answer)) => return Ok(answer),
+                Ok(None) => self.more(R::NAME, patience).await?,
+                Err(unreadable) => {
+                    let server = self.server.clone();
+                    let source = unreadable.error;
+                    return Err(ClientError::Protocol { server, operation: R::NAME, source });
+                }
+            }
+        }
+    }
+
+    /// Makes a request ready to be flushed, and gives its message id.
+    pub(crate) fn prepare<'r, R: Request<'r> + Operation>(
+        &mut self,
+        question: Question<'_>,
+        request: &R,
+    ) -> u64 {
+        let message_id = self.next_id;
+        self.next_id += 1;
+        let mut writer = Writer::default();
+        let header = RequestHeader {
+            message_id,
+            version: question.version,
+            opcode: R::REQUEST,
+            cache_name: question.cache_name,
+            flags: Flags::default(),
+            // Topologies are learned elsewhere.
+            intelligence: Intelligence::Basic,
+            topology_id: NO_TOPOLOGY,
+            key_type: question.key_type,
+            value_type: question.value_type,
+        };
+        header.encode(&mut writer);
+        request.encode(question.version, &mut writer);
+        self.outbox.extend_from_slice(writer.bytes());
+        message_id
+    }
+
+    /// Sends what is ready. What was sent of it when this is dropped is not sent again.
+    pub(crate) async fn flush(
+        &mut self,
+        operation: &'static str,
+        patience: Patience,
+    ) -> Result<(), ClientError> {
+        if self.outbox.is_empty() {
+            return Ok(());
+        }
+        let write = self.stream.write_all_buf(&mut self.outbox);
+        match timeout_at(patience.deadline().at, write).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(self.lost(operation, error.into())),
+            Err(_elapsed) => Err(self.silent(operation, patience)),
+        }
+    }
+
+    /// Waits for more bytes.
+    pub(crate) async fn more(
+        &mut self,
+        operation: &'static str,
+        patience: Patience,
+    ) -> Result<(), ClientError> {
+        let read = read_some(&mut self.stream, self.inbox.buffer());
+        match timeout_at(patience.deadline().at, read).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(self.lost(operation, error)),
+            Err(_elapsed) => Err(self.silent(operation, patience)),
+        }
+    }
+
+    /// What an answer that is an error means.
+    pub(crate) fn failed(&self, operation: &'static str, answer: &Answer) -> ClientError {
+        let (server, status) = (self.server.clone(), answer.header.status);
+        ClientError::Server { server, operation, status, text: answer.text() }
+    }
+
+    fn lost(&self, operation: &'static str, source: ConnectionError) -> ClientError {
+        ClientError::Lost { server: self.server.clone(), operation, source }
+    }
+
+    fn silent(&self, operation: &'static str, patience: Patience) -> ClientError {
+        let after = patience.deadline().after;
+        let server = Some(self.server.clone());
+        ClientError::TimedOut { server, operation, after, asked: true }
+    }
+}
+
+/// Waits for bytes and appends them.
+pub(crate) async fn read_some(
+    stream: &mut (impl AsyncRead + Unpin),
+    buffer: &mut BytesMut,
+) -> Result<(), ConnectionError> {
+    if buffer.capacity() - buffer.len() < CHUNK / 4 {
+        buffer.reserve(CHUNK);
+    }
+    match stream.read_buf(buffer).await {
+        Ok(0) => Err(ConnectionError::Ended),
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,107 @@
+//! The mechanisms, and which of them to take.
+
+use std::{fmt, str::FromStr};
+
+use super::hash::Algorithm;
+
+/// A SASL mechanism.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mechanism {
+    /// `SCRAM-SHA-512`
+    ScramSha512,
+    /// `SCRAM-SHA-384`
+    ScramSha384,
+    /// `SCRAM-SHA-256`
+    ScramSha256,
+    /// `SCRAM-SHA-1`
+    ScramSha1,
+    /// `DIGEST-SHA-512`
+    DigestSha512,
+    /// `DIGEST-SHA-384`
+    DigestSha384,
+    /// `DIGEST-SHA-256`
+    DigestSha256,
+    /// `DIGEST-SHA`
+    DigestSha1,
+    /// `DIGEST-MD5`
+    DigestMd5,
+    /// `PLAIN`: the password itself, readable by whoever listens.
+    Plain,
+}
+
+/// How a mechanism proceeds.
+#[derive(Clone, Copy)]
+pub(super) enum Scheme {
+    Scram(Algorithm),
+    Digest(Algorithm),
+    Plain,
+}
+
+/// Each mechanism with its name, the strongest first.
+const MECHANISMS: [(Mechanism, &str); 10] = [
+    (Mechanism::ScramSha512, "SCRAM-SHA-512"),
+    (Mechanism::ScramSha384, "SCRAM-SHA-384"),
+    (Mechanism::ScramSha256, "SCRAM-SHA-256"),
+    (Mechanism::ScramSha1, "SCRAM-SHA-1"),
+    (Mechanism::DigestSha512, "DIGEST-SHA-512"),
+    (Mechanism::DigestSha384, "DIGEST-SHA-384"),
+    (Mechanism::DigestSha256, "DIGEST-SHA-256"),
+    (Mechanism::DigestSha1, "DIGEST-SHA"),
+    (Mechanism::DigestMd5, "DIGEST-MD5"),
+    (Mechanism::Plain, "PLAIN"),
+];
+
+pub(super) fn scheme(mechanism: Mechanism) -> Scheme {
+    match mechanism {
+        Mechanism::ScramSha512 => Scheme::Scram(Algorithm::Sha512),
+        Mechanism::ScramSha384 => Scheme::Scram(Algorithm::Sha384),
+        Mechanism::ScramSha256 => Scheme::Scram(Algorithm::Sha256),
+        Mechanism::ScramSha1 => Scheme::Scram(Algorithm::Sha1),
+        Mechanism::DigestSha512 => Scheme::Digest(Algorithm::Sha512),
+        Mechanism::DigestSha384 => Scheme::Digest(Algorithm::Sha384),
+        Mechanism::DigestSha256 => Scheme::Digest(Algorithm::Sha256),
+        Mechanism::DigestSha1 => Scheme::Digest(Algorithm::Sha1),
+        Mechanism::DigestMd5 => Scheme::Digest(Algorithm::Md5),
+        Mechanism::Plain => Scheme::Plain,
+    }
+}
+
+/// The mechanism that was asked for, if it is offered; else the strongest that is. PLAIN comes last, so
+/// it is taken only where nothing else is offered or where it was asked for.
+pub(crate) fn choose(offered: &[String], asked: Option<Mechanism>) -> Option<Mechanism> {
+    let is_offered = |mechanism: Mechanism| offered.iter().any(|name| name == mechanism.name());
+    match asked {
+        Some(asked) => is_offered(asked).then_some(asked),
+        None => MECHANISMS.iter().map(|row| row.0).find(|mechanism| is_offered(*mechanism)),
+    }
+}
+
+impl Mechanism {
+    /// Its registered name, such as `SCRAM-SHA-256`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        MECHANISMS.iter().find(|row| row.0 == self).map_or("PLAIN", |row| row.1)
+    }
+}
+
+impl fmt::Display for Mechanism {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Mechanism {
+    type Err = UnknownMechanism;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let known = MECHANISMS.iter().find(|row| row.1.eq_ignore_ascii_case(name));
+        known.map(|row| row.0).ok_or_else(|| UnknownMechanism(name.into()))
+    }
+}
+
+/// A text is not the name of a mechanism that is spoken here.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the SASL mechanism \"{0}\" is not spoken here: SCRAM-SHA-*, DIGEST-SHA*, DIGEST-MD5 and PLAIN are"
+)]
+pub struct UnknownMechanism(String);

@@ -1,0 +1,8 @@
+//! PLAIN (RFC 4616): user and password in one message.
+
+use crate::config::Credentials;
+
+pub(super) fn message(credentials: &Credentials) -> Vec<u8> {
+    // No authorization identity: who logs in acts as itself.
+    [b"", credentials.user.as_bytes(), credentials.password.as_bytes()].join(&0)
+}

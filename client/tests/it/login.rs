@@ -1,0 +1,199 @@
+//! Logging in, with servers that know the password, or do not.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use client::{Client, ClientConfig, ClientError, Credentials, Mechanism, Notice, SaslError};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use hotrod::{
+    Status,
+    op::{AnyRequest, Auth, AuthMechList, Challenge, Mechanisms},
+};
+use parking_lot::Mutex;
+use sha2::{Digest as _, Sha256};
+
+use crate::fake::{Asked, Do, Fake, Store};
+
+/// How a server ends a login.
+#[derive(Clone, Copy, PartialEq)]
+enum Ending {
+    /// As a real one: its last words, and not "complete".
+    Real,
+    /// Its last words, and "complete".
+    Complete,
+    /// "Complete", without a proof.
+    WithoutProof,
+    /// With the proof of another password.
+    Wrong,
+}
+
+/// A server that knows the user "app" with this password, and speaks these mechanisms.
+struct Guard {
+    offered: Vec<&'static str>,
+    password: &'static str,
+    ending: Ending,
+    talk: Mutex<Talk>,
+    attempts: Arc<AtomicUsize>,
+}
+
+#[derive(Default)]
+struct Talk {
+    bare: String,
+    first: String,
+}
+
+impl Guard {
+    fn answer(&self, asked: &Asked<'_>, store: &Store) -> Do {
+        Do::Say(match asked.request {
+            AnyRequest::AuthMechList(_) => {
+                asked.answer::<AuthMechList>(&Mechanisms(self.offered.clone()))
+            }
+            AnyRequest::Auth(Auth { mechanism: "PLAIN", response }) => {
+                self.attempts.fetch_add(1, Ordering::SeqCst);
+                match *response == [b"\0app\0", self.password.as_bytes()].concat() {
+                    true => challenge(asked, true, b""),
+                    false => asked.error(Status::ParseError, "ELY05013: password not verified"),
+                }
+            }
+            AnyRequest::Auth(Auth { response, .. }) => {
+                self.scram(asked, str::from_utf8(response).unwrap())
+            }
+            _ => store.answer(asked),
+        })
+    }
+
+    fn scram(&self, asked: &Asked<'_>, response: &str) -> Vec<u8> {
+        let mut talk = self.talk.lock();
+        if let Some(bare) = response.strip_prefix("n,,") {
+            self.attempts.fetch_add(1, Ordering::SeqCst);
+            let nonce = bare.split_once(",r=").unwrap().1;
+            talk.first = format!("r={nonce}server,s={},i=4096", STANDARD.encode("salt"));
+            talk.bare = bare.to_owned();
+            return challenge(asked, false, talk.first.as_bytes());
+        }
+        let (without_proof, proof) = response.split_once(",p=").unwrap();
+        let spoken = [&talk.bare, &talk.first, without_proof].join(",");
+        let mut salted = [0; 32];
+        pbkdf2::pbkdf2_hmac::<Sha256>(self.password.as_bytes(), b"salt", 4096, &mut salted);
+        let client_key = hmac(&salted, b"Client Key");
+        let signature = hmac(&Sha256::digest(&client_key), spoken.as_bytes());
+        let expected: Vec<u8> = client_key.iter().zip(&signature).map(|(a, b)| a ^ b).collect();
+        if STANDARD.decode(proof).unwrap() != expected && self.ending != Ending::Wrong {
+            return asked.error(Status::ServerError, "ISPN006024: Invalid credentials");
+        }
+        let proof = hmac(&hmac(&salted, b"Server Key"), spoken.as_bytes());
+        let last = format!("v={}", STANDARD.encode(proof));
+        match self.ending {
+            Ending::Real | Ending::Wrong => challenge(asked, false, last.as_bytes()),
+            Ending::Complete => challenge(asked, true, last.as_bytes()),
+            Ending::WithoutProof => challenge(asked, true, b""),
+        }
+    }
+}
+
+fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
+    mac.update(text);
+    mac.finalize().into_bytes().to_vec()
+}
+
+fn challenge(asked: &Asked<'_>, complete: bool, challenge: &[u8]) -> Vec<u8> {
+    asked.answer::<Auth<'_>>(&Challenge { complete, challenge })
+}
+
+async fn guarded(
+    offered: &[&'static str],
+    password: &'static str,
+    ending: Ending,
+) -> (Fake, Arc<AtomicUsize>) {
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let guard = Guard {
+        offered: offered.to_vec(),
+        password,
+        ending,
+        talk: Mutex::default(),
+        attempts: Arc::clone(&attempts),
+    };
+    let store = Store::default();
+    store.put(b"k", b"v");
+    (Fake::start(move |asked| guard.answer(asked, &store)).await, attempts)
+}
+
+fn with(fake: &Fake, mechanism: Option<Mechanism>) -> ClientConfig {
+    let credentials = Credentials { mechanism, ..Credentials::new("app", "secret") };
+    ClientConfig { credentials: Some(credentials), ..fake.config() }
+}
+
+#[tokio::test]
+async fn a_login_is_over_when_the_server_has_proved_itself_complete_or_not() {
+    for ending in [Ending::Real, Ending::Complete] {
+        let (fake, _) = guarded(&["PLAIN", "SCRAM-SHA-256"], "secret", ending).await;
+        let client = Client::connect(with(&fake, None)).await.unwrap();
+        let value = client.cache("orders").await.unwrap().get(b"k").await.unwrap();
+        assert_eq!(value.as_deref(), Some(&b"v"[..]));
+        assert_eq!(client.notices(), []);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_prove_itself_is_not_trusted() {
+    for (ending, password, expected) in [
+        (Ending::Wrong, "other", SaslError::Unproved),
+        (Ending::WithoutProof, "secret", SaslError::Malformed { field: "signature" }),
+    ] {
+        let (fake, _) = guarded(&["SCRAM-SHA-256"], password, ending).await;
+        let error = Client::connect(with(&fake, None)).await.unwrap_err();
+        let ClientError::Untrusted { source, .. } = &error else { panic!("{error:?}") };
+        assert_eq!(*source, expected);
+    }
+}
+
+#[tokio::test]
+async fn wrong_credentials_are_named_without_the_password_and_tried_once() {
+    for (mechanism, text) in [
+        (Mechanism::ScramSha256, "ISPN006024: Invalid credentials"),
+        (Mechanism::Plain, "ELY05013: password not verified"),
+    ] {
+        let (one, attempts) = guarded(&["SCRAM-SHA-256", "PLAIN"], "other", Ending::Real).await;
+        let two = Fake::honest().await;
+        let mut config = with(&one, Some(mechanism));
+        config.servers.push(two.address.clone());
+        let error = Client::connect(config).await.unwrap_err();
+        let shown = format!("{} refuses the login of \"app\" by {mechanism}: {text}", one.address);
+        assert_eq!(error.to_string(), shown);
+        assert!(!format!("{error:?}").contains("secret"));
+        assert_eq!((attempts.load(Ordering::SeqCst), two.connections()), (1, 0));
+    }
+}
+
+#[tokio::test]
+async fn plain_is_spoken_when_asked_for_or_when_there_is_nothing_else() {
+    let (fake, _) = guarded(&["SCRAM-SHA-256", "PLAIN"], "secret", Ending::Wrong).await;
+    Client::connect(with(&fake, Some(Mechanism::Plain))).await.unwrap();
+    let (fake, _) = guarded(&["GSSAPI", "PLAIN"], "secret", Ending::Wrong).await;
+    Client::connect(with(&fake, None)).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_server_offers_is_named_when_nothing_of_it_can_be_used() {
+    let (fake, _) = guarded(&["GSSAPI", "EXTERNAL"], "secret", Ending::Real).await;
+    let error = Client::connect(with(&fake, None)).await.unwrap_err();
+    let text = format!(
+        "{} offers no login for \"app\" that can be used, only GSSAPI, EXTERNAL",
+        fake.address
+    );
+    assert_eq!(error.to_string(), text);
+    let error = Client::connect(with(&fake, Some(Mechanism::Plain))).await.unwrap_err();
+    assert!(matches!(error, ClientError::NoMechanism { .. }));
+}
+
+#[tokio::test]
+async fn credentials_that_nobody_wants_are_noticed() {
+    let fake = Fake::honest().await;
+    let client = Client::connect(with(&fake, None)).await.unwrap();
+    assert_eq!(client.notices(), [Notice::NoLogin { server: fake.address.clone() }]);
+    assert_eq!(client.cache("orders").await.unwrap().get(b"k").await.unwrap(), None);
+}

@@ -1,0 +1,186 @@
+//! How commands come to the metadata, and what follows from them.
+//!
+//! One member writes them to its file (or nowhere, without a data directory) and applies them; several
+//! will agree on them first. Either way a command that was proposed has been applied here, caches and
+//! all, when [`Agreement::propose`] returns.
+
+use std::{path::Path, sync::Arc};
+
+use parking_lot::{Mutex, RwLock};
+use store::{Cache, Container, Fence, Link, VersionKey};
+use tokio::sync::watch;
+
+use crate::{
+    clock::Clock,
+    log::{Log, LogError},
+    metadata::{Connection, MetaCommand, MetaError, Metadata},
+};
+
+/// A command was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum ProposeError {
+    /// It does not fit; nothing has changed.
+    #[error(transparent)]
+    Refused(#[from] MetaError),
+    /// It could not be written down; nothing has changed.
+    #[error("the metadata could not be stored: {0}")]
+    NotStored(#[from] LogError),
+}
+
+/// The metadata of this member, and the way to change it.
+pub struct Agreement {
+    metadata: RwLock<Metadata>,
+    /// Held while a command is written and applied: commands come one after the other.
+    log: Mutex<Option<Log>>,
+    container: Arc<Container>,
+    clock: Arc<Clock>,
+    max_tombstones: u64,
+    changes: watch::Sender<u64>,
+}
+
+impl Agreement {
+    /// The metadata in `directory`, or none, with the caches in it started.
+    ///
+    /// # Errors
+    ///
+    /// If the directory cannot be used, or its file is damaged.
+    pub fn start(
+        directory: Option<&Path>,
+        container: Arc<Container>,
+        clock: Arc<Clock>,
+        max_tombstones: u64,
+    ) -> Result<Self, LogError> {
+        let (log, metadata) = match directory.map(Log::open).transpose()? {
+            Some((log, metadata)) => (Some(log), metadata),
+            None => (None, Metadata::default()),
+        };
+        let commands = metadata.commands();
+        let agreement = Self {
+            metadata: RwLock::new(metadata),
+            log: Mutex::new(log),
+            container,
+            clock,
+            max_tombstones,
+            changes: watch::Sender::new(0),
+        };
+        commands.iter().for_each(|command| agreement.follow(command));
+        agreement.fence_lost();
+        Ok(agreement)
+    }
+
+    /// Carries out a command, here and on the disk.
+    ///
+    /// # Errors
+    ///
+    /// If it does not fit, or cannot be written down.
+    pub async fn propose(self: &Arc<Self>, command: MetaCommand) -> Result<(), ProposeError> {
+        let agreement = Arc::clone(self);
+        let carried_out = tokio::task::spawn_blocking(move || agreement.carry_out(&command)).await;
+        carried_out.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    }
+
+    fn carry_out(&self, command: &MetaCommand) -> Result<(), ProposeError> {
+        let mut log = self.log.lock();
+        let mut changed = self.metadata.read().clone();
+        let volatile = changed.is_volatile(command);
+        changed.apply(command)?;
+        if let (Some(log), false) = (log.as_mut(), volatile) {
+            log.append(command)?;
+        }
+        *self.metadata.write() = changed;
+        self.follow(command);
+        self.changes.send_modify(|count| *count += 1);
+        Ok(())
+    }
+
+    /// Does to the caches what a command means for them.
+    fn follow(&self, command: &MetaCommand) {
+        if let MetaCommand::CreateCache { cache, config, .. } = command {
+            let versions = VersionKey::new(rand::random());
+            let started =
+                self.container.start(cache, Arc::clone(config), versions, self.clock.now());
+            if config.remote_store.is_some() {
+                started.fence(Some(Fence::NoSource));
+            }
+            return;
+        }
+        if let MetaCommand::RemoveCache { cache } = command {
+            self.container.remove(cache.as_str());
+            return;
+        }
+        let Some(cache) = self.container.cache(command.cache().as_str()) else { return };
+        match command {
+            MetaCommand::CreateCache { .. } | MetaCommand::RemoveCache { .. } => {}
+            MetaCommand::UpdateCache { config, .. } => cache.reconfigure(Arc::clone(config)),
+            MetaCommand::Connect { connection, .. } => self.connect(&cache, connection),
+            MetaCommand::Complete { segments, .. } => {
+                segments.iter().for_each(|segment| cache.complete(*segment));
+            }
+            MetaCommand::Mark { .. } => cache.mark(),
+            MetaCommand::Clear { .. } => {
+                cache.complete_all();
+                cache.mark();
+            }
+            MetaCommand::BecomeUnit { .. } | MetaCommand::AcceptLoss { .. } => {
+                let connection =
+                    self.see(|metadata| metadata.cache(cache.name().as_str())?.connection.clone());
+                if let Some(connection) = connection {
+                    self.connect(&cache, &connection);
+                }
+            }
+            MetaCommand::Disconnect { .. } => {
+                cache.disconnect();
+                cache.fence(None);
+            }
+            MetaCommand::Finish { .. } | MetaCommand::AcceptSource { .. } => {}
+        }
+    }
+
+    fn connect(&self, cache: &Cache, connection: &Connection) {
+        cache.connect(&Link {
+            space: connection.space,
+            complete: connection.complete.clone(),
+            marked: connection.marked,
+            since: self.clock.now(),
+            max_tombstones: self.max_tombstones,
+        });
+        cache.fence(None);
+    }
+
+    /// After a restart, caches whose clients had changed entries that are gone now wait for their
+    /// operator.
+    fn fence_lost(&self) {
+        for (name, known) in self.metadata.read().caches() {
+            let lost = known.connection.as_ref().is_some_and(|connection| connection.marked);
+            if let (true, Some(cache)) = (lost, self.container.cache(name.as_str())) {
+                cache.fence(Some(Fence::Lost));
+            }
+        }
+    }
+
+    /// Looks at the metadata.
+    pub fn see<T>(&self, look: impl FnOnce(&Metadata) -> T) -> T {
+        look(&self.metadata.read())
+    }
+
+    /// Tells of every change from now on.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// The caches themselves.
+    #[must_use]
+    pub fn container(&self) -> &Arc<Container> {
+        &self.container
+    }
+
+    /// The clock of this member.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<Clock> {
+        &self.clock
+    }
+}
+
+#[cfg(test)]
+mod tests;

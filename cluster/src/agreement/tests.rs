@@ -1,0 +1,124 @@
+//! Commands, and the caches that follow them.
+
+use config::{CacheConfig, CacheMode};
+use store::{
+    CacheError, Command, Expiration, MemoryLimit, Outcome, Progress, SourceSegment, SourceSpace,
+};
+
+use super::*;
+use crate::samples::{connection, name};
+
+fn start(directory: Option<&Path>) -> Arc<Agreement> {
+    let container = Arc::new(Container::new(MemoryLimit::unlimited()));
+    let clock = Arc::new(Clock::start());
+    Arc::new(Agreement::start(directory, container, clock, 1_000).unwrap())
+}
+
+async fn create(agreement: &Arc<Agreement>) -> Arc<Cache> {
+    let config = Arc::new(CacheConfig::new(CacheMode::Distributed));
+    let cache = name("orders");
+    let create = MetaCommand::CreateCache { cache, config, volatile: false };
+    agreement.propose(create).await.unwrap();
+    agreement.container().cache("orders").unwrap()
+}
+
+async fn connect(agreement: &Arc<Agreement>) {
+    let connect =
+        MetaCommand::Connect { cache: name("orders"), connection: Box::new(connection(4)) };
+    agreement.propose(connect).await.unwrap();
+}
+
+fn read(agreement: &Agreement, cache: &Cache) -> Result<Progress, CacheError> {
+    cache.execute(&Command::read(b"k"), agreement.clock().now(), &mut |_: Outcome<'_>| ())
+}
+
+fn write(agreement: &Agreement, cache: &Cache) -> Result<Progress, CacheError> {
+    let command = Command::write(b"k", b"v", Expiration::NEVER);
+    cache.execute(&command, agreement.clock().now(), &mut |_: Outcome<'_>| ())
+}
+
+#[tokio::test]
+async fn caches_follow_the_metadata() {
+    let agreement = start(None);
+    let cache = create(&agreement).await;
+    assert_eq!(read(&agreement, &cache), Ok(Progress::Done));
+    connect(&agreement).await;
+    assert_eq!(read(&agreement, &cache), Ok(Progress::Load));
+    assert_eq!(write(&agreement, &cache), Ok(Progress::Mark));
+    agreement.propose(MetaCommand::Mark { cache: name("orders") }).await.unwrap();
+    assert_eq!(write(&agreement, &cache), Ok(Progress::Done));
+    let segments = (0..4).map(SourceSegment).collect();
+    let complete = MetaCommand::Complete { cache: name("orders"), segments };
+    agreement.propose(complete).await.unwrap();
+    assert_eq!(read(&agreement, &cache), Ok(Progress::Done));
+    agreement.propose(MetaCommand::BecomeUnit { cache: name("orders") }).await.unwrap();
+    let link = cache.segment(store::SegmentId(0)).link().cloned().unwrap();
+    assert_eq!(
+        (link.space, link.marked, link.complete.is_empty()),
+        (SourceSpace::Unit, true, true)
+    );
+    agreement.propose(MetaCommand::Disconnect { cache: name("orders") }).await.unwrap();
+    assert!(cache.segment(store::SegmentId(0)).link().is_none());
+    agreement.propose(MetaCommand::RemoveCache { cache: name("orders") }).await.unwrap();
+    assert!(cache.is_removed() && agreement.container().cache("orders").is_none());
+}
+
+#[tokio::test]
+async fn a_restart_loses_no_cache_and_serves_nothing_old_in_the_place_of_what_was_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let agreement = start(Some(directory.path()));
+    create(&agreement).await;
+    connect(&agreement).await;
+    drop(agreement);
+
+    let agreement = start(Some(directory.path()));
+    let cache = agreement.container().cache("orders").unwrap();
+    assert_eq!(read(&agreement, &cache), Ok(Progress::Load), "nobody had changed anything");
+    agreement.propose(MetaCommand::Mark { cache: name("orders") }).await.unwrap();
+    assert_eq!(write(&agreement, &cache), Ok(Progress::Done));
+    drop((agreement, cache));
+
+    let agreement = start(Some(directory.path()));
+    let cache = agreement.container().cache("orders").unwrap();
+    let lost = Err(CacheError::Fenced(Fence::Lost));
+    assert_eq!((read(&agreement, &cache), write(&agreement, &cache)), (lost.clone(), lost));
+    agreement.propose(MetaCommand::AcceptLoss { cache: name("orders") }).await.unwrap();
+    assert_eq!(read(&agreement, &cache), Ok(Progress::Load));
+}
+
+#[tokio::test]
+async fn a_volatile_cache_goes_with_the_process() {
+    let directory = tempfile::tempdir().unwrap();
+    let agreement = start(Some(directory.path()));
+    let config = Arc::new(CacheConfig::new(CacheMode::Local));
+    let cache = name("scratch");
+    let create = MetaCommand::CreateCache { cache: cache.clone(), config, volatile: true };
+    agreement.propose(create).await.unwrap();
+    connect_to(&agreement, cache).await;
+    drop(agreement);
+    assert!(start(Some(directory.path())).container().cache("scratch").is_none());
+}
+
+async fn connect_to(agreement: &Arc<Agreement>, cache: config::CacheName) {
+    agreement
+        .propose(MetaCommand::Connect { cache, connection: Box::new(connection(4)) })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_cache_with_a_source_waits_for_it() {
+    let agreement = start(None);
+    let mut config = CacheConfig::new(CacheMode::Distributed);
+    config.remote_store = Some(connection(4).remote);
+    let create = MetaCommand::CreateCache {
+        cache: name("orders"),
+        config: Arc::new(config),
+        volatile: false,
+    };
+    agreement.propose(create).await.unwrap();
+    let cache = agreement.container().cache("orders").unwrap();
+    assert_eq!(read(&agreement, &cache), Err(CacheError::Fenced(Fence::NoSource)));
+    connect(&agreement).await;
+    assert_eq!(read(&agreement, &cache), Ok(Progress::Load));
+}

@@ -1,0 +1,27 @@
+//! What members agree on: caches, their configuration, source connections, checkpoints; and the
+//! clock that every driver reads.
+//!
+//! [`Metadata`] is a decider: commands in, state. [`Agreement`] brings commands to it, through the
+//! file of one member for now. Entries never go this way.
+//!
+//! Start reading at [`Metadata::apply`], then [`Agreement::propose`].
+
+mod agreement;
+mod caches;
+mod clock;
+mod log;
+mod metadata;
+#[cfg(test)]
+mod samples;
+mod wire;
+
+pub use self::{
+    agreement::{Agreement, ProposeError},
+    caches::{AdminError, Caches, log_ignored},
+    clock::{Clock, MAX_SLEW_PER_TICK, TICK},
+    log::LogError,
+    metadata::{
+        CacheMetadata, Connection, MetaCommand, MetaError, Metadata, SourceIdentity, SourceProcess,
+    },
+    wire::WireError,
+};

@@ -1,0 +1,349 @@
+//! What all members agree on: caches and their configuration, source connections, checkpoints.
+//!
+//! A decider: commands go in, and come in the same order on every member. Who brings them there
+//! (one member's file, or several members' agreement) is [`Agreement`](crate::Agreement)'s business.
+//!
+//! Start reading at [`Metadata::apply`].
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use config::{CacheConfig, CacheName, RemoteStoreConfig};
+use store::{Coverage, SourceSegment, SourceSpace, Timestamp};
+
+/// A change of the metadata.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MetaCommand {
+    /// There is a cache of this name from now on.
+    CreateCache {
+        /// Its name.
+        cache: CacheName,
+        /// What it is configured to be.
+        config: Arc<CacheConfig>,
+        /// Whether it goes with the process.
+        volatile: bool,
+    },
+    /// A cache is configured to be something else.
+    UpdateCache {
+        /// Its name.
+        cache: CacheName,
+        /// What it is configured to be from now on.
+        config: Arc<CacheConfig>,
+    },
+    /// A cache is gone, with all of its entries.
+    RemoveCache {
+        /// Its name.
+        cache: CacheName,
+    },
+    /// A cache is connected to a source.
+    Connect {
+        /// Its name.
+        cache: CacheName,
+        /// How, and to what.
+        connection: Box<Connection>,
+    },
+    /// All of some source segments is in the cache.
+    Complete {
+        /// Its name.
+        cache: CacheName,
+        /// The source segments.
+        segments: Vec<SourceSegment>,
+    },
+    /// Clients change entries of a cache while its source is connected.
+    Mark {
+        /// Its name.
+        cache: CacheName,
+    },
+    /// A client clears a cache: nothing comes from its source any more.
+    Clear {
+        /// Its name.
+        cache: CacheName,
+    },
+    /// A sync job of a cache has come to its end.
+    Finish {
+        /// Its name.
+        cache: CacheName,
+        /// Entries that the job wrote.
+        imported: u64,
+    },
+    /// The source has become another one, as its operator accepts.
+    AcceptSource {
+        /// Name of the cache.
+        cache: CacheName,
+        /// Who its servers are from now on.
+        identity: SourceIdentity,
+    },
+    /// That entries were lost with a process is accepted: the connection begins anew.
+    AcceptLoss {
+        /// Name of the cache.
+        cache: CacheName,
+    },
+    /// The source places its keys in a way that cannot be followed: it is complete as a whole, or not.
+    BecomeUnit {
+        /// Name of the cache.
+        cache: CacheName,
+    },
+    /// A cache lets go of its source.
+    Disconnect {
+        /// Its name.
+        cache: CacheName,
+    },
+}
+
+/// A cache's tie to a source, as far as it outlives a process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Connection {
+    /// How the source is reached.
+    pub remote: RemoteStoreConfig,
+    /// How the source divides its keys.
+    pub space: SourceSpace,
+    /// Who its servers are.
+    pub identity: SourceIdentity,
+    /// When it was made.
+    pub since: Timestamp,
+    /// Source segments of which everything is here.
+    pub complete: Coverage,
+    /// Whether clients have changed entries here since.
+    pub marked: bool,
+    /// Whether a client has cleared the cache since.
+    pub cleared: bool,
+    /// Entries that finished sync jobs wrote.
+    pub imported: Option<u64>,
+}
+
+/// Which processes a source consists of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceIdentity(pub Vec<SourceProcess>);
+
+/// One process of a source, as far as it can be told from another one at the same address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceProcess {
+    /// Address of the server.
+    pub server: String,
+    /// When it was started, in seconds since the Unix epoch, if it says.
+    pub started: Option<u64>,
+    /// Bytes that it had written by then, if it says: they only grow in one process.
+    pub written: Option<u64>,
+}
+
+/// Seconds that two readings of one process's start may differ by: a source says whole seconds, and
+/// answers take their time.
+const START_TOLERANCE: u64 = 3;
+
+impl SourceProcess {
+    /// Whether this is the same process as `earlier`, as far as can be told.
+    fn continues(&self, earlier: &Self) -> bool {
+        let started = self.started.zip(earlier.started);
+        let written = self.written.zip(earlier.written);
+        self.server == earlier.server
+            && started.is_none_or(|(now, then)| now.abs_diff(then) <= START_TOLERANCE)
+            && written.is_none_or(|(now, then)| now >= then)
+    }
+}
+
+impl SourceIdentity {
+    /// Whether at least one process of `earlier` is still there.
+    #[must_use]
+    pub fn continues(&self, earlier: &Self) -> bool {
+        self.0.iter().any(|process| earlier.0.iter().any(|known| process.continues(known)))
+    }
+}
+
+/// What is known of one cache.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CacheMetadata {
+    /// What it is configured to be.
+    pub config: Arc<CacheConfig>,
+    /// Whether it goes with the process.
+    pub volatile: bool,
+    /// Its source, if it is connected to one.
+    pub connection: Option<Connection>,
+    /// The last source that it has let go of.
+    pub past: Option<Connection>,
+}
+
+/// A command that cannot be applied. Nothing has changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MetaError {
+    /// There is a cache of this name.
+    #[error("cache {0} already exists")]
+    CacheExists(CacheName),
+    /// There is none.
+    #[error("there is no cache {0}")]
+    NoSuchCache(CacheName),
+    /// The cache is connected to a source.
+    #[error("cache {0} is connected to a source already")]
+    Connected(CacheName),
+    /// The cache is not connected to a source.
+    #[error("cache {0} is not connected to a source")]
+    NotConnected(CacheName),
+}
+
+/// All of the metadata.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Metadata {
+    caches: BTreeMap<CacheName, CacheMetadata>,
+}
+
+impl Metadata {
+    /// Takes a change in.
+    ///
+    /// # Errors
+    ///
+    /// If it does not fit. Nothing has changed then.
+    pub fn apply(&mut self, command: &MetaCommand) -> Result<(), MetaError> {
+        match command {
+            MetaCommand::CreateCache { cache, config, volatile } => {
+                if self.caches.contains_key(cache) {
+                    return Err(MetaError::CacheExists(cache.clone()));
+                }
+                let config = Arc::clone(config);
+                let (volatile, connection, past) = (*volatile, None, None);
+                let created = CacheMetadata { config, volatile, connection, past };
+                self.caches.insert(cache.clone(), created);
+            }
+            MetaCommand::UpdateCache { cache, config } => {
+                self.cache_mut(cache)?.config = Arc::clone(config);
+            }
+            MetaCommand::RemoveCache { cache } => {
+                self.caches.remove(cache).ok_or_else(|| MetaError::NoSuchCache(cache.clone()))?;
+            }
+            MetaCommand::Connect { cache, connection } => {
+                let known = self.cache_mut(cache)?;
+                if known.connection.is_some() {
+                    return Err(MetaError::Connected(cache.clone()));
+                }
+                known.connection = Some(Connection::clone(connection));
+            }
+            MetaCommand::Complete { cache, segments } => {
+                let complete = &mut self.connection_mut(cache)?.complete;
+                segments.iter().for_each(|segment| complete.insert(*segment));
+            }
+            MetaCommand::Mark { cache } => self.connection_mut(cache)?.marked = true,
+            MetaCommand::Clear { cache } => {
+                let connection = self.connection_mut(cache)?;
+                connection.complete = Coverage::all(connection.space.count());
+                (connection.marked, connection.cleared) = (true, true);
+            }
+            MetaCommand::Finish { cache, imported } => {
+                let sum = &mut self.connection_mut(cache)?.imported;
+                *sum = Some(sum.unwrap_or(0) + imported);
+            }
+            MetaCommand::AcceptSource { cache, identity } => {
+                self.connection_mut(cache)?.identity = identity.clone();
+            }
+            MetaCommand::AcceptLoss { cache } => {
+                let connection = self.connection_mut(cache)?;
+                connection.complete = Coverage::none(connection.space.count());
+                (connection.marked, connection.cleared) = (false, false);
+                connection.imported = None;
+            }
+            MetaCommand::BecomeUnit { cache } => {
+                let connection = self.connection_mut(cache)?;
+                connection.space = SourceSpace::Unit;
+                connection.complete = Coverage::none(1);
+            }
+            MetaCommand::Disconnect { cache } => {
+                let known = self.cache_mut(cache)?;
+                let connection = known.connection.take();
+                let connection =
+                    connection.ok_or_else(|| MetaError::NotConnected(cache.clone()))?;
+                known.past = Some(connection);
+            }
+        }
+        Ok(())
+    }
+
+    fn cache_mut(&mut self, cache: &CacheName) -> Result<&mut CacheMetadata, MetaError> {
+        self.caches.get_mut(cache).ok_or_else(|| MetaError::NoSuchCache(cache.clone()))
+    }
+
+    fn connection_mut(&mut self, cache: &CacheName) -> Result<&mut Connection, MetaError> {
+        let known = self.cache_mut(cache)?;
+        known.connection.as_mut().ok_or_else(|| MetaError::NotConnected(cache.clone()))
+    }
+
+    /// What is known of a cache.
+    #[must_use]
+    pub fn cache(&self, name: &str) -> Option<&CacheMetadata> {
+        self.caches.get(name)
+    }
+
+    /// All caches, by name.
+    pub fn caches(&self) -> impl Iterator<Item = (&CacheName, &CacheMetadata)> {
+        self.caches.iter()
+    }
+
+    /// Whether a command is about something that goes with the process.
+    #[must_use]
+    pub fn is_volatile(&self, command: &MetaCommand) -> bool {
+        match command {
+            MetaCommand::CreateCache { volatile, .. } => *volatile,
+            _ => self.cache(command.cache().as_str()).is_some_and(|cache| cache.volatile),
+        }
+    }
+
+    /// Commands that lead to the same metadata, from none: those of a shorter file.
+    #[must_use]
+    pub fn commands(&self) -> Vec<MetaCommand> {
+        let mut commands = Vec::new();
+        for (name, known) in &self.caches {
+            let cache = name.clone();
+            let (config, volatile) = (Arc::clone(&known.config), known.volatile);
+            commands.push(MetaCommand::CreateCache { cache, config, volatile });
+            if let Some(past) = &known.past {
+                let (cache, connection) = (name.clone(), Box::new(past.clone()));
+                commands.push(MetaCommand::Connect { cache, connection });
+                commands.push(MetaCommand::Disconnect { cache: name.clone() });
+            }
+            if let Some(connection) = &known.connection {
+                let (cache, connection) = (name.clone(), Box::new(connection.clone()));
+                commands.push(MetaCommand::Connect { cache, connection });
+            }
+        }
+        commands
+    }
+
+    /// What is left of it after a restart, of which no entry survives. A connection through which
+    /// clients have changed nothing begins anew; one with changes stays as it is, for its operator to
+    /// decide about.
+    pub fn restart(&mut self) {
+        self.caches.retain(|_, known| !known.volatile);
+        for known in self.caches.values_mut() {
+            if let Some(connection) = &mut known.connection
+                && !connection.marked
+            {
+                connection.complete = Coverage::none(connection.space.count());
+                connection.imported = None;
+            }
+            // What a cache that has let go of its source held is gone, and so is what it had removed.
+            if let Some(past) = &mut known.past {
+                past.complete = Coverage::none(past.space.count());
+                past.marked = true;
+            }
+        }
+    }
+}
+
+impl MetaCommand {
+    /// The cache that it is about.
+    #[must_use]
+    pub fn cache(&self) -> &CacheName {
+        match self {
+            Self::CreateCache { cache, .. }
+            | Self::UpdateCache { cache, .. }
+            | Self::RemoveCache { cache }
+            | Self::Connect { cache, .. }
+            | Self::Complete { cache, .. }
+            | Self::Mark { cache }
+            | Self::Clear { cache }
+            | Self::Finish { cache, .. }
+            | Self::AcceptSource { cache, .. }
+            | Self::AcceptLoss { cache }
+            | Self::BecomeUnit { cache }
+            | Self::Disconnect { cache } => cache,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

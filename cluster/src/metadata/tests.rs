@@ -1,0 +1,120 @@
+//! Commands and what they lead to.
+
+use config::CacheMode;
+
+use super::*;
+use crate::samples::{connection, name};
+
+fn create(cache: &str) -> MetaCommand {
+    let config = Arc::new(CacheConfig::new(CacheMode::Distributed));
+    MetaCommand::CreateCache { cache: name(cache), config, volatile: false }
+}
+
+fn connected() -> Metadata {
+    let mut metadata = Metadata::default();
+    metadata.apply(&create("orders")).unwrap();
+    let cache = name("orders");
+    metadata.apply(&MetaCommand::Connect { cache, connection: Box::new(connection(4)) }).unwrap();
+    metadata
+}
+
+fn tie(metadata: &Metadata) -> &Connection {
+    metadata.cache("orders").unwrap().connection.as_ref().unwrap()
+}
+
+#[test]
+fn what_does_not_fit_changes_nothing() {
+    let cache = || name("orders");
+    let mut metadata = connected();
+    let before = metadata.clone();
+    let connect = MetaCommand::Connect { cache: cache(), connection: Box::new(connection(4)) };
+    let other = name("other");
+    let refused = [
+        (create("orders"), MetaError::CacheExists(cache())),
+        (connect, MetaError::Connected(cache())),
+        (MetaCommand::Mark { cache: other.clone() }, MetaError::NoSuchCache(other.clone())),
+        (MetaCommand::RemoveCache { cache: other.clone() }, MetaError::NoSuchCache(other)),
+    ];
+    for (command, error) in refused {
+        assert_eq!(metadata.apply(&command), Err(error));
+        assert_eq!(metadata, before);
+    }
+    metadata.apply(&MetaCommand::Disconnect { cache: cache() }).unwrap();
+    let again = metadata.apply(&MetaCommand::Disconnect { cache: cache() });
+    assert_eq!(again, Err(MetaError::NotConnected(cache())));
+}
+
+#[test]
+fn segments_are_complete_one_by_one_and_a_clear_completes_all() {
+    let mut metadata = connected();
+    let segments = vec![SourceSegment(1), SourceSegment(3)];
+    metadata.apply(&MetaCommand::Complete { cache: name("orders"), segments }).unwrap();
+    assert_eq!(tie(&metadata).complete.len(), 2);
+    assert!(!tie(&metadata).marked);
+    metadata.apply(&MetaCommand::Clear { cache: name("orders") }).unwrap();
+    assert_eq!(tie(&metadata).complete.len(), 4);
+    assert!(tie(&metadata).marked && tie(&metadata).cleared);
+}
+
+#[test]
+fn a_finished_job_is_remembered_after_the_source_was_let_go() {
+    let mut metadata = connected();
+    for imported in [1_000, 0] {
+        metadata.apply(&MetaCommand::Finish { cache: name("orders"), imported }).unwrap();
+    }
+    metadata.apply(&MetaCommand::Disconnect { cache: name("orders") }).unwrap();
+    let known = metadata.cache("orders").unwrap();
+    assert_eq!(known.past.as_ref().unwrap().imported, Some(1_000));
+    assert!(known.connection.is_none());
+}
+
+#[test]
+fn a_restart_begins_anew_what_no_client_has_changed_and_keeps_the_rest_as_it_is() {
+    let mut metadata = connected();
+    let segments = vec![SourceSegment(1)];
+    metadata.apply(&MetaCommand::Complete { cache: name("orders"), segments }).unwrap();
+    let mut unchanged = metadata.clone();
+    unchanged.restart();
+    assert_eq!(tie(&unchanged).complete.len(), 0, "what was copied is gone");
+
+    metadata.apply(&MetaCommand::Mark { cache: name("orders") }).unwrap();
+    let mut changed = metadata.clone();
+    changed.restart();
+    assert_eq!(tie(&changed), tie(&metadata), "its operator decides");
+
+    changed.apply(&MetaCommand::AcceptLoss { cache: name("orders") }).unwrap();
+    assert_eq!((tie(&changed).complete.len(), tie(&changed).marked), (0, false));
+}
+
+#[test]
+fn the_commands_of_some_metadata_lead_to_it() {
+    let mut metadata = connected();
+    metadata.apply(&create("more")).unwrap();
+    metadata.apply(&MetaCommand::Mark { cache: name("orders") }).unwrap();
+    metadata.apply(&MetaCommand::Disconnect { cache: name("orders") }).unwrap();
+    let cache = name("orders");
+    metadata.apply(&MetaCommand::Connect { cache, connection: Box::new(connection(20)) }).unwrap();
+    let mut again = Metadata::default();
+    metadata.commands().iter().for_each(|command| again.apply(command).unwrap());
+    assert_eq!(again, metadata);
+}
+
+#[test]
+fn a_process_is_the_same_if_it_was_started_when_the_other_was() {
+    let process =
+        |server: &str, started, written| SourceProcess { server: server.into(), started, written };
+    let then = SourceIdentity(vec![
+        process("a:1", Some(1_000), Some(50)),
+        process("e:1", Some(1_000), None),
+        process("b:1", None, Some(500)),
+        process("c:1", None, None),
+    ]);
+    let same = |now: SourceProcess| SourceIdentity(vec![now]).continues(&then);
+    assert!(same(process("e:1", Some(1_003), Some(0))), "seconds are rounded");
+    assert!(!same(process("a:1", Some(1_020), Some(5_000))), "started later");
+    assert!(!same(process("a:1", Some(1_002), Some(49))), "started so soon that only bytes tell");
+    assert!(same(process("b:1", None, Some(501))), "it has written more since");
+    assert!(!same(process("b:1", None, Some(499))), "it counts from the start again");
+    assert!(same(process("c:1", None, None)), "nothing is known that speaks against it");
+    assert!(!same(process("d:1", Some(1_000), None)), "another server");
+}

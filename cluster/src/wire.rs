@@ -1,0 +1,238 @@
+//! Metadata as it lies on a disk, and later goes between members. The only file that names the
+//! serializer.
+//!
+//! A form that was released never changes: a new field is a new variant at the end. Every decoding has
+//! a limit, because without one a hostile length aborts the process.
+
+use std::sync::Arc;
+
+use bincode::{Decode, Encode};
+use config::{CacheConfig, CacheName, RemoteStoreConfig};
+use store::{Coverage, SourceSegment, SourceSpace, Timestamp};
+
+use crate::metadata::{Connection, MetaCommand, SourceIdentity, SourceProcess};
+
+/// Longest encoded command, in bytes. A cache's configuration is the longest part of one.
+pub(crate) const MOST_BYTES: usize = 4 * 1024 * 1024;
+
+/// Bytes are not a command.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// They cannot be decoded.
+    #[error("the bytes of a metadata command cannot be decoded: {0}")]
+    Bytes(String),
+    /// A part of it makes no sense.
+    #[error("a metadata command holds an illegal {what}: {reason}")]
+    Part {
+        /// Which part.
+        what: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// The bytes of a command.
+pub(crate) fn encode(command: &MetaCommand) -> Result<Vec<u8>, WireError> {
+    let bytes = bincode::encode_to_vec(CommandV1::from(command), limited())
+        .map_err(|error| WireError::Bytes(error.to_string()))?;
+    if bytes.len() > MOST_BYTES {
+        return Err(WireError::Bytes(format!("{} bytes are more than {MOST_BYTES}", bytes.len())));
+    }
+    Ok(bytes)
+}
+
+/// The command of these bytes, all of them.
+pub(crate) fn decode(bytes: &[u8]) -> Result<MetaCommand, WireError> {
+    let (command, read): (CommandV1, usize) = bincode::decode_from_slice(bytes, limited())
+        .map_err(|error| WireError::Bytes(error.to_string()))?;
+    if read != bytes.len() {
+        return Err(WireError::Bytes(format!("{} bytes are left over", bytes.len() - read)));
+    }
+    command.try_into()
+}
+
+fn limited() -> impl bincode::config::Config {
+    bincode::config::standard().with_limit::<MOST_BYTES>()
+}
+
+#[derive(Encode, Decode)]
+enum CommandV1 {
+    CreateCache { cache: String, config: String, volatile: bool },
+    UpdateCache { cache: String, config: String },
+    RemoveCache { cache: String },
+    Connect { cache: String, connection: ConnectionV1 },
+    Complete { cache: String, segments: Vec<u32> },
+    Mark { cache: String },
+    Clear { cache: String },
+    Finish { cache: String, imported: u64 },
+    AcceptSource { cache: String, identity: Vec<ProcessV1> },
+    AcceptLoss { cache: String },
+    BecomeUnit { cache: String },
+    Disconnect { cache: String },
+}
+
+#[derive(Encode, Decode)]
+struct ConnectionV1 {
+    remote: String,
+    segments: Option<u32>,
+    identity: Vec<ProcessV1>,
+    since: u64,
+    complete: Vec<u32>,
+    marked: bool,
+    cleared: bool,
+    imported: Option<u64>,
+}
+
+#[derive(Encode, Decode)]
+struct ProcessV1 {
+    server: String,
+    started: Option<u64>,
+    written: Option<u64>,
+}
+
+impl From<&MetaCommand> for CommandV1 {
+    fn from(command: &MetaCommand) -> Self {
+        let name = |cache: &CacheName| cache.to_string();
+        match command {
+            MetaCommand::CreateCache { cache, config, volatile } => {
+                let config = config.to_stored_json();
+                Self::CreateCache { cache: name(cache), config, volatile: *volatile }
+            }
+            MetaCommand::UpdateCache { cache, config } => {
+                Self::UpdateCache { cache: name(cache), config: config.to_stored_json() }
+            }
+            MetaCommand::RemoveCache { cache } => Self::RemoveCache { cache: name(cache) },
+            MetaCommand::Connect { cache, connection } => {
+                Self::Connect { cache: name(cache), connection: (&**connection).into() }
+            }
+            MetaCommand::Complete { cache, segments } => {
+                let segments = segments.iter().map(|segment| segment.0).collect();
+                Self::Complete { cache: name(cache), segments }
+            }
+            MetaCommand::Mark { cache } => Self::Mark { cache: name(cache) },
+            MetaCommand::Clear { cache } => Self::Clear { cache: name(cache) },
+            MetaCommand::Finish { cache, imported } => {
+                Self::Finish { cache: name(cache), imported: *imported }
+            }
+            MetaCommand::AcceptSource { cache, identity } => {
+                Self::AcceptSource { cache: name(cache), identity: processes(identity) }
+            }
+            MetaCommand::AcceptLoss { cache } => Self::AcceptLoss { cache: name(cache) },
+            MetaCommand::BecomeUnit { cache } => Self::BecomeUnit { cache: name(cache) },
+            MetaCommand::Disconnect { cache } => Self::Disconnect { cache: name(cache) },
+        }
+    }
+}
+
+impl TryFrom<CommandV1> for MetaCommand {
+    type Error = WireError;
+
+    fn try_from(command: CommandV1) -> Result<Self, WireError> {
+        Ok(match command {
+            CommandV1::CreateCache { cache, config, volatile } => {
+                Self::CreateCache { cache: name(&cache)?, config: cache_config(&config)?, volatile }
+            }
+            CommandV1::UpdateCache { cache, config } => {
+                Self::UpdateCache { cache: name(&cache)?, config: cache_config(&config)? }
+            }
+            CommandV1::RemoveCache { cache } => Self::RemoveCache { cache: name(&cache)? },
+            CommandV1::Connect { cache, connection } => {
+                Self::Connect { cache: name(&cache)?, connection: Box::new(connection.try_into()?) }
+            }
+            CommandV1::Complete { cache, segments } => {
+                let segments = segments.into_iter().map(SourceSegment).collect();
+                Self::Complete { cache: name(&cache)?, segments }
+            }
+            CommandV1::Mark { cache } => Self::Mark { cache: name(&cache)? },
+            CommandV1::Clear { cache } => Self::Clear { cache: name(&cache)? },
+            CommandV1::Finish { cache, imported } => {
+                Self::Finish { cache: name(&cache)?, imported }
+            }
+            CommandV1::AcceptSource { cache, identity } => {
+                Self::AcceptSource { cache: name(&cache)?, identity: identity_of(identity) }
+            }
+            CommandV1::AcceptLoss { cache } => Self::AcceptLoss { cache: name(&cache)? },
+            CommandV1::BecomeUnit { cache } => Self::BecomeUnit { cache: name(&cache)? },
+            CommandV1::Disconnect { cache } => Self::Disconnect { cache: name(&cache)? },
+        })
+    }
+}
+
+impl From<&Connection> for ConnectionV1 {
+    fn from(connection: &Connection) -> Self {
+        Self {
+            remote: connection.remote.to_stored_json(),
+            segments: match connection.space {
+                SourceSpace::Segments(count) => Some(count),
+                SourceSpace::Unit => None,
+            },
+            identity: processes(&connection.identity),
+            since: connection.since.millis(),
+            complete: connection.complete.iter().map(|segment| segment.0).collect(),
+            marked: connection.marked,
+            cleared: connection.cleared,
+            imported: connection.imported,
+        }
+    }
+}
+
+impl TryFrom<ConnectionV1> for Connection {
+    type Error = WireError;
+
+    fn try_from(connection: ConnectionV1) -> Result<Self, WireError> {
+        /// Most segments that a source is believed to have.
+        const MOST_SEGMENTS: u32 = 65_536;
+        let space = match connection.segments {
+            Some(count @ 1..=MOST_SEGMENTS) => SourceSpace::Segments(count),
+            None => SourceSpace::Unit,
+            Some(count) => return Err(part("number of source segments", count)),
+        };
+        let mut complete = Coverage::none(space.count());
+        connection.complete.into_iter().for_each(|segment| complete.insert(SourceSegment(segment)));
+        Ok(Self {
+            remote: RemoteStoreConfig::from_stored_json(&connection.remote)
+                .map_err(|error| part("source", error))?,
+            space,
+            identity: identity_of(connection.identity),
+            since: Timestamp::from_millis(connection.since),
+            complete,
+            marked: connection.marked,
+            cleared: connection.cleared,
+            imported: connection.imported,
+        })
+    }
+}
+
+fn processes(identity: &SourceIdentity) -> Vec<ProcessV1> {
+    let process = |known: &SourceProcess| ProcessV1 {
+        server: known.server.clone(),
+        started: known.started,
+        written: known.written,
+    };
+    identity.0.iter().map(process).collect()
+}
+
+fn identity_of(processes: Vec<ProcessV1>) -> SourceIdentity {
+    let process = |known: ProcessV1| SourceProcess {
+        server: known.server,
+        started: known.started,
+        written: known.written,
+    };
+    SourceIdentity(processes.into_iter().map(process).collect())
+}
+
+fn name(text: &str) -> Result<CacheName, WireError> {
+    text.parse().map_err(|error| part("cache name", error))
+}
+
+fn cache_config(json: &str) -> Result<Arc<CacheConfig>, WireError> {
+    let config = CacheConfig::from_stored_json(json);
+    config.map(Arc::new).map_err(|error| part("cache configuration", error))
+}
+
+fn part(what: &'static str, reason: impl ToString) -> WireError {
+    WireError::Part { what, reason: reason.to_string() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+//! Every command survives its bytes, and bytes of released commands keep their meaning.
+
+use config::CacheMode;
+
+use super::*;
+use crate::samples::{connection, name};
+
+fn commands() -> Vec<MetaCommand> {
+    let cache = || name("orders");
+    let config = || Arc::new(CacheConfig::new(CacheMode::Replicated));
+    let mut busy = connection(256);
+    busy.complete = Coverage::all(256);
+    (busy.marked, busy.cleared, busy.imported) = (true, true, Some(7));
+    let identity = busy.identity.clone();
+    vec![
+        MetaCommand::CreateCache { cache: cache(), config: config(), volatile: true },
+        MetaCommand::UpdateCache { cache: cache(), config: config() },
+        MetaCommand::RemoveCache { cache: cache() },
+        MetaCommand::Connect { cache: cache(), connection: Box::new(busy) },
+        MetaCommand::Complete {
+            cache: cache(),
+            segments: vec![SourceSegment(0), SourceSegment(255)],
+        },
+        MetaCommand::Mark { cache: cache() },
+        MetaCommand::Clear { cache: cache() },
+        MetaCommand::Finish { cache: cache(), imported: u64::MAX },
+        MetaCommand::AcceptSource { cache: cache(), identity },
+        MetaCommand::AcceptLoss { cache: cache() },
+        MetaCommand::BecomeUnit { cache: cache() },
+        MetaCommand::Disconnect { cache: cache() },
+    ]
+}
+
+#[test]
+fn every_command_is_read_as_it_was_written() {
+    for command in commands() {
+        assert_eq!(decode(&encode(&command).unwrap()).unwrap(), command);
+    }
+}
+
+#[test]
+fn the_bytes_of_a_command_keep_their_meaning() {
+    let mark = MetaCommand::Mark { cache: name("orders") };
+    assert_eq!(encode(&mark).unwrap(), b"\x05\x06orders");
+    let segments = vec![SourceSegment(3), SourceSegment(300)];
+    let complete = MetaCommand::Complete { cache: name("c"), segments };
+    assert_eq!(encode(&complete).unwrap(), b"\x04\x01c\x02\x03\xFB\x2C\x01");
+}
+
+#[test]
+fn bytes_that_are_no_command_are_refused_without_taking_memory() {
+    let text = |bytes: &[u8]| decode(bytes).unwrap_err().to_string();
+    assert!(text(b"").contains("cannot be decoded"));
+    assert!(text(b"\x05\x06orders!").contains("1 bytes are left over"));
+    assert!(text(b"\x05\x00").contains("illegal cache name: a cache needs a name"));
+    assert!(text(b"\x05\xFD\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x7F").contains("cannot be decoded"));
+    assert!(text(b"\x04\x01c\xFC\xFF\xFF\xFF\x7F").contains("cannot be decoded"));
+}
+
+#[test]
+fn no_bytes_make_the_decoder_panic() {
+    let mut seed = 0x2545_F491_4F6C_DD1D_u64;
+    for command in commands() {
+        let bytes = encode(&command).unwrap();
+        for _ in 0..500 {
+            let mut bytes = bytes.clone();
+            for _ in 0..3 {
+                seed ^= seed << 13;
+                seed ^= seed >> 7;
+                seed ^= seed << 17;
+                let [at, .., byte] = seed.to_le_bytes();
+                let at = usize::from(at) % bytes.len();
+                bytes[at] = byte;
+            }
+            let _ = decode(&bytes);
+        }
+    }
+}

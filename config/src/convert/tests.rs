@@ -1,0 +1,219 @@
+//! What is written is read back whole, in every format.
+
+use std::time::Duration;
+
+use media::MediaType;
+use proptest::{collection::vec, option, prelude::*};
+
+use super::*;
+use crate::{
+    Authentication, AuthenticationElement, CacheMode, DefaultExpiration, Encoding, MemoryConfig,
+    RemoteServer, RemoteStoreConfig, Replication, WhenFull,
+};
+
+const FORMATS: [Format; 3] = [Format::Json, Format::Xml, Format::Yaml];
+
+/// Texts with whatever formats treat in a way of their own.
+fn text() -> impl Strategy<Value = String> {
+    let awkward = "[ -~\\t\\n\u{a0}ö\u{85}\u{2028}😀\"'<>&:#{}\\[\\]~|\\\\$,*!%@`]{1,12}";
+    prop_oneof![awkward, "[a-z]{1,8}", Just("null".into()), Just("true".into()), Just("007".into())]
+}
+
+fn time() -> impl Strategy<Value = Option<Duration>> {
+    option::of((1..100_000_000_u64).prop_map(Duration::from_millis))
+}
+
+fn media_type() -> impl Strategy<Value = Option<MediaType>> {
+    let types = ["application/json", "text/plain; charset=utf-8", "application/x-protostream"];
+    option::of(prop::sample::select(types.to_vec()).prop_map(|text| text.parse().unwrap()))
+}
+
+fn server() -> impl Strategy<Value = RemoteServer> {
+    let host = prop_oneof!["[a-z0-9][a-z0-9.-]{0,10}", Just("::1".to_owned())];
+    (host, 1..=u16::MAX).prop_map(|(host, port)| RemoteServer { host, port })
+}
+
+fn authentication() -> impl Strategy<Value = Authentication> {
+    let element = prop::sample::select(vec![
+        None,
+        Some(AuthenticationElement::Plain),
+        Some(AuthenticationElement::Digest),
+        Some(AuthenticationElement::Scram),
+    ]);
+    let mechanism = option::of(Just("SCRAM-SHA-512".to_owned()));
+    (text(), text(), option::of(text()), option::of(text()), mechanism, element).prop_map(
+        |(username, password, realm, server_name, mechanism, element)| Authentication {
+            username,
+            password,
+            realm,
+            server_name,
+            mechanism,
+            element,
+        },
+    )
+}
+
+fn remote_store() -> impl Strategy<Value = RemoteStoreConfig> {
+    let version = option::of(prop::sample::select(vec!["2.0".to_owned(), "4.1".to_owned()]));
+    let servers = vec(server(), 1..4).prop_map(|mut servers| {
+        let mut seen = std::collections::HashSet::new();
+        servers.retain(|server| seen.insert(server.clone()));
+        servers
+    });
+    let flags = (any::<bool>(), any::<bool>());
+    let cache = option::of(prop_oneof![text(), Just(String::new())]);
+    (cache, servers, option::of(authentication()), flags, version, time(), time()).prop_map(
+        |(cache, servers, authentication, flags, version, connect_timeout, socket_timeout)| {
+            RemoteStoreConfig {
+                cache,
+                servers,
+                authentication,
+                encryption: flags.0,
+                read_only: flags.1,
+                protocol_version: version,
+                connect_timeout,
+                socket_timeout,
+                ignored: vec![],
+            }
+        },
+    )
+}
+
+fn memory() -> impl Strategy<Value = MemoryConfig> {
+    let bound = || option::of(1..1_u64 << 40);
+    let when_full = prop::sample::select(vec![WhenFull::Remove, WhenFull::Exception]);
+    (bound(), bound(), when_full).prop_map(|(max_count, max_size, when_full)| MemoryConfig {
+        max_count,
+        max_size,
+        when_full,
+    })
+}
+
+fn config() -> impl Strategy<Value = CacheConfig> {
+    let mode =
+        prop::sample::select(vec![CacheMode::Distributed, CacheMode::Replicated, CacheMode::Local]);
+    let replication = prop::sample::select(vec![Replication::Sync, Replication::Async]);
+    let spread = (mode, replication, 1..=65_536_u32, 1..=1_000_u32);
+    let encoding = (media_type(), media_type()).prop_map(|(key, value)| Encoding { key, value });
+    let expiration =
+        (time(), time(), 1..10_000_000_u64).prop_map(|(lifespan, max_idle, interval)| {
+            DefaultExpiration { lifespan, max_idle, interval: Duration::from_millis(interval) }
+        });
+    let store = option::of(remote_store());
+    (spread, any::<bool>(), encoding, expiration, memory(), store).prop_map(
+        |(
+            (mode, replication, segments, owners),
+            statistics,
+            encoding,
+            expiration,
+            memory,
+            store,
+        )| {
+            let default = CacheConfig::new(mode);
+            let is_clustered = mode.is_clustered();
+            CacheConfig {
+                mode,
+                replication: if is_clustered { replication } else { default.replication },
+                segments: if is_clustered { segments } else { default.segments },
+                owners: if mode == CacheMode::Distributed { owners } else { default.owners },
+                statistics,
+                encoding,
+                expiration,
+                memory,
+                remote_store: store,
+            }
+        },
+    )
+}
+
+fn name() -> impl Strategy<Value = Option<CacheName>> {
+    let name = "[ -~öä:]{1,20}".prop_map(|name| name.parse().unwrap());
+    let special = ["server", "config", "caches", "local-cache", "localCache", "infinispan", "null"];
+    let special = prop::sample::select(special.to_vec()).prop_map(|name| name.parse().unwrap());
+    option::of(prop_oneof![name, special])
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_back_whole_in_every_format(
+        config in config(),
+        name in name(),
+        pretty in any::<bool>(),
+    ) {
+        for format in FORMATS {
+            let writing = Writing { secrets: Secrets::Kept, pretty };
+            let text = config.write(name.as_ref(), format, writing);
+            let parsed = parse_cache(text.as_bytes(), format, &Options::default());
+            let parsed = parsed.map_err(|error| TestCaseError::fail(format!("{error}\n{text}")))?;
+            prop_assert_eq!(&parsed.value.name, &name, "{}", text);
+            prop_assert!(parsed.value.config == config, "{text}");
+            prop_assert_eq!(parsed.ignored, []);
+        }
+        prop_assert_eq!(CacheConfig::from_stored_json(&config.to_stored_json()), Ok(config));
+    }
+
+    #[test]
+    fn a_source_that_is_stored_is_read_back_whole(config in remote_store()) {
+        let stored = config.to_stored_json();
+        prop_assert_eq!(RemoteStoreConfig::from_stored_json(&stored), Ok(config), "{}", stored);
+    }
+}
+
+#[test]
+fn a_cache_is_written_without_its_defaults() {
+    let name: CacheName = "c".parse().unwrap();
+    let json = |config: &CacheConfig| config.to_json(Some(&name), Secrets::Masked).to_string();
+    let distributed = CacheConfig::new(CacheMode::Distributed);
+    assert_eq!(json(&distributed), r#"{"c":{"distributed-cache":{"mode":"SYNC"}}}"#);
+    assert_eq!(json(&CacheConfig::new(CacheMode::Local)), r#"{"c":{"local-cache":{}}}"#);
+    let full = CacheConfig {
+        statistics: true,
+        owners: 3,
+        encoding: Encoding { key: Some(MediaType::TEXT), value: Some(MediaType::TEXT) },
+        expiration: DefaultExpiration {
+            lifespan: Some(Duration::from_secs(5)),
+            ..DefaultExpiration::default()
+        },
+        memory: MemoryConfig { max_size: Some(1_000_000_000), ..MemoryConfig::default() },
+        ..distributed
+    };
+    assert_eq!(
+        json(&full),
+        r#"{"c":{"distributed-cache":{"owners":3,"mode":"SYNC","statistics":true,"encoding":{"media-type":"text/plain"},"expiration":{"lifespan":5000},"memory":{"max-size":"1GB","when-full":"REMOVE"}}}}"#
+    );
+    let writing = Writing { secrets: Secrets::Masked, pretty: false };
+    assert_eq!(
+        full.write(Some(&name), Format::Xml, writing),
+        r#"<?xml version="1.0"?><distributed-cache name="c" owners="3" mode="SYNC" statistics="true"><encoding media-type="text/plain"/><expiration lifespan="5000"/><memory max-size="1GB" when-full="REMOVE"/></distributed-cache>"#
+    );
+    assert_eq!(
+        full.write(Some(&name), Format::Yaml, writing),
+        "\"c\":\n  distributedCache:\n    owners: 3\n    mode: \"SYNC\"\n    statistics: true\n    encoding:\n      \
+         mediaType: \"text/plain\"\n    expiration:\n      lifespan: 5000\n    memory:\n      maxSize: \"1GB\"\n      \
+         whenFull: \"REMOVE\"\n"
+    );
+}
+
+#[test]
+fn a_password_is_written_for_our_own_storage_only() {
+    let xml = "<local-cache><persistence><remote-store uri='hotrod://joe:secret@h'/></persistence></local-cache>";
+    let config =
+        parse_cache(xml.as_bytes(), Format::Xml, &Options::default()).unwrap().value.config;
+    for format in FORMATS {
+        let text = |secrets| config.write(None, format, Writing { secrets, pretty: false });
+        assert!(text(Secrets::Kept).contains("secret"));
+        assert!(!text(Secrets::Masked).contains("secret"));
+    }
+}
+
+#[test]
+fn a_document_is_converted_and_says_what_it_lost() {
+    let yaml = "c:\n  replicatedCache:\n    mode: ASYNC\n    locking:\n      isolation: NONE\n";
+    let parsed = convert(yaml.as_bytes(), Format::Yaml, Format::Xml, true, &Options::default());
+    let parsed = parsed.unwrap();
+    assert_eq!(
+        parsed.value,
+        "<?xml version=\"1.0\"?>\n<replicated-cache name=\"c\" mode=\"ASYNC\"/>\n"
+    );
+    assert_eq!(parsed.ignored[0].what, "'locking' of 'replicated-cache'");
+}

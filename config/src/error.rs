@@ -1,0 +1,252 @@
+//! What can be wrong with a configuration, with the place where it stands.
+
+use std::fmt;
+
+use crate::{CacheNameError, Format, tree::MAX_DEPTH};
+
+/// A place in a document, counted from 1; columns are characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// Line.
+    pub line: u32,
+    /// Column.
+    pub column: u32,
+}
+
+impl Place {
+    /// Where every document begins.
+    pub(crate) const START: Self = Self { line: 1, column: 1 };
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}", self.line, self.column)
+    }
+}
+
+/// A configuration was not taken; nothing of it is in use.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// It is too large to be a configuration.
+    #[error("the document is larger than {limit} bytes; a configuration has to be smaller")]
+    TooLarge {
+        /// Most bytes.
+        limit: usize,
+    },
+    /// It is nested too deep to be a configuration.
+    #[error("the document is nested more than {MAX_DEPTH} deep ({place})")]
+    TooDeep {
+        /// The first element beyond.
+        place: Place,
+    },
+    /// It is not a document of its format.
+    #[error("Invalid {format} at [{},{}]: {reason}", place.line, place.column)]
+    Syntax {
+        /// Format that it was read as.
+        format: Format,
+        /// Where it stopped to be one.
+        place: Place,
+        /// What stands there.
+        reason: String,
+    },
+    /// An element has no meaning where it stands.
+    #[error("Unexpected element '{name}' encountered[{},{}]{}", place.line, place.column, DidYouMean(nearest))]
+    UnexpectedElement {
+        /// Its name.
+        name: String,
+        /// Its place.
+        place: Place,
+        /// The name that was meant, if one is near.
+        nearest: Option<&'static str>,
+    },
+    /// An attribute has no meaning where it stands.
+    #[error("Unexpected attribute '{name}' encountered[{},{}]{}", place.line, place.column, DidYouMean(nearest))]
+    UnexpectedAttribute {
+        /// Its name.
+        name: String,
+        /// Its place.
+        place: Place,
+        /// The name that was meant, if one is near.
+        nearest: Option<&'static str>,
+    },
+    /// A text stands where only elements have a meaning.
+    #[error("unexpected text in '{element}' ({place}); it takes attributes and elements only")]
+    UnexpectedText {
+        /// The element.
+        element: String,
+        /// Its place.
+        place: Place,
+    },
+    /// Something is said twice.
+    #[error("'{name}' is given a second time ({place}); leave one of them out")]
+    Twice {
+        /// Its name.
+        name: String,
+        /// The second.
+        place: Place,
+    },
+    /// A value does not fit its attribute.
+    #[error("'{name}' is \"{value}\" ({place}); it has to be {expected}")]
+    Value {
+        /// The attribute.
+        name: String,
+        /// Its value, cut; secrets are left out.
+        value: String,
+        /// What fits.
+        expected: String,
+        /// Its place.
+        place: Place,
+    },
+    /// Something that is needed is not said.
+    #[error("'{element}' has no {name} ({place}); add it")]
+    Missing {
+        /// What is needed.
+        name: &'static str,
+        /// Element that needs it.
+        element: String,
+        /// Its place.
+        place: Place,
+    },
+    /// It is understood, and leaving it out would change what happens to data.
+    #[error("{what} is refused{}: {why}", At(*place))]
+    Refused {
+        /// What it is.
+        what: String,
+        /// Why, and what to do.
+        why: &'static str,
+        /// Its place, if it stands in a document.
+        place: Option<Place>,
+    },
+    /// A protocol version that was never published.
+    #[error("Illegal version {version}")]
+    IllegalVersion {
+        /// As it was spelled.
+        version: String,
+        /// Its place.
+        place: Place,
+    },
+    /// `${name}` without a value and without a default.
+    #[error(
+        "'${{{name}}}' has no value ({place}); set it, or give a default as in ${{{name}:value}}"
+    )]
+    NoProperty {
+        /// Its name.
+        name: String,
+        /// Its place.
+        place: Place,
+    },
+    /// A cache names a configuration that is not there.
+    #[error("there is no configuration '{name}'{}; there are {}", At(*place), known.join(", "))]
+    NoSuchConfiguration {
+        /// Its name.
+        name: String,
+        /// Names of those that are there.
+        known: Vec<String>,
+        /// Where it is named, if in a document.
+        place: Option<Place>,
+    },
+    /// Configurations name each other.
+    #[error(
+        "the configuration '{name}' is made from itself ({place}); take out one 'configuration'"
+    )]
+    Circle {
+        /// One of them.
+        name: String,
+        /// Where it is named.
+        place: Place,
+    },
+    /// Something is named that the document does not define.
+    #[error("there is no {kind} '{name}' in this document ({place}); define it, or name another")]
+    NotDefined {
+        /// What it is.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// Where it is named.
+        place: Place,
+    },
+    /// A cache has no legal name.
+    #[error("{source} ({place})")]
+    CacheName {
+        /// What is wrong with it.
+        source: CacheNameError,
+        /// Its place.
+        place: Place,
+    },
+    /// One cache was expected.
+    #[error(
+        "the document configures {found} caches where one is expected, such as {{\"distributed-cache\":{{}}}}"
+    )]
+    NotOneCache {
+        /// How many it configures.
+        found: usize,
+    },
+    /// The port does not exist once the offset is added.
+    #[error("port {port} and offset {offset} are more than 65535 together; lower one of them")]
+    Port {
+        /// Port.
+        port: u16,
+        /// What is added to it.
+        offset: u16,
+    },
+    /// The default cache is not among the caches.
+    #[error("the default cache '{name}' is not among the caches; configure it, or name another")]
+    NoDefaultCache {
+        /// Its name.
+        name: String,
+    },
+    /// A setting has no place in the file: it came from several.
+    #[error("{name} has to be {expected}")]
+    Setting {
+        /// The setting.
+        name: &'static str,
+        /// What fits.
+        expected: &'static str,
+    },
+}
+
+impl ConfigError {
+    /// Where it stands, if that is one place.
+    #[must_use]
+    pub const fn place(&self) -> Option<Place> {
+        match self {
+            Self::TooDeep { place }
+            | Self::Syntax { place, .. }
+            | Self::UnexpectedElement { place, .. }
+            | Self::UnexpectedAttribute { place, .. }
+            | Self::UnexpectedText { place, .. }
+            | Self::Twice { place, .. }
+            | Self::Value { place, .. }
+            | Self::Missing { place, .. }
+            | Self::IllegalVersion { place, .. }
+            | Self::NoProperty { place, .. }
+            | Self::Circle { place, .. }
+            | Self::NotDefined { place, .. }
+            | Self::CacheName { place, .. } => Some(*place),
+            Self::Refused { place, .. } | Self::NoSuchConfiguration { place, .. } => *place,
+            Self::TooLarge { .. }
+            | Self::NotOneCache { .. }
+            | Self::Port { .. }
+            | Self::NoDefaultCache { .. }
+            | Self::Setting { .. } => None,
+        }
+    }
+}
+
+/// The place of something, if it has one.
+struct At(Option<Place>);
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |place| write!(f, " ({place})"))
+    }
+}
+
+/// The end of a message about an unknown name.
+struct DidYouMean<'a>(&'a Option<&'static str>);
+
+impl fmt::Display for DidYouMean<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |nearest| write!(f, "; did you mean '{nearest}'?"))
+    }
+}

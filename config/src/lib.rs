@@ -1,0 +1,52 @@
+//! The configuration as types, parsed once.
+//!
+//! Documents come in JSON, XML, YAML and TOML, in the spellings that Infinispan has had since 7.0.
+//! All of them are read into one tree; types are made from the tree; what has no meaning here is
+//! [noted](Ignored), what would change what happens to data is refused. Nothing here opens a file or
+//! reads the environment: text, properties and the name of the host arrive as arguments.
+//!
+//! Start reading at [`parse_cache`], [`parse_remote_store`] and [`parse_server`].
+
+mod cache;
+mod connect;
+mod convert;
+mod document;
+mod error;
+mod fields;
+mod format;
+mod fuzz;
+mod name;
+mod nearest;
+mod notes;
+mod options;
+mod quantity;
+mod remote_store;
+mod server;
+mod surroundings;
+mod template;
+mod tree;
+mod write;
+
+pub use self::{
+    cache::{
+        CacheConfig, CacheMode, DefaultExpiration, Encoding, MemoryConfig, Replication, WhenFull,
+    },
+    connect::{RemoteStoreError, parse_remote_store},
+    convert::{NamedCache, Writing, convert, parse_cache, parse_server, parse_server_as},
+    error::{ConfigError, Place},
+    format::Format,
+    fuzz::fuzz_config,
+    name::{CacheName, CacheNameError, MAX_CACHE_NAME},
+    notes::{Ignored, Parsed},
+    options::{Lookup, Options},
+    quantity::{ByteSize, MemoryLimit, NotAMemoryLimit, NotASize},
+    remote_store::{
+        Authentication, AuthenticationElement, RemoteServer, RemoteStoreConfig, Secrets,
+    },
+    server::{
+        Advertised, Limits, LimitsFile, Migration, MigrationFile, OnSourceError, ServerConfig,
+        ServerFile,
+    },
+    template::{default_cache_config, find_template, template, template_names},
+    tree::{MAX_DEPTH, MAX_DOCUMENT},
+};

@@ -1,0 +1,330 @@
+//! The settings of a server.
+//!
+//! A file is read into a [`ServerFile`], where everything may be missing; flags and environment are
+//! laid over it, and [`ServerFile::resolve`] makes a [`ServerConfig`] of it, which is complete and
+//! fits together.
+
+mod settings;
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::NonZeroU32,
+    path::PathBuf,
+    time::Duration,
+};
+
+pub(crate) use self::settings::{address, read};
+use crate::{CacheConfig, CacheName, ConfigError, MemoryLimit};
+
+/// Settings of a server, complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerConfig {
+    /// Address that it listens on.
+    pub bind_address: IpAddr,
+    /// Port, before the offset; 0 is any that is free.
+    pub port: u16,
+    /// What is added to the port.
+    pub port_offset: u16,
+    /// Name of this member.
+    pub node_name: String,
+    /// Name of the cluster.
+    pub cluster_name: String,
+    /// Name of the container.
+    pub container_name: String,
+    /// Whether the container shows statistics.
+    pub statistics: bool,
+    /// Where caches, connections and checkpoints are remembered; `None` is nowhere.
+    pub data_dir: Option<PathBuf>,
+    /// Memory that entries may take; `None` is no limit.
+    pub max_memory: Option<MemoryLimit>,
+    /// Whether it may be reached from other machines without a password.
+    pub insecure: bool,
+    /// Where clients are told to connect to, if not to where it listens.
+    pub advertised: Option<Advertised>,
+    /// What clients may ask for.
+    pub limits: Limits,
+    /// How entries come over from a source.
+    pub migration: Migration,
+    /// Which log lines are written: `info`, `config=debug,info`.
+    pub log: String,
+    /// The cache that clients mean if they name none.
+    pub default_cache: Option<CacheName>,
+    /// Caches that are there from the start.
+    pub caches: Vec<(CacheName, CacheConfig)>,
+    /// Configurations that caches can be made from.
+    pub templates: Vec<(CacheName, CacheConfig)>,
+}
+
+/// A host and a port that lead to a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advertised {
+    /// Name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+}
+
+/// What clients may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most bytes of a request.
+    pub max_content: u64,
+    /// Most bytes of a key.
+    pub max_key: u64,
+    /// Most connections at a time.
+    pub max_connections: u32,
+    /// Most requests of a connection that wait for something.
+    pub max_in_flight: u32,
+}
+
+/// How entries come over from a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Migration {
+    /// Time that a read waits for the source.
+    pub source_timeout: Duration,
+    /// What a read answers if the source does not.
+    pub on_source_error: OnSourceError,
+    /// Most removed entries that are remembered, in a cache.
+    pub max_tombstones: u64,
+    /// Most bytes on their way from sources, of all caches.
+    pub buffer: u64,
+    /// Parts of a source that are copied at a time; `None` is one for each processor.
+    pub threads: Option<NonZeroU32>,
+    /// Most entries that are copied in a second.
+    pub max_entries_per_second: Option<u64>,
+    /// Most bytes that are copied in a second.
+    pub max_bytes_per_second: Option<u64>,
+}
+
+/// What a read answers if the source does not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnSourceError {
+    /// An error.
+    #[default]
+    Fail,
+    /// That there is no such entry.
+    Absent,
+}
+
+/// Settings of a server as far as they are given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerFile {
+    /// See [`ServerConfig::bind_address`].
+    pub bind_address: Option<IpAddr>,
+    /// See [`ServerConfig::port`].
+    pub port: Option<u16>,
+    /// See [`ServerConfig::port_offset`].
+    pub port_offset: Option<u16>,
+    /// See [`ServerConfig::node_name`].
+    pub node_name: Option<String>,
+    /// See [`ServerConfig::cluster_name`].
+    pub cluster_name: Option<String>,
+    /// See [`ServerConfig::container_name`].
+    pub container_name: Option<String>,
+    /// See [`ServerConfig::statistics`].
+    pub statistics: Option<bool>,
+    /// See [`ServerConfig::data_dir`].
+    pub data_dir: Option<PathBuf>,
+    /// See [`ServerConfig::max_memory`].
+    pub max_memory: Option<MemoryLimit>,
+    /// See [`ServerConfig::insecure`].
+    pub insecure: Option<bool>,
+    /// See [`ServerConfig::advertised`].
+    pub advertised: Option<Advertised>,
+    /// See [`ServerConfig::limits`].
+    pub limits: LimitsFile,
+    /// See [`ServerConfig::migration`].
+    pub migration: MigrationFile,
+    /// See [`ServerConfig::log`].
+    pub log: Option<String>,
+    /// See [`ServerConfig::default_cache`].
+    pub default_cache: Option<CacheName>,
+    /// See [`ServerConfig::caches`].
+    pub caches: Vec<(CacheName, CacheConfig)>,
+    /// See [`ServerConfig::templates`].
+    pub templates: Vec<(CacheName, CacheConfig)>,
+}
+
+/// Limits as far as they are given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LimitsFile {
+    /// See [`Limits::max_content`].
+    pub max_content: Option<u64>,
+    /// See [`Limits::max_key`].
+    pub max_key: Option<u64>,
+    /// See [`Limits::max_connections`].
+    pub max_connections: Option<u32>,
+    /// See [`Limits::max_in_flight`].
+    pub max_in_flight: Option<u32>,
+}
+
+/// Settings of migrations as far as they are given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MigrationFile {
+    /// See [`Migration::source_timeout`].
+    pub source_timeout: Option<Duration>,
+    /// See [`Migration::on_source_error`].
+    pub on_source_error: Option<OnSourceError>,
+    /// See [`Migration::max_tombstones`].
+    pub max_tombstones: Option<u64>,
+    /// See [`Migration::buffer`].
+    pub buffer: Option<u64>,
+    /// See [`Migration::threads`].
+    pub threads: Option<NonZeroU32>,
+    /// See [`Migration::max_entries_per_second`].
+    pub max_entries_per_second: Option<u64>,
+    /// See [`Migration::max_bytes_per_second`].
+    pub max_bytes_per_second: Option<u64>,
+}
+
+impl ServerConfig {
+    /// Where it listens.
+    #[must_use]
+    pub const fn socket_address(&self) -> SocketAddr {
+        // Any free port stays any free port.
+        let offset = if self.port == 0 { 0 } else { self.port_offset };
+        SocketAddr::new(self.bind_address, self.port.saturating_add(offset))
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_content: 10_000_000,
+            max_key: 64 << 10,
+            max_connections: 10_000,
+            max_in_flight: 256,
+        }
+    }
+}
+
+impl Default for Migration {
+    fn default() -> Self {
+        Self {
+            source_timeout: Duration::from_millis(1_500),
+            on_source_error: OnSourceError::default(),
+            max_tombstones: 10_000_000,
+            buffer: 64 << 20,
+            threads: None,
+            max_entries_per_second: None,
+            max_bytes_per_second: None,
+        }
+    }
+}
+
+impl ServerFile {
+    /// Fills in what is not given, and checks that all of it fits together. A member without a name
+    /// is called like its host.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that does not fit.
+    pub fn resolve(self, host_name: Option<&str>) -> Result<ServerConfig, ConfigError> {
+        let node_name = self.node_name.as_deref().or(host_name).unwrap_or("godwit");
+        let config = ServerConfig {
+            bind_address: self.bind_address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            port: self.port.unwrap_or(11222),
+            port_offset: self.port_offset.unwrap_or_default(),
+            node_name: name("node-name", node_name)?,
+            cluster_name: name("cluster-name", self.cluster_name.as_deref().unwrap_or("cluster"))?,
+            container_name: name(
+                "container-name",
+                self.container_name.as_deref().unwrap_or("default"),
+            )?,
+            statistics: self.statistics.unwrap_or_default(),
+            data_dir: self.data_dir,
+            max_memory: self.max_memory,
+            insecure: self.insecure.unwrap_or_default(),
+            advertised: self.advertised,
+            limits: self.limits.resolve()?,
+            migration: self.migration.resolve()?,
+            log: self.log.unwrap_or_else(|| "info".into()),
+            default_cache: self.default_cache,
+            caches: self.caches,
+            templates: self.templates,
+        };
+        let ServerConfig { port, port_offset: offset, .. } = config;
+        if port != 0 && port.checked_add(offset).is_none() {
+            return Err(ConfigError::Port { port, offset });
+        }
+        match &config.default_cache {
+            Some(name) if !config.caches.iter().any(|(cache, _)| cache == name) => {
+                Err(ConfigError::NoDefaultCache { name: name.to_string() })
+            }
+            _ => Ok(config),
+        }
+    }
+}
+
+impl LimitsFile {
+    fn resolve(self) -> Result<Limits, ConfigError> {
+        let default = Limits::default();
+        Ok(Limits {
+            max_content: at_least_one("limits.max-content", self.max_content, default.max_content)?,
+            max_key: at_least_one("limits.max-key", self.max_key, default.max_key)?,
+            max_connections: at_least_one(
+                "limits.max-connections",
+                self.max_connections,
+                default.max_connections,
+            )?,
+            max_in_flight: at_least_one(
+                "limits.max-in-flight",
+                self.max_in_flight,
+                default.max_in_flight,
+            )?,
+        })
+    }
+}
+
+impl MigrationFile {
+    fn resolve(self) -> Result<Migration, ConfigError> {
+        let default = Migration::default();
+        let rate = |name, rate: Option<u64>| {
+            rate.map(|rate| at_least_one(name, Some(rate), rate)).transpose()
+        };
+        let source_timeout = self.source_timeout.unwrap_or(default.source_timeout);
+        if source_timeout.is_zero() {
+            let (name, expected) = ("migration.source-timeout", "longer than 0");
+            return Err(ConfigError::Setting { name, expected });
+        }
+        Ok(Migration {
+            source_timeout,
+            on_source_error: self.on_source_error.unwrap_or_default(),
+            max_tombstones: self.max_tombstones.unwrap_or(default.max_tombstones),
+            buffer: at_least_one("migration.buffer", self.buffer, default.buffer)?,
+            threads: self.threads,
+            max_entries_per_second: rate(
+                "migration.max-entries-per-second",
+                self.max_entries_per_second,
+            )?,
+            max_bytes_per_second: rate(
+                "migration.max-bytes-per-second",
+                self.max_bytes_per_second,
+            )?,
+        })
+    }
+}
+
+fn at_least_one<N: From<u8> + PartialEq>(
+    name: &'static str,
+    value: Option<N>,
+    default: N,
+) -> Result<N, ConfigError> {
+    let value = value.unwrap_or(default);
+    if value == N::from(0) {
+        return Err(ConfigError::Setting { name, expected: "at least 1" });
+    }
+    Ok(value)
+}
+
+/// A name that can be shown and logged.
+fn name(setting: &'static str, name: &str) -> Result<String, ConfigError> {
+    if (1..=255).contains(&name.len()) && !name.contains(char::is_control) {
+        return Ok(name.into());
+    }
+    let expected = "a name of 1 to 255 bytes without control characters";
+    Err(ConfigError::Setting { name: setting, expected })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,294 @@
+//! The samples are what they say, and settings that do not fit are refused.
+
+use super::*;
+use crate::{CacheMode, Ignored, Options, Parsed, Replication, WhenFull, parse_server, template};
+
+const GODWIT: &str = include_str!("../../samples/godwit.toml");
+const INFINISPAN: &str = include_str!("../../samples/infinispan.xml");
+const STANDALONE: &str = include_str!("../../samples/standalone.xml");
+
+/// Reads a file whose properties all have their defaults.
+fn parsed(file: &str) -> Parsed<ServerFile> {
+    let options = Options { lookup: Some(&|_| None), ..Options::default() };
+    parse_server(file.as_bytes(), &options).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn error(file: &str) -> String {
+    parse_server(file.as_bytes(), &Options::default()).unwrap_err().to_string()
+}
+
+fn cache<'a>(file: &'a ServerFile, name: &str) -> &'a CacheConfig {
+    &file.caches.iter().find(|(cache, _)| cache.as_str() == name).unwrap().1
+}
+
+fn shown(ignored: &[Ignored]) -> Vec<String> {
+    ignored.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_sample_has_every_setting() {
+    let Parsed { value: file, ignored } = parsed(GODWIT);
+    assert_eq!(ignored, []);
+    assert_eq!(file.limits.resolve(), Ok(Limits::default()), "the sample shows the defaults");
+    let orders = cache(&file, "orders").clone();
+    assert_eq!(
+        (orders.mode, orders.replication, orders.owners, orders.segments, orders.statistics),
+        (CacheMode::Distributed, Replication::Sync, 2, 256, true)
+    );
+    assert_eq!(orders.expiration.lifespan, Some(Duration::from_hours(1)));
+    assert_eq!(orders.memory.max_count, Some(1_000_000));
+    let store = cache(&file, "sessions").remote_store.as_ref().unwrap();
+    assert_eq!(store.servers.len(), 2);
+    assert_eq!(store.authentication.as_ref().unwrap().password, "changeme");
+    let prices = cache(&file, "prices");
+    assert_eq!(
+        (prices.memory.max_size, prices.memory.when_full),
+        (Some(100_000_000), WhenFull::Exception)
+    );
+    assert!(prices.statistics, "from the template");
+    assert_eq!(file.templates.len(), 1);
+
+    let config = file.resolve(Some("machine")).unwrap();
+    let migration = Migration {
+        threads: NonZeroU32::new(4),
+        max_entries_per_second: Some(100_000),
+        max_bytes_per_second: Some(50_000_000),
+        ..Migration::default()
+    };
+    let expected = ServerConfig {
+        bind_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        port: 11222,
+        port_offset: 0,
+        node_name: "godwit-1".into(),
+        cluster_name: "cluster".into(),
+        container_name: "default".into(),
+        statistics: true,
+        data_dir: Some("/var/lib/godwit".into()),
+        max_memory: Some(MemoryLimit::Percent(80)),
+        insecure: false,
+        advertised: Some(Advertised { host: "cache.example.org".into(), port: 11222 }),
+        limits: Limits::default(),
+        migration,
+        log: "info".into(),
+        default_cache: Some("orders".parse().unwrap()),
+        caches: config.caches.clone(),
+        templates: config.templates.clone(),
+    };
+    assert_eq!(config, expected);
+}
+
+#[test]
+fn an_infinispan_xml_is_taken_and_says_what_it_lost() {
+    let Parsed { value: file, ignored } = parsed(INFINISPAN);
+    assert_eq!(file.bind_address, Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+    assert_eq!((file.port, file.port_offset), (Some(11222), Some(0)));
+    assert_eq!((file.cluster_name.as_deref(), file.node_name.as_deref()), (Some("shop"), None));
+    assert_eq!(file.statistics, Some(true));
+    let names: Vec<_> = file.caches.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["orders", "sessions", "prices"]);
+
+    let orders = cache(&file, "orders");
+    assert_eq!((orders.owners, orders.statistics), (3, true), "from its configuration");
+    assert_eq!(orders.expiration.lifespan, Some(Duration::from_hours(1)), "from its configuration");
+    assert_eq!(orders.expiration.max_idle, Some(Duration::from_mins(30)), "its own");
+    let store = cache(&file, "sessions").remote_store.as_ref().unwrap();
+    assert_eq!(store.protocol_version.as_deref(), Some("2.9"));
+    assert_eq!(store.socket_timeout, Some(Duration::from_mins(1)));
+
+    assert_eq!(
+        shown(&ignored),
+        [
+            "'jgroups' of 'infinispan' (line 8, column 5)",
+            "'stack' of 'transport' (line 15, column 62)",
+            "'security' of 'cache-container': authorization is not there yet (line 17, column 9)",
+            "'remote-timeout' of 'distributed-cache' (line 24, column 65)",
+            "'locking' of 'distributed-cache' (line 25, column 13)",
+            "'storage' of 'memory' (line 27, column 60)",
+            "'socket-binding' of 'socket-bindings': everything is served on one port (line 61, column 13)",
+            "'security' of 'server': authentication is not there yet (line 63, column 9)",
+            "'security-realm' of 'endpoints': authentication is not there yet (line 72, column 45)",
+        ]
+    );
+}
+
+#[test]
+fn a_standalone_xml_is_taken_with_its_bindings() {
+    let Parsed { value: file, ignored } = parsed(STANDALONE);
+    assert_eq!(file.bind_address, Some(IpAddr::from([10, 0, 0, 7])));
+    assert_eq!((file.port, file.port_offset), (Some(11222), Some(100)));
+    assert_eq!(file.default_cache, Some("default".parse().unwrap()));
+    let default = cache(&file, "default");
+    assert_eq!((default.segments, default.memory.max_count), (20, Some(1_000)));
+    let store = default.remote_store.as_ref().unwrap();
+    assert_eq!(
+        store.servers,
+        [crate::RemoteServer { host: "old.example.org".into(), port: 11322 }]
+    );
+    let ignored: Vec<_> = ignored.into_iter().map(|ignored| ignored.what).collect();
+    assert_eq!(
+        ignored,
+        [
+            "'extensions' of 'server'",
+            "'subsystem' of 'profile'",
+            "'lock-timeout' of 'transport'",
+            "'start' of 'distributed-cache'",
+            "'remote-timeout' of 'distributed-cache'",
+            "'locking' of 'distributed-cache'",
+            "the container 'security': there is one here",
+            "'socket-binding' of 'socket-binding-group': everything is served on one port",
+        ]
+    );
+    let config = file.resolve(None).unwrap();
+    assert_eq!(config.socket_address(), "10.0.0.7:11322".parse().unwrap());
+    assert_eq!(config.node_name, "godwit");
+}
+
+#[test]
+fn properties_reach_the_settings() {
+    let lookup = |name: &str| match name {
+        "infinispan.bind.port" => Some("4711".to_owned()),
+        "infinispan.node.name" => Some("here".to_owned()),
+        _ => None,
+    };
+    let options = Options { lookup: Some(&lookup), ..Options::default() };
+    let file = parse_server(INFINISPAN.as_bytes(), &options).unwrap().value;
+    assert_eq!((file.port, file.node_name.as_deref()), (Some(4711), Some("here")));
+}
+
+#[test]
+fn a_server_in_json_and_yaml_is_the_same_server() {
+    let json = r#"{"infinispan":{
+        "cache-container":{"name":"c","caches":{"a":{"local-cache":null},"b":{"local-cache":{"configuration":"t"}},
+                                                "t":{"local-cache-configuration":{"statistics":true}}}},
+        "server":{"interfaces":[{"name":"public","inet-address":{"value":"0.0.0.0"}}],
+                  "socket-bindings":{"default-interface":"public","port-offset":1,
+                                     "socket-binding":[{"name":"default","port":11222}]},
+                  "endpoints":{"socket-binding":"default"}}}}"#;
+    let yaml = "
+infinispan:
+  cacheContainer:
+    name: c
+    caches:
+      a:
+        localCache: ~
+      b:
+        localCache:
+          configuration: t
+      t:
+        localCacheConfiguration:
+          statistics: true
+  server:
+    interfaces:
+    - name: public
+      inetAddress:
+        value: 0.0.0.0
+    socketBindings:
+      defaultInterface: public
+      portOffset: 1
+      socketBinding:
+      - name: default
+        port: 11222
+    endpoints:
+      socketBinding: default
+";
+    let (json, yaml) = (parsed(json), parsed(yaml));
+    assert_eq!(json.ignored, []);
+    assert_eq!(json.value, yaml.value);
+    let config = json.value.resolve(None).unwrap();
+    assert_eq!(config.socket_address(), "0.0.0.0:11223".parse().unwrap());
+    assert_eq!(config.caches.len(), 2);
+    assert!(config.caches[1].1.statistics);
+}
+
+#[test]
+fn nothing_given_is_a_server_on_this_machine() {
+    let config = ServerFile::default().resolve(Some("machine")).unwrap();
+    assert_eq!(config.socket_address(), "127.0.0.1:11222".parse().unwrap());
+    assert_eq!(config.node_name, "machine");
+    assert!(config.caches.is_empty() && !config.insecure);
+}
+
+#[test]
+fn settings_that_do_not_fit_together_are_refused() {
+    for (file, wanted) in [
+        ("port = 65535\nport-offset = 1", "port 65535 and offset 1 are more than 65535 together"),
+        ("default-cache = 'a'", "the default cache 'a' is not among the caches"),
+        ("node-name = \"a\\nb\"", "node-name has to be a name of 1 to 255 bytes"),
+        ("[limits]\nmax-key = 0", "limits.max-key has to be at least 1"),
+        ("[migration]\nsource-timeout = 0", "migration.source-timeout has to be longer than 0"),
+        (
+            "[migration]\nmax-bytes-per-second = 0",
+            "migration.max-bytes-per-second has to be at least 1",
+        ),
+    ] {
+        let error = parsed(file).value.resolve(None).unwrap_err().to_string();
+        assert!(error.starts_with(wanted), "{error}");
+    }
+    let any = ServerFile { port: Some(0), port_offset: Some(7), ..ServerFile::default() };
+    assert_eq!(any.resolve(None).unwrap().socket_address().port(), 0);
+}
+
+#[test]
+fn a_wrong_setting_is_placed_and_its_name_suggested() {
+    for (file, wanted) in [
+        ("prot = 1", "Unexpected attribute 'prot' encountered[1,1]; did you mean 'port'?"),
+        (
+            "[limits]\nmax-keys = 1",
+            "Unexpected attribute 'max-keys' encountered[2,1]; did you mean 'max-key'?",
+        ),
+        (
+            "[limit]\nmax-key = 1",
+            "Unexpected element 'limit' encountered[1,2]; did you mean 'limits'?",
+        ),
+        ("port = 'x'", "'port' is \"x\" (line 1, column 1); it has to be a number from 0 to 65535"),
+        (
+            "max-memory = '120%'",
+            "'max-memory' is \"120%\" (line 1, column 1); it has to be a part such as 80%, \
+             or a size such as 512MB",
+        ),
+        (
+            "\nbind-address = 'everywhere'",
+            "'bind-address' is \"everywhere\" (line 2, column 1); it has to be an IP address such as 0.0.0.0",
+        ),
+        (
+            "[migration]\non-source-error = 'stale'",
+            "'on-source-error' is \"stale\" (line 2, column 1); it has to be fail or absent",
+        ),
+        (
+            "[caches.a.distributed-cache]\nowner = 2",
+            "Unexpected attribute 'owner' encountered[2,1]; did you mean 'owners'?",
+        ),
+        (
+            "[caches.a.distribted-cache]\nowners = 2",
+            "Unexpected element 'distribted-cache' encountered[1,11]; did you mean 'distributed-cache'?",
+        ),
+        ("[caches.a]\nmode = 'SYNC'", "Unexpected element 'a' encountered[1,9]"),
+    ] {
+        assert_eq!(error(file), wanted, "{file}");
+    }
+}
+
+#[test]
+fn a_cache_in_toml_may_be_made_from_a_built_in_configuration() {
+    let file = parsed("[caches.a.distributed-cache]\nconfiguration = 'org.infinispan.DIST_ASYNC'");
+    assert_eq!(Some(cache(&file.value, "a").clone()), template("org.infinispan.DIST_ASYNC"));
+}
+
+#[test]
+fn an_interface_that_is_no_address_is_noted() {
+    let file = parsed(
+        "<infinispan><server><interfaces><interface name='public'><site-local/></interface>\
+         </interfaces></server></infinispan>",
+    );
+    assert_eq!(file.value.bind_address, None);
+    assert_eq!(file.ignored[0].what, "'site-local' of 'interface': give an IP address");
+}
+
+#[test]
+fn endpoints_name_a_binding_that_is_there() {
+    let error = error(
+        "<infinispan><server><socket-bindings><socket-binding name='a' port='1'/></socket-bindings>\
+         <endpoints socket-binding='b'/></server></infinispan>",
+    );
+    assert!(error.starts_with("there is no socket-binding 'b' in this document"), "{error}");
+}

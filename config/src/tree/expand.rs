@@ -1,0 +1,97 @@
+//! `${name:default}` in values.
+
+use super::Element;
+use crate::{ConfigError, Place, options::Lookup};
+
+/// Replaces every `${name}`, `${name:default}` and `${first,second:default}` in the values of an
+/// element and all below it. What is put in is not looked at again.
+pub(super) fn expand(element: &mut Element, lookup: Lookup<'_>) -> Result<(), ConfigError> {
+    for attribute in &mut element.attributes {
+        if attribute.value.contains("${") {
+            attribute.value = expanded(&attribute.value, attribute.place, lookup)?;
+        }
+    }
+    if element.text.contains("${") {
+        element.text = expanded(&element.text, element.place, lookup)?;
+    }
+    element.children.iter_mut().try_for_each(|child| expand(child, lookup))
+}
+
+fn expanded(text: &str, place: Place, lookup: Lookup<'_>) -> Result<String, ConfigError> {
+    let mut expanded = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, inside)) = rest.split_once("${") {
+        expanded.push_str(before);
+        match inside.split_once('}') {
+            Some((reference, behind)) => {
+                expanded.push_str(&value(reference, place, lookup)?);
+                rest = behind;
+            }
+            // An opening without an end is a text, and so are those behind it.
+            None => {
+                expanded.push_str("${");
+                expanded.push_str(inside);
+                rest = "";
+            }
+        }
+    }
+    expanded.push_str(rest);
+    Ok(expanded)
+}
+
+fn value(reference: &str, place: Place, lookup: Lookup<'_>) -> Result<String, ConfigError> {
+    let (names, default) = match reference.split_once(':') {
+        Some((names, default)) => (names, Some(default)),
+        None => (reference, None),
+    };
+    names
+        .split(',')
+        .map(str::trim)
+        .find_map(lookup)
+        .or_else(|| default.map(str::to_owned))
+        .ok_or_else(|| ConfigError::NoProperty { name: names.to_owned(), place })
+}
+
+#[cfg(test)]
+mod tests {
+    //! Values, defaults, and what has neither.
+
+    use super::*;
+
+    fn lookup(name: &str) -> Option<String> {
+        match name {
+            "port" => Some("4711".into()),
+            "env.HOST" => Some("here".into()),
+            "tricky" => Some("${port}".into()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_reference_becomes_its_value_or_its_default() {
+        for (text, wanted) in [
+            ("${port}", "4711"),
+            ("${port:1}", "4711"),
+            ("${other:1}", "1"),
+            ("${other:}", ""),
+            ("${other:a:b}", "a:b"),
+            ("${other,port:1}", "4711"),
+            ("http://${env.HOST}:${port}/", "http://here:4711/"),
+            ("${tricky}", "${port}"),
+            ("no reference $port {port}", "no reference $port {port}"),
+            ("open ${port", "open ${port"),
+        ] {
+            assert_eq!(expanded(text, Place::START, &lookup).as_deref(), Ok(wanted), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_reference_without_value_and_default_is_an_error() {
+        let error = expanded("${env.NO_SUCH}", Place::START, &lookup).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "'${env.NO_SUCH}' has no value (line 1, column 1); set it, \
+             or give a default as in ${env.NO_SUCH:value}"
+        );
+    }
+}

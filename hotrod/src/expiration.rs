@@ -1,0 +1,142 @@
+//! When an entry ends by itself, as requests say it.
+
+use crate::{
+    error::DecodeError,
+    header::{Flags, RequestHeader},
+    reader::Reader,
+    version::ProtocolVersion,
+    writer::Writer,
+};
+
+/// Lifespan and max idle of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestExpiration {
+    /// Time to live from the write.
+    pub lifespan: Duration,
+    /// Time to live from the last use.
+    pub max_idle: Duration,
+}
+
+/// One of the two.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Duration {
+    /// What the cache is configured to have.
+    #[default]
+    Default,
+    /// No end.
+    Infinite,
+    /// This many milliseconds from now. 0 ends at once.
+    Millis(u64),
+    /// At this instant, in milliseconds since the Unix epoch: what more than 30 days meant before 3.0.
+    Until(u64),
+}
+
+/// Units of a duration: the code on the wire.
+mod unit {
+    pub(super) const SECONDS: u8 = 0;
+    pub(super) const MILLISECONDS: u8 = 1;
+    pub(super) const NANOSECONDS: u8 = 2;
+    pub(super) const MICROSECONDS: u8 = 3;
+    pub(super) const MINUTES: u8 = 4;
+    pub(super) const HOURS: u8 = 5;
+    pub(super) const DAYS: u8 = 6;
+    pub(super) const DEFAULT: u8 = 7;
+    pub(super) const INFINITE: u8 = 8;
+}
+
+const THIRTY_DAYS: u64 = 30 * 24 * 60 * 60 * 1000;
+
+impl RequestExpiration {
+    /// Never, whatever the cache is configured to have.
+    pub const NEVER: Self = Self { lifespan: Duration::Infinite, max_idle: Duration::Infinite };
+
+    pub(crate) fn decode(
+        header: &RequestHeader<'_>,
+        reader: &mut Reader<'_>,
+    ) -> Result<Self, DecodeError> {
+        if header.version < ProtocolVersion::V2_2 {
+            let seconds = |reader: &mut Reader<'_>, field, flag| {
+                Ok(match reader.vint(field)? {
+                    0 if header.flags.has(flag) => Duration::Default,
+                    0 => Duration::Infinite,
+                    seconds => old(u64::from(seconds) * 1000),
+                })
+            };
+            return Ok(Self {
+                lifespan: seconds(reader, "lifespan", Flags::DEFAULT_LIFESPAN)?,
+                max_idle: seconds(reader, "max idle", Flags::DEFAULT_MAX_IDLE)?,
+            });
+        }
+        let units = reader.byte()?;
+        let mut duration = |field, unit| {
+            Ok(match Duration::decode(field, unit, reader)? {
+                Duration::Millis(millis) if header.version < ProtocolVersion::V3_0 => old(millis),
+                duration => duration,
+            })
+        };
+        Ok(Self {
+            lifespan: duration("lifespan", units >> 4)?,
+            max_idle: duration("max idle", units & 0x0F)?,
+        })
+    }
+
+    pub(crate) fn encode(&self, version: ProtocolVersion, writer: &mut Writer) {
+        if version < ProtocolVersion::V2_2 {
+            writer.vint(self.lifespan.whole_secs());
+            return writer.vint(self.max_idle.whole_secs());
+        }
+        let (lifespan, max_idle) = (self.lifespan.unit(), self.max_idle.unit());
+        writer.byte(lifespan.0 << 4 | max_idle.0);
+        lifespan.1.into_iter().chain(max_idle.1).for_each(|number| writer.vlong(number));
+    }
+}
+
+/// Versions 2.0 to 2.9 take more than 30 days for an instant.
+fn old(millis: u64) -> Duration {
+    if millis > THIRTY_DAYS { Duration::Until(millis) } else { Duration::Millis(millis) }
+}
+
+impl Duration {
+    fn decode(field: &'static str, unit: u8, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let (factor, divisor) = match unit {
+            unit::DEFAULT => return Ok(Self::Default),
+            unit::INFINITE => return Ok(Self::Infinite),
+            unit::SECONDS => (1000, 1),
+            unit::MILLISECONDS => (1, 1),
+            unit::NANOSECONDS => (1, 1_000_000),
+            unit::MICROSECONDS => (1, 1000),
+            unit::MINUTES => (60 * 1000, 1),
+            unit::HOURS => (60 * 60 * 1000, 1),
+            unit::DAYS => (24 * 60 * 60 * 1000, 1),
+            _ => {
+                return Err(DecodeError::Illegal {
+                    field: "unit of a duration",
+                    value: unit.into(),
+                });
+            }
+        };
+        Ok(Self::Millis(reader.vlong(field)?.saturating_mul(factor) / divisor))
+    }
+
+    /// Unit and, where there is one, number. Seconds where they are exact.
+    fn unit(self) -> (u8, Option<u64>) {
+        match self {
+            Self::Default => (unit::DEFAULT, None),
+            Self::Infinite => (unit::INFINITE, None),
+            Self::Millis(millis) | Self::Until(millis) if millis % 1000 == 0 => {
+                (unit::SECONDS, Some(millis / 1000))
+            }
+            Self::Millis(millis) | Self::Until(millis) => (unit::MILLISECONDS, Some(millis)),
+        }
+    }
+
+    /// Seconds, rounded up, so that what lives at all is not sent as immortal.
+    fn whole_secs(self) -> u32 {
+        match self {
+            Self::Default | Self::Infinite => 0,
+            Self::Millis(millis) | Self::Until(millis) => {
+                u32::try_from(millis.div_ceil(1000).max(1)).unwrap_or(u32::MAX)
+            }
+        }
+    }
+}

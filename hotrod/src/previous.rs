@@ -1,0 +1,127 @@
+//! Answers that may carry the entry that stood there.
+
+use crate::{
+    error::DecodeError, metadata::Metadata, op::Response, reader::Reader, status::Status,
+    version::ProtocolVersion, writer::Writer,
+};
+
+/// What came of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changed<'b> {
+    /// It was made.
+    Done,
+    /// It was made; this stood there before.
+    DoneAfter(Option<Previous<'b>>),
+    /// The condition did not hold.
+    Refused,
+    /// The condition did not hold of this.
+    RefusedBy(Option<Previous<'b>>),
+    /// There is no entry.
+    Missing,
+}
+
+/// An entry that stood there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Previous<'b> {
+    /// On the wire from 4.0 on.
+    pub metadata: Option<Metadata>,
+    /// Its value.
+    pub value: Bytes<'b>,
+}
+
+/// Bytes of a value: borrowed from a message, or to be copied at the end of one.
+#[derive(Clone, Copy, Debug)]
+pub enum Bytes<'b> {
+    /// In a buffer.
+    Slice(&'b [u8]),
+    /// To be taken along.
+    Shared(&'b std::sync::Arc<[u8]>),
+}
+
+impl<'b> Bytes<'b> {
+    /// The bytes themselves.
+    #[must_use]
+    pub fn get(self) -> &'b [u8] {
+        match self {
+            Self::Slice(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+
+    /// Writes length and bytes as the last field of a message.
+    #[inline]
+    pub(crate) fn encode_last(self, writer: &mut Writer) {
+        match self {
+            Self::Slice(bytes) => writer.array(bytes),
+            Self::Shared(bytes) => writer.last_array(bytes),
+        }
+    }
+}
+
+impl PartialEq for Bytes<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.get() == other.get()
+    }
+}
+
+impl Eq for Bytes<'_> {}
+
+#[cfg(feature = "serve")]
+impl<'b> From<store::Value<'b>> for Bytes<'b> {
+    fn from(value: store::Value<'b>) -> Self {
+        match value {
+            store::Value::Inline(bytes) => Self::Slice(bytes),
+            store::Value::Shared(bytes) => Self::Shared(bytes),
+        }
+    }
+}
+
+impl<'b> Response<'b> for Changed<'b> {
+    fn status(&self) -> Status {
+        match self {
+            Self::Done => Status::Success,
+            Self::DoneAfter(_) => Status::SuccessWithPrevious,
+            Self::Refused => Status::NotExecuted,
+            Self::RefusedBy(_) => Status::NotExecutedWithPrevious,
+            Self::Missing => Status::KeyDoesNotExist,
+        }
+    }
+
+    fn decode(
+        status: Status,
+        version: ProtocolVersion,
+        reader: &mut Reader<'b>,
+    ) -> Result<Self, DecodeError> {
+        Ok(match status {
+            Status::SuccessWithPrevious => Self::DoneAfter(decode_previous(version, reader)?),
+            Status::NotExecutedWithPrevious => Self::RefusedBy(decode_previous(version, reader)?),
+            Status::NotExecuted => Self::Refused,
+            Status::KeyDoesNotExist => Self::Missing,
+            _ => Self::Done,
+        })
+    }
+
+    fn encode(&self, version: ProtocolVersion, writer: &mut Writer) {
+        let (Self::DoneAfter(previous) | Self::RefusedBy(previous)) = self else { return };
+        let metadata = previous.and_then(|previous| previous.metadata);
+        if version >= ProtocolVersion::V4_0 {
+            metadata.unwrap_or(Metadata::NONE).encode(writer);
+        }
+        let value = previous.map_or(Bytes::Slice(&[]), |previous| previous.value);
+        value.encode_last(writer);
+    }
+}
+
+fn decode_previous<'b>(
+    version: ProtocolVersion,
+    reader: &mut Reader<'b>,
+) -> Result<Option<Previous<'b>>, DecodeError> {
+    let metadata = match version >= ProtocolVersion::V4_0 {
+        true => Some(Metadata::decode(reader)?),
+        false => None,
+    };
+    let value = reader.array("previous value")?;
+    // Before 4.0 nothing tells an empty value from none.
+    let none = metadata.map_or(value.is_empty(), |metadata| metadata == Metadata::NONE);
+    Ok((!none).then_some(Previous { metadata, value: Bytes::Slice(value) }))
+}

@@ -1,0 +1,84 @@
+//! Sets of segments, as Java's `BitSet.toByteArray` writes them: the lowest segment in the lowest bit.
+
+/// A set of segment numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SegmentSet {
+    bytes: Vec<u8>,
+}
+
+impl SegmentSet {
+    /// The set that these bytes stand for.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        bytes.to_vec().into()
+    }
+
+    /// The bytes that stand for the set; the last one is not 0.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Adds a segment.
+    pub fn insert(&mut self, segment: u32) {
+        let index = segment as usize / 8;
+        if index >= self.bytes.len() {
+            self.bytes.resize(index + 1, 0);
+        }
+        if let Some(byte) = self.bytes.get_mut(index) {
+            *byte |= 1 << (segment % 8);
+        }
+    }
+
+    /// Whether the segment is in the set.
+    #[must_use]
+    pub fn contains(&self, segment: u32) -> bool {
+        self.bytes.get(segment as usize / 8).is_some_and(|byte| byte >> (segment % 8) & 1 == 1)
+    }
+
+    /// Whether the set has no segment.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// The segments, in order.
+    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        let bits = u32::try_from(self.bytes.len().saturating_mul(8)).unwrap_or(u32::MAX);
+        (0..bits).filter(|segment| self.contains(*segment))
+    }
+}
+
+impl From<Vec<u8>> for SegmentSet {
+    fn from(mut bytes: Vec<u8>) -> Self {
+        while bytes.last() == Some(&0) {
+            bytes.pop();
+        }
+        Self { bytes }
+    }
+}
+
+impl FromIterator<u32> for SegmentSet {
+    fn from_iter<I: IntoIterator<Item = u32>>(segments: I) -> Self {
+        let mut set = Self::default();
+        segments.into_iter().for_each(|segment| set.insert(segment));
+        set
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Bytes as a real client and a real server wrote them.
+
+    use super::*;
+
+    #[test]
+    fn a_set_is_written_as_java_writes_a_bit_set() {
+        let set: SegmentSet = [6, 7, 10, 11, 12, 15, 16, 17, 18, 19].into_iter().collect();
+        assert_eq!(set.as_bytes(), [0xC0, 0x9C, 0x0F]);
+        assert_eq!(SegmentSet::from_bytes(&[0xC0, 0x9C, 0x0F, 0]), set);
+        assert_eq!(set.iter().collect::<Vec<_>>(), [6, 7, 10, 11, 12, 15, 16, 17, 18, 19]);
+        assert!(!set.contains(5) && !set.contains(20) && set.contains(19));
+        assert!(SegmentSet::default().is_empty());
+    }
+}

@@ -1,0 +1,246 @@
+//! What converts into what.
+//!
+//! Start reading at [`Conversion::between`]; the table of pairs is [`step`].
+
+use std::borrow::Cow;
+
+use crate::{
+    encoding::Encoding,
+    error::{ConversionError, NoConversion},
+    json,
+    media_type::MediaType,
+    text::{Charset, xml},
+    wrapped::{Scalar, ScalarType},
+};
+
+/// How bytes of one media type become bytes of another. Found once, applied to many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Conversion {
+    open: Envelope,
+    step: Step,
+    seal: Envelope,
+}
+
+impl Conversion {
+    /// Bytes stay as they are.
+    pub const IDENTITY: Self =
+        Self { open: Envelope::NONE, step: Step::Keep, seal: Envelope::NONE };
+
+    /// What makes `to` of `from`. A type that is not given, or `*/*`, stands for whatever the bytes
+    /// are; they pass as they are, as they do into and out of `application/octet-stream` and
+    /// `application/unknown`.
+    ///
+    /// # Errors
+    ///
+    /// If nothing does, or a charset or an encoding that one of them names is not known here.
+    pub fn between(from: Option<&MediaType>, to: Option<&MediaType>) -> Result<Self, NoConversion> {
+        let (given, wanted) = (Format::of(from), Format::of(to));
+        let found = match (given, wanted) {
+            (Some(given), Some(wanted)) if from == to => Self::of(given, Step::Keep, wanted),
+            (Some(given), Some(wanted)) => {
+                step(given, wanted).and_then(|step| Self::of(given, step, wanted))
+            }
+            _ => None,
+        };
+        found.ok_or_else(|| NoConversion { from: named(from), to: named(to) })
+    }
+
+    /// Whether bytes stay as they are.
+    #[must_use]
+    pub fn is_identity(self) -> bool {
+        self == Self::IDENTITY
+    }
+
+    /// Converts `bytes`. What stays as it is is not copied.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are not what their media type says, or mean nothing in the other one.
+    pub fn apply(self, bytes: &[u8]) -> Result<Cow<'_, [u8]>, ConversionError> {
+        if self.is_identity() {
+            return Ok(Cow::Borrowed(bytes));
+        }
+        let bytes = self.open.encoding.decode(bytes)?;
+        let bytes = then(bytes, |bytes| self.open.charset.decode(bytes))?;
+        let bytes = then(bytes, |bytes| self.step.apply(bytes))?;
+        let bytes = then(bytes, |bytes| self.seal.charset.encode(bytes))?;
+        then(bytes, |bytes| Ok(self.seal.encoding.encode(bytes)))
+    }
+
+    fn of(given: Format, step: Step, wanted: Format) -> Option<Self> {
+        let opaque = given.kind == Kind::Opaque || wanted.kind == Kind::Opaque;
+        let charsets = match (given.charset, wanted.charset) {
+            _ if opaque => (Charset::Utf8, Charset::Utf8),
+            (Some(same), Some(other)) if step == Step::Keep && same == other => {
+                (Charset::Utf8, Charset::Utf8)
+            }
+            (given, wanted) => (given?, wanted?),
+        };
+        if step == Step::Keep && charsets.0 == charsets.1 && given.encoding == wanted.encoding {
+            return Some(Self::IDENTITY);
+        }
+        Some(Self {
+            open: Envelope { encoding: given.encoding, charset: charsets.0 },
+            step,
+            seal: Envelope { encoding: wanted.encoding, charset: charsets.1 },
+        })
+    }
+}
+
+/// How bytes are written in a request: what is taken off first, and put on last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Envelope {
+    encoding: Encoding,
+    charset: Charset,
+}
+
+impl Envelope {
+    const NONE: Self = Self { encoding: Encoding::Plain, charset: Charset::Utf8 };
+}
+
+/// Whether REST may answer `to` from a cache that stores `from`: not everything that passes
+/// as bytes is what a browser should be told it is.
+pub(crate) fn is_offered(from: Option<&MediaType>, to: &MediaType) -> bool {
+    let known = Format::of(Some(to)).is_some_and(|format| format.kind != Kind::Other);
+    (known || from == Some(to)) && Conversion::between(from, Some(to)).is_ok()
+}
+
+/// What a media type comes down to here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Format {
+    kind: Kind,
+    encoding: Encoding,
+    /// `None` if it is not known here.
+    charset: Option<Charset>,
+    /// What the text is a text of, where it becomes a `WrappedMessage`.
+    scalar_type: ScalarType,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Opaque,
+    Text,
+    Form,
+    Json,
+    Xml,
+    Yaml,
+    Protostream,
+    Other,
+}
+
+impl Format {
+    /// `None` if an encoding or a Java class is not known here.
+    fn of(media_type: Option<&MediaType>) -> Option<Self> {
+        let opaque = Self {
+            kind: Kind::Opaque,
+            encoding: Encoding::Plain,
+            charset: Some(Charset::Utf8),
+            scalar_type: ScalarType::String,
+        };
+        let Some(media_type) = media_type else { return Some(opaque) };
+        let kind = match media_type.essence() {
+            "application/octet-stream" | "application/unknown" | "*/*" => Kind::Opaque,
+            "text/plain" | "application/x-java-object" => Kind::Text,
+            "application/x-www-form-urlencoded" => Kind::Form,
+            "application/json" => Kind::Json,
+            "application/xml" => Kind::Xml,
+            "application/yaml" => Kind::Yaml,
+            "application/x-protostream" => Kind::Protostream,
+            _ => Kind::Other,
+        };
+        if !media_type.has_parameters() && kind != Kind::Form {
+            return Some(Self { kind, ..opaque });
+        }
+        let scalar_type = match media_type.parameter("type") {
+            Some(class) if *media_type == MediaType::OBJECT => ScalarType::of_java_class(class)?,
+            _ => ScalarType::String,
+        };
+        let encoding = match media_type.parameter("encoding") {
+            Some(name) => Encoding::named(name)?,
+            None if kind == Kind::Form => Encoding::Form,
+            // As Infinispan has it: `type=ByteArray` is another name of `encoding=hex`.
+            None if scalar_type == ScalarType::Bytes => Encoding::Hex,
+            None => Encoding::Plain,
+        };
+        let charset = match media_type.parameter("charset") {
+            Some(name) if kind.is_text() => Charset::named(name),
+            _ => Some(Charset::Utf8),
+        };
+        Some(Self { kind, encoding, charset, scalar_type })
+    }
+}
+
+impl Kind {
+    fn is_text(self) -> bool {
+        match self {
+            Self::Text | Self::Form | Self::Json | Self::Xml | Self::Yaml => true,
+            Self::Opaque | Self::Protostream | Self::Other => false,
+        }
+    }
+}
+
+/// What happens to the bytes themselves, both sides being UTF-8 where they are text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Step {
+    #[default]
+    Keep,
+    CheckJson,
+    MakeXml,
+    WrapText(ScalarType),
+    UnwrapText,
+    WrapJson,
+    UnwrapJson,
+}
+
+/// The step from one media type to another.
+fn step(from: Format, to: Format) -> Option<Step> {
+    Some(match (from.kind, to.kind) {
+        (Kind::Opaque, _) | (_, Kind::Opaque) => Step::Keep,
+        (Kind::Text | Kind::Form, Kind::Json) => Step::CheckJson,
+        (Kind::Text | Kind::Form, Kind::Xml) => Step::MakeXml,
+        (Kind::Text, Kind::Protostream) => Step::WrapText(from.scalar_type),
+        (Kind::Json, Kind::Protostream) => Step::WrapJson,
+        (Kind::Protostream, Kind::Text) => Step::UnwrapText,
+        (Kind::Protostream, Kind::Json) => Step::UnwrapJson,
+        (Kind::Text | Kind::Form, Kind::Text | Kind::Form | Kind::Yaml)
+        | (Kind::Json | Kind::Xml | Kind::Yaml, Kind::Text) => Step::Keep,
+        _ => return None,
+    })
+}
+
+impl Step {
+    fn apply(self, bytes: &[u8]) -> Result<Cow<'_, [u8]>, ConversionError> {
+        match self {
+            Self::Keep => Ok(Cow::Borrowed(bytes)),
+            Self::CheckJson if json::is_json(bytes) => Ok(Cow::Borrowed(bytes)),
+            Self::CheckJson => Err(ConversionError::not_json(bytes)),
+            Self::MakeXml => Ok(xml(bytes)),
+            Self::WrapText(scalar_type) => Ok(scalar_type.parse(bytes)?.encode().into()),
+            Self::UnwrapText => Ok(Scalar::decode(bytes)?.into_text()),
+            Self::WrapJson => Ok(json::to_scalar(bytes)?.encode().into()),
+            Self::UnwrapJson => Ok(json::of_scalar(&Scalar::decode(bytes)?).into_bytes().into()),
+        }
+    }
+}
+
+/// Does `convert` to bytes that may be borrowed, and copies only what is not.
+fn then<'a>(
+    bytes: Cow<'a, [u8]>,
+    convert: impl for<'b> FnOnce(&'b [u8]) -> Result<Cow<'b, [u8]>, ConversionError>,
+) -> Result<Cow<'a, [u8]>, ConversionError> {
+    match bytes {
+        Cow::Borrowed(bytes) => convert(bytes),
+        Cow::Owned(bytes) => match convert(&bytes)? {
+            // As many borrowed bytes as there are, are all of them.
+            Cow::Borrowed(all) if all.len() == bytes.len() => Ok(Cow::Owned(bytes)),
+            part_or_new => Ok(Cow::Owned(part_or_new.into_owned())),
+        },
+    }
+}
+
+fn named(media_type: Option<&MediaType>) -> MediaType {
+    media_type.cloned().unwrap_or(MediaType::UNKNOWN)
+}
+
+#[cfg(test)]
+mod tests;

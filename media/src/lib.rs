@@ -1,0 +1,31 @@
+//! What the bytes of keys and values are: media types, what converts into what, the placement hash.
+//!
+//! Nothing here waits, opens a socket or reads a clock, and nothing knows a protocol: Hot Rod and
+//! REST convert at their edge, before a key is hashed.
+//!
+//! Start reading at [`Conversion`], then [`MediaType`]; [`negotiate`] and [`KeyForm`] are what REST
+//! asks beside. What Infinispan's own server says when it refuses, the errors here say too.
+
+mod accept;
+mod convert;
+mod encoding;
+mod error;
+mod fuzz;
+pub mod hash;
+mod java;
+mod json;
+mod key_form;
+mod media_type;
+mod text;
+mod wrapped;
+
+pub use self::{
+    accept::{NotAcceptable, negotiate},
+    convert::Conversion,
+    encoding::Encoding,
+    error::{ConversionError, MessageType, NoConversion},
+    fuzz::fuzz,
+    key_form::{KeyForm, KeyFormError},
+    media_type::{MediaType, NotAMediaType},
+    text::Charset,
+};

@@ -1,0 +1,231 @@
+//! Carries a command to its end: what can be done now is done, what must be waited for is waited for,
+//! and then the command is asked again, with the time of then.
+//!
+//! This stands here and not in the server because the REST endpoint needs it too, and sees what a
+//! command can wait for: the source, and what members agree on.
+
+use std::sync::Arc;
+
+use cluster::{Agreement, MetaCommand, ProposeError};
+use store::{Cache, CacheError, Change, Command, Progress, Reply, SegmentId, Source, Timestamp};
+
+use crate::{loader::Loaded, source::SourceConnection, sources::Sources};
+
+/// Carries commands to their end.
+#[derive(Clone)]
+pub struct Driver {
+    agreement: Arc<Agreement>,
+    sources: Arc<Sources>,
+}
+
+/// How many entries a cache has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Entries whose time is not over.
+    pub entries: u64,
+    /// Whether the source had to be asked, so that it may be a few more or fewer.
+    pub approximate: bool,
+}
+
+impl Driver {
+    /// Carries commands to caches whose sources are these.
+    #[must_use]
+    pub fn new(agreement: Arc<Agreement>, sources: Arc<Sources>) -> Self {
+        Self { agreement, sources }
+    }
+
+    /// The time.
+    #[inline]
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.agreement.clock().now()
+    }
+
+    /// What this member has agreed on.
+    #[must_use]
+    pub fn agreement(&self) -> &Arc<Agreement> {
+        &self.agreement
+    }
+
+    /// Carries out `command` to its end. Each attempt has a time of its own.
+    ///
+    /// # Errors
+    ///
+    /// If the command cannot be carried out. Nothing has changed then.
+    pub async fn drive(
+        &self,
+        cache: &Arc<Cache>,
+        command: Command<'_>,
+        reply: &mut impl Reply,
+    ) -> Result<(), CacheError> {
+        let mut said = None;
+        loop {
+            let source = said.as_ref().map_or(command.source, |said: &Said| said.of(&command));
+            let progress = cache.execute(&Command { source, ..command }, self.now(), reply)?;
+            match progress {
+                // With one member, every in-sync copy has it.
+                Progress::Done | Progress::Held(_) => return Ok(()),
+                Progress::Mark => self.mark(cache).await?,
+                Progress::Load => said = Some(self.ask(cache, command.key).await),
+            }
+        }
+    }
+
+    /// Asks the source for a key.
+    async fn ask(&self, cache: &Arc<Cache>, key: &[u8]) -> Said {
+        match self.sources.of(cache) {
+            Some(source) => {
+                let loaded = source.load(key).await;
+                Said { loaded, reads_without: source.reads_without() }
+            }
+            // Not reached since the start; or let go of meanwhile, and then nobody asks any more.
+            None => Said { loaded: Loaded::Silent, reads_without: false },
+        }
+    }
+
+    /// Records that clients change entries of this cache while its source is connected.
+    async fn mark(&self, cache: &Cache) -> Result<(), CacheError> {
+        let marked =
+            self.agreement.propose(MetaCommand::Mark { cache: cache.name().clone() }).await;
+        match marked {
+            // Refused: it was disconnected or removed meanwhile, and there is nothing to mark.
+            Ok(()) | Err(ProposeError::Refused(_)) => Ok(()),
+            Err(ProposeError::NotStored(error)) => Err(CacheError::NotStored(error.to_string())),
+        }
+    }
+
+    /// Removes every entry. What is still at the source does not come any more.
+    ///
+    /// # Errors
+    ///
+    /// If that cannot be recorded. Nothing has changed then.
+    pub async fn clear(&self, cache: &Arc<Cache>) -> Result<(), CacheError> {
+        let name = cache.name().clone();
+        let connected = self.agreement.see(|metadata| {
+            metadata.cache(name.as_str()).is_some_and(|known| known.connection.is_some())
+        });
+        if connected {
+            // First nothing can come in any more, then everything goes.
+            match self.agreement.propose(MetaCommand::Clear { cache: name }).await {
+                Ok(()) | Err(ProposeError::Refused(_)) => {}
+                Err(ProposeError::NotStored(error)) => {
+                    return Err(CacheError::NotStored(error.to_string()));
+                }
+            }
+            if let Some(source) = self.sources.of(cache) {
+                source.cleared();
+            }
+        }
+        cache.clear()
+    }
+
+    /// The number of entries. While the source has some that are not here yet, it is asked.
+    ///
+    /// # Errors
+    ///
+    /// If the source does not answer.
+    pub async fn size(&self, cache: &Arc<Cache>) -> Result<Size, CacheError> {
+        cache.check_served()?;
+        let whole = cache.segment(SegmentId(0)).link().is_none_or(|link| link.is_complete());
+        match (whole, self.sources.of(cache)) {
+            (true, _) => Ok(Size { entries: cache.len(self.now()), approximate: false }),
+            (false, None) => Err(CacheError::SourceSilent),
+            (false, Some(source)) => {
+                let theirs = source.size().await?;
+                let entries = theirs.saturating_add_signed(cache.balance());
+                Ok(Size { entries, approximate: true })
+            }
+        }
+    }
+
+    /// Makes sure that everything is here that belongs into these segments: an iteration over them sees
+    /// what the source had.
+    ///
+    /// # Errors
+    ///
+    /// If the source does not give it.
+    pub async fn make_whole(
+        &self,
+        cache: &Arc<Cache>,
+        segments: &[SegmentId],
+    ) -> Result<(), CacheError> {
+        cache.check_served()?;
+        let missing = missing(cache, segments);
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let source = self.sources.of(cache).ok_or(CacheError::SourceSilent)?;
+        source.bring(&missing).await
+    }
+
+    /// The live connection of a cache to its source.
+    #[must_use]
+    pub fn source(&self, cache: &Cache) -> Option<Arc<SourceConnection>> {
+        self.sources.of(cache)
+    }
+}
+
+/// The source segments that these segments overlap with and that are not complete.
+fn missing(cache: &Cache, segments: &[SegmentId]) -> Vec<store::SourceSegment> {
+    let first = segments.first().copied().unwrap_or(SegmentId(0));
+    let Some(link) = cache.segment(first).link().cloned() else { return Vec::new() };
+    let ours = cache.segment_count();
+    let incomplete = |segment: &store::SourceSegment| !link.complete.contains(*segment);
+    let overlaps = |segment: &store::SourceSegment| match link.space {
+        store::SourceSpace::Unit => true,
+        store::SourceSpace::Segments(theirs) => {
+            segments.iter().any(|id| overlap((id.0, ours), (segment.0, theirs)))
+        }
+    };
+    (0..link.space.count()).map(store::SourceSegment).filter(incomplete).filter(overlaps).collect()
+}
+
+/// Whether segment `a.0` of `a.1` and segment `b.0` of `b.1` share a hash.
+fn overlap(a: (u32, u32), b: (u32, u32)) -> bool {
+    let range = |(segment, count): (u32, u32)| {
+        let size = u64::from((1_u32 << 31).div_ceil(count.max(1)));
+        (u64::from(segment) * size, (u64::from(segment) + 1) * size)
+    };
+    let (a, b) = (range(a), range(b));
+    a.0 < b.1 && b.0 < a.1
+}
+
+/// What the source said, and what to make of it if it said nothing.
+struct Said {
+    loaded: Loaded,
+    reads_without: bool,
+}
+
+impl Said {
+    /// What a command is told of it.
+    fn of(&self, command: &Command<'_>) -> Source<'_> {
+        match &self.loaded {
+            Loaded::Absent => Source::Absent,
+            Loaded::Entry(entry) => Source::Entry(entry.imported()),
+            // By the operator's choice, plain reads do without a silent source.
+            Loaded::Silent if self.reads_without && matches!(command.change, Change::Read) => {
+                Source::Absent
+            }
+            Loaded::Silent => Source::Silent,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Which source segments an iteration needs.
+
+    use super::*;
+
+    #[test]
+    fn segments_of_different_counts_overlap_where_they_share_a_hash() {
+        assert!(overlap((0, 256), (0, 256)) && !overlap((0, 256), (1, 256)));
+        let of_20 = |segment| {
+            (0..20).filter(|other| overlap((segment, 256), (*other, 20))).collect::<Vec<_>>()
+        };
+        assert_eq!(of_20(0), [0]);
+        assert_eq!(of_20(12), [0, 1], "the border lies within");
+        assert_eq!(of_20(255), [19]);
+        assert!((0..1024).all(|other| overlap((0, 1), (other, 1024))));
+    }
+}

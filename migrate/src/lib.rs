@@ -1,0 +1,39 @@
+//! Brings entries over from the source: read-through, copy, proof, and letting go.
+//!
+//! Two deciders say what happens: the store's segment decides for each entry whether it is taken in,
+//! and [`sync::SyncJob`] decides what is read next and when a source segment is complete. The rest
+//! drives them: it owns the connection to the source, reads the time and waits.
+//!
+//! Start reading at [`Migrations`], then [`Driver::drive`], then [`sync::SyncJob::on`].
+
+mod copy;
+mod counts;
+mod drive;
+mod entry;
+mod identity;
+mod loader;
+mod migrations;
+mod preflight;
+mod read;
+mod remote;
+mod settings;
+mod source;
+mod sources;
+mod status;
+pub mod sync;
+mod throttle;
+mod verify;
+
+pub use self::{
+    copy::{FailedEntry, SyncRequest},
+    counts::Counts,
+    drive::{Driver, Size},
+    migrations::{ConnectOptions, MigrationError, Migrations, Synchronizing, Verifying},
+    preflight::{Problem, ProblemCode},
+    settings::{ByteBudget, OnSourceError, Settings},
+    source::SourceConnection,
+    sources::Sources,
+    status::{JobStatus, ReadThrough, Segments, SourceStatus, Stage, Status},
+    throttle::Rates,
+    verify::{Finding, Listed, VerifyReport},
+};

@@ -1,0 +1,230 @@
+//! Read-through: what is not here is asked for at the source, once at a time for each key.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use dashmap::{DashMap, Entry as Place};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
+use parking_lot::Mutex;
+use tokio::{sync::Semaphore, time::Instant};
+use tokio_util::task::TaskTracker;
+
+use crate::entry::SourceEntry;
+
+/// Most keys that are asked for at the same time. Beyond it a request waits, and its connection is not
+/// read any further.
+const MOST_LOADS: usize = 1_024;
+
+/// Losses in a row after which the source is left alone for a moment.
+const BREAKS_AFTER: u32 = 8;
+
+/// How long it is left alone.
+const BREAK: Duration = Duration::from_millis(500);
+
+/// What the source said of a key.
+#[derive(Clone, Debug)]
+pub(crate) enum Loaded {
+    /// It has no entry.
+    Absent,
+    /// It has this one.
+    Entry(Arc<SourceEntry>),
+    /// It did not say anything that can be believed, in time.
+    Silent,
+}
+
+/// A load that may have several waiters.
+type Flight = Shared<BoxFuture<'static, Loaded>>;
+
+/// Loads entries for the commands of one cache.
+pub(crate) struct Loader {
+    flights: Arc<DashMap<Box<[u8]>, Flight>>,
+    places: Arc<Semaphore>,
+    breaker: Mutex<Option<Instant>>,
+    losses: AtomicU32,
+    counts: LoadCounts,
+    tasks: TaskTracker,
+}
+
+/// What came of loads so far.
+#[derive(Debug, Default)]
+pub(crate) struct LoadCounts {
+    pub(crate) hits: AtomicU64,
+    pub(crate) misses: AtomicU64,
+    pub(crate) silent: AtomicU64,
+}
+
+impl Loader {
+    /// A loader whose loads are tasks among these.
+    pub(crate) fn new(tasks: TaskTracker) -> Self {
+        Self {
+            flights: Arc::default(),
+            places: Arc::new(Semaphore::new(MOST_LOADS)),
+            breaker: Mutex::new(None),
+            losses: AtomicU32::new(0),
+            counts: LoadCounts::default(),
+            tasks,
+        }
+    }
+
+    /// What the source says of `key`, by `ask`. Whoever comes while it is being asked waits for the same
+    /// answer.
+    pub(crate) async fn load(
+        &self,
+        key: &[u8],
+        ask: impl FnOnce() -> BoxFuture<'static, Loaded>,
+    ) -> Loaded {
+        if self.is_broken() {
+            self.counts.silent.fetch_add(1, Ordering::Relaxed);
+            return Loaded::Silent;
+        }
+        let flight = match self.flights.entry(key.into()) {
+            Place::Occupied(flight) => flight.get().clone(),
+            Place::Vacant(place) => place.insert(self.depart(key.into(), ask())).clone(),
+        };
+        let loaded = flight.await;
+        self.count(&loaded);
+        loaded
+    }
+
+    /// A task of its own: it comes to its end although the first one that waits for it may leave.
+    fn depart(&self, key: Box<[u8]>, ask: BoxFuture<'static, Loaded>) -> Flight {
+        let (places, flights) = (Arc::clone(&self.places), Arc::clone(&self.flights));
+        let task = self.tasks.spawn(async move {
+            let place = places.acquire().await;
+            let loaded = ask.await;
+            drop(place);
+            flights.remove(&key);
+            loaded
+        });
+        task.map(|loaded| loaded.unwrap_or(Loaded::Silent)).boxed().shared()
+    }
+
+    /// Whether the source is left alone for now. One load a moment finds out whether it is back.
+    fn is_broken(&self) -> bool {
+        let mut breaker = self.breaker.lock();
+        match *breaker {
+            Some(until) if Instant::now() < until => true,
+            Some(_) => {
+                *breaker = Some(Instant::now() + BREAK);
+                false
+            }
+            None => false,
+        }
+    }
+
+    fn count(&self, loaded: &Loaded) {
+        let counter = match loaded {
+            Loaded::Absent => &self.counts.misses,
+            Loaded::Entry(_) => &self.counts.hits,
+            Loaded::Silent => &self.counts.silent,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        if matches!(loaded, Loaded::Silent) {
+            if self.losses.fetch_add(1, Ordering::Relaxed) + 1 >= BREAKS_AFTER {
+                self.breaker.lock().get_or_insert(Instant::now() + BREAK);
+            }
+        } else if self.losses.swap(0, Ordering::Relaxed) > 0 {
+            *self.breaker.lock() = None;
+        }
+    }
+
+    pub(crate) fn counts(&self) -> &LoadCounts {
+        &self.counts
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        self.flights.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Loads that meet, and a source that is away.
+
+    use client::Bytes;
+    use futures_util::future::join_all;
+    use store::Timestamp;
+
+    use super::*;
+    use crate::entry::Skew;
+
+    fn entry() -> Loaded {
+        let (value, metadata) = (Bytes::from_static(b"v"), client::Metadata::default());
+        let now = Timestamp::from_millis(1);
+        Loaded::Entry(Arc::new(SourceEntry::new(value, &metadata, &Skew::default(), now)))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_thousand_readers_of_one_key_ask_once() {
+        let loader = Loader::new(TaskTracker::new());
+        let asked = Arc::new(AtomicU32::new(0));
+        let loads = (0..1_000).map(|_| {
+            let asked = Arc::clone(&asked);
+            loader.load(b"k", move || {
+                async move {
+                    asked.fetch_add(1, Ordering::Relaxed);
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    entry()
+                }
+                .boxed()
+            })
+        });
+        let loaded = join_all(loads).await;
+        assert!(loaded.iter().all(|loaded| matches!(loaded, Loaded::Entry(_))));
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        assert_eq!(loader.in_flight(), 0);
+        loader.load(b"k", || async { Loaded::Absent }.boxed()).await;
+        assert_eq!(loader.counts().misses.load(Ordering::Relaxed), 1, "a later reader asks again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_so_many_keys_are_asked_for_at_a_time() {
+        let loader = Loader::new(TaskTracker::new());
+        let at_once = Arc::new(AtomicU32::new(0));
+        let most = Arc::new(AtomicU32::new(0));
+        let keys: Vec<[u8; 4]> = (0..3_000_u32).map(u32::to_be_bytes).collect();
+        let loads = keys.iter().map(|key| {
+            let (at_once, most) = (Arc::clone(&at_once), Arc::clone(&most));
+            loader.load(key, move || {
+                async move {
+                    let now = at_once.fetch_add(1, Ordering::Relaxed) + 1;
+                    most.fetch_max(now, Ordering::Relaxed);
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    at_once.fetch_sub(1, Ordering::Relaxed);
+                    Loaded::Absent
+                }
+                .boxed()
+            })
+        });
+        join_all(loads).await;
+        assert_eq!(most.load(Ordering::Relaxed), 1_024);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_that_is_away_is_left_alone_and_found_again() {
+        let loader = Loader::new(TaskTracker::new());
+        let asked = AtomicU32::new(0);
+        let load = |back: bool| {
+            let asked = &asked;
+            loader.load(b"k", move || {
+                asked.fetch_add(1, Ordering::Relaxed);
+                async move { if back { Loaded::Absent } else { Loaded::Silent } }.boxed()
+            })
+        };
+        for _ in 0..100 {
+            assert!(matches!(load(false).await, Loaded::Silent));
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), BREAKS_AFTER);
+        tokio::time::advance(BREAK).await;
+        assert!(matches!(load(true).await, Loaded::Absent), "one finds out");
+        assert!(matches!(load(true).await, Loaded::Absent), "and all go on");
+    }
+}

@@ -1,0 +1,612 @@
+//! What operators do: connect, synchronize, pause, verify, disconnect.
+
+use std::{collections::HashMap, sync::Arc};
+
+use cluster::{Agreement, MetaCommand, MetaError, ProposeError};
+use config::{CacheName, RemoteStoreConfig};
+use store::Cache;
+use tokio::sync::Mutex;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    copy::{self, Copy, CopyStatus, SyncRequest},
+    preflight::{self, Plan, Problem},
+    settings::Settings,
+    source::SourceConnection,
+    sources::Sources,
+    status::{Facts, Status},
+    sync::{Ending, Event, SyncSettings},
+    throttle::Rates,
+    verify::{self, VerifyReport},
+};
+
+/// Time between two attempts to reach a source that a configuration names.
+const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// What an operator asked for was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrationError {
+    /// There is no such cache.
+    #[error("ISPN012010: Cache with name '{0}' not found amongst the configured caches")]
+    NoSuchCache(String),
+    /// The cache is connected to a source already.
+    #[error("cache {0} is connected to a source already")]
+    AlreadyConnected(CacheName),
+    /// The source cannot be connected: everything that stands in the way.
+    #[error("{}", texts(.0))]
+    Problems(Vec<Problem>),
+    /// There is nothing to synchronize from.
+    #[error(
+        "ISPN010016: Could not migrate data for cache {0}, check remote store config in the target \
+         cluster. Make sure only one remote store is present and is pointing to the source cluster"
+    )]
+    NotConnected(CacheName),
+    /// The job has failed, or was cancelled.
+    #[error("the synchronization of cache {cache} has ended without everything: {reason}")]
+    NotSynchronized {
+        /// The cache.
+        cache: CacheName,
+        /// Why.
+        reason: String,
+    },
+    /// Entries would be lost.
+    #[error("cache {cache} cannot let go of its source without loss: {}", blockers.join("; "))]
+    WouldLose {
+        /// The cache.
+        cache: CacheName,
+        /// What is in the way.
+        blockers: Vec<String>,
+    },
+    /// It is not the time for that.
+    #[error("{0}")]
+    NotNow(String),
+    /// It could not be recorded.
+    #[error(transparent)]
+    NotStored(#[from] cluster::LogError),
+}
+
+fn texts(problems: &[Problem]) -> String {
+    problems.iter().map(|problem| problem.text.as_str()).collect::<Vec<_>>().join("\n")
+}
+
+impl From<ProposeError> for MigrationError {
+    fn from(error: ProposeError) -> Self {
+        match error {
+            ProposeError::NotStored(error) => Self::NotStored(error),
+            ProposeError::Refused(MetaError::Connected(cache)) => Self::AlreadyConnected(cache),
+            ProposeError::Refused(MetaError::NotConnected(cache)) => Self::NotConnected(cache),
+            ProposeError::Refused(
+                MetaError::NoSuchCache(cache) | MetaError::CacheExists(cache),
+            ) => Self::NoSuchCache(cache.to_string()),
+        }
+    }
+}
+
+/// How a source is connected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectOptions {
+    /// What was complete in an earlier connection is forgotten, and removed keys may come back.
+    pub fresh: bool,
+}
+
+/// Migrations of all caches.
+#[derive(Clone)]
+pub struct Migrations {
+    agreement: Arc<Agreement>,
+    sources: Arc<Sources>,
+    settings: Settings,
+    /// Held while a cache is connected or disconnected: one after the other.
+    changing: Arc<Mutex<()>>,
+    tasks: TaskTracker,
+    ended: CancellationToken,
+}
+
+impl Migrations {
+    /// Migrations of the caches of this member. Sources that its metadata names are reached, and those
+    /// that configurations name are connected, from now on.
+    #[must_use]
+    pub fn start(agreement: Arc<Agreement>, sources: Arc<Sources>, settings: Settings) -> Self {
+        let migrations = Self {
+            agreement,
+            sources,
+            settings,
+            changing: Arc::default(),
+            tasks: TaskTracker::new(),
+            ended: CancellationToken::new(),
+        };
+        let reconciling = migrations.clone();
+        migrations.tasks.spawn(async move {
+            let ended = reconciling.ended.clone();
+            ended.run_until_cancelled(reconciling.reconcile()).await;
+        });
+        migrations
+    }
+
+    /// Ends every connection, and returns when nothing is asked of any source any more. What is connected
+    /// stays so for the next start.
+    pub async fn stop(&self) {
+        self.ended.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        for source in self.sources.all() {
+            self.sources.remove(source.cache().name());
+            source.end().await;
+        }
+    }
+
+    /// Connects a cache to a source: all of it, or nothing.
+    ///
+    /// # Errors
+    ///
+    /// Everything that stands in the way. Nothing has changed then.
+    pub async fn connect(
+        &self,
+        name: &CacheName,
+        remote: RemoteStoreConfig,
+        options: ConnectOptions,
+    ) -> Result<Vec<String>, MigrationError> {
+        let _one = self.changing.lock().await;
+        self.connect_one(name, remote, options).await
+    }
+
+    async fn connect_one(
+        &self,
+        name: &CacheName,
+        remote: RemoteStoreConfig,
+        options: ConnectOptions,
+    ) -> Result<Vec<String>, MigrationError> {
+        let cache = self.cache(name)?;
+        let (connected, past) = self.agreement.see(|metadata| {
+            let known = metadata.cache(name.as_str());
+            (
+                known.is_some_and(|known| known.connection.is_some()),
+                known.and_then(|known| known.past.clone()),
+            )
+        });
+        if connected {
+            return Err(MigrationError::AlreadyConnected(name.clone()));
+        }
+        self.forget(&cache).await;
+        let plan = Plan {
+            cache: &cache,
+            config: &cache.config(),
+            remote: &remote,
+            past: past.as_ref(),
+            fresh: options.fresh,
+            settings: &self.settings,
+            now: self.agreement.clock().now(),
+        };
+        let ready = preflight::check(&plan).await.map_err(MigrationError::Problems)?;
+        let source = SourceConnection::new(
+            Arc::clone(&cache),
+            Arc::clone(&self.agreement),
+            self.settings.clone(),
+            ready.client,
+            ready.remote,
+            ready.connection.identity.clone(),
+        );
+        // The live connection stands before the metadata says that there is one: whoever needs it then
+        // finds it.
+        self.sources.insert(Arc::clone(&source));
+        let connection = Box::new(ready.connection);
+        let connect = MetaCommand::Connect { cache: name.clone(), connection };
+        if let Err(error) = self.agreement.propose(connect).await {
+            self.sources.remove(name);
+            source.end().await;
+            return Err(error.into());
+        }
+        for notice in &ready.notices {
+            tracing::info!(cache = %name, "{notice}");
+        }
+        tracing::info!(cache = %name, source = source.server_names(), "connected");
+        Ok(ready.notices)
+    }
+
+    /// How a cache is connected, if it is.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such cache.
+    pub fn source_connection(
+        &self,
+        name: &CacheName,
+    ) -> Result<Option<RemoteStoreConfig>, MigrationError> {
+        self.cache(name)?;
+        Ok(self.agreement.see(|metadata| {
+            let connection = metadata.cache(name.as_str())?.connection.as_ref()?;
+            Some(connection.remote.clone())
+        }))
+    }
+
+    /// Starts to copy everything, or joins the job that does so already.
+    ///
+    /// # Errors
+    ///
+    /// If the cache is not connected, or somebody has to decide something first.
+    pub async fn synchronize(
+        &self,
+        name: &CacheName,
+        request: SyncRequest,
+    ) -> Result<Synchronizing, MigrationError> {
+        self.cache(name)?;
+        let Some(source) = self.sources.named(name) else {
+            return self.finished(name);
+        };
+        if let Some(reason) = source.changed() {
+            return Err(MigrationError::NotSynchronized { cache: name.clone(), reason });
+        }
+        if let Err(error) = source.cache().check_served() {
+            let reason = error.to_string();
+            return Err(MigrationError::NotSynchronized { cache: name.clone(), reason });
+        }
+        let _one = self.changing.lock().await;
+        let running = source.job.lock().as_ref().filter(|job| !job.has_ended()).cloned();
+        if let Some(job) = running {
+            return Ok(Synchronizing(Asked::Job(name.clone(), job)));
+        }
+        // How much there is to copy, for who watches.
+        let _ = source.size().await;
+        let settings = SyncSettings {
+            units: request.threads.map_or(self.settings.sync.units, |threads| threads as usize),
+            ..self.settings.sync
+        };
+        let rates = self.settings.rates;
+        let batch = request.read_batch;
+        let job = copy::start_with(&source, Copy::All, settings, rates, batch)
+            .await
+            .map_err(MigrationError::NotNow)?;
+        *source.job.lock() = Some(job.clone());
+        tracing::info!(cache = %name, source = source.server_names(), "synchronizing");
+        Ok(Synchronizing(Asked::Job(name.clone(), job)))
+    }
+
+    /// What a synchronization says of a cache that is not connected: what the finished job wrote.
+    fn finished(&self, name: &CacheName) -> Result<Synchronizing, MigrationError> {
+        let imported = self.agreement.see(|metadata| {
+            let known = metadata.cache(name.as_str())?;
+            match &known.connection {
+                Some(_) => None,
+                None => known.past.as_ref()?.imported,
+            }
+        });
+        imported
+            .map(|written| Synchronizing(Asked::Finished(written)))
+            .ok_or_else(|| MigrationError::NotConnected(name.clone()))
+    }
+
+    /// Tells a running job something.
+    fn tell(&self, name: &CacheName, event: Event) -> Result<(), MigrationError> {
+        let source = self.source(name)?;
+        let job = source.job.lock().as_ref().filter(|job| !job.has_ended()).cloned();
+        let no_job =
+            || MigrationError::NotNow(format!("no synchronization of cache {name} is running"));
+        match job.ok_or_else(no_job)?.tell(event) {
+            true => Ok(()),
+            false => Err(no_job()),
+        }
+    }
+
+    /// Stops reading from the source until [`Migrations::resume`].
+    ///
+    /// # Errors
+    ///
+    /// If nothing is being synchronized.
+    pub fn pause(&self, name: &CacheName) -> Result<(), MigrationError> {
+        self.tell(name, Event::Pause)
+    }
+
+    /// Goes on after a pause; or synchronizes what a job that failed or was cancelled has left.
+    ///
+    /// # Errors
+    ///
+    /// If the cache is not connected.
+    pub async fn resume(&self, name: &CacheName) -> Result<(), MigrationError> {
+        match self.tell(name, Event::Resume) {
+            Err(MigrationError::NotNow(_)) => {
+                self.synchronize(name, SyncRequest::default()).await.map(drop)
+            }
+            told => told,
+        }
+    }
+
+    /// Ends the job where it is. Complete segments stay complete.
+    ///
+    /// # Errors
+    ///
+    /// If nothing is being synchronized.
+    pub fn cancel(&self, name: &CacheName) -> Result<(), MigrationError> {
+        self.tell(name, Event::Cancel)
+    }
+
+    /// Changes how fast the running job copies, at most.
+    ///
+    /// # Errors
+    ///
+    /// If no job was started.
+    pub fn throttle(&self, name: &CacheName, rates: Rates) -> Result<(), MigrationError> {
+        let source = self.source(name)?;
+        let job = source.job.lock().clone();
+        let no_job =
+            || MigrationError::NotNow(format!("no synchronization of cache {name} was started"));
+        job.ok_or_else(no_job)?.throttle().set(rates);
+        Ok(())
+    }
+
+    /// Starts to compare everything with the source.
+    ///
+    /// # Errors
+    ///
+    /// If not everything was copied yet.
+    pub fn verify(&self, name: &CacheName, repair: bool) -> Result<Verifying, MigrationError> {
+        let source = self.source(name)?;
+        if let Some(reason) = source.changed() {
+            return Err(MigrationError::NotNow(reason));
+        }
+        if source.link().is_none_or(|link| !link.is_complete()) {
+            let text = format!("not everything of cache {name} was copied yet: synchronize first");
+            return Err(MigrationError::NotNow(text));
+        }
+        let mut verification = source.verification.lock();
+        if let Some(running) = verification.as_ref().filter(|running| running.is_running()) {
+            return Ok(Verifying(running.clone()));
+        }
+        let started = verify::start(&source, repair);
+        *verification = Some(started.clone());
+        Ok(Verifying(started))
+    }
+
+    /// Goes on with a source that has become another one.
+    ///
+    /// # Errors
+    ///
+    /// If it does not answer.
+    pub async fn accept_source_loss(&self, name: &CacheName) -> Result<(), MigrationError> {
+        let source = self.source(name)?;
+        source.accept().await.map_err(MigrationError::NotNow)
+    }
+
+    /// Goes on although entries that clients had changed here were lost with a process.
+    ///
+    /// # Errors
+    ///
+    /// If the cache is not connected.
+    pub async fn accept_loss(&self, name: &CacheName) -> Result<(), MigrationError> {
+        self.cache(name)?;
+        self.agreement.propose(MetaCommand::AcceptLoss { cache: name.clone() }).await?;
+        Ok(())
+    }
+
+    /// Lets go of the source. When this returns, nothing is asked of it any more. False if the cache was
+    /// let go of before.
+    ///
+    /// # Errors
+    ///
+    /// If entries would be lost and `strict` says that they must not; or if the cache was never connected.
+    pub async fn disconnect(&self, name: &CacheName, strict: bool) -> Result<bool, MigrationError> {
+        let _one = self.changing.lock().await;
+        let cache = self.cache(name)?;
+        let status = self.status(name)?;
+        if strict && status.source.is_some() && !status.can_disconnect {
+            let blockers = status.blockers;
+            return Err(MigrationError::WouldLose { cache: name.clone(), blockers });
+        }
+        match self.agreement.propose(MetaCommand::Disconnect { cache: name.clone() }).await {
+            Ok(()) => {}
+            Err(ProposeError::Refused(MetaError::NotConnected(_))) => {
+                let ever = |known: &cluster::CacheMetadata| known.past.is_some();
+                let was =
+                    self.agreement.see(|metadata| metadata.cache(name.as_str()).is_some_and(ever));
+                return if was {
+                    Ok(false)
+                } else {
+                    Err(MigrationError::NotConnected(name.clone()))
+                };
+            }
+            Err(error) => return Err(error.into()),
+        }
+        if let Some(source) = self.sources.remove(name) {
+            source.end().await;
+        }
+        tracing::info!(cache = %name, lost_if_any = ?status.blockers, "disconnected");
+        let migrations = self.clone();
+        self.tasks.spawn(async move { migrations.forget(&cache).await });
+        Ok(true)
+    }
+
+    /// Drops what a connection that is gone has left behind.
+    async fn forget(&self, cache: &Arc<Cache>) {
+        for segment in cache.segment_ids() {
+            cache.forget_source(segment);
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Where the migration of a cache stands.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such cache.
+    pub fn status(&self, name: &CacheName) -> Result<Status, MigrationError> {
+        let cache = self.cache(name)?;
+        let live = self.sources.of(&cache);
+        let now = self.agreement.clock().now();
+        Ok(self.agreement.see(|metadata| {
+            let known = metadata.cache(name.as_str());
+            let facts = Facts {
+                cache: &cache,
+                connection: known.and_then(|known| known.connection.as_ref()),
+                past: known.and_then(|known| known.past.as_ref()),
+                live: live.as_deref(),
+                now,
+            };
+            facts.status()
+        }))
+    }
+
+    /// Where the migrations of all caches stand that are, or were, connected.
+    #[must_use]
+    pub fn all(&self) -> Vec<Status> {
+        let names: Vec<CacheName> = self.agreement.see(|metadata| {
+            let tied = metadata
+                .caches()
+                .filter(|(_, known)| known.connection.is_some() || known.past.is_some());
+            tied.map(|(name, _)| name.clone()).collect()
+        });
+        names.iter().filter_map(|name| self.status(name).ok()).collect()
+    }
+
+    fn cache(&self, name: &CacheName) -> Result<Arc<Cache>, MigrationError> {
+        let cache = self.agreement.container().cache(name.as_str());
+        cache.ok_or_else(|| MigrationError::NoSuchCache(name.to_string()))
+    }
+
+    fn source(&self, name: &CacheName) -> Result<Arc<SourceConnection>, MigrationError> {
+        let cache = self.cache(name)?;
+        self.sources.of(&cache).ok_or_else(|| MigrationError::NotConnected(name.clone()))
+    }
+
+    /// Brings live connections in line with the metadata, whenever it changes: those that a restart has
+    /// left are reached again, those that configurations name are made, those of removed caches end.
+    async fn reconcile(&self) {
+        let mut changes = self.agreement.changes();
+        let mut told = HashMap::new();
+        loop {
+            changes.mark_unchanged();
+            let waits = self.reconcile_once(&mut told).await;
+            let wait = if waits { RETRY } else { std::time::Duration::from_secs(3600) };
+            let _ = tokio::time::timeout(wait, changes.changed()).await;
+        }
+    }
+
+    /// Whether something has to be tried again. `told` is what was said of each cache last: the same is not
+    /// said every time.
+    async fn reconcile_once(&self, told: &mut HashMap<CacheName, String>) -> bool {
+        for source in self.sources.all() {
+            if source.cache().is_removed() {
+                self.sources.remove(source.cache().name());
+                source.end().await;
+            }
+        }
+        let known: Vec<_> = self.agreement.see(|metadata| {
+            let known = metadata.caches().map(|(name, known)| (name.clone(), known.clone()));
+            known.collect()
+        });
+        let mut waits = false;
+        for (name, known) in known {
+            let Some(cache) = self.agreement.container().cache(name.as_str()) else { continue };
+            if self.sources.of(&cache).is_some() {
+                continue;
+            }
+            let reached = match (&known.connection, &known.config.remote_store) {
+                (Some(connection), _) => self.reach(&cache, connection).await,
+                (None, Some(remote)) if known.past.is_none() => {
+                    self.connect_configured(&name, remote).await
+                }
+                (None, _) => Ok(()),
+            };
+            if let Err(reason) = reached {
+                waits = true;
+                if told.get(&name) != Some(&reason) {
+                    tracing::warn!(cache = %name, reason, "the source is not reached yet");
+                    told.insert(name, reason);
+                }
+            } else {
+                told.remove(&name);
+            }
+        }
+        waits
+    }
+
+    async fn reach(
+        &self,
+        cache: &Arc<Cache>,
+        connection: &cluster::Connection,
+    ) -> Result<(), String> {
+        // Without holding up anybody: a source that is away takes its time.
+        let source = SourceConnection::reach(
+            Arc::clone(cache),
+            Arc::clone(&self.agreement),
+            self.settings.clone(),
+            connection,
+        )
+        .await?;
+        let _one = self.changing.lock().await;
+        let name = source.cache().name();
+        let still = |known: &cluster::CacheMetadata| known.connection.is_some();
+        let wanted =
+            self.agreement.see(|metadata| metadata.cache(name.as_str()).is_some_and(still));
+        if wanted && self.sources.of(cache).is_none() {
+            tracing::info!(cache = %name, source = source.server_names(), "reached again");
+            self.sources.insert(source);
+        } else {
+            source.end().await;
+        }
+        Ok(())
+    }
+
+    async fn connect_configured(
+        &self,
+        name: &CacheName,
+        remote: &RemoteStoreConfig,
+    ) -> Result<(), String> {
+        let _one = self.changing.lock().await;
+        let connected = self.connect_one(name, remote.clone(), ConnectOptions::default()).await;
+        match connected {
+            Ok(_) | Err(MigrationError::AlreadyConnected(_) | MigrationError::NoSuchCache(_)) => {
+                Ok(())
+            }
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+/// A synchronization that was asked for.
+pub struct Synchronizing(Asked);
+
+enum Asked {
+    /// A job, which may still run.
+    Job(CacheName, copy::JobHandle),
+    /// There is no source any more; its finished jobs have written so many entries.
+    Finished(u64),
+}
+
+impl Synchronizing {
+    /// Name of the job, if there is one.
+    #[must_use]
+    pub fn job(&self) -> Option<String> {
+        match &self.0 {
+            Asked::Job(_, job) => Some(job.status().id),
+            Asked::Finished(_) => None,
+        }
+    }
+
+    /// Waits until it is over. The number of entries that it wrote.
+    ///
+    /// # Errors
+    ///
+    /// If not everything is here.
+    pub async fn written(self) -> Result<u64, MigrationError> {
+        let (cache, job) = match self.0 {
+            Asked::Finished(written) => return Ok(written),
+            Asked::Job(cache, job) => (cache, job),
+        };
+        let CopyStatus { ending, counts, .. } = job.ended().await;
+        let reason = match ending {
+            Some(Ending::Finished) => return Ok(counts.written),
+            Some(Ending::Failed { reason, .. }) => reason,
+            Some(Ending::Cancelled) => "it was cancelled".into(),
+            None => "the source was let go of".into(),
+        };
+        Err(MigrationError::NotSynchronized { cache, reason })
+    }
+}
+
+/// A verification that was asked for.
+pub struct Verifying(verify::VerifyHandle);
+
+impl Verifying {
+    /// Waits until it is over.
+    pub async fn report(self) -> VerifyReport {
+        self.0.ended().await
+    }
+}

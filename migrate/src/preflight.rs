@@ -1,0 +1,373 @@
+//! What is looked at before a cache is connected: all of it, and all that is wrong is said at once.
+
+use std::net::ToSocketAddrs;
+
+use client::{Client, ClientError, Item, Iterate, RemoteCache, ServerAddress};
+use cluster::{Connection, SourceIdentity};
+use config::{CacheConfig, RemoteStoreConfig};
+use media::{MediaType, hash};
+use serde::Serialize;
+use store::{Cache, Coverage, SourceSpace, Timestamp};
+
+use crate::{identity::identify, remote, settings::Settings, source::chain};
+
+/// Keys that are looked at to see whether the source places them as we do.
+const SAMPLE: usize = 1_000;
+
+/// Something that stands in the way of a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// What kind of thing.
+    pub code: ProblemCode,
+    /// What it is, and what to do.
+    pub text: String,
+}
+
+/// Kinds of problems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProblemCode {
+    /// What was said of the source makes no sense.
+    Description,
+    /// No server can be reached.
+    Unreachable,
+    /// The login was refused.
+    Credentials,
+    /// The source has no such cache.
+    NoSuchCache,
+    /// The user may not do what a migration needs.
+    Permission,
+    /// Keys or values have another form here.
+    MediaTypes,
+    /// The source is this server.
+    Ourselves,
+    /// The cache was connected before, and removed keys could come back.
+    Reconnect,
+    /// The source answers, but not as it should.
+    Protocol,
+}
+
+/// A source that can be connected.
+pub(crate) struct Ready {
+    pub(crate) client: Client,
+    pub(crate) remote: RemoteCache,
+    pub(crate) connection: Connection,
+    /// What the operator should know although nothing stands in the way.
+    pub(crate) notices: Vec<String>,
+}
+
+/// What is to be connected.
+pub(crate) struct Plan<'a> {
+    pub(crate) cache: &'a Cache,
+    pub(crate) config: &'a CacheConfig,
+    pub(crate) remote: &'a RemoteStoreConfig,
+    pub(crate) past: Option<&'a Connection>,
+    /// Whether removed keys may come back.
+    pub(crate) fresh: bool,
+    pub(crate) settings: &'a Settings,
+    pub(crate) now: Timestamp,
+}
+
+/// Looks at everything that could stand in the way.
+///
+/// # Errors
+///
+/// All that does.
+pub(crate) async fn check(plan: &Plan<'_>) -> Result<Ready, Vec<Problem>> {
+    let mut problems = Vec::new();
+    problems.extend(ourselves(plan.remote, &plan.settings.own_servers).await);
+    let config = match remote::client_config(plan.remote, plan.cache.name()) {
+        Ok(config) => config,
+        Err(error) => {
+            problems.push(problem(ProblemCode::Description, error));
+            return Err(problems);
+        }
+    };
+    let user = config.credentials.as_ref().map(|user| user.user.clone());
+    let client = match Client::connect(config).await {
+        Ok(client) => client,
+        Err(error) => {
+            problems.push(of_client(&error));
+            return Err(problems);
+        }
+    };
+    match look_inside(plan, &client, user.as_deref(), &mut problems).await {
+        Some((remote, connection, notices)) if problems.is_empty() => {
+            Ok(Ready { client, remote, connection, notices })
+        }
+        _ => {
+            client.close().await;
+            Err(problems)
+        }
+    }
+}
+
+async fn look_inside(
+    plan: &Plan<'_>,
+    client: &Client,
+    user: Option<&str>,
+    problems: &mut Vec<Problem>,
+) -> Option<(RemoteCache, Connection, Vec<String>)> {
+    let name = remote::cache_name(plan.remote, plan.cache.name());
+    let remote = match client.cache(&name).await {
+        Ok(remote) => remote,
+        Err(error) => {
+            problems.push(of_client(&error));
+            return None;
+        }
+    };
+    problems.extend(media_types(plan, &remote));
+    problems.extend(permissions(&remote, user).await);
+    let mut notices: Vec<String> = client.notices().iter().map(ToString::to_string).collect();
+    notices.extend(plan.remote.ignored.iter().map(|ignored| format!("{ignored} is ignored")));
+    notices.extend(too_small(plan, &remote).await);
+    let identity = match identify(&remote, plan.now).await {
+        Ok(identity) => identity,
+        Err(error) => {
+            problems.push(of_client(&error));
+            return None;
+        }
+    };
+    if !problems.is_empty() {
+        return None;
+    }
+    let space = match space(&remote).await {
+        Ok(space) => space,
+        Err(error) => {
+            problems.push(of_client(&error));
+            return None;
+        }
+    };
+    if space == SourceSpace::Unit {
+        notices.push(
+            "the source does not place its keys by their hash in segments: it is complete only as a \
+             whole"
+                .into(),
+        );
+    }
+    match reconnect(plan, space, &identity) {
+        Ok(past) => {
+            let connection = Connection {
+                remote: plan.remote.clone(),
+                space,
+                identity,
+                since: plan.now,
+                complete: past
+                    .map_or_else(|| Coverage::none(space.count()), |past| past.complete.clone()),
+                // What stands here already would be lost with the process too.
+                marked: plan.cache.approximate_len() > 0 || past.is_some_and(|past| past.marked),
+                cleared: past.is_some_and(|past| past.cleared),
+                imported: None,
+            };
+            Some((remote, connection, notices))
+        }
+        Err(problem) => {
+            problems.push(problem);
+            None
+        }
+    }
+}
+
+/// Whether the source is this server: it would be asked for what it asks for.
+async fn ourselves(remote: &RemoteStoreConfig, own: &[ServerAddress]) -> Option<Problem> {
+    let servers = remote.servers.clone();
+    let own = own.to_vec();
+    let same = tokio::task::spawn_blocking(move || {
+        servers.into_iter().find(|server| own.iter().any(|own| is_same(server, own)))
+    });
+    let server = same.await.ok()??;
+    let text = format!(
+        "{}:{} is this server itself: a cache cannot be its own source",
+        server.host, server.port
+    );
+    Some(Problem { code: ProblemCode::Ourselves, text })
+}
+
+fn is_same(server: &config::RemoteServer, own: &ServerAddress) -> bool {
+    if server.port != own.port {
+        return false;
+    }
+    let addresses = |host: &str| {
+        let found = (host, own.port).to_socket_addrs();
+        found.map(|found| found.map(|address| address.ip()).collect::<Vec<_>>()).unwrap_or_default()
+    };
+    let (theirs, ours) = (addresses(&server.host), addresses(&own.host));
+    let any = ours.iter().any(|ip| ip.is_unspecified());
+    theirs.iter().any(|ip| ours.contains(ip) || (any && ip.is_loopback()))
+}
+
+/// Whether keys and values have the same form on both sides: bytes pass as they are.
+fn media_types(plan: &Plan<'_>, remote: &RemoteCache) -> Vec<Problem> {
+    if plan.cache.name().is_internal() {
+        return Vec::new();
+    }
+    let theirs = remote.media_types();
+    let encoding = &plan.config.encoding;
+    let opaque = |media_type: Option<&MediaType>| media_type.is_none_or(MediaType::is_opaque);
+    let shown = |media_type: Option<&MediaType>| {
+        media_type.map_or_else(|| "no media type".to_owned(), ToString::to_string)
+    };
+    [("keys", &theirs.key, &encoding.key), ("values", &theirs.value, &encoding.value)]
+        .into_iter()
+        .filter(|(_, theirs, ours)| {
+            theirs != ours && !(opaque(theirs.as_ref()) && opaque(ours.as_ref()))
+        })
+        .map(|(what, theirs, ours)| {
+            let (theirs, ours) = (shown(theirs.as_ref()), shown(ours.as_ref()));
+            let cache = plan.cache.name();
+            let text = format!(
+                "{what} are {theirs} at the source and {ours} here: create cache {cache} with the \
+                 source's encoding"
+            );
+            Problem { code: ProblemCode::MediaTypes, text }
+        })
+        .collect()
+}
+
+/// Whether the user may read entries, one by one and all of them. Nothing is written.
+async fn permissions(remote: &RemoteCache, user: Option<&str>) -> Vec<Problem> {
+    const NOBODYS_KEY: &[u8] = b"godwit-preflight-0e5f7d";
+    let mut problems = Vec::new();
+    let mut refused = |what: &str, error: &ClientError| {
+        let as_whom = user.map_or_else(|| "without a user".to_owned(), |user| format!("as {user}"));
+        let text = format!("the source refuses {what} {as_whom}: {}", chain(error));
+        let code = match error {
+            ClientError::Server { .. } => ProblemCode::Permission,
+            _ => of_client(error).code,
+        };
+        problems.push(Problem { code, text });
+    };
+    if let Err(error) = remote.get_with_metadata(NOBODYS_KEY).await {
+        refused("to read an entry", &error);
+    }
+    let none = Some(std::iter::once(0).collect());
+    let iterate = Iterate { segments: none, batch: 1, keys_only: true, ..Iterate::default() };
+    match remote.iterate(iterate).await {
+        Ok(iteration) => drop(iteration.end().await),
+        Err(error) => refused("to iterate over entries", &error),
+    }
+    problems
+}
+
+/// Whether the cache may hold fewer entries than the source has.
+async fn too_small(plan: &Plan<'_>, remote: &RemoteCache) -> Option<String> {
+    let most = plan.config.memory.max_count?;
+    let theirs = remote.size().await.ok()?;
+    (theirs > most).then(|| {
+        format!(
+            "the source has {theirs} entries and cache {} holds at most {most}: some will be evicted",
+            plan.cache.name()
+        )
+    })
+}
+
+/// How the source divides its keys: by segments if it says so, and if a sample of its keys is where it
+/// should be then.
+async fn space(remote: &RemoteCache) -> Result<SourceSpace, ClientError> {
+    let Some(topology) = remote.topology() else { return Ok(SourceSpace::Unit) };
+    let count = u32::try_from(topology.owners.len()).unwrap_or(0);
+    if count == 0 {
+        return Ok(SourceSpace::Unit);
+    }
+    let space = SourceSpace::Segments(count);
+    let mut looked_at = 0;
+    // Spread over the segments, so that few keys are enough.
+    for first in (0..count).step_by((count as usize / 8).max(1)) {
+        let asked: client::SegmentSet = (first..(first + 2).min(count)).collect();
+        let iterate = Iterate {
+            segments: Some(asked.clone()),
+            batch: 100,
+            keys_only: true,
+            ..Iterate::default()
+        };
+        let mut iteration = remote.iterate(iterate).await?;
+        let mut of_these = 0;
+        while let Some(item) = iteration.next().await? {
+            let Item::Entry { key, .. } = item else { continue };
+            if !asked.contains(space.segment_of(hash::hash(&key)).0) {
+                return Ok(SourceSpace::Unit);
+            }
+            of_these += 1;
+            if of_these >= SAMPLE / 8 {
+                break;
+            }
+        }
+        looked_at += of_these;
+        if looked_at >= SAMPLE {
+            break;
+        }
+    }
+    Ok(space)
+}
+
+/// The connection that is taken up again, if the same source was let go of before.
+fn reconnect<'a>(
+    plan: &Plan<'a>,
+    space: SourceSpace,
+    identity: &SourceIdentity,
+) -> Result<Option<&'a Connection>, Problem> {
+    let same = |past: &&Connection| {
+        past.space == space
+            && remote::cache_name(&past.remote, plan.cache.name())
+                == remote::cache_name(plan.remote, plan.cache.name())
+            && identity
+                .0
+                .iter()
+                .any(|process| past.identity.0.iter().any(|known| known.server == process.server))
+    };
+    let Some(past) = plan.past.filter(same).filter(|_| !plan.fresh) else { return Ok(None) };
+    let all = past.complete.len() >= space.count();
+    let unchanged = !past.marked && !plan.cache.changed_since_disconnect();
+    if (all || unchanged) && identity.continues(&past.identity) {
+        return Ok(Some(past));
+    }
+    let text = format!(
+        "cache {} was connected to this source before, and let go of it before everything was here, or \
+         one of them was started again since: keys that clients have removed could come back. Connect \
+         with fresh=true to accept that",
+        plan.cache.name()
+    );
+    Err(Problem { code: ProblemCode::Reconnect, text })
+}
+
+fn problem(code: ProblemCode, text: impl ToString) -> Problem {
+    Problem { code, text: text.to_string() }
+}
+
+fn of_client(error: &ClientError) -> Problem {
+    let code = match error {
+        ClientError::Unreachable { .. }
+        | ClientError::TimedOut { .. }
+        | ClientError::Lost { .. }
+        | ClientError::InDoubt { .. }
+        | ClientError::Closed
+        | ClientError::NoServer => ProblemCode::Unreachable,
+        ClientError::Refused { .. }
+        | ClientError::NoMechanism { .. }
+        | ClientError::Untrusted { .. } => ProblemCode::Credentials,
+        ClientError::NoSuchCache { .. } => ProblemCode::NoSuchCache,
+        ClientError::Server { .. } => ProblemCode::Permission,
+        ClientError::Protocol { .. } | ClientError::InvalidIteration { .. } => {
+            ProblemCode::Protocol
+        }
+    };
+    Problem { code, text: chain(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Who is who.
+
+    use super::*;
+
+    #[test]
+    fn this_server_is_recognized_by_any_name_of_it() {
+        let own = |host: &str| ServerAddress { host: host.into(), port: 11222 };
+        let server = |host: &str, port| config::RemoteServer { host: host.into(), port };
+        assert!(is_same(&server("127.0.0.1", 11222), &own("127.0.0.1")));
+        assert!(is_same(&server("localhost", 11222), &own("127.0.0.1")));
+        assert!(is_same(&server("127.0.0.1", 11222), &own("0.0.0.0")));
+        assert!(!is_same(&server("127.0.0.1", 11322), &own("127.0.0.1")));
+        assert!(!is_same(&server("192.0.2.1", 11222), &own("127.0.0.1")));
+    }
+}

@@ -1,0 +1,190 @@
+//! Reads one unit from the source and brings its entries in.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use client::{Item, Iterate, SegmentSet};
+use media::hash;
+use store::{Import, ImportRule, Imported, SourceSegment};
+use tokio::sync::SemaphorePermit;
+
+use crate::{
+    copy::{PATIENCE, Shared, Teller},
+    counts::Counts,
+    entry::SourceEntry,
+    source::{Doubt, SourceConnection, chain},
+    sync::{Event, Unit},
+};
+
+/// Entries that are brought in together, at most.
+const BATCH: usize = 256;
+
+/// Bytes that are brought in together, about.
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// What it takes to read a unit.
+pub(crate) struct Reading {
+    pub(crate) connection: Arc<SourceConnection>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) teller: Teller,
+    pub(crate) unit: Unit,
+}
+
+/// Reads a unit, and tells the job what came of it.
+pub(crate) async fn read(reading: Reading) {
+    let unit = reading.unit.id;
+    let event = match read_unit(&reading).await {
+        Ok(()) => Event::UnitRead { unit },
+        Err(Broken::Changed(reason)) => Event::SourceChanged { reason },
+        Err(Broken::Lost(reason)) => Event::Lost { unit, reason },
+    };
+    reading.teller.tell(event).await;
+}
+
+/// Why a unit was not read to its end.
+enum Broken {
+    Lost(String),
+    Changed(String),
+}
+
+async fn read_unit(reading: &Reading) -> Result<(), Broken> {
+    let Reading { connection, shared, unit, .. } = reading;
+    let lost = |error: client::ClientError| Broken::Lost(chain(&error));
+    if let Some(reason) = connection.changed() {
+        return Err(Broken::Changed(reason));
+    }
+    let segments = unit
+        .segments
+        .as_ref()
+        .map(|segments| segments.iter().map(|segment| segment.0).collect::<SegmentSet>());
+    let iterate = Iterate {
+        server: segments.as_ref().and_then(|_| server(connection, unit)),
+        segments,
+        batch: shared.next_batch(),
+        with_metadata: true,
+        keys_only: false,
+    };
+    let remote = connection.remote().with_timeout(PATIENCE);
+    let mut iteration = remote.iterate(iterate).await.map_err(lost)?;
+    // Only after the connection is there: it leads to the process that is asked now, or breaks.
+    match connection.check_identity().await {
+        Ok(()) => {}
+        Err(Doubt::Silent(reason)) => return Err(Broken::Lost(reason)),
+        Err(Doubt::Another(reason)) => return Err(Broken::Changed(reason)),
+    }
+    let mut page = Page::new(reading);
+    loop {
+        match iteration.next().await.map_err(lost)? {
+            Some(Item::Entry { key, value, metadata }) => {
+                page.add(key, value, &metadata.unwrap_or_default()).await;
+            }
+            Some(Item::Finished(finished)) => {
+                page.apply().await;
+                page.finish(&finished).await;
+            }
+            None => break,
+        }
+    }
+    page.apply().await;
+    // The end is as good as it was heard of; that the server forgets the walk can fail.
+    let _ = iteration.end().await;
+    Ok(())
+}
+
+/// The server that owns the segments of a unit.
+fn server(connection: &SourceConnection, unit: &Unit) -> Option<client::ServerAddress> {
+    connection.remote().topology()?.servers.get(unit.server).cloned()
+}
+
+/// Entries that were read and are not brought in yet.
+struct Page<'r> {
+    reading: &'r Reading,
+    entries: Vec<(client::Bytes, SourceEntry)>,
+    bytes: usize,
+    held: Option<SemaphorePermit<'r>>,
+    /// Entries of each segment that could not be taken, in this reading.
+    failed: BTreeMap<u32, u64>,
+    misplaced: bool,
+}
+
+impl<'r> Page<'r> {
+    fn new(reading: &'r Reading) -> Self {
+        let (entries, held, failed) = (Vec::new(), None, BTreeMap::new());
+        Self { reading, entries, bytes: 0, held, failed, misplaced: false }
+    }
+
+    async fn add(&mut self, key: client::Bytes, value: client::Bytes, metadata: &client::Metadata) {
+        let connection = &self.reading.connection;
+        let size = key.len() + value.len();
+        let held = match connection.settings().buffer.try_hold(size) {
+            Some(held) => Some(held),
+            None => {
+                // What this reader holds comes first, or all readers could wait for each other.
+                self.apply().await;
+                connection.settings().buffer.hold(size).await
+            }
+        };
+        match (&mut self.held, held) {
+            (Some(all), Some(more)) => all.merge(more),
+            (none, more) => *none = more,
+        }
+        let now = connection.agreement().clock().now();
+        self.entries.push((key, SourceEntry::new(value, metadata, connection.skew(), now)));
+        self.bytes += size;
+        if self.entries.len() >= BATCH || self.bytes >= BATCH_BYTES {
+            self.apply().await;
+        }
+    }
+
+    /// Brings in what is held.
+    async fn apply(&mut self) {
+        if self.entries.is_empty() {
+            return;
+        }
+        let Reading { connection, shared, teller, unit } = self.reading;
+        let space = shared.space();
+        let entries: Vec<(&[u8], Imported<'_>)> =
+            self.entries.iter().map(|(key, entry)| (&key[..], entry.imported())).collect();
+        let segment_of = |key: &[u8]| space.segment_of(hash::hash(key));
+        if let Some(segments) = &unit.segments
+            && matches!(space, store::SourceSpace::Segments(_))
+            && !self.misplaced
+        {
+            self.misplaced = entries.iter().any(|(key, _)| !segments.contains(&segment_of(key)));
+            if self.misplaced {
+                teller.tell(Event::Misplaced).await;
+            }
+        }
+        let mut counts = Counts::default();
+        let mut by_segment = BTreeMap::<u32, Counts>::new();
+        let now = connection.agreement().clock().now();
+        connection.cache().import(&entries, ImportRule::Copy, now, |index, import| {
+            let Some((key, _)) = entries.get(index) else { return };
+            let segment = segment_of(key).0;
+            counts.count(&import);
+            by_segment.entry(segment).or_default().count(&import);
+            if let Import::Failed(error) = &import {
+                *self.failed.entry(segment).or_default() += 1;
+                shared.fail(key, error);
+            }
+        });
+        shared.count(unit.id, counts, &by_segment);
+        use std::sync::atomic::Ordering::Relaxed;
+        shared.entries_read.fetch_add(counts.read, Relaxed);
+        shared.bytes_read.fetch_add(self.bytes as u64, Relaxed);
+        shared.throttle.take(counts.read, self.bytes as u64).await;
+        drop(entries);
+        self.entries.clear();
+        self.bytes = 0;
+        self.held = None;
+    }
+
+    /// The source has given out all of these segments, and all of it is brought in.
+    async fn finish(&self, finished: &SegmentSet) {
+        let Reading { teller, unit, .. } = self.reading;
+        for segment in finished.iter() {
+            let failed = self.failed.get(&segment).copied().unwrap_or(0);
+            let segment = SourceSegment(segment);
+            teller.tell(Event::SegmentRead { unit: unit.id, segment, failed }).await;
+        }
+    }
+}

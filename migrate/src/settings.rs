@@ -1,0 +1,69 @@
+//! How entries come over, for all caches of a member.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::Semaphore;
+
+use crate::{sync::SyncSettings, throttle::Rates};
+
+/// What a plain read answers while the source is silent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnSourceError {
+    /// An error.
+    #[default]
+    Fail,
+    /// That there is no such entry.
+    Absent,
+}
+
+/// How entries come over.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Most time that a read waits for the source: less than the two seconds that clients wait.
+    pub source_timeout: Duration,
+    /// What a plain read answers while the source is silent.
+    pub on_source_error: OnSourceError,
+    /// How a job goes about it, unless it is told otherwise.
+    pub sync: SyncSettings,
+    /// How fast a job copies, at most.
+    pub rates: Rates,
+    /// Bytes that are on their way from sources to caches, of all jobs together.
+    pub buffer: Arc<ByteBudget>,
+    /// Servers that are this one: nobody connects a cache to itself.
+    pub own_servers: Vec<client::ServerAddress>,
+}
+
+/// Bytes that all jobs of a member may hold between reading and applying them.
+#[derive(Debug)]
+pub struct ByteBudget {
+    free: Semaphore,
+    total: u32,
+}
+
+impl ByteBudget {
+    /// At most `bytes`.
+    #[must_use]
+    pub fn new(bytes: u64) -> Arc<Self> {
+        let total = u32::try_from(bytes.max(1)).unwrap_or(u32::MAX);
+        Arc::new(Self { free: Semaphore::new(total as usize), total })
+    }
+
+    /// Waits until `bytes` may be held. One entry may be larger than all of the budget: it has all of it
+    /// then.
+    pub(crate) async fn hold(&self, bytes: usize) -> Option<tokio::sync::SemaphorePermit<'_>> {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.total);
+        self.free.acquire_many(bytes).await.ok()
+    }
+
+    /// Holds `bytes` if they are free.
+    pub(crate) fn try_hold(&self, bytes: usize) -> Option<tokio::sync::SemaphorePermit<'_>> {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.total);
+        self.free.try_acquire_many(bytes).ok()
+    }
+
+    /// Bytes that are held now.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        u64::from(self.total).saturating_sub(self.free.available_permits() as u64)
+    }
+}

@@ -1,0 +1,434 @@
+//! A cache's live tie to its source: loads, sizes, copies and verifications go through it, and it knows
+//! whether the source is still the one that it was.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use client::{Client, ClientError, RemoteCache};
+use cluster::{Agreement, Connection, MetaCommand, SourceIdentity};
+use futures_util::FutureExt;
+use parking_lot::{Mutex, RwLock};
+use store::{Cache, CacheError, SourceSegment};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    copy::{self, Copy, CopyStatus, JobHandle},
+    entry::{Skew, SourceEntry},
+    identity::identify,
+    loader::{LoadCounts, Loaded, Loader},
+    remote,
+    settings::{OnSourceError, Settings},
+    verify::VerifyHandle,
+};
+
+/// Time between two looks at whether the source is there.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A cache's live tie to its source.
+pub struct SourceConnection {
+    cache: Arc<Cache>,
+    agreement: Arc<Agreement>,
+    settings: Settings,
+    client: Client,
+    remote: RemoteCache,
+    skew: Skew,
+    loader: Loader,
+    /// Held while the source is asked who it is: answers are compared in the order of their questions.
+    looking: tokio::sync::Mutex<()>,
+    /// Who the source was when it was last seen to be the one it should be.
+    identity: RwLock<SourceIdentity>,
+    /// Connections that the client had made by then.
+    seen_at: AtomicU64,
+    /// Why the source is not believed any more.
+    changed: RwLock<Option<String>>,
+    health: RwLock<Health>,
+    /// Entries that jobs wrote which did not come to their end.
+    unfinished: AtomicU64,
+    pub(crate) job: Mutex<Option<JobHandle>>,
+    pub(crate) verification: Mutex<Option<VerifyHandle>>,
+    /// Held while segments are brought in for an iteration: one at a time is enough.
+    bringing: tokio::sync::Mutex<()>,
+    tasks: TaskTracker,
+    ended: CancellationToken,
+}
+
+/// Why it is not known that the source is the one that it should be.
+#[derive(Clone, Debug)]
+pub(crate) enum Doubt {
+    /// Nobody answers.
+    Silent(String),
+    /// It is another one.
+    Another(String),
+}
+
+/// Whether the source is there.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Health {
+    /// What it said last if it is not.
+    pub(crate) problem: Option<String>,
+    /// Entries that it has, when it was last asked.
+    pub(crate) entries: Option<u64>,
+}
+
+impl SourceConnection {
+    /// Ties a cache to a source that was reached.
+    pub(crate) fn new(
+        cache: Arc<Cache>,
+        agreement: Arc<Agreement>,
+        settings: Settings,
+        client: Client,
+        remote: RemoteCache,
+        identity: SourceIdentity,
+    ) -> Arc<Self> {
+        let tasks = TaskTracker::new();
+        let connection = Arc::new(Self {
+            cache,
+            agreement,
+            settings,
+            seen_at: AtomicU64::new(client.connections_made()),
+            client,
+            remote,
+            skew: Skew::default(),
+            loader: Loader::new(tasks.clone()),
+            looking: tokio::sync::Mutex::new(()),
+            identity: RwLock::new(identity),
+            changed: RwLock::new(None),
+            health: RwLock::default(),
+            unfinished: AtomicU64::new(0),
+            job: Mutex::new(None),
+            verification: Mutex::new(None),
+            bringing: tokio::sync::Mutex::new(()),
+            tasks,
+            ended: CancellationToken::new(),
+        });
+        let watched = Arc::clone(&connection);
+        connection.spawn(async move { watched.watch().await });
+        connection
+    }
+
+    /// Reaches the source that the metadata names, after a restart.
+    pub(crate) async fn reach(
+        cache: Arc<Cache>,
+        agreement: Arc<Agreement>,
+        settings: Settings,
+        connection: &Connection,
+    ) -> Result<Arc<Self>, String> {
+        let config =
+            remote::client_config(&connection.remote, cache.name()).map_err(|e| e.to_string())?;
+        let client = Client::connect(config).await.map_err(|error| chain(&error))?;
+        let name = remote::cache_name(&connection.remote, cache.name());
+        let remote = client.cache(&name).await.map_err(|error| chain(&error))?;
+        let identity = connection.identity.clone();
+        let reached = Self::new(cache, agreement, settings, client, remote, identity);
+        if let Err(Doubt::Another(reason)) = reached.check_identity().await {
+            reached.distrust(reason);
+        }
+        Ok(reached)
+    }
+
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let ended = self.ended.clone();
+        self.tasks.spawn(async move {
+            ended.run_until_cancelled(task).await;
+        });
+    }
+
+    /// The cache that is being filled.
+    pub(crate) fn cache(&self) -> &Arc<Cache> {
+        &self.cache
+    }
+
+    pub(crate) fn agreement(&self) -> &Arc<Agreement> {
+        &self.agreement
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) fn remote(&self) -> &RemoteCache {
+        &self.remote
+    }
+
+    pub(crate) fn skew(&self) -> &Skew {
+        &self.skew
+    }
+
+    pub(crate) fn load_counts(&self) -> &LoadCounts {
+        self.loader.counts()
+    }
+
+    pub(crate) fn loads_in_flight(&self) -> usize {
+        self.loader.in_flight()
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        self.health.read().clone()
+    }
+
+    /// Whether plain reads are answered as if the source had nothing, while it is silent.
+    pub(crate) fn reads_without(&self) -> bool {
+        self.settings.on_source_error == OnSourceError::Absent
+    }
+
+    /// What the source says of a key.
+    pub(crate) async fn load(self: &Arc<Self>, key: &[u8]) -> Loaded {
+        let ended = self.ended.clone();
+        let connection = Arc::clone(self);
+        let asked: Box<[u8]> = key.into();
+        let load = self.loader.load(key, move || {
+            async move {
+                let patience = connection.settings.source_timeout;
+                let ended = connection.ended.clone();
+                let answer = tokio::time::timeout(patience, connection.ask(&asked));
+                match ended.run_until_cancelled(answer).await {
+                    Some(Ok(loaded)) => loaded,
+                    Some(Err(_)) | None => Loaded::Silent,
+                }
+            }
+            .boxed()
+        });
+        ended.run_until_cancelled(load).await.unwrap_or(Loaded::Silent)
+    }
+
+    async fn ask(&self, key: &[u8]) -> Loaded {
+        if self.changed.read().is_some() {
+            return Loaded::Silent;
+        }
+        match self.remote.get_with_metadata(key).await {
+            // Another process in its place would answer too: it is believed only if it is the same.
+            Ok(_) if !self.is_same_process().await => Loaded::Silent,
+            Ok(Some(entry)) => {
+                let now = self.agreement.clock().now();
+                let entry = SourceEntry::new(entry.value, &entry.metadata, &self.skew, now);
+                Loaded::Entry(Arc::new(entry))
+            }
+            Ok(None) => Loaded::Absent,
+            Err(error) => {
+                tracing::debug!(cache = %self.cache.name(), error = chain(&error), "load failed");
+                Loaded::Silent
+            }
+        }
+    }
+
+    /// Whether every connection that there is leads to the source that was there before.
+    async fn is_same_process(&self) -> bool {
+        if self.was_seen() {
+            return true;
+        }
+        let one = self.looking.lock().await;
+        let seen = match self.was_seen() {
+            true => Ok(()),
+            false => self.look(&one).await,
+        };
+        drop(one);
+        match seen {
+            Ok(()) => self.changed.read().is_none(),
+            Err(Doubt::Silent(_)) => false,
+            Err(Doubt::Another(reason)) => {
+                self.distrust(reason);
+                false
+            }
+        }
+    }
+
+    /// Whether no connection was made since the source was last seen to be the same.
+    fn was_seen(&self) -> bool {
+        self.client.connections_made() == self.seen_at.load(Ordering::Acquire)
+    }
+
+    /// Looks whether the source is the one that it should be.
+    ///
+    /// # Errors
+    ///
+    /// If it is another one; or if nobody answers, which says nothing.
+    pub(crate) async fn check_identity(&self) -> Result<(), Doubt> {
+        let one = self.looking.lock().await;
+        self.look(&one).await
+    }
+
+    async fn look(&self, _one: &tokio::sync::MutexGuard<'_, ()>) -> Result<(), Doubt> {
+        let made = self.client.connections_made();
+        let now = identify(&self.remote, self.agreement.clock().now())
+            .await
+            .map_err(|error| Doubt::Silent(chain(&error)))?;
+        let mut known = self.identity.write();
+        if !now.continues(&known) {
+            return Err(Doubt::Another(format!(
+                "the source at {} was started again, or is another one: what it had may be lost",
+                self.server_names()
+            )));
+        }
+        // A server that was started again beside others that were not is a new process of the same
+        // source, and bytes only grow.
+        *known = now;
+        self.seen_at.store(made, Ordering::Release);
+        Ok(())
+    }
+
+    pub(crate) fn server_names(&self) -> String {
+        let names: Vec<String> = self.remote.servers().iter().map(ToString::to_string).collect();
+        names.join(", ")
+    }
+
+    /// From now on nothing that the source says is believed, until its operator accepts it.
+    pub(crate) fn distrust(&self, reason: String) {
+        tracing::error!(cache = %self.cache.name(), reason, "the source has changed");
+        self.changed.write().get_or_insert(reason);
+    }
+
+    /// Why the source is not believed any more, if so.
+    pub(crate) fn changed(&self) -> Option<String> {
+        self.changed.read().clone()
+    }
+
+    /// The operator accepts the source as it is now.
+    pub(crate) async fn accept(&self) -> Result<(), String> {
+        let _one = self.looking.lock().await;
+        let made = self.client.connections_made();
+        let identity = identify(&self.remote, self.agreement.clock().now())
+            .await
+            .map_err(|error| chain(&error))?;
+        let cache = self.cache.name().clone();
+        self.agreement
+            .propose(MetaCommand::AcceptSource { cache, identity: identity.clone() })
+            .await
+            .map_err(|error| error.to_string())?;
+        *self.identity.write() = identity;
+        self.seen_at.store(made, Ordering::Release);
+        *self.changed.write() = None;
+        Ok(())
+    }
+
+    /// Keeps looking whether the source is there, and the one that it was.
+    async fn watch(&self) {
+        let mut failures = 0;
+        loop {
+            match self.check_identity().await {
+                Ok(()) => {
+                    failures = 0;
+                    self.health.write().problem = None;
+                }
+                Err(Doubt::Another(reason)) => {
+                    if self.changed.read().is_none() {
+                        self.distrust(reason);
+                    }
+                }
+                Err(Doubt::Silent(problem)) => {
+                    failures += 1;
+                    if failures == 1 {
+                        tracing::warn!(cache = %self.cache.name(), problem, "the source is silent");
+                    }
+                    self.health.write().problem = Some(problem);
+                }
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Number of entries that the source has.
+    pub(crate) async fn size(&self) -> Result<u64, CacheError> {
+        if self.changed.read().is_some() {
+            return Err(CacheError::SourceSilent);
+        }
+        let asked = self.remote.with_timeout(self.settings.source_timeout);
+        let ask = tokio::time::timeout(self.settings.source_timeout, asked.size());
+        match self.ended.run_until_cancelled(ask).await {
+            Some(Ok(Ok(size))) => {
+                self.health.write().entries = Some(size);
+                Ok(size)
+            }
+            _ => Err(CacheError::SourceSilent),
+        }
+    }
+
+    /// Copies these source segments now, whatever the job does.
+    pub(crate) async fn bring(
+        self: &Arc<Self>,
+        segments: &[SourceSegment],
+    ) -> Result<(), CacheError> {
+        let _one = self.bringing.lock().await;
+        let missing: Vec<SourceSegment> = match self.link() {
+            None => return Ok(()),
+            Some(link) => segments
+                .iter()
+                .filter(|segment| !link.complete.contains(**segment))
+                .copied()
+                .collect(),
+        };
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let handle =
+            copy::start(self, Copy::Only(missing), self.settings.sync, self.settings.rates)
+                .await
+                .map_err(|error| {
+                tracing::warn!(cache = %self.cache.name(), error, "segments cannot be brought in");
+                CacheError::SourceSilent
+            })?;
+        match handle.ended().await.ending {
+            Some(crate::sync::Ending::Finished) => Ok(()),
+            other => {
+                tracing::warn!(cache = %self.cache.name(), ?other, "segments were not brought in");
+                Err(CacheError::SourceSilent)
+            }
+        }
+    }
+
+    /// What the segments of the cache know of the source.
+    pub(crate) fn link(&self) -> Option<store::Link> {
+        self.cache.segment(store::SegmentId(0)).link().cloned()
+    }
+
+    /// A client has cleared the cache: there is nothing left to copy.
+    pub(crate) fn cleared(&self) {
+        if let Some(job) = &*self.job.lock() {
+            job.tell(crate::sync::Event::Cleared);
+        }
+    }
+
+    /// Notes what a job wrote that did not come to its end: the one that does counts it too.
+    pub(crate) fn left_unfinished(&self, written: u64) {
+        self.unfinished.fetch_add(written, Ordering::Relaxed);
+    }
+
+    /// What jobs wrote that did not come to their end, once.
+    pub(crate) fn take_unfinished(&self) -> u64 {
+        self.unfinished.swap(0, Ordering::Relaxed)
+    }
+
+    /// The last job, as it stands.
+    pub(crate) fn job_status(&self) -> Option<CopyStatus> {
+        self.job.lock().as_ref().map(JobHandle::status)
+    }
+
+    /// The last verification, as it stands.
+    pub(crate) fn verify_report(&self) -> Option<crate::verify::VerifyReport> {
+        self.verification.lock().as_ref().map(VerifyHandle::report)
+    }
+
+    /// Lets go of the source. When this returns, nothing is asked of it any more.
+    pub(crate) async fn end(&self) {
+        self.ended.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.client.close().await;
+    }
+}
+
+/// An error with all of its causes.
+pub(crate) fn chain(error: &ClientError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,339 @@
+//! Where a migration stands: one document, the same over REST and for the command line.
+
+use std::collections::BTreeMap;
+
+use cluster::Connection;
+use serde::Serialize;
+use store::{SourceSpace, Timestamp};
+
+use crate::{
+    copy::{CopyStatus, FailedEntry},
+    counts::Counts,
+    remote,
+    source::SourceConnection,
+    sync::Ending,
+    throttle::Rates,
+    verify::VerifyReport,
+};
+
+/// Stages of a migration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Stage {
+    /// There is no source.
+    Disconnected,
+    /// There is one, and entries come over as they are asked for.
+    Connected,
+    /// All entries are being copied.
+    Syncing,
+    /// They were, until somebody said stop.
+    Paused,
+    /// Everything is here.
+    Synced,
+    /// And it was proven.
+    Verified,
+    /// Somebody has to decide something.
+    Failed,
+}
+
+/// Where the migration of one cache stands.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// Name of the cache.
+    pub cache: String,
+    /// The stage that it is in.
+    pub state: Stage,
+    /// Why it cannot go on, and what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// Who decides: this side. Writes are not mirrored to the source.
+    pub authority: &'static str,
+    /// How writes go to the source.
+    pub mirror: &'static str,
+    /// The source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceStatus>,
+    /// The last job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobStatus>,
+    /// Entries that all finished jobs of this connection (or of the last one) wrote.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imported: Option<u64>,
+    /// What was asked for before it was copied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_through: Option<ReadThrough>,
+    /// Removed keys, and ended entries, that are remembered until the source is let go of.
+    pub tombstones: u64,
+    /// The last verification.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verify: Option<VerifyReport>,
+    /// Whether nothing would be lost if the source were let go of now.
+    pub can_disconnect: bool,
+    /// What would be lost, or is not known.
+    pub blockers: Vec<String>,
+}
+
+/// The source.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceStatus {
+    /// Its servers.
+    pub servers: Vec<String>,
+    /// Its cache.
+    pub cache: String,
+    /// The protocol version that is spoken with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+    /// Its segments; 1 if it is one unit.
+    pub segments: u32,
+    /// Segments of which everything is here.
+    pub segments_complete: u32,
+    /// Milliseconds that its clock is ahead, at least.
+    pub clock_skew_ms: i64,
+    /// Whether it answers.
+    pub reachable: bool,
+    /// Entries that it had when it was last asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entries: Option<u64>,
+}
+
+/// A job.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobStatus {
+    /// Its name.
+    pub id: String,
+    /// `running`, `paused`, `retrying`, `finished`, `failed` or `cancelled`.
+    pub state: &'static str,
+    /// When it was started, in milliseconds since the Unix epoch.
+    pub started_at: u64,
+    /// How long it has run.
+    pub elapsed_ms: u64,
+    /// Source segments.
+    pub segments: Segments,
+    /// What became of the entries.
+    pub entries: Counts,
+    /// The same by source segment.
+    pub by_segment: BTreeMap<u32, Counts>,
+    /// Bytes of keys and values that were read.
+    pub bytes: u64,
+    /// Entries in a second so far.
+    pub rate_entries_per_sec: u64,
+    /// Seconds that it will take, if the source has as many entries as it said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eta_seconds: Option<u64>,
+    /// How fast it copies, at most.
+    pub throttle: Rates,
+    /// Entries that could not be taken, up to a thousand.
+    pub failures: Vec<FailedEntry>,
+    /// Entries beyond those.
+    pub failures_not_listed: u64,
+}
+
+/// Source segments of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Segments {
+    /// All of them.
+    pub total: u32,
+    /// Those of which everything is here.
+    pub complete: u32,
+    /// Those that are being read.
+    pub in_progress: Vec<u32>,
+    /// Those that could not be read, or of which an entry could not be taken.
+    pub failed: Vec<u32>,
+}
+
+/// What was asked for before it was copied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadThrough {
+    /// Keys that the source had.
+    pub hits: u64,
+    /// Keys that it did not have.
+    pub misses: u64,
+    /// Keys of which it said nothing.
+    pub silent: u64,
+    /// Keys that it is being asked for.
+    pub in_flight: usize,
+}
+
+/// What a status is made from.
+pub(crate) struct Facts<'a> {
+    pub(crate) cache: &'a store::Cache,
+    pub(crate) connection: Option<&'a Connection>,
+    pub(crate) past: Option<&'a Connection>,
+    pub(crate) live: Option<&'a SourceConnection>,
+    pub(crate) now: Timestamp,
+}
+
+impl Facts<'_> {
+    /// Where the migration stands.
+    pub(crate) fn status(&self) -> Status {
+        let job = self.live.and_then(SourceConnection::job_status);
+        let verify = self.live.and_then(SourceConnection::verify_report);
+        let problem = self.problem(job.as_ref());
+        let state = self.stage(job.as_ref(), verify.as_ref(), problem.as_deref());
+        let blockers = self.blockers(verify.as_ref(), problem.as_deref());
+        let known = self.connection.or(self.past);
+        Status {
+            cache: self.cache.name().to_string(),
+            state,
+            authority: "target",
+            mirror: "none",
+            source: self.connection.map(|connection| self.source(connection)),
+            job: job.as_ref().map(|job| self.job(job)),
+            imported: known.and_then(|connection| connection.imported),
+            read_through: self.live.map(read_through),
+            tombstones: self.cache.tombstones(),
+            verify,
+            can_disconnect: self.connection.is_some() && blockers.is_empty(),
+            blockers,
+            problem,
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.connection.is_some_and(|it| it.complete.len() >= it.space.count())
+    }
+
+    fn problem(&self, job: Option<&CopyStatus>) -> Option<String> {
+        self.connection?;
+        if let Err(error) = self.cache.check_served() {
+            return Some(error.to_string());
+        }
+        let Some(live) = self.live else {
+            return Some("the source was not reached since this server was started".into());
+        };
+        if let Some(reason) = live.changed() {
+            return Some(format!("{reason}; accept-source-loss goes on with what it has now"));
+        }
+        match job.and_then(|job| job.ending.as_ref()) {
+            Some(Ending::Failed { reason, .. }) if !self.is_complete() => Some(reason.clone()),
+            _ => None,
+        }
+    }
+
+    fn stage(
+        &self,
+        job: Option<&CopyStatus>,
+        verify: Option<&VerifyReport>,
+        problem: Option<&str>,
+    ) -> Stage {
+        if self.connection.is_none() {
+            return Stage::Disconnected;
+        }
+        if problem.is_some() {
+            return Stage::Failed;
+        }
+        if self.is_complete() {
+            let proven = verify.is_some_and(|it| it.is_finished() && it.differences() == 0);
+            return if proven { Stage::Verified } else { Stage::Synced };
+        }
+        match job {
+            Some(job) if job.ended.is_none() && job.paused => Stage::Paused,
+            Some(job) if job.ended.is_none() => Stage::Syncing,
+            _ => Stage::Connected,
+        }
+    }
+
+    fn blockers(&self, verify: Option<&VerifyReport>, problem: Option<&str>) -> Vec<String> {
+        let mut blockers: Vec<String> = problem.map(ToOwned::to_owned).into_iter().collect();
+        let Some(connection) = self.connection else { return blockers };
+        if !self.is_complete() {
+            let (complete, all) = (connection.complete.len(), connection.space.count());
+            blockers.push(format!("{complete} of {all} source segments are complete: synchronize"));
+        }
+        if let Some(report) = verify {
+            if report.is_running() {
+                blockers.push("a verification is running".into());
+            }
+            if report.differences() > 0 {
+                let differences = report.differences();
+                blockers.push(format!("verify has found {differences} differences: see its list"));
+            }
+        }
+        blockers
+    }
+
+    fn source(&self, connection: &Connection) -> SourceStatus {
+        let health = self.live.map(SourceConnection::health);
+        SourceStatus {
+            servers: match self.live {
+                Some(live) => live.remote().servers().iter().map(ToString::to_string).collect(),
+                None => vec![remote::servers(&connection.remote)],
+            },
+            cache: remote::cache_name(&connection.remote, self.cache.name()),
+            protocol: self.live.map(|live| live.remote().protocol_version().to_string()),
+            segments: match connection.space {
+                SourceSpace::Segments(count) => count,
+                SourceSpace::Unit => 1,
+            },
+            segments_complete: connection.complete.len(),
+            clock_skew_ms: self.live.map_or(0, |live| live.skew().millis()),
+            reachable: health.as_ref().is_some_and(|health| health.problem.is_none()),
+            entries: health.and_then(|health| health.entries),
+        }
+    }
+
+    fn job(&self, job: &CopyStatus) -> JobStatus {
+        let until = job.ended.unwrap_or(self.now);
+        let elapsed_ms = until.millis().saturating_sub(job.started.millis());
+        let rate = job.counts.read.saturating_mul(1_000) / elapsed_ms.max(1);
+        let total = self.connection.map_or(1, |it| it.space.count());
+        let complete = self.connection.map_or(0, |it| it.complete.len());
+        JobStatus {
+            id: job.id.clone(),
+            state: state_name(job),
+            started_at: job.started.millis(),
+            elapsed_ms,
+            segments: Segments {
+                total,
+                complete,
+                in_progress: job.in_progress.clone(),
+                failed: job.failed.clone(),
+            },
+            entries: job.counts,
+            by_segment: job.by_segment.clone(),
+            bytes: job.bytes,
+            rate_entries_per_sec: rate,
+            eta_seconds: eta(job, complete, total, elapsed_ms),
+            throttle: job.rates,
+            failures: job.failures.clone(),
+            failures_not_listed: job.failures_not_listed,
+        }
+    }
+}
+
+fn state_name(job: &CopyStatus) -> &'static str {
+    match &job.ending {
+        Some(Ending::Finished) => "finished",
+        Some(Ending::Failed { .. }) => "failed",
+        Some(Ending::Cancelled) => "cancelled",
+        None if job.ended.is_some() => "cancelled",
+        None if job.paused => "paused",
+        None if job.retrying => "retrying",
+        None => "running",
+    }
+}
+
+/// Seconds that are left if the other segments take as long as those that are complete.
+fn eta(job: &CopyStatus, complete: u32, total: u32, elapsed_ms: u64) -> Option<u64> {
+    let left = total.checked_sub(complete)?;
+    if job.ended.is_some() || complete == 0 {
+        return None;
+    }
+    Some(elapsed_ms.saturating_mul(left.into()) / u64::from(complete) / 1_000)
+}
+
+fn read_through(live: &SourceConnection) -> ReadThrough {
+    use std::sync::atomic::Ordering::Relaxed;
+    let counts = live.load_counts();
+    ReadThrough {
+        hits: counts.hits.load(Relaxed),
+        misses: counts.misses.load(Relaxed),
+        silent: counts.silent.load(Relaxed),
+        in_flight: live.loads_in_flight(),
+    }
+}

@@ -1,0 +1,355 @@
+//! A sync job step by step, and on random days.
+
+use proptest::prelude::*;
+use store::Import;
+
+use super::*;
+
+const A: SourceSegment = SourceSegment(0);
+const B: SourceSegment = SourceSegment(1);
+const FIRST: UnitId = UnitId(0);
+const SECOND: UnitId = UnitId(1);
+
+/// A job for two segments on two servers.
+fn two_servers() -> (SyncJob, Vec<Action>) {
+    let settings = SyncSettings::default();
+    SyncJob::start(SourceSpace::Segments(2), &Coverage::none(2), &[0, 1], settings)
+}
+
+fn unit(id: UnitId, segment: SourceSegment, server: usize) -> Unit {
+    Unit { id, segments: Some(vec![segment]), server }
+}
+
+fn read(unit: UnitId, segment: SourceSegment) -> Event {
+    Event::SegmentRead { unit, segment, failed: 0 }
+}
+
+fn lost(unit: UnitId) -> Event {
+    Event::Lost { unit, reason: "connection reset".into() }
+}
+
+fn written(count: u64) -> Counts {
+    Counts { read: count, written: count, ..Counts::default() }
+}
+
+#[test]
+fn a_segment_that_failed_is_read_again_and_the_job_ends_when_all_are_complete() {
+    let (mut job, actions) = two_servers();
+    let (first, second) = (unit(FIRST, A, 0), unit(SECOND, B, 1));
+    assert_eq!(actions, [Action::Read(first.clone()), Action::Read(second)]);
+
+    let pause = Duration::from_millis(50);
+    assert_eq!(job.on(lost(FIRST)), [Action::Wait { unit: FIRST, pause }]);
+    assert_eq!(job.on(Event::Again { unit: FIRST }), [Action::Read(first)]);
+    assert_eq!(job.on(Event::Applied { unit: SECOND, counts: written(7) }), []);
+    assert_eq!(job.on(read(SECOND, B)), [Action::Complete(vec![B])]);
+    assert_eq!(job.on(Event::UnitRead { unit: SECOND }), []);
+    assert_eq!(job.on(Event::Applied { unit: FIRST, counts: written(5) }), []);
+    assert_eq!(job.on(read(FIRST, A)), [Action::Complete(vec![A])]);
+    assert_eq!(job.on(Event::UnitRead { unit: FIRST }), [Action::End(Ending::Finished)]);
+    assert_eq!(job.counts(), written(12));
+}
+
+#[test]
+fn what_is_complete_is_not_read_again() {
+    let mut complete = Coverage::none(2);
+    complete.insert(A);
+    let settings = SyncSettings::default();
+    let (_, actions) = SyncJob::start(SourceSpace::Segments(2), &complete, &[0, 0], settings);
+    assert_eq!(actions, [Action::Read(unit(FIRST, B, 0))]);
+    complete.insert(B);
+    let (_, actions) = SyncJob::start(SourceSpace::Segments(2), &complete, &[0, 0], settings);
+    assert_eq!(actions, [Action::End(Ending::Finished)]);
+}
+
+#[test]
+fn a_server_gets_a_few_iterations_at_a_time_of_a_few_segments_each() {
+    let settings = SyncSettings { units: 3, units_per_server: 2 };
+    let owners: Vec<usize> = (0..256).map(|segment| segment % 2).collect();
+    let (_, actions) =
+        SyncJob::start(SourceSpace::Segments(256), &Coverage::none(256), &owners, settings);
+    let servers: Vec<usize> = actions
+        .iter()
+        .map(|action| match action {
+            Action::Read(unit) => {
+                assert_eq!(unit.segments.as_ref().unwrap().len(), UNIT_SEGMENTS);
+                unit.server
+            }
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(servers, [0, 0, 1]);
+}
+
+#[test]
+fn a_source_that_does_not_say_where_its_keys_are_is_complete_only_as_a_whole() {
+    let settings = SyncSettings::default();
+    let (mut job, actions) = SyncJob::start(SourceSpace::Unit, &Coverage::none(1), &[], settings);
+    assert_eq!(actions, [Action::Read(Unit { id: FIRST, segments: None, server: 0 })]);
+    let end = [Action::Complete(vec![A]), Action::End(Ending::Finished)];
+    assert_eq!(job.on(Event::UnitRead { unit: FIRST }), end);
+}
+
+#[test]
+fn a_source_that_places_keys_its_own_way_becomes_one_unit_and_nothing_counts_as_complete() {
+    let mut complete = Coverage::none(3);
+    complete.insert(SourceSegment(2));
+    let settings = SyncSettings { units: 1, units_per_server: 1 };
+    let (mut job, _) = SyncJob::start(SourceSpace::Segments(3), &complete, &[0, 1, 2], settings);
+    assert_eq!(job.on(read(FIRST, A)), [Action::Complete(vec![A])]);
+    assert_eq!(job.on(Event::Misplaced), [Action::BecomeUnit]);
+    assert_eq!(job.on(Event::Misplaced), [], "once is enough");
+    assert_eq!(job.on(Event::UnitRead { unit: FIRST }), [Action::Read(unit(SECOND, B, 1))]);
+    assert_eq!(job.on(read(SECOND, B)), []);
+    // What an earlier job had completed is read again.
+    let third = unit(UnitId(2), SourceSegment(2), 2);
+    assert_eq!(job.on(Event::UnitRead { unit: SECOND }), [Action::Read(third)]);
+    assert_eq!(job.on(read(UnitId(2), SourceSegment(2))), []);
+    let end = [Action::Complete(vec![A]), Action::End(Ending::Finished)];
+    assert_eq!(job.on(Event::UnitRead { unit: UnitId(2) }), end);
+}
+
+#[test]
+fn an_entry_that_cannot_be_taken_keeps_its_segment_incomplete_and_fails_the_job_at_its_end() {
+    let (mut job, _) = two_servers();
+    let counts = Counts { read: 1, failed: 1, ..Counts::default() };
+    job.on(Event::Applied { unit: FIRST, counts });
+    assert_eq!(job.on(Event::SegmentRead { unit: FIRST, segment: A, failed: 1 }), []);
+    assert_eq!(job.on(Event::UnitRead { unit: FIRST }), [], "the others go on");
+    job.on(read(SECOND, B));
+    let reason = "1 entries could not be taken".into();
+    let failed = Ending::Failed { reason, source_changed: false };
+    assert_eq!(job.on(Event::UnitRead { unit: SECOND }), [Action::End(failed)]);
+    assert_eq!(job.failed().collect::<Vec<_>>(), [A]);
+}
+
+#[test]
+fn a_source_that_stays_away_fails_the_job_only_when_nothing_else_can_be_read() {
+    let (mut job, _) = two_servers();
+    let mut pauses = Vec::new();
+    for _ in 0..MAX_ATTEMPTS {
+        let actions = job.on(lost(FIRST));
+        let [Action::Wait { unit: FIRST, pause }] = actions[..] else { panic!("{actions:?}") };
+        pauses.push(pause);
+        assert_eq!(job.on(Event::Again { unit: FIRST }).len(), 1);
+    }
+    assert!(pauses.is_sorted() && pauses.last() == Some(&LONGEST_PAUSE), "{pauses:?}");
+    assert_eq!(job.on(lost(FIRST)), [], "given up, while the other is still read");
+    assert_eq!(job.on(read(SECOND, B)), [Action::Complete(vec![B])]);
+    let reason = "1 of the source's units could not be read: connection reset".into();
+    let failed = Ending::Failed { reason, source_changed: false };
+    assert_eq!(job.on(Event::UnitRead { unit: SECOND }), [Action::End(failed)]);
+}
+
+#[test]
+fn progress_makes_up_for_earlier_losses() {
+    let settings = SyncSettings::default();
+    let (mut job, _) =
+        SyncJob::start(SourceSpace::Segments(2), &Coverage::none(2), &[0, 0], settings);
+    for _ in 0..MAX_ATTEMPTS {
+        job.on(lost(FIRST));
+        job.on(Event::Again { unit: FIRST });
+    }
+    job.on(read(FIRST, A));
+    let pause = Duration::from_millis(50);
+    assert_eq!(job.on(lost(FIRST)), [Action::Wait { unit: FIRST, pause }]);
+    let rest = unit(FIRST, B, 0);
+    assert_eq!(job.on(Event::Again { unit: FIRST }), [Action::Read(rest)], "without what is read");
+}
+
+#[test]
+fn a_source_that_ends_an_iteration_too_early_is_asked_again() {
+    let (mut job, _) = two_servers();
+    let actions = job.on(Event::UnitRead { unit: FIRST });
+    assert!(matches!(actions[..], [Action::Wait { unit: FIRST, .. }]), "{actions:?}");
+}
+
+#[test]
+fn another_source_stops_the_job_at_once() {
+    let (mut job, _) = two_servers();
+    let reason = String::from("it was started again");
+    let failed = Ending::Failed { reason: reason.clone(), source_changed: true };
+    assert_eq!(job.on(Event::SourceChanged { reason }), [Action::Stop, Action::End(failed)]);
+    assert_eq!(job.on(read(FIRST, A)), [], "a late answer completes nothing");
+    assert_eq!(job.on(Event::Applied { unit: FIRST, counts: written(3) }), []);
+    assert_eq!(job.counts(), written(3), "what was applied is counted");
+}
+
+#[test]
+fn a_pause_gives_the_source_a_rest_and_a_resume_reads_what_was_begun_from_its_start() {
+    let (mut job, _) = two_servers();
+    job.on(read(SECOND, B));
+    assert_eq!(job.on(Event::Pause), [Action::Stop]);
+    assert!(job.is_paused());
+    assert_eq!(job.on(lost(FIRST)), [], "of an iteration that was stopped");
+    let again = [Action::Read(unit(FIRST, A, 0)), Action::Read(unit(SECOND, B, 1))];
+    assert_eq!(job.on(Event::Resume), again);
+    assert_eq!(job.on(Event::Cancel), [Action::Stop, Action::End(Ending::Cancelled)]);
+}
+
+#[test]
+fn a_clear_by_a_client_leaves_nothing_to_copy() {
+    let (mut job, _) = two_servers();
+    assert_eq!(job.on(Event::Cleared), [Action::Stop, Action::End(Ending::Finished)]);
+}
+
+#[test]
+fn counts_add_up() {
+    let mut counts = Counts::default();
+    for import in [
+        Import::Written,
+        Import::AlreadyHere,
+        Import::KeptForClient,
+        Import::Tombstone,
+        Import::Expired,
+        Import::Failed(store::CacheError::Full),
+    ] {
+        counts.count(&import);
+    }
+    assert!(counts.add_up());
+    assert_eq!((counts.read, counts.written, counts.failed), (6, 1, 1));
+}
+
+/// One thing that may happen on a random day.
+#[derive(Clone, Debug)]
+enum Luck {
+    Step,
+    Lose,
+    EndEarly,
+    PauseAndResume,
+    Misplace,
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_segment_is_read_to_its_end_whatever_happens(
+        owners in proptest::collection::vec(0_usize..3, 1..40),
+        earlier in proptest::collection::vec(any::<bool>(), 40),
+        luck in proptest::collection::vec(
+            prop_oneof![
+                20 => Just(Luck::Step), 3 => Just(Luck::Lose), 1 => Just(Luck::EndEarly),
+                1 => Just(Luck::PauseAndResume), 1 => Just(Luck::Misplace),
+            ],
+            0..400,
+        ),
+        choices in proptest::collection::vec(any::<prop::sample::Index>(), 400),
+    ) {
+        let segments = u32::try_from(owners.len()).unwrap();
+        let mut complete = Coverage::none(segments);
+        earlier.iter().zip(0..segments).filter(|(done, _)| **done).for_each(|(_, segment)| {
+            complete.insert(SourceSegment(segment));
+        });
+        let space = SourceSpace::Segments(segments);
+        let settings = SyncSettings::default();
+        let (job, actions) = SyncJob::start(space, &complete, &owners, settings);
+        let mut day = Day { job, open: BTreeMap::new(), pausing: Vec::new(), read: BTreeSet::new(), complete, ended: None };
+        day.follow(actions);
+        for (luck, choice) in luck.iter().zip(&choices) {
+            day.happen(luck, choice);
+        }
+        // From now on nothing goes wrong any more.
+        for choice in choices.iter().cycle().take(100_000) {
+            if day.ended.is_some() {
+                break;
+            }
+            day.happen(&Luck::Step, choice);
+        }
+        match day.ended.expect("the job ends") {
+            Ending::Finished => prop_assert!(day.complete.len() >= day.job.space().count()),
+            Ending::Failed { .. } => prop_assert!(day.job.failed().next().is_some()),
+            Ending::Cancelled => panic!("nobody has cancelled it"),
+        }
+    }
+}
+
+/// A source and a driver, as far as the job can see them.
+struct Day {
+    job: SyncJob,
+    /// Iterations that are open, and how many of their segments were given out.
+    open: BTreeMap<UnitId, (Unit, usize)>,
+    pausing: Vec<UnitId>,
+    read: BTreeSet<SourceSegment>,
+    complete: Coverage,
+    ended: Option<Ending>,
+}
+
+impl Day {
+    fn follow(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            assert_eq!(self.ended, None, "{action:?} after the end");
+            match action {
+                Action::Read(unit) => {
+                    let of_server =
+                        self.open.values().filter(|(open, _)| open.server == unit.server);
+                    assert!(of_server.count() < 2 && self.open.len() < 4);
+                    assert_eq!(self.open.insert(unit.id, (unit, 0)), None, "read twice at a time");
+                }
+                Action::Complete(segments) => {
+                    for segment in segments {
+                        let by_segment = matches!(self.job.space(), SourceSpace::Segments(_));
+                        assert!(
+                            !by_segment || self.read.contains(&segment),
+                            "{segment:?} not read"
+                        );
+                        self.complete.insert(segment);
+                    }
+                }
+                Action::BecomeUnit => self.complete = Coverage::none(1),
+                Action::Wait { unit, .. } => {
+                    self.open.remove(&unit);
+                    self.pausing.push(unit);
+                }
+                Action::Stop => self.open.clear(),
+                Action::End(ending) => self.ended = Some(ending),
+            }
+        }
+    }
+
+    fn happen(&mut self, luck: &Luck, choice: &prop::sample::Index) {
+        let ids: Vec<UnitId> = self.open.keys().copied().collect();
+        if !self.pausing.is_empty() && (ids.is_empty() || choice.index(2) == 0) {
+            let unit = self.pausing.swap_remove(choice.index(self.pausing.len()));
+            return self.tell(Event::Again { unit });
+        }
+        if ids.is_empty() {
+            return;
+        }
+        let id = ids[choice.index(ids.len())];
+        match luck {
+            Luck::Step => {
+                let (unit, given) = self.open.get_mut(&id).unwrap();
+                let segments = unit.segments.clone().unwrap();
+                if let Some(segment) = segments.get(*given) {
+                    *given += 1;
+                    self.read.insert(*segment);
+                    self.tell(read(id, *segment));
+                } else {
+                    self.open.remove(&id);
+                    self.tell(Event::UnitRead { unit: id });
+                }
+            }
+            Luck::Lose => {
+                self.open.remove(&id);
+                self.tell(lost(id));
+            }
+            Luck::EndEarly => {
+                self.open.remove(&id);
+                self.tell(Event::UnitRead { unit: id });
+            }
+            Luck::PauseAndResume => {
+                self.tell(Event::Pause);
+                self.tell(Event::Resume);
+            }
+            Luck::Misplace => self.tell(Event::Misplaced),
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        if self.ended.is_none() {
+            let actions = self.job.on(event);
+            self.follow(actions);
+        }
+    }
+}

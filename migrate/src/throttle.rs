@@ -1,0 +1,96 @@
+//! How fast entries are copied, at most.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+/// Most entries and bytes in a second. `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Rates {
+    /// Most entries in a second.
+    pub entries_per_second: Option<u64>,
+    /// Most bytes in a second.
+    pub bytes_per_second: Option<u64>,
+}
+
+/// Holds a job to its rates, which may change while it runs.
+#[derive(Debug)]
+pub(crate) struct Throttle {
+    pace: Mutex<Pace>,
+}
+
+impl Throttle {
+    pub(crate) fn new(rates: Rates) -> Self {
+        Self { pace: Mutex::new(Pace { rates, entries_due: None, bytes_due: None }) }
+    }
+
+    pub(crate) fn rates(&self) -> Rates {
+        self.pace.lock().rates
+    }
+
+    pub(crate) fn set(&self, rates: Rates) {
+        *self.pace.lock() = Pace { rates, entries_due: None, bytes_due: None };
+    }
+
+    /// Waits until so much may be copied.
+    pub(crate) async fn take(&self, entries: u64, bytes: u64) {
+        let wait = self.pace.lock().take(entries, bytes, Instant::now());
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
+
+/// When the next entry and the next byte are due. A decider: the time goes in, the wait comes out.
+#[derive(Debug)]
+struct Pace {
+    rates: Rates,
+    entries_due: Option<Instant>,
+    bytes_due: Option<Instant>,
+}
+
+impl Pace {
+    fn take(&mut self, entries: u64, bytes: u64, now: Instant) -> Duration {
+        let entries = advance(&mut self.entries_due, self.rates.entries_per_second, entries, now);
+        let bytes = advance(&mut self.bytes_due, self.rates.bytes_per_second, bytes, now);
+        entries.max(bytes)
+    }
+}
+
+/// Time until `amount` may pass. What was not used is not saved up.
+fn advance(due: &mut Option<Instant>, rate: Option<u64>, amount: u64, now: Instant) -> Duration {
+    let Some(rate) = rate else { return Duration::ZERO };
+    let nanos = u128::from(amount) * 1_000_000_000 / u128::from(rate.max(1));
+    let takes = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+    let start = due.map_or(now, |due| due.max(now));
+    *due = start.checked_add(takes);
+    start - now
+}
+
+#[cfg(test)]
+mod tests {
+    //! Rates, by the time that is told.
+
+    use super::*;
+
+    #[test]
+    fn the_slower_of_both_rates_decides() {
+        let rates = Rates { entries_per_second: Some(100), bytes_per_second: Some(1_000) };
+        let mut pace = Pace { rates, entries_due: None, bytes_due: None };
+        let start = Instant::now();
+        assert_eq!(pace.take(10, 10, start), Duration::ZERO);
+        assert_eq!(pace.take(10, 500, start), Duration::from_millis(100), "the entries");
+        assert_eq!(pace.take(1, 1, start), Duration::from_millis(510), "the bytes");
+        let later = start + Duration::from_secs(10);
+        assert_eq!(pace.take(10, 10, later), Duration::ZERO, "nothing is owed any more");
+        assert_eq!(pace.take(10, 10, later), Duration::from_millis(100), "and nothing saved up");
+    }
+
+    #[test]
+    fn without_a_rate_nothing_waits() {
+        let mut pace = Pace { rates: Rates::default(), entries_due: None, bytes_due: None };
+        assert_eq!(pace.take(u64::MAX, u64::MAX, Instant::now()), Duration::ZERO);
+    }
+}

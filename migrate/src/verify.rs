@@ -1,0 +1,478 @@
+//! Proves that nothing was lost: reads every segment of the source again and compares.
+
+use std::{collections::HashSet, sync::Arc};
+
+use client::{Item, Iterate, SegmentSet};
+use media::hash;
+use parking_lot::Mutex;
+use serde::Serialize;
+use store::{
+    BACKGROUND_STEP, EntryMetadata, Import, ImportRule, Lifetime, Position, SourceSegment,
+    SourceSpace, Standing, Step, Timestamp,
+};
+use tokio::sync::watch;
+
+use crate::{
+    copy::{PATIENCE, shown},
+    entry::SourceEntry,
+    source::{Doubt, SourceConnection, chain},
+    sync::UNIT_SEGMENTS,
+};
+
+/// Findings of each kind that are listed by key.
+const MOST_LISTED: usize = 1_000;
+
+/// Most times that a group of segments is read again after a loss.
+const MAX_ATTEMPTS: u32 = 8;
+
+/// Milliseconds that an instant may differ by: a source reports whole seconds.
+const INSTANT_TOLERANCE: u64 = 1_000;
+
+/// What a verification found of one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Finding {
+    /// The source has it, and nothing is known of it here.
+    Missing,
+    /// It was brought in, and the source's entry is another one now.
+    Different,
+    /// It was brought in, and the source has it no more.
+    Vanished,
+    /// A client has changed or removed it here. That is no difference.
+    ChangedHere,
+}
+
+/// A key with what was found of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listed {
+    /// What was found.
+    pub finding: Finding,
+    /// The key: as text if it is text, otherwise in hexadecimal behind `0x`.
+    pub key: String,
+    /// What differs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub what: Option<&'static str>,
+    /// Whether it was put right.
+    pub repaired: bool,
+}
+
+/// What a verification has found so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VerifyReport {
+    /// `running`, `finished`, or why it failed.
+    pub state: String,
+    /// Whether what is missing or different is fetched again.
+    pub repair: bool,
+    /// Entries of the source that were compared.
+    pub compared: u64,
+    /// Source segments that were compared to their end.
+    pub segments_compared: u32,
+    /// Source segments in all.
+    pub segments: u32,
+    /// Entries that are the same here.
+    pub same: u64,
+    /// Entries whose time is over.
+    pub expired: u64,
+    /// See [`Finding::Missing`].
+    pub missing: u64,
+    /// See [`Finding::Different`].
+    pub different: u64,
+    /// See [`Finding::Vanished`].
+    pub vanished: u64,
+    /// See [`Finding::ChangedHere`].
+    pub changed_here: u64,
+    /// Missing and different entries that were put right.
+    pub repaired: u64,
+    /// Entries that had to make room here: they may be among the missing.
+    pub evicted: u64,
+    /// Entries of the source that a client's clear has removed here.
+    pub cleared: u64,
+    /// Findings, up to a thousand of each kind.
+    pub listed: Vec<Listed>,
+}
+
+impl VerifyReport {
+    /// Entries that are not as they should be, and were not put right.
+    #[must_use]
+    pub fn differences(&self) -> u64 {
+        (self.missing + self.different + self.vanished).saturating_sub(self.repaired)
+    }
+
+    /// Whether it came to its end.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.state == FINISHED
+    }
+
+    /// Whether it still goes on.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.state == RUNNING
+    }
+
+    fn note(&mut self, finding: Finding, key: &[u8], what: Option<&'static str>, repaired: bool) {
+        let counter = match finding {
+            Finding::Missing => &mut self.missing,
+            Finding::Different => &mut self.different,
+            Finding::Vanished => &mut self.vanished,
+            Finding::ChangedHere => &mut self.changed_here,
+        };
+        *counter += 1;
+        let of_its_kind = *counter;
+        self.repaired += u64::from(repaired);
+        if of_its_kind <= MOST_LISTED as u64 {
+            self.listed.push(Listed { finding, key: shown(key), what, repaired });
+        }
+    }
+}
+
+const RUNNING: &str = "running";
+const FINISHED: &str = "finished";
+
+/// A verification that runs, or has run.
+#[derive(Clone)]
+pub(crate) struct VerifyHandle {
+    report: Arc<Mutex<VerifyReport>>,
+    ended: watch::Receiver<bool>,
+}
+
+impl VerifyHandle {
+    pub(crate) fn report(&self) -> VerifyReport {
+        self.report.lock().clone()
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.report.lock().is_running()
+    }
+
+    /// Waits until it is over.
+    pub(crate) async fn ended(&self) -> VerifyReport {
+        let mut ended = self.ended.clone();
+        let _ = ended.wait_for(|ended| *ended).await;
+        self.report()
+    }
+}
+
+/// Starts a verification of a cache all of whose source segments are complete.
+pub(crate) fn start(connection: &Arc<SourceConnection>, repair: bool) -> VerifyHandle {
+    let report = Arc::new(Mutex::new(VerifyReport {
+        state: RUNNING.into(),
+        repair,
+        ..VerifyReport::default()
+    }));
+    let (end, ended) = watch::channel(false);
+    let run = Run { connection: Arc::clone(connection), report: Arc::clone(&report), repair };
+    connection.spawn(async move {
+        let state = match run.verify().await {
+            Ok(()) => FINISHED.to_owned(),
+            Err(reason) => reason,
+        };
+        run.report.lock().state = state;
+        end.send_replace(true);
+    });
+    VerifyHandle { report, ended }
+}
+
+struct Run {
+    connection: Arc<SourceConnection>,
+    report: Arc<Mutex<VerifyReport>>,
+    repair: bool,
+}
+
+/// Segments that are read in one iteration, and what was seen of them.
+struct Group {
+    segments: Option<SegmentSet>,
+    server: Option<client::ServerAddress>,
+}
+
+impl Run {
+    async fn verify(&self) -> Result<(), String> {
+        let connection = &self.connection;
+        let link = connection.link().ok_or("the cache is not connected to a source")?;
+        let groups = self.groups();
+        self.report.lock().segments = link.space.count();
+        for group in groups {
+            self.with_patience(&group, link.space).await?;
+        }
+        self.report.lock().evicted = connection.cache().stats().evictions;
+        Ok(())
+    }
+
+    fn groups(&self) -> Vec<Group> {
+        let by_owner = self.connection.remote().segments_by_owner();
+        if by_owner.is_empty() {
+            return vec![Group { segments: None, server: None }];
+        }
+        let mut groups = Vec::new();
+        for (server, owned) in by_owner {
+            let owned: Vec<u32> = owned.iter().collect();
+            groups.extend(owned.chunks(UNIT_SEGMENTS).map(|group| Group {
+                segments: Some(group.iter().copied().collect()),
+                server: Some(server.clone()),
+            }));
+        }
+        groups
+    }
+
+    /// Compares a group, again from its start if the source is lost meanwhile.
+    async fn with_patience(&self, group: &Group, space: SourceSpace) -> Result<(), String> {
+        let before = self.report.lock().clone();
+        let mut attempts = 0;
+        loop {
+            match self.compare_group(group, space).await {
+                Ok(()) => return Ok(()),
+                Err(Doubt::Another(reason)) => return Err(reason),
+                Err(Doubt::Silent(reason)) => {
+                    attempts += 1;
+                    if attempts == MAX_ATTEMPTS {
+                        return Err(reason);
+                    }
+                    // What was counted of this attempt is counted again.
+                    *self.report.lock() = before.clone();
+                    tokio::time::sleep(std::time::Duration::from_millis(100 << attempts)).await;
+                }
+            }
+        }
+    }
+
+    async fn compare_group(&self, group: &Group, space: SourceSpace) -> Result<(), Doubt> {
+        let connection = &self.connection;
+        let silent = |error: client::ClientError| Doubt::Silent(chain(&error));
+        let remote = connection.remote().with_timeout(PATIENCE);
+        let iterate = Iterate {
+            segments: group.segments.clone(),
+            batch: 1_000,
+            with_metadata: true,
+            keys_only: false,
+            server: group.server.clone(),
+        };
+        let mut iteration = remote.iterate(iterate).await.map_err(silent)?;
+        connection.check_identity().await?;
+        let mut seen = HashSet::new();
+        while let Some(item) = iteration.next().await.map_err(silent)? {
+            if let Item::Entry { key, value, metadata } = item {
+                // An entry may be given twice: nothing counts on once.
+                if seen.insert(Box::<[u8]>::from(&key[..])) {
+                    self.compare(&key, value, &metadata.unwrap_or_default());
+                }
+            }
+        }
+        let _ = iteration.end().await;
+        self.look_for_vanished(group, space, &seen).await?;
+        let compared = group.segments.as_ref().map_or(1, |segments| segments.iter().count());
+        self.report.lock().segments_compared += match space {
+            SourceSpace::Segments(_) => u32::try_from(compared).unwrap_or(u32::MAX),
+            SourceSpace::Unit => 0,
+        };
+        Ok(())
+    }
+
+    fn compare(&self, key: &[u8], value: client::Bytes, metadata: &client::Metadata) {
+        let connection = &self.connection;
+        let now = connection.agreement().clock().now();
+        let theirs = SourceEntry::new(value, metadata, connection.skew(), now);
+        let seen = connection.cache().inspect(key, now, |standing| match standing {
+            Standing::Local(_) | Standing::Tombstone => Seen::ChangedHere,
+            Standing::Unknown => Seen::Nothing,
+            Standing::Imported(ours) => {
+                match difference(&ours.metadata(), ours.value().bytes(), &theirs) {
+                    None => Seen::Same,
+                    Some(what) => Seen::Other(what),
+                }
+            }
+        });
+        let mut report = self.report.lock();
+        report.compared += 1;
+        match seen {
+            Seen::Same => report.same += 1,
+            Seen::ChangedHere => report.note(Finding::ChangedHere, key, None, false),
+            Seen::Nothing if theirs.metadata().ends().is_some_and(|end| ends_about(end, now)) => {
+                report.expired += 1;
+            }
+            Seen::Nothing if self.was_cleared() => report.cleared += 1,
+            Seen::Nothing => {
+                let repaired = self.mend(key, &theirs, now);
+                report.note(Finding::Missing, key, None, repaired);
+            }
+            Seen::Other(what) => {
+                let repaired = self.mend(key, &theirs, now);
+                report.note(Finding::Different, key, Some(what), repaired);
+            }
+        }
+    }
+
+    fn was_cleared(&self) -> bool {
+        let name = self.connection.cache().name().as_str();
+        self.connection.agreement().see(|metadata| {
+            let connection = metadata.cache(name).and_then(|known| known.connection.as_ref());
+            connection.is_some_and(|connection| connection.cleared)
+        })
+    }
+
+    fn mend(&self, key: &[u8], theirs: &SourceEntry, now: Timestamp) -> bool {
+        if !self.repair {
+            return false;
+        }
+        let mut mended = false;
+        let entries = [(key, theirs.imported())];
+        self.connection.cache().import(&entries, ImportRule::Repair, now, |_, import| {
+            mended = import == Import::Written;
+        });
+        mended
+    }
+
+    /// Entries that were brought in from these segments and that the source has no more.
+    async fn look_for_vanished(
+        &self,
+        group: &Group,
+        space: SourceSpace,
+        seen: &HashSet<Box<[u8]>>,
+    ) -> Result<(), Doubt> {
+        let connection = &self.connection;
+        let of_group = |key: &[u8]| match (&group.segments, space) {
+            (Some(segments), SourceSpace::Segments(_)) => {
+                let SourceSegment(segment) = space.segment_of(hash::hash(key));
+                segments.contains(segment)
+            }
+            (None, _) => true,
+            // Where keys are is not known: nothing can be said by group.
+            (Some(_), SourceSpace::Unit) => false,
+        };
+        let mut suspects = Vec::new();
+        for segment in connection.cache().segment_ids() {
+            let mut position = Position::default();
+            loop {
+                let now = connection.agreement().clock().now();
+                let step = connection.cache().walk(
+                    segment,
+                    &mut position,
+                    BACKGROUND_STEP,
+                    now,
+                    |entry| {
+                        let imported = entry.origin() == store::Origin::Imported;
+                        if imported && !seen.contains(entry.key()) && of_group(entry.key()) {
+                            suspects.push(Box::<[u8]>::from(entry.key()));
+                        }
+                    },
+                );
+                if step == Step::End {
+                    break;
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+        suspects.sort_unstable();
+        suspects.dedup();
+        for key in suspects {
+            let answer = connection.remote().contains_key(&key).await;
+            if answer.map_err(|error| Doubt::Silent(chain(&error)))? {
+                continue;
+            }
+            let now = connection.agreement().clock().now();
+            let still = connection
+                .cache()
+                .inspect(&key, now, |standing| matches!(standing, Standing::Imported(_)));
+            if still {
+                self.report.lock().note(Finding::Vanished, &key, None, false);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is known here of a key of the source.
+enum Seen {
+    Same,
+    Other(&'static str),
+    ChangedHere,
+    Nothing,
+}
+
+/// What differs between an entry that was brought in and the source's. When it was last used is not
+/// compared: reading moves that.
+fn difference(ours: &EntryMetadata, value: &[u8], theirs: &SourceEntry) -> Option<&'static str> {
+    let metadata = theirs.metadata();
+    let seconds = |lifetime: Option<Lifetime>| lifetime.map(Lifetime::whole_secs);
+    let created = ours.created.zip(metadata.created);
+    if ours.version != metadata.version {
+        return Some("version");
+    }
+    if seconds(ours.expiration.lifespan) != seconds(metadata.expiration.lifespan) {
+        return Some("lifespan");
+    }
+    if seconds(ours.expiration.max_idle) != seconds(metadata.expiration.max_idle) {
+        return Some("max idle");
+    }
+    if created.is_some_and(|(a, b)| a.millis().abs_diff(b.millis()) > INSTANT_TOLERANCE) {
+        return Some("created");
+    }
+    (value != theirs.value()).then_some("value")
+}
+
+/// Whether an entry that ends then has ended by now, as far as whole seconds tell.
+fn ends_about(end: Timestamp, now: Timestamp) -> bool {
+    end.millis() <= now.millis() + INSTANT_TOLERANCE
+}
+
+#[cfg(test)]
+mod tests {
+    //! What counts as a difference.
+
+    use client::{Bytes, Metadata};
+    use store::{Expiration, Version};
+
+    use super::*;
+    use crate::entry::Skew;
+
+    const NOW: Timestamp = Timestamp::from_millis(100_000);
+
+    fn theirs(version: u64, lifespan: Option<u32>, since: u64) -> SourceEntry {
+        let lifespan = lifespan.map(|seconds| client::Lifetime { since, seconds });
+        let metadata = Metadata { lifespan, max_idle: None, version };
+        SourceEntry::new(Bytes::from_static(b"v"), &metadata, &Skew::default(), NOW)
+    }
+
+    fn ours(version: u64, lifespan_ms: Option<u64>, since: u64) -> EntryMetadata {
+        EntryMetadata {
+            version: Version(version),
+            created: lifespan_ms.map(|_| Timestamp::from_millis(since)),
+            last_used: None,
+            expiration: Expiration {
+                lifespan: lifespan_ms.map(Lifetime::from_millis),
+                max_idle: None,
+            },
+        }
+    }
+
+    #[test]
+    fn an_entry_is_the_same_if_all_that_a_client_can_see_of_it_is() {
+        let same = |ours: EntryMetadata, value: &[u8], theirs: SourceEntry| {
+            difference(&ours, value, &theirs)
+        };
+        assert_eq!(same(ours(1, None, 0), b"v", theirs(1, None, 0)), None);
+        assert_eq!(same(ours(1, None, 0), b"w", theirs(1, None, 0)), Some("value"));
+        assert_eq!(same(ours(1, None, 0), b"v", theirs(2, None, 0)), Some("version"));
+        assert_eq!(same(ours(1, None, 0), b"v", theirs(1, Some(9), 50_000)), Some("lifespan"));
+        let nine = || ours(1, Some(9_400), 50_000);
+        assert_eq!(same(nine(), b"v", theirs(1, Some(9), 50_900)), None, "whole seconds");
+        assert_eq!(same(nine(), b"v", theirs(1, Some(9), 52_000)), Some("created"));
+    }
+
+    #[test]
+    fn what_was_changed_here_is_no_difference() {
+        let mut report = VerifyReport::default();
+        report.note(Finding::ChangedHere, b"a", None, false);
+        assert_eq!(report.differences(), 0);
+        report.note(Finding::Missing, b"b", None, true);
+        report.note(Finding::Different, b"c", Some("value"), false);
+        report.note(Finding::Vanished, b"\xFF", None, false);
+        assert_eq!((report.differences(), report.repaired, report.listed.len()), (2, 1, 4));
+        assert_eq!(report.listed[3].key, "0xff");
+        for _ in 0..2 * MOST_LISTED {
+            report.note(Finding::Missing, b"k", None, false);
+        }
+        assert_eq!(report.listed.len(), MOST_LISTED + 3);
+    }
+}

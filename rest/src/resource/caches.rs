@@ -1,0 +1,127 @@
+//! All caches: `/v2/caches`.
+
+use axum::{
+    Router,
+    extract::State,
+    routing::{MethodRouter, get},
+};
+use config::{CacheConfig, DefaultExpiration, Format, MemoryConfig, Options};
+use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
+use media::MediaType;
+
+use super::{cache, cache_config};
+use crate::{
+    answer::{Answer, Json, empty, text},
+    multipart,
+    node::{Node, Shared},
+    problem::Problem,
+    request::{Content, Parameters, document_type, media_type},
+};
+
+pub(super) fn routes() -> Router<Shared> {
+    let caches = || -> MethodRouter<Shared> { get(list).post(act) };
+    Router::new().route("/v2/caches", caches()).route("/v2/caches/", caches())
+}
+
+async fn list(State(node): State<Shared>, parameters: Parameters) -> Answer {
+    match parameters.action()? {
+        None => {
+            let names = node.caches.names();
+            Json(names.iter().map(ToString::to_string).collect()).into()
+        }
+        Some("detailed") => {
+            let caches = node.user_caches();
+            Json(caches.iter().map(|cache| cache::summary(&node, cache)).collect()).into()
+        }
+        // Nobody has to be allowed anything.
+        Some("role-accessible") => Ok(empty(StatusCode::NOT_FOUND)),
+        Some(_) => Err(Problem::unknown_action()),
+    }
+}
+
+async fn act(
+    State(node): State<Shared>,
+    parameters: Parameters,
+    headers: HeaderMap,
+    Content(content): Content,
+) -> Answer {
+    match parameters.action()? {
+        Some("convert") => {
+            let to = document_type(&headers, &cache_config::OFFERED)?;
+            convert(&node, &parameters, &headers, &content, &to)
+        }
+        Some("toJSON") => convert(&node, &parameters, &headers, &content, &MediaType::JSON),
+        Some("compare") => compare(&node, &parameters, &headers, &content),
+        _ => Err(Problem::unknown_action()),
+    }
+}
+
+/// Writes a configuration in another format.
+fn convert(
+    node: &Node,
+    parameters: &Parameters,
+    headers: &HeaderMap,
+    content: &[u8],
+    to: &MediaType,
+) -> Answer {
+    if content.is_empty() {
+        return Err(Problem::bad_request("ISPN012031: Method requires content"));
+    }
+    let from = cache_config::format(headers, content)?;
+    let format = Format::of(to).unwrap_or(Format::Json);
+    let options = Options { templates: node.caches.templates(), ..Options::default() };
+    let pretty = parameters.is_true("pretty");
+    let converted = config::convert(content, from, format, pretty, &options)?;
+    Ok(text(to, converted.value))
+}
+
+/// Whether two configurations, each a part of the content, say the same.
+fn compare(node: &Node, parameters: &Parameters, headers: &HeaderMap, content: &[u8]) -> Answer {
+    let given = media_type(headers, CONTENT_TYPE)?.unwrap_or(MediaType::ANY);
+    if given.essence() != "multipart/form-data" {
+        let text =
+            format!("ISPN012032: Wrong media type '{given}'. Expecting 'multipart/form-data'");
+        return Err(Problem::bad_request(text));
+    }
+    let parts = multipart::parts(&given, content);
+    let Some([one, other]) = parts.as_deref() else {
+        let text = "ISPN012033: Wrong content: expecting multipart/form-data with two parts";
+        return Err(Problem::bad_request(text));
+    };
+    let parse = |part: &[u8]| {
+        let parsed = node.caches.parse(part, cache_config::told_by(part))?;
+        let ignores_mutable = parameters.is_true("ignoreMutable");
+        Ok::<_, Problem>(if ignores_mutable { immutable(parsed.value) } else { parsed.value })
+    };
+    let differing = differences(&parse(one)?, &parse(other)?);
+    if differing.is_empty() {
+        return Ok(empty(StatusCode::NO_CONTENT));
+    }
+    let text = format!("the configurations differ in {}", differing.join(", "));
+    Err(Problem::new(StatusCode::CONFLICT, text))
+}
+
+/// The configuration without what can be changed while the cache is there.
+fn immutable(config: CacheConfig) -> CacheConfig {
+    let memory = MemoryConfig {
+        max_count: config.memory.max_count.and(Some(1)),
+        max_size: config.memory.max_size.and(Some(1)),
+        ..config.memory
+    };
+    CacheConfig { statistics: false, expiration: DefaultExpiration::default(), memory, ..config }
+}
+
+fn differences(one: &CacheConfig, other: &CacheConfig) -> Vec<&'static str> {
+    let table = [
+        ("the type", one.mode != other.mode),
+        ("mode", one.replication != other.replication),
+        ("segments", one.segments != other.segments),
+        ("owners", one.owners != other.owners),
+        ("statistics", one.statistics != other.statistics),
+        ("encoding", one.encoding != other.encoding),
+        ("expiration", one.expiration != other.expiration),
+        ("memory", one.memory != other.memory),
+        ("remote-store", one.remote_store != other.remote_store),
+    ];
+    table.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| what).collect()
+}

@@ -1,0 +1,125 @@
+//! A cache's tie to its source: `…/rolling-upgrade/source-connection`.
+
+use axum::{
+    Router,
+    extract::State,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use config::{CacheName, RemoteStoreError};
+use http::{HeaderMap, HeaderName, StatusCode};
+use migrate::{ConnectOptions, MigrationError};
+use serde_json::{Value, json};
+
+use crate::{
+    answer::{Answer, Json, empty},
+    node::{Node, Shared},
+    patience::to_its_end,
+    problem::Problem,
+    request::{CachePath, Content, Parameters, wants_json_only},
+};
+
+/// What the operator should know of a connection that was made, one header each.
+const NOTICE: HeaderName = HeaderName::from_static("godwit-notice");
+
+pub(super) fn routes() -> Router<Shared> {
+    let connection = get(show).head(exists).post(connect).delete(delete);
+    Router::new().route("/v2/caches/{cache}/rolling-upgrade/source-connection", connection)
+}
+
+async fn show(State(node): State<Shared>, CachePath { cache: name }: CachePath) -> Answer {
+    let connection = node.migrations.source_connection(&name_of(&node, &name)?)?;
+    Ok(match connection {
+        Some(remote) => Json(remote.to_json()).into_response(),
+        None => empty(StatusCode::NOT_FOUND),
+    })
+}
+
+async fn exists(State(node): State<Shared>, CachePath { cache: name }: CachePath) -> Answer {
+    let connection = node.migrations.source_connection(&name_of(&node, &name)?)?;
+    Ok(empty(if connection.is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND }))
+}
+
+/// All of it or nothing: what stands in the way is told together.
+async fn connect(
+    State(node): State<Shared>,
+    CachePath { cache: name }: CachePath,
+    parameters: Parameters,
+    headers: HeaderMap,
+    Content(content): Content,
+) -> Answer {
+    // As on the real server, without a text.
+    let Ok(name) = name_of(&node, &name) else { return Ok(empty(StatusCode::NOT_FOUND)) };
+    let parsed = match config::parse_remote_store(&content) {
+        Ok(parsed) => parsed,
+        Err(error) => return Ok(undescribed(&error, &headers)),
+    };
+    cluster::log_ignored(name.as_str(), &parsed.ignored);
+    let options = ConnectOptions { fresh: parameters.is_true("fresh") };
+    let migrations = node.migrations.clone();
+    let connect = async move { migrations.connect(&name, parsed.value, options).await };
+    match to_its_end(connect).await {
+        Ok(notices) => Ok(connected(&notices)),
+        Err(MigrationError::AlreadyConnected(_)) => Ok(empty(StatusCode::NOT_MODIFIED)),
+        Err(MigrationError::Problems(problems)) if wants_json_only(&headers) => {
+            Ok(all(Json::of(&problems).0))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn connected(notices: &[String]) -> Response {
+    let mut response = empty(StatusCode::NO_CONTENT);
+    for notice in notices {
+        if let Ok(notice) = notice.replace('\n', " ").parse() {
+            response.headers_mut().append(NOTICE, notice);
+        }
+    }
+    response
+}
+
+fn undescribed(error: &RemoteStoreError, headers: &HeaderMap) -> Response {
+    if wants_json_only(headers) {
+        return all(json!([{ "code": "description", "text": error.to_string() }]));
+    }
+    Problem::bad_request(error).into_response()
+}
+
+fn all(problems: Value) -> Response {
+    (StatusCode::BAD_REQUEST, Json(json!({ "problems": problems }))).into_response()
+}
+
+async fn delete(
+    State(node): State<Shared>,
+    CachePath { cache: name }: CachePath,
+    parameters: Parameters,
+    headers: HeaderMap,
+) -> Answer {
+    disconnect(&node, &name, &parameters, &headers).await
+}
+
+/// Lets go of the source. Repeated, it says the same; where there never was a source, that nothing
+/// has changed.
+pub(super) async fn disconnect(
+    node: &Node,
+    name: &str,
+    parameters: &Parameters,
+    headers: &HeaderMap,
+) -> Answer {
+    let name = name_of(node, name)?;
+    let (migrations, strict) = (node.migrations.clone(), parameters.is_true("strict"));
+    match to_its_end(async move { migrations.disconnect(&name, strict).await }).await {
+        Ok(_) => Ok(empty(StatusCode::NO_CONTENT)),
+        Err(MigrationError::NotConnected(_)) => Ok(empty(StatusCode::NOT_MODIFIED)),
+        Err(MigrationError::WouldLose { blockers, .. }) if wants_json_only(headers) => {
+            let blockers = Json(json!({ "blockers": blockers }));
+            Ok((StatusCode::CONFLICT, blockers).into_response())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The name of a cache that is there.
+pub(super) fn name_of(node: &Node, name: &str) -> Result<CacheName, Problem> {
+    Ok(node.cache(name)?.name().clone())
+}

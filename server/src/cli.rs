@@ -1,0 +1,78 @@
+//! The command line of the `godwit` program.
+
+mod api;
+mod demo;
+mod migrate;
+mod serve;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// An in-memory distributed cache server with migration built in.
+///
+/// Without a subcommand, `godwit` serves: Hot Rod, REST and metrics on 127.0.0.1:11222.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    #[command(flatten)]
+    serve: serve::ServeArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  godwit demo                                  the main job, from start to end, on this machine
+  godwit --port-offset 100                     serve beside another server
+  godwit --config infinispan.xml               serve the caches of an Infinispan server
+  godwit migrate cluster connect -c orders --file remote-store.json
+  godwit migrate cluster synchronize -c orders
+  godwit migrate cluster verify -c orders
+  godwit migrate cluster disconnect -c orders
+
+Exit status: 0 done; 1 failed; 2 wrong arguments; 78 wrong configuration.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve (what `godwit` does by itself).
+    Serve(serve::ServeArgs),
+    /// Show a migration from start to end, with clients at work, and prove that nothing was lost.
+    Demo(demo::DemoArgs),
+    /// Take caches over from an Infinispan or Godwit cluster.
+    Migrate(migrate::MigrateArgs),
+}
+
+/// Runs the program: reads its arguments and does what they say.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    let done = runtime.block_on(async {
+        match arguments.command {
+            None => serve::run(arguments.serve).await,
+            Some(Command::Serve(arguments)) => serve::run(arguments).await,
+            Some(Command::Demo(arguments)) => demo::run(arguments).await,
+            Some(Command::Migrate(arguments)) => migrate::run(arguments).await,
+        }
+    });
+    match done {
+        Ok(code) => code,
+        Err(error) => failed(&error),
+    }
+}
+
+/// Exit status for a wrong configuration: EX_CONFIG of sysexits.
+const WRONG_CONFIGURATION: u8 = 78;
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    show::error(error);
+    let configuration = error.downcast_ref::<crate::StartError>().is_some()
+        || error.downcast_ref::<serve::WrongConfiguration>().is_some();
+    if configuration { ExitCode::from(WRONG_CONFIGURATION) } else { ExitCode::FAILURE }
+}

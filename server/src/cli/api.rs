@@ -1,0 +1,104 @@
+//! The REST interface of a server, as the command line uses it.
+
+use anyhow::{Context, bail};
+use http::{Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde_json::Value;
+
+/// Longest answer that is read: lists of findings are the longest.
+const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
+
+/// A server's REST interface.
+pub(super) struct Api {
+    /// Such as `http://127.0.0.1:11222`.
+    server: String,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+/// What the server says.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) text: String,
+}
+
+impl Answer {
+    /// The answer as JSON.
+    pub(super) fn json(&self) -> anyhow::Result<Value> {
+        serde_json::from_str(&self.text)
+            .with_context(|| format!("the server's answer is not JSON: {}", self.text))
+    }
+
+    /// The answer, if it is one of success.
+    pub(super) fn success(self) -> anyhow::Result<Self> {
+        if self.status.is_success() {
+            return Ok(self);
+        }
+        let text = self.text.trim();
+        if text.is_empty() { bail!("the server answers {}", self.status) } else { bail!("{text}") }
+    }
+}
+
+impl Api {
+    /// The interface at `server`: `http://host:port`, or `host:port` alone.
+    pub(super) fn new(server: &str) -> anyhow::Result<Self> {
+        let server = server.trim_end_matches('/');
+        let server = match server.split_once("://") {
+            Some(("http", _)) => server.to_owned(),
+            Some((scheme, _)) => bail!("{scheme}:// is not supported yet, only http://"),
+            None => format!("http://{server}"),
+        };
+        Ok(Self { server, client: Client::builder(TokioExecutor::new()).build_http() })
+    }
+
+    /// Calls it. `body` is JSON.
+    pub(super) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> anyhow::Result<Answer> {
+        let uri = format!("{}{path}", self.server);
+        let mut request = Request::builder().method(method).uri(&uri);
+        if body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let request = request.body(Full::from(body.unwrap_or_default())).context(uri.clone())?;
+        let response = self
+            .client
+            .request(request)
+            .await
+            .with_context(|| format!("no server answers at {}", self.server))?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
+        let body = match body {
+            Ok(body) => body.to_bytes(),
+            Err(error) => bail!("the answer of {uri} breaks off: {error}"),
+        };
+        Ok(Answer { status, text: String::from_utf8_lossy(&body).into_owned() })
+    }
+
+    pub(super) async fn get(&self, path: &str) -> anyhow::Result<Answer> {
+        self.call(Method::GET, path, None).await
+    }
+
+    pub(super) async fn post(&self, path: &str, body: Option<Vec<u8>>) -> anyhow::Result<Answer> {
+        self.call(Method::POST, path, body).await
+    }
+}
+
+/// A text as a segment of a path.
+pub(super) fn segment(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut path, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            path.push(char::from(byte));
+        } else {
+            path.push_str(&format!("%{byte:02X}"));
+        }
+        path
+    })
+}

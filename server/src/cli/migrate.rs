@@ -1,0 +1,410 @@
+//! `godwit migrate`: a migration by hand, through the server's REST interface.
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use http::{Method, StatusCode};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::{
+    api::{Api, segment},
+    show,
+};
+
+/// Time between two looks at the progress.
+const LOOK: Duration = Duration::from_millis(200);
+
+#[derive(Args)]
+pub(super) struct MigrateArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Take a cache over from another cluster
+    #[command(subcommand)]
+    Cluster(Step),
+}
+
+/// Where the server is, and which cache is meant.
+#[derive(Args)]
+struct Target {
+    /// The cache
+    #[arg(short, long)]
+    cache: String,
+
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Args)]
+struct ServerArgs {
+    /// The target server
+    #[arg(short, long, env = "GODWIT_SERVER", default_value = "http://127.0.0.1:11222")]
+    server: String,
+
+    /// Print answers as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Step {
+    /// Connect a cache to its source
+    Connect {
+        #[command(flatten)]
+        target: Target,
+        /// JSON document with a remote-store element, as in the Data Grid manual
+        #[arg(short, long)]
+        file: PathBuf,
+        /// Forget what an earlier connection had copied; removed keys may come back
+        #[arg(long)]
+        fresh: bool,
+    },
+    /// Show how a cache is connected
+    SourceConnection {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Copy every entry from the source
+    Synchronize {
+        #[command(flatten)]
+        target: Target,
+        /// Entries that the source is asked for at a time
+        #[arg(short = 'b', long)]
+        read_batch: Option<u32>,
+        /// Parts of the source that are copied at a time
+        #[arg(short, long)]
+        threads: Option<u32>,
+    },
+    /// Show where a migration stands; of all caches, unless one is named
+    Status {
+        /// The cache
+        #[arg(short, long)]
+        cache: Option<String>,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Stop copying until it is resumed
+    Pause {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Go on copying
+    Resume {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// End copying; what is complete stays complete
+    Cancel {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Limit how fast the running job copies; without limits, as fast as it goes
+    Throttle {
+        #[command(flatten)]
+        target: Target,
+        /// Most entries in a second
+        #[arg(long)]
+        entries_per_second: Option<u64>,
+        /// Most bytes in a second
+        #[arg(long)]
+        bytes_per_second: Option<u64>,
+    },
+    /// Compare every entry with the source
+    Verify {
+        #[command(flatten)]
+        target: Target,
+        /// Fetch again what is missing or different
+        #[arg(long)]
+        repair: bool,
+    },
+    /// Go on with a source that was started again, or is another one
+    AcceptSourceLoss {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Go on although entries that clients wrote here were lost with the process
+    AcceptLoss {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Let go of the source; refused where entries would be lost
+    Disconnect {
+        #[command(flatten)]
+        target: Target,
+        /// Also where entries would be lost
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+pub(super) async fn run(arguments: MigrateArgs) -> anyhow::Result<ExitCode> {
+    let What::Cluster(step) = arguments.what;
+    match step {
+        Step::Connect { target, file, fresh } => connect(&target, &file, fresh).await,
+        Step::SourceConnection { target } => source_connection(&target).await,
+        Step::Synchronize { target, read_batch, threads } => {
+            synchronize(&target, read_batch, threads).await
+        }
+        Step::Status { cache, server } => status(cache.as_deref(), &server).await,
+        Step::Pause { target } => act(&target, "pause", None).await,
+        Step::Resume { target } => act(&target, "resume", None).await,
+        Step::Cancel { target } => act(&target, "cancel", None).await,
+        Step::Throttle { target, entries_per_second, bytes_per_second } => {
+            let rates = json!({
+                "entriesPerSecond": entries_per_second,
+                "bytesPerSecond": bytes_per_second,
+            });
+            act(&target, "throttle", Some(rates)).await
+        }
+        Step::Verify { target, repair } => verify(&target, repair).await,
+        Step::AcceptSourceLoss { target } => act(&target, "accept-source-loss", None).await,
+        Step::AcceptLoss { target } => act(&target, "accept-loss", None).await,
+        Step::Disconnect { target, force } => disconnect(&target, force).await,
+    }
+}
+
+impl Target {
+    fn api(&self) -> anyhow::Result<Api> {
+        Api::new(&self.server.server)
+    }
+
+    fn path(&self, rest: &str) -> String {
+        format!("/rest/v2/caches/{}{rest}", segment(&self.cache))
+    }
+}
+
+async fn connect(target: &Target, file: &std::path::Path, fresh: bool) -> anyhow::Result<ExitCode> {
+    let body = std::fs::read(file).with_context(|| file.display().to_string())?;
+    let fresh = if fresh { "?fresh=true" } else { "" };
+    let path = target.path(&format!("/rolling-upgrade/source-connection{fresh}"));
+    let answer = target.api()?.post(&path, Some(body)).await?;
+    if answer.status == StatusCode::NOT_MODIFIED {
+        bail!("cache {} is connected already", target.cache);
+    }
+    if answer.status == StatusCode::NOT_FOUND && answer.text.is_empty() {
+        bail!("there is no cache {}", target.cache);
+    }
+    answer.success()?;
+    say(target.server.json, json!({ "connected": target.cache }), || {
+        format!("Cache {} reads from its source now. Next: synchronize.", target.cache)
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn source_connection(target: &Target) -> anyhow::Result<ExitCode> {
+    let path = target.path("/rolling-upgrade/source-connection");
+    let answer = target.api()?.get(&path).await?;
+    if answer.status == StatusCode::NOT_FOUND && answer.text.is_empty() {
+        bail!("cache {} is not connected to a source", target.cache);
+    }
+    let connection = answer.success()?.json()?;
+    let text = if target.server.json { connection.to_string() } else { format!("{connection:#}") };
+    show::line(text);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn synchronize(
+    target: &Target,
+    read_batch: Option<u32>,
+    threads: Option<u32>,
+) -> anyhow::Result<ExitCode> {
+    let api = target.api()?;
+    let mut path = target.path("?action=sync-data&async=true");
+    if let Some(read_batch) = read_batch {
+        path.push_str(&format!("&read-batch={read_batch}"));
+    }
+    if let Some(threads) = threads {
+        path.push_str(&format!("&threads={threads}"));
+    }
+    let answer = api.post(&path, None).await?.success()?;
+    if answer.status != StatusCode::ACCEPTED {
+        show::line(answer.text.trim());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let status = watch(&api, target, "/job/entries/read", "/source/entries", |status| {
+        let state = status.pointer("/job/state").and_then(Value::as_str).unwrap_or("running");
+        !matches!(state, "running" | "paused" | "retrying")
+    })
+    .await?;
+    let state = status.pointer("/job/state").and_then(Value::as_str).unwrap_or_default();
+    let entries = status.pointer("/job/entries").cloned().unwrap_or_default();
+    if state != "finished" {
+        let problem = status.pointer("/problem").and_then(Value::as_str).unwrap_or(state);
+        bail!("the synchronization has ended without everything: {problem}");
+    }
+    say(target.server.json, status.get("job").cloned().unwrap_or_default(), || {
+        let of = |name: &str| entries.get(name).and_then(Value::as_u64).unwrap_or(0);
+        format!(
+            "Synchronized {} entries of {} read: {} kept for clients, {} removed here, {} already here, \
+             {} expired.",
+            of("written"),
+            of("read"),
+            of("keptForClient"),
+            of("tombstone"),
+            of("alreadyHere"),
+            of("expired")
+        )
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn status(cache: Option<&str>, server: &ServerArgs) -> anyhow::Result<ExitCode> {
+    let api = Api::new(&server.server)?;
+    let path = match cache {
+        Some(cache) => format!("/rest/v2/caches/{}/rolling-upgrade", segment(cache)),
+        None => "/rest/v2/rolling-upgrade".to_owned(),
+    };
+    let document = api.get(&path).await?.success()?.json()?;
+    if server.json {
+        show::line(&document);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let one = vec![document.clone()];
+    let all = document.as_array().unwrap_or(&one);
+    if all.is_empty() {
+        show::line("No cache is, or was, connected to a source.");
+    }
+    all.iter().for_each(summarize);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn summarize(status: &Value) {
+    let text = |pointer: &str| status.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let number = |pointer: &str| status.pointer(pointer).and_then(Value::as_u64);
+    show::line(format_args!("{}: {}", text("/cache"), text("/state")));
+    if let (Some(complete), Some(all)) =
+        (number("/source/segmentsComplete"), number("/source/segments"))
+    {
+        show::line(format_args!("  segments     {complete} of {all} complete"));
+    }
+    if let Some(read) = number("/job/entries/read") {
+        show::line(format_args!(
+            "  job          {}, {read} read, {} written, {} entries/s",
+            text("/job/state"),
+            number("/job/entries/written").unwrap_or(0),
+            number("/job/rateEntriesPerSec").unwrap_or(0)
+        ));
+    }
+    if let Some(hits) = number("/readThrough/hits") {
+        let silent = number("/readThrough/silent").unwrap_or(0);
+        show::line(format_args!("  read through {hits} entries, {silent} unanswered"));
+    }
+    if let Some(compared) = number("/verify/compared") {
+        let of = |name: &str| number(&format!("/verify/{name}")).unwrap_or(0);
+        show::line(format_args!(
+            "  verify       {}, {compared} compared: {} missing, {} different, {} vanished, {} changed \
+             here",
+            text("/verify/state"),
+            of("missing"),
+            of("different"),
+            of("vanished"),
+            of("changedHere")
+        ));
+    }
+    if let Some(blockers) = status.pointer("/blockers").and_then(Value::as_array) {
+        for blocker in blockers.iter().filter_map(Value::as_str) {
+            show::line(format_args!("  first        {blocker}"));
+        }
+    }
+}
+
+async fn act(target: &Target, action: &str, body: Option<Value>) -> anyhow::Result<ExitCode> {
+    let path = target.path(&format!("/rolling-upgrade?action={action}"));
+    let body = body.map(|body| body.to_string().into_bytes());
+    target.api()?.post(&path, body).await?.success()?;
+    say(target.server.json, json!({ "done": action }), || "Done.".to_owned());
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn verify(target: &Target, repair: bool) -> anyhow::Result<ExitCode> {
+    let api = target.api()?;
+    let path = target.path(&format!("/rolling-upgrade?action=verify&async=true&repair={repair}"));
+    api.post(&path, None).await?.success()?;
+    let status = watch(&api, target, "/verify/compared", "/source/entries", |status| {
+        status.pointer("/verify/state").and_then(Value::as_str) != Some("running")
+    })
+    .await?;
+    let report = status.get("verify").cloned().unwrap_or_default();
+    let number = |name: &str| report.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let state = report.get("state").and_then(Value::as_str).unwrap_or("unknown");
+    if state != "finished" {
+        bail!("the verification has ended without a result: it is {state}");
+    }
+    let differences = (number("missing") + number("different") + number("vanished"))
+        .saturating_sub(number("repaired"));
+    say(target.server.json, report.clone(), || {
+        format!(
+            "Compared {} entries: {} missing, {} different, {} vanished, {} changed here (no \
+             difference), {} repaired. Differences: {differences}.",
+            number("compared"),
+            number("missing"),
+            number("different"),
+            number("vanished"),
+            number("changedHere"),
+            number("repaired")
+        )
+    });
+    Ok(if differences == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn disconnect(target: &Target, force: bool) -> anyhow::Result<ExitCode> {
+    let strict = if force { "" } else { "?strict=true" };
+    let path = target.path(&format!("/rolling-upgrade/source-connection{strict}"));
+    let answer = target.api()?.call(Method::DELETE, &path, None).await?;
+    if answer.status == StatusCode::NOT_MODIFIED {
+        bail!("cache {} was never connected to a source", target.cache);
+    }
+    if answer.status == StatusCode::CONFLICT {
+        bail!("{}\n(--force lets go of the source all the same)", answer.text.trim());
+    }
+    answer.success()?;
+    say(target.server.json, json!({ "disconnected": target.cache }), || {
+        format!("Cache {} stands alone now: its source is not asked any more.", target.cache)
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows a progress bar until the status says that it is over. Returns the last status.
+async fn watch(
+    api: &Api,
+    target: &Target,
+    done: &str,
+    total: &str,
+    is_over: impl Fn(&Value) -> bool,
+) -> anyhow::Result<Value> {
+    let bar = progress_bar();
+    loop {
+        let status = api.get(&target.path("/rolling-upgrade")).await?.success()?.json()?;
+        let number = |pointer: &str| status.pointer(pointer).and_then(Value::as_u64);
+        if let Some(total) = number(total) {
+            bar.set_length(total.max(number(done).unwrap_or(0)));
+        }
+        bar.set_position(number(done).unwrap_or(0));
+        let state = status.get("state").and_then(Value::as_str).unwrap_or_default();
+        bar.set_message(state.to_lowercase());
+        if is_over(&status) {
+            bar.finish_and_clear();
+            return Ok(status);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// A bar for entries, on standard error if people can see it.
+pub(super) fn progress_bar() -> ProgressBar {
+    let template = "{msg:10} {bar:30} {human_pos} of {human_len} entries, {per_sec}, {eta} left";
+    let bar = ProgressBar::new(0);
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+fn say(as_json: bool, json: Value, text: impl FnOnce() -> String) {
+    if as_json { show::line(json) } else { show::line(text()) }
+}

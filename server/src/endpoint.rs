@@ -1,0 +1,61 @@
+//! The one port: tells Hot Rod from HTTP by the first byte.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::Router;
+use hotrod::REQUEST_MAGIC;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinSet,
+};
+
+use crate::{hotrod::serve as serve_hotrod, http, node::Node};
+
+/// Most time that a client may take to say its first byte.
+const FIRST_BYTE: Duration = Duration::from_secs(10);
+
+/// Pause after a connection could not be accepted: file descriptors may come back meanwhile.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts connections until the node stops, then ends them.
+pub(crate) async fn serve(listener: TcpListener, node: Arc<Node>, router: Router) {
+    let places = Arc::new(Semaphore::new(node.limits.connections));
+    let mut connections = JoinSet::new();
+    loop {
+        // Beyond the limit, clients wait to be accepted.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
+        let accepted = tokio::select! {
+            () = node.stopping.cancelled() => break,
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let (node, router) = (Arc::clone(&node), router.clone());
+                connections.spawn(async move {
+                    if let Err(error) = serve_one(stream, node, router).await {
+                        tracing::debug!(%peer, %error, "connection ended");
+                    }
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+    connections.shutdown().await;
+}
+
+async fn serve_one(stream: TcpStream, node: Arc<Node>, router: Router) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut first = [0];
+    match tokio::time::timeout(FIRST_BYTE, stream.peek(&mut first)).await {
+        Err(_) | Ok(Ok(0)) => Ok(()),
+        Ok(Err(error)) => Err(error),
+        Ok(Ok(_)) if first == [REQUEST_MAGIC] => serve_hotrod(stream, node).await,
+        Ok(Ok(_)) => http::serve(stream, router).await,
+    }
+}

@@ -1,0 +1,19 @@
+//! The Hot Rod endpoint: bytes of a connection to commands, and outcomes back.
+//!
+//! What can be done at once is done in the read loop, request by request, and its answers leave in
+//! one write. What has to wait takes its request along and waits beside the loop.
+//!
+//! Start reading at [`connection::serve`], then [`session::Session::take`].
+
+mod admin;
+mod bulk;
+mod codec;
+mod connection;
+mod errors;
+mod iteration;
+mod session;
+mod slow;
+mod statistics;
+mod topology;
+
+pub(crate) use self::{connection::serve, iteration::Iterations};

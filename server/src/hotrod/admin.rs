@@ -1,0 +1,98 @@
+//! EXEC: administration by tasks, as Java clients do it.
+
+use cluster::{AdminError, log_ignored};
+use config::{CacheConfig, CacheName, CacheNameError, Format};
+use hotrod::{Status, op::Exec};
+
+use super::errors::{self, CONFIGURATION, Failure};
+use crate::node::Node;
+
+/// Runs a task.
+pub(super) async fn exec(node: &Node, request: &Exec<'_>) -> Result<Vec<u8>, Failure> {
+    let task = request.task;
+    match task {
+        "@@cache@create" | "@@cache@getorcreate" => create(node, request).await,
+        "@@cache@remove" => {
+            let name = name(request)?;
+            match node.caches.remove(&name).await {
+                // Also when there was none.
+                Ok(()) | Err(AdminError::NoSuchCache(_)) => Ok(Vec::new()),
+                Err(error) => Err(admin_error(&error)),
+            }
+        }
+        "@@cache@names" => {
+            let names: Vec<String> = node.caches.names().iter().map(ToString::to_string).collect();
+            Ok(json(&names))
+        }
+        "@@cache@templates" => Ok(json(&node.caches.template_names())),
+        _ => {
+            let text =
+                format!("java.lang.IllegalArgumentException: ISPN027002: Unknown task '{task}'");
+            Err((Status::ServerError, text))
+        }
+    }
+}
+
+async fn create(node: &Node, request: &Exec<'_>) -> Result<Vec<u8>, Failure> {
+    let name = name(request)?;
+    let flags = request.parameter("flags").map(String::from_utf8_lossy).unwrap_or_default();
+    let volatile = flags.split(',').any(|flag| flag.trim().eq_ignore_ascii_case("VOLATILE"));
+    let configuration = match (optional(request, "configuration")?, optional(request, "template")?)
+    {
+        (Some(text), _) => parse(node, &name, text),
+        (None, Some(template)) => node.caches.template(template, &name),
+        (None, None) => Ok(config::default_cache_config()),
+    };
+    let configuration = configuration.map_err(|error| admin_error(&error))?;
+    let created = node.caches.create(&name, configuration, volatile).await;
+    match created {
+        Err(AdminError::CacheExists(_)) if request.task == "@@cache@getorcreate" => Ok(Vec::new()),
+        created => created.map(|()| Vec::new()).map_err(|error| admin_error(&error)),
+    }
+}
+
+/// Reads a configuration whose format shows from its content.
+fn parse(node: &Node, name: &CacheName, text: &str) -> Result<CacheConfig, AdminError> {
+    let parsed = node.caches.parse(text.as_bytes(), Format::told_by(text))?;
+    log_ignored(name.as_str(), &parsed.ignored);
+    Ok(parsed.value)
+}
+
+fn json(names: &[impl AsRef<str>]) -> Vec<u8> {
+    let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+    serde_json::to_vec(&names).unwrap_or_default()
+}
+
+fn name(request: &Exec<'_>) -> Result<CacheName, Failure> {
+    let name = text(request, "name")?;
+    name.parse()
+        .map_err(|error: CacheNameError| (Status::ServerError, format!("{CONFIGURATION}: {error}")))
+}
+
+fn text<'a>(request: &Exec<'a>, name: &str) -> Result<&'a str, Failure> {
+    optional(request, name)?.ok_or_else(|| {
+        errors::failed(format!(
+            "ISPN005030: Administration task '{}' invoked without required parameter '{name}'",
+            request.task
+        ))
+    })
+}
+
+fn optional<'a>(request: &Exec<'a>, name: &str) -> Result<Option<&'a str>, Failure> {
+    let value = request.parameter(name);
+    value
+        .map(|value| str::from_utf8(value).map_err(|_not_utf8| not_text(request.task, name)))
+        .transpose()
+}
+
+fn not_text(task: &str, name: &str) -> Failure {
+    errors::failed(format!("parameter '{name}' of '{task}' is not UTF-8"))
+}
+
+fn admin_error(error: &AdminError) -> Failure {
+    let class = match error {
+        AdminError::NotStored(_) => "org.infinispan.commons.CacheException",
+        _ => CONFIGURATION,
+    };
+    (Status::ServerError, format!("{class}: {error}"))
+}

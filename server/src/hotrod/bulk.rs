@@ -1,0 +1,267 @@
+//! PUT_ALL, GET_ALL, BULK_GET and BULK_GET_KEYS: many entries in one message.
+
+use std::collections::HashSet;
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use hotrod::{
+    Writer,
+    op::{self, Empty},
+    serve::{Context, write_response},
+};
+use store::{
+    BACKGROUND_STEP, Command, Expiration, Outcome, Position, Progress, Source, Step, Timestamp,
+};
+
+use super::{
+    codec::Codec,
+    errors::{self, Failure},
+    session::{Scope, Taken, Target},
+};
+
+/// Entries that are read or written before other requests have their turn.
+const STRETCH: usize = 256;
+
+/// Keys of one request that are asked for at the source at the same time.
+const LOADS: usize = 64;
+
+/// Most bytes of an answer that is one message by its nature.
+const MOST_BYTES: usize = 256 * 1024 * 1024;
+
+/// Writes few entries at once.
+pub(super) fn put_all_now(
+    target: &Target,
+    context: &Context<'_>,
+    request: &op::PutAll<'_>,
+    writer: &mut Writer,
+) -> Result<Taken, Failure> {
+    let codec = Codec::of(context.header, &target.config.encoding)?;
+    let expiration = context.expiration(request.expiration);
+    for (key, value) in request.entries.clone().pairs() {
+        let (key, value) = (codec.key_in(key)?, codec.value_in(value)?);
+        let command = Command::write(&key, &value, expiration);
+        let progress = target
+            .cache
+            .execute(&command, context.now, &mut |_: Outcome<'_>| ())
+            .map_err(|error| errors::cache_error(&error))?;
+        // Writing an entry again that was written already changes nothing for anybody.
+        if matches!(progress, Progress::Load | Progress::Mark) {
+            return Ok(Taken::Waits);
+        }
+    }
+    write_response::<op::PutAll<'_>>(&Empty(hotrod::Status::Success), context, writer);
+    Ok(Taken::Answered)
+}
+
+/// Writes any number of entries.
+pub(super) async fn put_all(
+    scope: &Scope,
+    target: &Target,
+    context: &Context<'_>,
+    request: &op::PutAll<'_>,
+) -> Result<(), Failure> {
+    let codec = Codec::of(context.header, &target.config.encoding)?;
+    let expiration: Expiration = context.expiration(request.expiration);
+    for (index, (key, value)) in request.entries.clone().pairs().enumerate() {
+        let (key, value) = (codec.key_in(key)?, codec.value_in(value)?);
+        let command = Command::write(&key, &value, expiration);
+        scope
+            .node
+            .driver
+            .drive(&target.cache, command, &mut |_: Outcome<'_>| ())
+            .await
+            .map_err(|error| errors::cache_error(&error))?;
+        if index % STRETCH == STRETCH - 1 {
+            tokio::task::yield_now().await;
+        }
+    }
+    Ok(())
+}
+
+/// Reads few entries at once, unless some of them may be at the source.
+pub(super) fn get_all_now(
+    target: &Target,
+    context: &Context<'_>,
+    request: &op::GetAll<'_>,
+    writer: &mut Writer,
+) -> Result<Taken, Failure> {
+    let codec = Codec::of(context.header, &target.config.encoding)?;
+    let mut found = Found::default();
+    for key in distinct(request) {
+        let stored = codec.key_in(key)?;
+        let mut answer = Ok(());
+        let progress = target
+            .cache
+            .execute(&Command::read(&stored), context.now, &mut |outcome: Outcome<'_>| {
+                answer = found.add(key, outcome, codec);
+            })
+            .map_err(|error| errors::cache_error(&error))?;
+        answer?;
+        if matches!(progress, Progress::Load | Progress::Mark) {
+            return Ok(Taken::Waits);
+        }
+    }
+    found.write(context, writer);
+    Ok(Taken::Answered)
+}
+
+/// Reads any number of entries, and asks the source for those that it may have.
+pub(super) async fn get_all(
+    scope: &Scope,
+    target: &Target,
+    context: &Context<'_>,
+    request: &op::GetAll<'_>,
+    writer: &mut Writer,
+) -> Result<(), Failure> {
+    let codec = Codec::of(context.header, &target.config.encoding)?;
+    let mut keys = distinct(request).collect::<Vec<_>>().into_iter();
+    let mut reads = FuturesUnordered::new();
+    reads.extend(keys.by_ref().take(LOADS).map(|key| get_one(scope, target, context, codec, key)));
+    let mut all = Found::default();
+    let mut count = 0;
+    while let Some(found) = reads.next().await {
+        all.append(&found?)?;
+        reads.extend(keys.next().map(|key| get_one(scope, target, context, codec, key)));
+        count += 1;
+        if count % STRETCH == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    all.write(context, writer);
+    Ok(())
+}
+
+async fn get_one(
+    scope: &Scope,
+    target: &Target,
+    context: &Context<'_>,
+    codec: Codec,
+    key: &[u8],
+) -> Result<Found, Failure> {
+    let stored = codec.key_in(key)?;
+    let mut command = Command::read(&stored);
+    if context.header.flags.has(hotrod::Flags::SKIP_CACHE_LOAD) {
+        command.source = Source::Skip;
+    }
+    let (mut found, mut answer) = (Found::default(), Ok(()));
+    scope
+        .node
+        .driver
+        .drive(&target.cache, command, &mut |outcome: Outcome<'_>| {
+            answer = found.add(key, outcome, codec);
+        })
+        .await
+        .map_err(|error| errors::cache_error(&error))?;
+    answer.map(|()| found)
+}
+
+/// The keys of a request, each once: clients count distinct keys in the answer.
+fn distinct<'a>(request: &op::GetAll<'a>) -> impl Iterator<Item = &'a [u8]> {
+    let mut seen = HashSet::new();
+    request.keys.clone().filter(move |key| seen.insert(*key))
+}
+
+/// Entries that were found, as they go on the wire.
+#[derive(Default)]
+struct Found {
+    count: u32,
+    entries: Writer,
+}
+
+impl Found {
+    fn add(&mut self, key: &[u8], outcome: Outcome<'_>, codec: Codec) -> Result<(), Failure> {
+        if let Outcome::Found(entry) = outcome {
+            let value = codec.value_out(entry.value().bytes())?;
+            self.entries.array(key);
+            self.entries.array(&value);
+            self.count += 1;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, other: &Self) -> Result<(), Failure> {
+        self.count += other.count;
+        self.entries.raw(other.entries.bytes());
+        within(self.entries.len())
+    }
+
+    fn write(&self, context: &Context<'_>, writer: &mut Writer) {
+        let header = context.header;
+        let opcode = <op::GetAll<'_> as op::Operation>::RESPONSE;
+        let status = hotrod::Status::Success;
+        hotrod::encode_response_header(writer, header.message_id, opcode, status, context.topology);
+        writer.vint(self.count);
+        writer.raw(self.entries.bytes());
+    }
+}
+
+fn within(bytes: usize) -> Result<(), Failure> {
+    if bytes > MOST_BYTES {
+        let text = format!(
+            "the answer would be one message of more than {MOST_BYTES} bytes; ask for fewer keys, or \
+             iterate"
+        );
+        return Err(errors::failed(text));
+    }
+    Ok(())
+}
+
+/// Entries (or keys alone) of the whole cache in one message, as old clients ask for them.
+pub(super) async fn bulk_get(
+    scope: &Scope,
+    target: &Target,
+    context: &Context<'_>,
+    most: u32,
+    with_values: bool,
+) -> Result<Writer, Failure> {
+    let codec = Codec::of(context.header, &target.config.encoding)?;
+    let cache = &target.cache;
+    let segments: Vec<_> = cache.segment_ids().collect();
+    scope.node.driver.make_whole(cache, &segments).await.map_err(|e| errors::cache_error(&e))?;
+    let most = if most == 0 { u64::MAX } else { most.into() };
+    let mut entries = Writer::default();
+    let mut count = 0_u64;
+    for segment in segments {
+        let (mut position, start, before) = (Position::default(), entries.len(), count);
+        loop {
+            let at = position;
+            let mut page = Writer::default();
+            let mut result = Ok(0_u64);
+            let now: Timestamp = scope.node.driver.now();
+            let step = cache.walk(segment, &mut position, BACKGROUND_STEP, now, |entry| {
+                if let Ok(in_page) = &mut result {
+                    let convert = || -> Result<_, Failure> {
+                        Ok((codec.key_out(entry.key())?, codec.value_out(entry.value().bytes())?))
+                    };
+                    match convert() {
+                        Ok((key, value)) => {
+                            page.bool(true);
+                            page.array(&key);
+                            if with_values {
+                                page.array(&value);
+                            }
+                            *in_page += 1;
+                        }
+                        Err(failure) => result = Err(failure),
+                    }
+                }
+            });
+            if !position.continues(at) {
+                // The segment is walked again from its start: nothing of it may be sent twice.
+                entries.truncate(start);
+                count = before;
+            }
+            count += result?;
+            entries.raw(page.bytes());
+            within(entries.len())?;
+            if step == Step::End || count >= most {
+                break;
+            }
+        }
+        tokio::task::yield_now().await;
+        if count >= most {
+            break;
+        }
+    }
+    entries.bool(false);
+    Ok(entries)
+}

@@ -1,0 +1,74 @@
+//! What is converted between a client's media types and a cache's own.
+
+use std::borrow::Cow;
+
+use config::Encoding;
+use hotrod::{DecodeError, MediaTypeRef, RequestHeader};
+use media::{Conversion, ConversionError, MediaType, NoConversion};
+
+use super::errors::{self, Failure};
+
+/// The conversions of one kind of request to one cache.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Codec {
+    key_in: Conversion,
+    key_out: Conversion,
+    value_in: Conversion,
+    value_out: Conversion,
+}
+
+impl Codec {
+    /// The conversions for a request with this header.
+    pub(crate) fn of(header: &RequestHeader<'_>, storage: &Encoding) -> Result<Self, Failure> {
+        let key = resolve(header.key_type)?;
+        let value = resolve(header.value_type)?;
+        let between =
+            |from, to| Conversion::between(from, to).map_err(|error| no_conversion(&error));
+        Ok(Self {
+            key_in: between(key.as_ref(), storage.key.as_ref())?,
+            key_out: between(storage.key.as_ref(), key.as_ref())?,
+            value_in: between(value.as_ref(), storage.value.as_ref())?,
+            value_out: between(storage.value.as_ref(), value.as_ref())?,
+        })
+    }
+
+    /// Whether bytes go through untouched, both ways.
+    pub(crate) fn is_identity(&self) -> bool {
+        [self.key_in, self.key_out, self.value_in, self.value_out]
+            .iter()
+            .all(|conversion| conversion.is_identity())
+    }
+
+    pub(crate) fn key_in<'a>(&self, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, Failure> {
+        apply(self.key_in, bytes)
+    }
+
+    pub(crate) fn key_out<'a>(&self, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, Failure> {
+        apply(self.key_out, bytes)
+    }
+
+    pub(crate) fn value_in<'a>(&self, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, Failure> {
+        apply(self.value_in, bytes)
+    }
+
+    pub(crate) fn value_out<'a>(&self, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, Failure> {
+        apply(self.value_out, bytes)
+    }
+}
+
+fn apply(conversion: Conversion, bytes: &[u8]) -> Result<Cow<'_, [u8]>, Failure> {
+    conversion.apply(bytes).map_err(|error| not_convertible(&error))
+}
+
+fn resolve(media_type: MediaTypeRef<'_>) -> Result<Option<MediaType>, Failure> {
+    media_type.resolve().map_err(|error: DecodeError| errors::refusal(&error))
+}
+
+fn no_conversion(error: &NoConversion) -> Failure {
+    let text = format!("org.infinispan.commons.dataconversion.EncodingException: {error}");
+    (hotrod::Status::ServerError, text)
+}
+
+fn not_convertible(error: &ConversionError) -> Failure {
+    (hotrod::Status::ServerError, format!("{}: {error}", error.exception()))
+}

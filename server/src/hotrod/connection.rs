@@ -1,0 +1,167 @@
+//! One connection: reads, takes requests, writes answers.
+
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
+use hotrod::{DecodeError, Decoder, Status, Writer, encode_error};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use super::{
+    errors,
+    session::{Session, Taken},
+    slow,
+};
+use crate::node::Node;
+
+/// Requests that are taken before answers are written and others have their turn.
+const TURN_REQUESTS: usize = 1_024;
+
+/// Bytes of answers after which they are written and others have their turn.
+const TURN_BYTES: usize = 256 * 1024;
+
+/// Room for bytes that one read may bring.
+const READ_ROOM: usize = 8 * 1024;
+
+/// Memory that an idle connection keeps for its buffers, each.
+const KEEP: usize = 16 * 1024;
+
+/// An answer that was waited for, as it goes on the wire.
+type Answer = std::pin::Pin<Box<dyn Future<Output = Vec<u8>> + Send>>;
+
+/// How a turn ended.
+enum Turn {
+    /// Every request that is here was taken.
+    Drained,
+    /// There may be more.
+    More,
+    /// The stream is lost, or the peer is.
+    Close,
+}
+
+/// Serves a connection until its peer leaves.
+///
+/// # Errors
+///
+/// If the connection breaks.
+pub(crate) async fn serve(stream: TcpStream, node: Arc<Node>) -> io::Result<()> {
+    let mut connection = Connection {
+        decoder: Decoder::new(node.limits.wire),
+        session: Session::new(Arc::clone(&node), stream.local_addr()?),
+        writer: Writer::default(),
+        waiting: FuturesUnordered::new(),
+        stream,
+        node,
+    };
+    let served = connection.run().await;
+    connection.session.close();
+    served
+}
+
+struct Connection {
+    stream: TcpStream,
+    node: Arc<Node>,
+    decoder: Decoder,
+    session: Session,
+    writer: Writer,
+    waiting: FuturesUnordered<Answer>,
+}
+
+impl Connection {
+    async fn run(&mut self) -> io::Result<()> {
+        loop {
+            let turn = self.turn();
+            self.flush().await?;
+            match turn {
+                Turn::Close => return self.stream.shutdown().await,
+                Turn::More => tokio::task::yield_now().await,
+                Turn::Drained if !self.wait().await? => return Ok(()),
+                Turn::Drained => {}
+            }
+        }
+    }
+
+    /// Takes the requests that are here, up to a turn's worth.
+    fn turn(&mut self) -> Turn {
+        let now = self.node.driver.now();
+        self.session.refresh();
+        for _ in 0..TURN_REQUESTS {
+            if self.writer.len() >= TURN_BYTES || self.waiting.len() >= self.node.limits.in_flight {
+                return Turn::More;
+            }
+            match self.decoder.next_request() {
+                Ok(Some(decoded)) => match self.session.take(&decoded, now, &mut self.writer) {
+                    Taken::Answered => {}
+                    Taken::Waits => {
+                        let scope = self.session.scope();
+                        let answer = slow::answer(scope, decoded.bytes.into());
+                        self.waiting.push(Box::pin(answer));
+                    }
+                },
+                Ok(None) => return Turn::Drained,
+                Err(refused) => {
+                    refuse(&refused, &mut self.writer);
+                    return Turn::Close;
+                }
+            }
+        }
+        Turn::More
+    }
+
+    /// Waits for bytes, or for an answer. False once the peer has left.
+    async fn wait(&mut self) -> io::Result<bool> {
+        self.decoder.shrink(KEEP);
+        let buffer = self.decoder.buffer();
+        buffer.reserve(READ_ROOM);
+        if self.waiting.is_empty() {
+            let read = self.stream.read_buf(buffer).await?;
+            self.node.traffic.read.fetch_add(read as u64, Relaxed);
+            return Ok(read > 0);
+        }
+        let full = self.waiting.len() >= self.node.limits.in_flight;
+        tokio::select! {
+            read = self.stream.read_buf(buffer), if !full => {
+                let read = read?;
+                self.node.traffic.read.fetch_add(read as u64, Relaxed);
+                Ok(read > 0)
+            }
+            Some(answer) = self.waiting.next() => {
+                self.writer.raw(&answer);
+                self.take_ready_answers();
+                Ok(true)
+            }
+        }
+    }
+
+    fn take_ready_answers(&mut self) {
+        while self.writer.len() < TURN_BYTES
+            && let Some(Some(answer)) = self.waiting.next().now_or_never()
+        {
+            self.writer.raw(&answer);
+        }
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        if !self.writer.is_empty() {
+            self.stream.write_all(self.writer.bytes()).await?;
+            self.node.traffic.written.fetch_add(self.writer.len() as u64, Relaxed);
+            self.writer.reset(KEEP);
+        }
+        Ok(())
+    }
+}
+
+/// Answers bytes that cannot be read. After them, nobody knows where the next request begins.
+fn refuse(refused: &hotrod::Refused, writer: &mut Writer) {
+    let (status, text) = errors::refusal(&refused.error);
+    let message_id = match (&refused.error, status) {
+        (DecodeError::Magic { .. }, Status::InvalidMagic) => 0,
+        _ => refused.message_id,
+    };
+    encode_error(writer, message_id, status, &text);
+}

@@ -1,0 +1,236 @@
+//! ITERATION_START, NEXT and END: walks over a cache that clients hold on to.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use dashmap::DashMap;
+use hotrod::{
+    SegmentSet, Writer,
+    op::{self, BatchEntry, KEYS_ONLY},
+    serve::{Context, write_response},
+};
+use parking_lot::Mutex;
+use store::{Cache, Position, SegmentId, Step, Timestamp};
+
+use super::{
+    codec::Codec,
+    errors::{self, Failure},
+    session::{Scope, Target},
+};
+
+/// A walk that nobody asks for this long is dropped.
+const IDLE: Duration = Duration::from_secs(300);
+
+/// Walks that one connection may have open.
+const MOST_PER_CONNECTION: usize = 64;
+
+/// Bytes after which an answer is sent, however many entries were asked for.
+const BATCH_BYTES: usize = 1024 * 1024;
+
+/// Entries of one answer, if the client does not say how many.
+const DEFAULT_BATCH: u32 = 1_000;
+
+/// The walks of a server, by name.
+#[derive(Default)]
+pub(crate) struct Iterations {
+    walks: DashMap<String, Arc<Mutex<Walk>>>,
+    last: AtomicU64,
+}
+
+/// The names of the walks that were begun on one connection.
+pub(crate) type Begun = Mutex<HashSet<String>>;
+
+struct Walk {
+    cache: Arc<Cache>,
+    codec: Codec,
+    /// Segments that are not walked yet, the next one last.
+    ahead: Vec<SegmentId>,
+    position: Position,
+    /// Segments that were finished since the last answer.
+    finished: SegmentSet,
+    batch: u32,
+    with_metadata: bool,
+    keys_only: bool,
+    asked: Timestamp,
+}
+
+impl Iterations {
+    fn find(&self, id: &str) -> Option<Arc<Mutex<Walk>>> {
+        self.walks.get(id).map(|walk| Arc::clone(&walk))
+    }
+
+    /// Drops the walks of a connection that is gone.
+    pub(crate) fn end_all(&self, begun: &Begun) {
+        for id in begun.lock().drain() {
+            self.walks.remove(&id);
+        }
+    }
+
+    /// Drops the walks that nobody asks for any more.
+    pub(crate) fn sweep(&self, now: Timestamp) {
+        let idle = u64::try_from(IDLE.as_millis()).unwrap_or(u64::MAX);
+        // A walk that is locked is being asked for.
+        self.walks.retain(|_, walk| {
+            walk.try_lock()
+                .is_none_or(|walk| walk.asked.millis().saturating_add(idle) > now.millis())
+        });
+    }
+}
+
+pub(super) async fn start(
+    scope: &Scope,
+    target: &Target,
+    context: &Context<'_>,
+    request: &op::IterationStart<'_>,
+    writer: &mut Writer,
+) -> Result<(), Failure> {
+    let keys_only = match request.converter {
+        None => false,
+        Some(KEYS_ONLY) => true,
+        Some(other) => return Err(errors::no_such_factory(other)),
+    };
+    if scope.iterations.lock().len() >= MOST_PER_CONNECTION {
+        let text =
+            format!("more than {MOST_PER_CONNECTION} iterations are open on this connection");
+        return Err(errors::failed(text));
+    }
+    let cache = Arc::clone(&target.cache);
+    // A local cache has segments too, but no client knows of them.
+    let wanted = request.segments.as_ref().filter(|_| target.config.mode.is_clustered());
+    let mut ahead: Vec<SegmentId> = cache
+        .segment_ids()
+        .filter(|id| wanted.is_none_or(|segments| segments.contains(id.0)))
+        .collect();
+    scope.node.driver.make_whole(&cache, &ahead).await.map_err(|e| errors::cache_error(&e))?;
+    ahead.reverse();
+    let walk = Walk {
+        codec: Codec::of(context.header, &target.config.encoding)?,
+        cache,
+        ahead,
+        position: Position::default(),
+        finished: SegmentSet::default(),
+        batch: if request.batch == 0 { DEFAULT_BATCH } else { request.batch },
+        with_metadata: request.with_metadata,
+        keys_only,
+        asked: context.now,
+    };
+    let iterations = &scope.node.iterations;
+    let id = (iterations.last.fetch_add(1, Ordering::Relaxed) + 1).to_string();
+    iterations.walks.insert(id.clone(), Arc::new(Mutex::new(walk)));
+    scope.iterations.lock().insert(id.clone());
+    write_response::<op::IterationStart<'_>>(&op::IterationStarted { id: &id }, context, writer);
+    Ok(())
+}
+
+pub(super) async fn next(
+    scope: &Scope,
+    context: &Context<'_>,
+    request: &op::IterationNext<'_>,
+    writer: &mut Writer,
+) -> Result<(), Failure> {
+    let Some(walk) = scope.node.iterations.find(request.id) else {
+        let none = op::Batch { valid: false, finished: SegmentSet::default(), entries: Vec::new() };
+        write_response::<op::IterationNext<'_>>(&none, context, writer);
+        return Ok(());
+    };
+    let mut page = Page::default();
+    loop {
+        let more = walk.lock().fill(&mut page, context, scope.node.driver.now())?;
+        if !more {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    let finished = walk.lock().take_finished(page.count);
+    let (id, opcode) =
+        (context.header.message_id, <op::IterationNext<'_> as op::Operation>::RESPONSE);
+    hotrod::encode_response_header(writer, id, opcode, hotrod::Status::Success, context.topology);
+    writer.array(finished.as_bytes());
+    writer.vint(page.count);
+    if page.count > 0 && context.header.version >= hotrod::ProtocolVersion::V2_4 {
+        writer.vint(1);
+    }
+    writer.raw(page.entries.bytes());
+    Ok(())
+}
+
+pub(super) fn end(
+    scope: &Scope,
+    context: &Context<'_>,
+    request: &op::IterationEnd<'_>,
+    writer: &mut Writer,
+) {
+    scope.iterations.lock().remove(request.id);
+    let ended = scope.node.iterations.walks.remove(request.id).is_some();
+    write_response::<op::IterationEnd<'_>>(&op::IterationEnded(ended), context, writer);
+}
+
+/// The entries of one answer.
+#[derive(Default)]
+struct Page {
+    count: u32,
+    entries: Writer,
+}
+
+impl Walk {
+    /// Segments to report with so many entries. At the end, a repeated question gets the same answer.
+    fn take_finished(&mut self, entries: u32) -> SegmentSet {
+        match self.ahead.is_empty() && entries == 0 {
+            true => self.finished.clone(),
+            false => std::mem::take(&mut self.finished),
+        }
+    }
+
+    /// Adds a few entries to the page. False once it is full, or there are no more.
+    fn fill(
+        &mut self,
+        page: &mut Page,
+        context: &Context<'_>,
+        now: Timestamp,
+    ) -> Result<bool, Failure> {
+        self.asked = now;
+        let Some(&segment) = self.ahead.last() else { return Ok(false) };
+        let mut failure = None;
+        let Self { cache, codec, position, batch, with_metadata, keys_only, .. } = self;
+        // A segment whose table grows meanwhile is walked again: entries may be given twice, as during
+        // a rebalance of the real server, and clients know that.
+        let room = usize::try_from(batch.saturating_sub(page.count)).unwrap_or(usize::MAX);
+        let step = cache.walk(segment, position, room, now, |entry| {
+            if failure.is_some() {
+                return;
+            }
+            let convert = || -> Result<_, Failure> {
+                let value = match *keys_only {
+                    true => std::borrow::Cow::Borrowed(&[][..]),
+                    false => codec.value_out(entry.value().bytes())?,
+                };
+                Ok((codec.key_out(entry.key())?, value))
+            };
+            match convert() {
+                Ok((key, value)) => {
+                    let metadata = with_metadata.then(|| entry.metadata().into());
+                    let entry = BatchEntry { metadata, key: &key, value: &value };
+                    entry.encode(context.header.version, &mut page.entries);
+                    page.count += 1;
+                }
+                Err(error) => failure = Some(error),
+            }
+        });
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        if step == Step::End {
+            self.finished.insert(segment.0);
+            self.ahead.pop();
+            self.position = Position::default();
+        }
+        let full = page.count >= self.batch || page.entries.len() >= BATCH_BYTES;
+        Ok(!full && !self.ahead.is_empty())
+    }
+}

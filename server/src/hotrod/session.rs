@@ -1,0 +1,399 @@
+//! What a connection knows between two requests, and what it does with one.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use config::CacheConfig;
+use hotrod::{
+    Decoded, MediaTypeRef, ProtocolVersion, RequestHeader, ServerAddress, Status, Writer,
+    encode_error, encode_response_header,
+    op::{self, AnyRequest, OPERATIONS, Operation, Request},
+    serve::{Context, Responder, write_response},
+};
+use store::{Cache, Change, Command, Expiration, Outcome, Progress, Timestamp, Value};
+
+use super::{
+    bulk,
+    codec::Codec,
+    errors::{self, Failure},
+    statistics,
+    topology::{self, TopologyBlocks},
+};
+use crate::node::Node;
+
+/// What became of a request.
+pub(crate) enum Taken {
+    /// The answer is written.
+    Answered,
+    /// It has to wait for something; nothing has changed yet.
+    Waits,
+}
+
+/// Entries of one request that are read or written in the read loop; more are taken beside it.
+const INLINE_ENTRIES: u64 = 64;
+
+/// What a connection knows between two requests.
+pub(crate) struct Session {
+    node: Arc<Node>,
+    server: ServerAddress,
+    /// The cache of the last request: the next one most often names the same.
+    target: Option<Arc<Target>>,
+    /// The conversions of the last request, with the media types they are for.
+    codec: Option<(MediaTypes, Codec)>,
+    /// Iterations that were begun on this connection.
+    pub(super) iterations: Arc<super::iteration::Begun>,
+}
+
+/// A cache, with what its requests need of its configuration.
+pub(crate) struct Target {
+    /// As the request named it.
+    name: String,
+    pub(crate) cache: Arc<Cache>,
+    pub(crate) config: Arc<CacheConfig>,
+    default_expiration: Expiration,
+    topology: Option<TopologyBlocks>,
+}
+
+/// What a request that waits takes along.
+#[derive(Clone)]
+pub(crate) struct Scope {
+    pub(crate) node: Arc<Node>,
+    pub(crate) target: Option<Arc<Target>>,
+    pub(crate) iterations: Arc<super::iteration::Begun>,
+}
+
+/// The media types of a request, for comparison with the next one's.
+#[derive(PartialEq, Eq)]
+struct MediaTypes {
+    key: Kind,
+    value: Kind,
+}
+
+#[derive(PartialEq, Eq)]
+enum Kind {
+    Unspecified,
+    Known(u32),
+    Named(Box<str>),
+}
+
+impl Kind {
+    fn of(media_type: MediaTypeRef<'_>) -> Self {
+        match media_type {
+            MediaTypeRef::Unspecified => Self::Unspecified,
+            MediaTypeRef::Known(id) => Self::Known(id),
+            MediaTypeRef::Named(name) => Self::Named(name.into()),
+        }
+    }
+
+    fn is(&self, media_type: MediaTypeRef<'_>) -> bool {
+        match (self, media_type) {
+            (Self::Unspecified, MediaTypeRef::Unspecified) => true,
+            (Self::Known(id), MediaTypeRef::Known(other)) => *id == other,
+            (Self::Named(name), MediaTypeRef::Named(other)) => **name == *other,
+            _ => false,
+        }
+    }
+}
+
+impl Session {
+    pub(crate) fn new(node: Arc<Node>, local: SocketAddr) -> Self {
+        let server = topology::address(node.advertised.as_ref(), local);
+        Self { node, server, target: None, codec: None, iterations: Arc::default() }
+    }
+
+    /// Looks once a turn whether what it knows still holds.
+    pub(crate) fn refresh(&mut self) {
+        let stale = |target: &Arc<Target>| {
+            target.cache.is_removed() || !Arc::ptr_eq(&target.cache.config(), &target.config)
+        };
+        if self.target.as_ref().is_some_and(stale) {
+            (self.target, self.codec) = (None, None);
+        }
+    }
+
+    /// Does what a request asks, if it need not wait.
+    #[inline]
+    pub(crate) fn take(
+        &mut self,
+        decoded: &Decoded<'_>,
+        now: Timestamp,
+        writer: &mut Writer,
+    ) -> Taken {
+        let start = writer.len();
+        let taken = self.try_take(decoded, now, writer);
+        writer.seal();
+        match taken {
+            Ok(Taken::Answered) => Taken::Answered,
+            Ok(Taken::Waits) => {
+                writer.truncate(start);
+                Taken::Waits
+            }
+            Err((status, text)) => {
+                writer.truncate(start);
+                encode_error(writer, decoded.header.message_id, status, &text);
+                Taken::Answered
+            }
+        }
+    }
+
+    #[inline]
+    fn try_take(
+        &mut self,
+        decoded: &Decoded<'_>,
+        now: Timestamp,
+        writer: &mut Writer,
+    ) -> Result<Taken, Failure> {
+        let (header, request) = (&decoded.header, &decoded.request);
+        if !needs_cache(request) {
+            return self.take_without_cache(header, request, writer);
+        }
+        self.aim(header.cache_name)?;
+        let Some(target) = &self.target else { return Ok(Taken::Waits) };
+        let context = target.context(header, now);
+        let Some(command) = request.command(&context) else {
+            return take_inline(&self.node, target, &context, request, writer);
+        };
+        let codec = remembered(&mut self.codec, header, &target.config)?;
+        let progress = match codec.is_identity() {
+            true => {
+                let mut reply = Responder { request, context: &context, writer };
+                target.cache.execute(&command, now, &mut reply).map_err(|e| errors::cache_error(&e))
+            }
+            false => execute_converted(&target.cache, &command, codec, &context, request, writer),
+        }?;
+        Ok(match progress {
+            // With one member, every in-sync copy has it.
+            Progress::Done | Progress::Held(_) => Taken::Answered,
+            Progress::Load | Progress::Mark => Taken::Waits,
+        })
+    }
+
+    fn take_without_cache(
+        &mut self,
+        header: &RequestHeader<'_>,
+        request: &AnyRequest<'_>,
+        writer: &mut Writer,
+    ) -> Result<Taken, Failure> {
+        let message_id = header.message_id;
+        match request {
+            AnyRequest::Ping(_) => {
+                let target = match self.aim(header.cache_name) {
+                    Ok(()) => self.target.as_deref(),
+                    // Handshakes ping the default cache whether or not there is one.
+                    Err(_) if header.cache_name.is_empty() => None,
+                    Err(failure) => return Err(failure),
+                };
+                pong(header, target, writer);
+            }
+            AnyRequest::AuthMechList(_) => {
+                answer::<op::AuthMechList>(header, &op::Mechanisms::default(), writer);
+            }
+            AnyRequest::Auth(_) => {
+                let opcode = <op::Auth<'_> as Operation>::RESPONSE;
+                encode_response_header(writer, message_id, opcode, Status::ServerError, None);
+                writer.text(errors::NO_AUTHENTICATION);
+            }
+            AnyRequest::Later(later) => return Err(errors::not_yet(later.name, later.opcode)),
+            _ => return Ok(Taken::Waits),
+        }
+        Ok(Taken::Answered)
+    }
+
+    /// Makes the cache of this name the one that requests are about.
+    #[inline]
+    fn aim(&mut self, name: &str) -> Result<(), Failure> {
+        match &self.target {
+            Some(target) if target.name == name => Ok(()),
+            _ => self.find(name),
+        }
+    }
+
+    fn find(&mut self, name: &str) -> Result<(), Failure> {
+        let cache = self.node.cache(name).ok_or_else(|| errors::no_such_cache(name))?;
+        let config = cache.config();
+        let target = Target {
+            name: name.to_owned(),
+            default_expiration: crate::node::default_expiration(&config),
+            topology: TopologyBlocks::new(self.node.topology_id, &config, self.server.clone()),
+            cache,
+            config,
+        };
+        (self.target, self.codec) = (Some(Arc::new(target)), None);
+        Ok(())
+    }
+
+    /// What the last request takes along if it waits.
+    pub(crate) fn scope(&self) -> Scope {
+        Scope {
+            node: Arc::clone(&self.node),
+            target: self.target.clone(),
+            iterations: Arc::clone(&self.iterations),
+        }
+    }
+
+    /// Ends what was begun on this connection.
+    pub(crate) fn close(&self) {
+        self.node.iterations.end_all(&self.iterations);
+    }
+}
+
+impl Target {
+    /// What a request to this cache is carried out in.
+    #[inline]
+    pub(crate) fn context<'a>(
+        &'a self,
+        header: &'a RequestHeader<'a>,
+        now: Timestamp,
+    ) -> Context<'a> {
+        Context {
+            header,
+            now,
+            default_expiration: self.default_expiration,
+            topology: self.topology.as_ref().and_then(|blocks| blocks.news_for(header)),
+        }
+    }
+}
+
+/// The conversions of a request: the last one's, if it had the same media types.
+#[inline]
+fn remembered(
+    last: &mut Option<(MediaTypes, Codec)>,
+    header: &RequestHeader<'_>,
+    config: &CacheConfig,
+) -> Result<Codec, Failure> {
+    if let Some((types, codec)) = last
+        && types.key.is(header.key_type)
+        && types.value.is(header.value_type)
+    {
+        return Ok(*codec);
+    }
+    let codec = Codec::of(header, &config.encoding)?;
+    let types = MediaTypes { key: Kind::of(header.key_type), value: Kind::of(header.value_type) };
+    *last = Some((types, codec));
+    Ok(codec)
+}
+
+/// Whether a request is about one cache, which has to be there.
+fn needs_cache(request: &AnyRequest<'_>) -> bool {
+    !matches!(
+        request,
+        AnyRequest::Ping(_)
+            | AnyRequest::AuthMechList(_)
+            | AnyRequest::Auth(_)
+            | AnyRequest::Exec(_)
+            | AnyRequest::Later(_)
+    )
+}
+
+/// Requests to a cache that are not about one key, as far as they are quick.
+fn take_inline(
+    node: &Node,
+    target: &Target,
+    context: &Context<'_>,
+    request: &AnyRequest<'_>,
+    writer: &mut Writer,
+) -> Result<Taken, Failure> {
+    match request {
+        AnyRequest::Stats(_) => {
+            let since_2_4 = context.header.version >= ProtocolVersion::V2_4;
+            let statistics = statistics::of(target, &node.traffic, since_2_4, context.now);
+            write_response::<op::Stats>(&statistics, context, writer);
+            Ok(Taken::Answered)
+        }
+        AnyRequest::PutAll(put_all) if put_all.entries.left() <= 2 * INLINE_ENTRIES => {
+            bulk::put_all_now(target, context, put_all, writer)
+        }
+        AnyRequest::GetAll(get_all) if get_all.keys.left() <= INLINE_ENTRIES => {
+            bulk::get_all_now(target, context, get_all, writer)
+        }
+        _ => Ok(Taken::Waits),
+    }
+}
+
+/// Carries out a command whose key or value is in another form than the cache's.
+pub(crate) fn execute_converted(
+    cache: &Cache,
+    command: &Command<'_>,
+    codec: Codec,
+    context: &Context<'_>,
+    request: &AnyRequest<'_>,
+    writer: &mut Writer,
+) -> Result<Progress, Failure> {
+    let key = codec.key_in(command.key)?;
+    let value;
+    let change = match command.change {
+        Change::Write { value: given, expiration } => {
+            value = codec.value_in(given.bytes())?;
+            Change::Write { value: Value::Inline(&value), expiration }
+        }
+        other => other,
+    };
+    let command = Command { key: &key, change, ..*command };
+    let mut unconvertible = None;
+    let progress = cache
+        .execute(&command, context.now, &mut |outcome: Outcome<'_>| {
+            let answered = respond_converted(outcome, codec, context, request, writer);
+            unconvertible = answered.err();
+        })
+        .map_err(|error| errors::cache_error(&error))?;
+    unconvertible.map_or(Ok(progress), Err)
+}
+
+/// Writes a response whose value is in another form than the cache's.
+pub(crate) fn respond_converted(
+    outcome: Outcome<'_>,
+    codec: Codec,
+    context: &Context<'_>,
+    request: &AnyRequest<'_>,
+    writer: &mut Writer,
+) -> Result<(), Failure> {
+    let entry = match outcome {
+        Outcome::Found(entry) | Outcome::Refused { current: entry } => Some(entry),
+        Outcome::Changed { previous } => previous,
+        Outcome::Missing => None,
+    };
+    let value = entry.map(|entry| codec.value_out(entry.value().bytes())).transpose()?;
+    let converted = entry.zip(value.as_ref()).map(|(entry, value)| entry.with_value(value));
+    let outcome = match (outcome, converted) {
+        (Outcome::Found(_), Some(entry)) => Outcome::Found(entry),
+        (Outcome::Refused { .. }, Some(current)) => Outcome::Refused { current },
+        (Outcome::Changed { .. }, previous) => Outcome::Changed { previous },
+        (other, _) => other,
+    };
+    request.respond(outcome, context, writer);
+    writer.seal();
+    Ok(())
+}
+
+/// Writes a response to a request that is not about a cache.
+pub(crate) fn answer<'a, R: Request<'a> + Operation>(
+    header: &RequestHeader<'_>,
+    response: &R::Response<'_>,
+    writer: &mut Writer,
+) {
+    let context = Context {
+        header,
+        now: Timestamp::default(),
+        default_expiration: Expiration::NEVER,
+        topology: None,
+    };
+    write_response::<R>(response, &context, writer);
+}
+
+fn pong(header: &RequestHeader<'_>, target: Option<&Target>, writer: &mut Writer) {
+    let encoding = target.map(|target| &target.config.encoding);
+    let response = op::Pong {
+        key_type: MediaTypeRef::of(encoding.and_then(|encoding| encoding.key.as_ref())),
+        value_type: MediaTypeRef::of(encoding.and_then(|encoding| encoding.value.as_ref())),
+        newest: Some(ProtocolVersion::V4_1),
+        operations: OPERATIONS.iter().map(|opcode| u16::from(*opcode)).collect(),
+    };
+    let context = Context {
+        header,
+        now: Timestamp::default(),
+        default_expiration: Expiration::NEVER,
+        topology: target
+            .and_then(|target| target.topology.as_ref())
+            .and_then(|blocks| blocks.news_for(header)),
+    };
+    write_response::<op::Ping>(&response, &context, writer);
+}

@@ -1,0 +1,135 @@
+//! Requests that have to wait: what they need is brought, then they are carried out.
+
+use hotrod::{
+    Limits, Reader, RequestHeader, Status, Writer, encode_error,
+    op::{self, AnyRequest, Empty, Operation},
+    serve::{Context, Responder, write_response},
+};
+use store::{Change, Command, Outcome, Value};
+
+use super::{
+    admin, bulk,
+    codec::Codec,
+    errors::{self, Failure},
+    iteration,
+    session::{Scope, Target, answer as answer_request, respond_converted},
+};
+
+/// The answer to one request, as it goes on the wire. `bytes` is the whole request, already seen to be
+/// one.
+pub(crate) async fn answer(scope: Scope, bytes: Box<[u8]>) -> Vec<u8> {
+    let mut reader = Reader::new(&bytes, Limits::NONE);
+    let mut writer = Writer::default();
+    let Ok(header) = RequestHeader::decode(&mut reader) else { return Vec::new() };
+    let Ok(request) = AnyRequest::decode(&header, &mut reader) else { return Vec::new() };
+    let carried_out = match (&request, &scope.target) {
+        (AnyRequest::Exec(exec), _) => admin::exec(&scope.node, exec).await.map(|result| {
+            answer_request::<op::Exec<'_>>(&header, &op::Executed(&result), &mut writer);
+        }),
+        (_, Some(target)) => carry_out(&scope, target, &header, &request, &mut writer).await,
+        (_, None) => Err(errors::no_such_cache(header.cache_name)),
+    };
+    if let Err((status, text)) = carried_out {
+        writer.truncate(0);
+        encode_error(&mut writer, header.message_id, status, &text);
+    }
+    writer.into_bytes()
+}
+
+async fn carry_out(
+    scope: &Scope,
+    target: &Target,
+    header: &RequestHeader<'_>,
+    request: &AnyRequest<'_>,
+    writer: &mut Writer,
+) -> Result<(), Failure> {
+    let driver = &scope.node.driver;
+    let context = &target.context(header, driver.now());
+    match request {
+        AnyRequest::Clear(_) => {
+            driver.clear(&target.cache).await.map_err(|error| errors::cache_error(&error))?;
+            write_response::<op::Clear>(&Empty(Status::Success), context, writer);
+        }
+        AnyRequest::Size(_) => {
+            let skip = header.flags.has(hotrod::Flags::SKIP_CACHE_LOAD);
+            let size = match skip {
+                true => target.cache.len(context.now),
+                false => {
+                    driver.size(&target.cache).await.map_err(|e| errors::cache_error(&e))?.entries
+                }
+            };
+            // Clients read 32 bits.
+            write_response::<op::Size>(&op::Count(size.min(i32::MAX as u64)), context, writer);
+        }
+        AnyRequest::PutAll(put_all) => {
+            bulk::put_all(scope, target, context, put_all).await?;
+            write_response::<op::PutAll<'_>>(&Empty(Status::Success), context, writer);
+        }
+        AnyRequest::GetAll(get_all) => {
+            bulk::get_all(scope, target, context, get_all, writer).await?;
+        }
+        AnyRequest::BulkGet(bulk) => {
+            let entries = bulk::bulk_get(scope, target, context, bulk.most, true).await?;
+            raw::<op::BulkGet>(context, entries.bytes(), writer);
+        }
+        AnyRequest::BulkGetKeys(_) => {
+            let keys = bulk::bulk_get(scope, target, context, 0, false).await?;
+            raw::<op::BulkGetKeys>(context, keys.bytes(), writer);
+        }
+        AnyRequest::IterationStart(start) => {
+            iteration::start(scope, target, context, start, writer).await?;
+        }
+        AnyRequest::IterationNext(next) => iteration::next(scope, context, next, writer).await?,
+        AnyRequest::IterationEnd(end) => iteration::end(scope, context, end, writer),
+        _ => one_key(scope, target, context, request, writer).await?,
+    }
+    Ok(())
+}
+
+/// A command on one key, carried out to its end.
+async fn one_key(
+    scope: &Scope,
+    target: &Target,
+    context: &Context<'_>,
+    request: &AnyRequest<'_>,
+    writer: &mut Writer,
+) -> Result<(), Failure> {
+    let Some(command) = request.command(context) else {
+        return Err(errors::failed("the request cannot be carried out here"));
+    };
+    let driver = &scope.node.driver;
+    let codec = Codec::of(context.header, &target.config.encoding)?;
+    if codec.is_identity() {
+        let mut reply = Responder { request, context, writer };
+        return driver
+            .drive(&target.cache, command, &mut reply)
+            .await
+            .map_err(|error| errors::cache_error(&error));
+    }
+    let key = codec.key_in(command.key)?;
+    let value;
+    let change = match command.change {
+        Change::Write { value: given, expiration } => {
+            value = codec.value_in(given.bytes())?;
+            Change::Write { value: Value::Inline(&value), expiration }
+        }
+        other => other,
+    };
+    let mut unconvertible = None;
+    driver
+        .drive(&target.cache, Command { key: &key, change, ..command }, &mut |outcome: Outcome<
+            '_,
+        >| {
+            unconvertible = respond_converted(outcome, codec, context, request, writer).err();
+        })
+        .await
+        .map_err(|error| errors::cache_error(&error))?;
+    unconvertible.map_or(Ok(()), Err)
+}
+
+/// A response whose fields are written already.
+fn raw<R: Operation>(context: &Context<'_>, fields: &[u8], writer: &mut Writer) {
+    let (id, topology) = (context.header.message_id, context.topology);
+    hotrod::encode_response_header(writer, id, R::RESPONSE, Status::Success, topology);
+    writer.raw(fields);
+}

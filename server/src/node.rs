@@ -1,0 +1,189 @@
+//! A running member: everything that endpoints share.
+
+use std::{sync::Arc, time::Duration};
+
+use cluster::{Agreement, Caches, Clock, MetaCommand};
+use config::{CacheConfig, CacheName, ServerConfig};
+use hotrod::{Limits, ServerAddress};
+use migrate::{ByteBudget, Driver, Migrations, Settings, Sources};
+use store::{Cache, Container, Expiration, MemoryLimit};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{background, hotrod::Iterations, start::StartError};
+
+/// Caches that a real server has from its start, for schemas and scripts.
+const INTERNAL_CACHES: [&str; 2] = ["___protobuf_metadata", "___script_cache"];
+
+/// Seconds since the Unix epoch from which topologies are numbered: positive for decades, and growing
+/// from one start to the next, as old clients need it.
+const TOPOLOGY_EPOCH: u64 = 1_700_000_000;
+
+/// What clients may ask for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NodeLimits {
+    pub(crate) wire: Limits,
+    pub(crate) in_flight: usize,
+    pub(crate) connections: usize,
+}
+
+/// A running member.
+pub(crate) struct Node {
+    pub(crate) config: ServerConfig,
+    pub(crate) driver: Driver,
+    pub(crate) caches: Caches,
+    pub(crate) migrations: Migrations,
+    pub(crate) iterations: Iterations,
+    pub(crate) limits: NodeLimits,
+    pub(crate) topology_id: u32,
+    /// Where clients are told to connect to, if not to where they are connected.
+    pub(crate) advertised: Option<ServerAddress>,
+    pub(crate) traffic: Traffic,
+    /// Told when the process is to end.
+    pub(crate) stopping: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+}
+
+/// Bytes that went over all Hot Rod connections.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    pub(crate) read: std::sync::atomic::AtomicU64,
+    pub(crate) written: std::sync::atomic::AtomicU64,
+}
+
+impl Node {
+    /// Starts everything but the endpoints. `own` are the addresses under which this server is reached.
+    pub(crate) async fn start(
+        config: ServerConfig,
+        memory: u64,
+        own: Vec<ServerAddress>,
+    ) -> Result<Arc<Self>, StartError> {
+        let clock = Arc::new(Clock::start());
+        let container = Arc::new(Container::new(MemoryLimit::new(memory)));
+        let (directory, tombstones) = (config.data_dir.as_deref(), config.migration.max_tombstones);
+        let agreement =
+            Agreement::start(directory, container, Arc::clone(&clock), tombstones).map(Arc::new)?;
+        let sources = Arc::new(Sources::default());
+        let settings = migration_settings(&config, own);
+        let caches = Caches::new(Arc::clone(&agreement), config.templates.clone());
+        create_configured(&caches, &config).await?;
+        let advertised = config.advertised.as_ref().map(|advertised| ServerAddress {
+            host: advertised.host.clone(),
+            port: advertised.port,
+        });
+        let seconds = clock.now().millis() / 1000;
+        let topology_id = u32::try_from(seconds.saturating_sub(TOPOLOGY_EPOCH)).unwrap_or(1).max(1);
+        let node = Arc::new(Self {
+            driver: Driver::new(Arc::clone(&agreement), Arc::clone(&sources)),
+            migrations: Migrations::start(agreement, sources, settings),
+            caches,
+            iterations: Iterations::default(),
+            limits: limits(&config),
+            topology_id: topology_id & (u32::MAX >> 1),
+            advertised,
+            traffic: Traffic::default(),
+            stopping: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            config,
+        });
+        background::start(&node);
+        Ok(node)
+    }
+
+    /// The cache that a client names; the default cache if it names none.
+    pub(crate) fn cache(&self, name: &str) -> Option<Arc<Cache>> {
+        let name = match name {
+            "" => self.config.default_cache.as_ref()?.as_str(),
+            name => name,
+        };
+        self.driver.agreement().container().cache(name)
+    }
+
+    /// Ends everything that is under way, and returns when it has.
+    pub(crate) async fn stop(&self) {
+        self.stopping.cancel();
+        self.migrations.stop().await;
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// Creates the caches of the configuration that are not there from an earlier start.
+async fn create_configured(caches: &Caches, config: &ServerConfig) -> Result<(), StartError> {
+    let internal = INTERNAL_CACHES.iter().filter_map(|name| {
+        let config = CacheConfig {
+            encoding: config::Encoding {
+                key: Some(media::MediaType::PROTOSTREAM),
+                value: Some(media::MediaType::PROTOSTREAM),
+            },
+            ..CacheConfig::new(config::CacheMode::Replicated)
+        };
+        Some((name.parse::<CacheName>().ok()?, config))
+    });
+    let configured = config.caches.iter().cloned();
+    for (name, config) in internal.chain(configured) {
+        let standing = caches.config(name.as_str()).ok();
+        match standing {
+            None => {
+                let (cache, config) = (name, Arc::new(config));
+                // What the file says is there again at the next start: it is not written down.
+                let create = MetaCommand::CreateCache { cache, config, volatile: false };
+                caches.agreement().propose(create).await?;
+            }
+            // What was agreed on at run time stands before what a file says.
+            Some(standing) if *standing == config => {}
+            Some(_) => {
+                tracing::warn!(cache = %name, "is configured otherwise in the data directory: the file is not used");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn migration_settings(config: &ServerConfig, own_servers: Vec<ServerAddress>) -> Settings {
+    let migration = &config.migration;
+    let threads = migration.threads.map_or_else(processors, |threads| threads.get() as usize);
+    Settings {
+        source_timeout: migration.source_timeout,
+        on_source_error: match migration.on_source_error {
+            config::OnSourceError::Fail => migrate::OnSourceError::Fail,
+            config::OnSourceError::Absent => migrate::OnSourceError::Absent,
+        },
+        sync: migrate::sync::SyncSettings {
+            units: threads.max(2),
+            ..migrate::sync::SyncSettings::default()
+        },
+        rates: migrate::Rates {
+            entries_per_second: migration.max_entries_per_second,
+            bytes_per_second: migration.max_bytes_per_second,
+        },
+        buffer: ByteBudget::new(migration.buffer),
+        own_servers,
+    }
+}
+
+/// Processors that this process may use.
+pub(crate) fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn limits(config: &ServerConfig) -> NodeLimits {
+    let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    NodeLimits {
+        wire: Limits {
+            message: bytes(config.limits.max_content),
+            key: bytes(config.limits.max_key),
+            cache_name: config::MAX_CACHE_NAME,
+        },
+        in_flight: config.limits.max_in_flight as usize,
+        connections: config.limits.max_connections as usize,
+    }
+}
+
+/// What a cache gives to an entry that asks for the default.
+pub(crate) fn default_expiration(config: &CacheConfig) -> Expiration {
+    let lifetime = |duration: Option<Duration>| duration.map(Into::into);
+    Expiration {
+        lifespan: lifetime(config.expiration.lifespan),
+        max_idle: lifetime(config.expiration.max_idle),
+    }
+}

@@ -1,0 +1,103 @@
+//! Starting and stopping a server.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use cluster::{LogError, ProposeError};
+use config::{MemoryLimit, ServerConfig};
+use hotrod::ServerAddress;
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use crate::{endpoint, http, memory, node::Node};
+
+/// Share of the memory that there is which entries may take, unless it is configured.
+const DEFAULT_MEMORY: MemoryLimit = MemoryLimit::Percent(80);
+
+/// A server cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The port cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Address and port.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// It would be open to everybody.
+    #[error(
+        "{0} can be reached from other machines, and there is no authentication yet: bind to 127.0.0.1, \
+         or say --insecure if everybody who reaches it may do everything"
+    )]
+    Insecure(IpAddr),
+    /// The data directory cannot be used.
+    #[error("the data directory cannot be used: {0}")]
+    Data(#[from] LogError),
+    /// A configured cache cannot be created.
+    #[error("a configured cache cannot be created: {0}")]
+    Cache(#[from] ProposeError),
+}
+
+/// A running server.
+pub struct Server {
+    node: Arc<Node>,
+    address: SocketAddr,
+    endpoint: JoinHandle<()>,
+}
+
+impl Server {
+    /// Starts a server. When this returns, it can be connected to.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started. Nothing is left running then.
+    pub async fn start(config: ServerConfig) -> Result<Self, StartError> {
+        let wanted = config.socket_address();
+        if !wanted.ip().is_loopback() && !config.insecure {
+            return Err(StartError::Insecure(wanted.ip()));
+        }
+        let listen = |source| StartError::Listen { address: wanted, source };
+        let listener = TcpListener::bind(wanted).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let memory = config.max_memory.unwrap_or(DEFAULT_MEMORY).of(memory::total());
+        let mut own = vec![ServerAddress { host: address.ip().to_string(), port: address.port() }];
+        own.extend(config.advertised.as_ref().map(|advertised| ServerAddress {
+            host: advertised.host.clone(),
+            port: advertised.port,
+        }));
+        let node = Node::start(config, memory, own).await?;
+        let endpoint = tokio::spawn(endpoint::serve(
+            listener,
+            Arc::clone(&node),
+            http::router(&node, address),
+        ));
+        Ok(Self { node, address, endpoint })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Bytes that entries may take.
+    #[must_use]
+    pub fn memory_limit(&self) -> u64 {
+        self.node.driver.agreement().container().memory().limit()
+    }
+
+    /// Completed once somebody has asked the server to stop.
+    pub async fn asked_to_stop(&self) {
+        self.node.stopping.cancelled().await;
+    }
+
+    /// Ends every connection and task, and returns when all is quiet.
+    pub async fn stop(self) {
+        self.node.stop().await;
+        // The endpoint ends with the node; that it panicked was logged.
+        let _ = self.endpoint.await;
+    }
+}

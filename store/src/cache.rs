@@ -1,0 +1,438 @@
+//! One named map: segments, and what is spread over them.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
+use arc_swap::ArcSwap;
+use config::{CacheConfig, CacheName};
+use media::hash;
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::{
+    command::{CacheError, Change, Command, Fence, Imported, Progress, Reply},
+    entry::{EntryRef, SHARED_FROM, Value},
+    memory::{Account, MemoryLimit, Usage},
+    segment::{
+        Bound, EVICTION_ROUNDS, EVICTION_SAMPLE, Import, ImportRule, Position, Role, Segment,
+        Standing, Step, WhenFull,
+    },
+    source::{Link, SourceSegment},
+    stamp::VersionKey,
+    stats::Stats,
+    time::Timestamp,
+};
+
+/// Entries (or buckets) that background work takes at most while it holds a segment's lock.
+pub const BACKGROUND_STEP: usize = 64;
+
+/// Segments of a local cache, which nobody outside sees.
+const LOCAL_SEGMENTS: u32 = 256;
+
+/// One of the hash ranges of a cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SegmentId(pub u32);
+
+/// A named map, divided into segments with a lock each.
+pub struct Cache {
+    name: CacheName,
+    config: ArcSwap<CacheConfig>,
+    segments: Box<[Mutex<Segment>]>,
+    usage: Arc<Usage>,
+    /// As the segments have it. What it is at most may change, whether there is one may not.
+    bound: Mutex<Bound>,
+    bounded: bool,
+    /// The segment in which eviction goes on.
+    hand: AtomicUsize,
+    started: Timestamp,
+    removed: AtomicBool,
+}
+
+impl Cache {
+    /// An empty cache. `versions` must not be the key of any other cache, or of an earlier life of
+    /// this one.
+    #[must_use]
+    pub fn new(
+        name: CacheName,
+        config: Arc<CacheConfig>,
+        versions: VersionKey,
+        memory: Arc<MemoryLimit>,
+        now: Timestamp,
+    ) -> Self {
+        let bound = Bound::from(&config.memory);
+        let usage = Usage::new(memory, bound.is_some());
+        let hasher = foldhash::fast::RandomState::default();
+        let segment = |_| {
+            let account = Account::new(Arc::clone(&usage));
+            Mutex::new(Segment::new(versions, hasher.clone(), account, bound))
+        };
+        let segments =
+            if config.mode.is_clustered() { config.segments.max(1) } else { LOCAL_SEGMENTS };
+        Self {
+            name,
+            segments: (0..segments).map(segment).collect(),
+            config: ArcSwap::new(config),
+            usage,
+            bounded: bound.is_some(),
+            bound: Mutex::new(bound),
+            hand: AtomicUsize::new(0),
+            started: now,
+            removed: AtomicBool::new(false),
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &CacheName {
+        &self.name
+    }
+
+    /// When it was started.
+    #[must_use]
+    pub fn started(&self) -> Timestamp {
+        self.started
+    }
+
+    /// What it is configured to be.
+    #[must_use]
+    pub fn config(&self) -> Arc<CacheConfig> {
+        self.config.load_full()
+    }
+
+    /// Configures it to be something else from now on: of what it holds, nothing changes but how much
+    /// that may be. Whoever calls this has made sure that nothing else differs.
+    pub fn reconfigure(&self, config: Arc<CacheConfig>) {
+        let bound = Bound::from(&config.memory);
+        self.config.store(config);
+        if self.bounded && bound.is_some() {
+            *self.bound.lock() = bound;
+            self.each(|segment| segment.set_bound(bound));
+            self.keep_bound(None);
+        }
+    }
+
+    /// Carries out `command` as far as this member can without waiting.
+    ///
+    /// # Errors
+    ///
+    /// If the command cannot be carried out now. Nothing has changed then.
+    #[inline]
+    pub fn execute(
+        &self,
+        command: &Command<'_>,
+        now: Timestamp,
+        reply: &mut impl Reply,
+    ) -> Result<Progress, CacheError> {
+        if let Change::Write { value: Value::Inline(value), expiration } = command.change
+            && value.len() > SHARED_FROM
+        {
+            // Copied here rather than under the lock.
+            let value = Arc::from(value);
+            let change = Change::Write { value: Value::Shared(&value), expiration };
+            return self.execute_one(&Command { change, ..*command }, now, reply);
+        }
+        self.execute_one(command, now, reply)
+    }
+
+    #[inline]
+    fn execute_one(
+        &self,
+        command: &Command<'_>,
+        now: Timestamp,
+        reply: &mut impl Reply,
+    ) -> Result<Progress, CacheError> {
+        let placement = hash::hash(command.key);
+        let progress = self.placed(placement).lock().apply(placement, command, now, reply);
+        self.keep_bound(Some(command.key));
+        progress
+    }
+
+    /// Number of segments.
+    #[must_use]
+    pub fn segment_count(&self) -> u32 {
+        u32::try_from(self.segments.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The segments, in order.
+    pub fn segment_ids(&self) -> impl Iterator<Item = SegmentId> + use<> {
+        (0..self.segment_count()).map(SegmentId)
+    }
+
+    /// The segment of a key.
+    #[must_use]
+    pub fn segment_of(&self, key: &[u8]) -> SegmentId {
+        SegmentId(hash::segment(hash::hash(key), self.segment_count()))
+    }
+
+    /// A segment under its lock. A number beyond the last stands for the last.
+    pub fn segment(&self, id: SegmentId) -> MutexGuard<'_, Segment> {
+        self.at(id.0 as usize).lock()
+    }
+
+    #[inline]
+    fn placed(&self, placement: u32) -> &Mutex<Segment> {
+        self.at(hash::segment(placement, self.segment_count()) as usize)
+    }
+
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "there is at least one segment, and the index is clamped"
+    )]
+    #[inline]
+    fn at(&self, index: usize) -> &Mutex<Segment> {
+        &self.segments[index.min(self.segments.len() - 1)]
+    }
+
+    /// Entries whose time is not over, counted a bounded step at a time where some can end.
+    #[must_use]
+    pub fn len(&self, now: Timestamp) -> u64 {
+        self.segment_ids().map(|id| self.segment_len(id, now)).sum()
+    }
+
+    fn segment_len(&self, id: SegmentId, now: Timestamp) -> u64 {
+        let segment = self.segment(id);
+        if segment.mortal() == 0 {
+            return segment.len();
+        }
+        drop(segment);
+        let (mut count, mut position) = (0, Position::default());
+        loop {
+            let before = position;
+            let mut here = 0;
+            let step = self.walk(id, &mut position, BACKGROUND_STEP, now, |_| here += 1);
+            // A segment whose records moved is counted again from its start.
+            count = if position.continues(before) { count + here } else { here };
+            if step == Step::End {
+                return count;
+            }
+        }
+    }
+
+    /// Entries as the segments count them, with those whose time is over and that nobody has met yet.
+    #[must_use]
+    pub fn approximate_len(&self) -> u64 {
+        self.sum(Segment::len)
+    }
+
+    /// Tombstones.
+    #[must_use]
+    pub fn tombstones(&self) -> u64 {
+        self.sum(Segment::tombstones)
+    }
+
+    /// Bytes that records and tables take.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        self.sum(Segment::memory)
+    }
+
+    /// By how many entries the cache is larger than its source, as far as is known.
+    #[must_use]
+    pub fn balance(&self) -> i64 {
+        self.segments.iter().map(|segment| segment.lock().balance()).sum()
+    }
+
+    fn sum(&self, of: impl Fn(&Segment) -> u64) -> u64 {
+        self.segments.iter().map(|segment| of(&segment.lock())).sum()
+    }
+
+    /// Whether there is a limit to what it may hold.
+    #[must_use]
+    pub fn is_bounded(&self) -> bool {
+        self.bounded
+    }
+
+    /// Counts of all segments together.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.segments.iter().fold(Stats::default(), |mut sum, segment| {
+            sum += *segment.lock().stats();
+            sum
+        })
+    }
+
+    /// Starts counting anew.
+    pub fn reset_stats(&self) {
+        self.segments.iter().for_each(|segment| segment.lock().reset_stats());
+    }
+
+    /// Empties the cache, segment by segment. While a source is connected, all of its segments must be
+    /// complete by now: otherwise what is cleared would come back.
+    ///
+    /// # Errors
+    ///
+    /// If the cache is not served now. Nothing has changed then.
+    pub fn clear(&self) -> Result<(), CacheError> {
+        self.check_served()?;
+        for segment in &self.segments {
+            let records = segment.lock().clear();
+            drop(records);
+        }
+        Ok(())
+    }
+
+    /// Whether commands are carried out at all.
+    ///
+    /// # Errors
+    ///
+    /// If they are not.
+    pub fn check_served(&self) -> Result<(), CacheError> {
+        self.segment(SegmentId(0)).check_served()
+    }
+
+    /// Shows at most `most` next entries of a segment, and never more than [`BACKGROUND_STEP`] under one
+    /// lock.
+    pub fn walk(
+        &self,
+        id: SegmentId,
+        position: &mut Position,
+        most: usize,
+        now: Timestamp,
+        visit: impl FnMut(EntryRef<'_>),
+    ) -> Step {
+        self.segment(id).walk(position, most.min(BACKGROUND_STEP), now, visit)
+    }
+
+    /// Ends what is over in one segment, a bounded step at a time.
+    pub fn sweep(&self, id: SegmentId, now: Timestamp) {
+        let mut from = Some(0);
+        while let Some(bucket) = from {
+            from = self.segment(id).sweep(bucket, BACKGROUND_STEP, now);
+        }
+        self.segment(id).shrink();
+    }
+
+    /// Holds the cache to its bound after a write of `key`, which stays.
+    #[inline]
+    fn keep_bound(&self, key: Option<&[u8]>) {
+        if !self.bounded {
+            return;
+        }
+        let bound = *self.bound.lock();
+        if bound.when_full == WhenFull::Evict {
+            while self.is_over(&bound) && self.evict_one(key) {}
+        }
+    }
+
+    fn is_over(&self, bound: &Bound) -> bool {
+        bound.entries.is_some_and(|most| self.usage.entries() > most)
+            || bound.bytes.is_some_and(|most| self.usage.bytes() > most)
+    }
+
+    fn evict_one(&self, keep: Option<&[u8]>) -> bool {
+        let mut sample = EVICTION_SAMPLE;
+        for _ in 0..=self.segments.len() * EVICTION_ROUNDS {
+            let index = self.hand.load(Ordering::Relaxed) % self.segments.len();
+            if self.at(index).lock().evict(keep, &mut sample) {
+                return true;
+            }
+            self.hand.store(index + 1, Ordering::Relaxed);
+        }
+        false
+    }
+
+    /// What is known of a key, without using it.
+    pub fn inspect<T>(&self, key: &[u8], now: Timestamp, see: impl FnOnce(Standing<'_>) -> T) -> T {
+        see(self.placed(hash::hash(key)).lock().inspect(key, now))
+    }
+
+    /// Brings in entries from the source, and says of each (by its index) what came of it. Entries of
+    /// one segment go in together, at most [`BACKGROUND_STEP`] under one lock.
+    pub fn import(
+        &self,
+        entries: &[(&[u8], Imported<'_>)],
+        rule: ImportRule,
+        now: Timestamp,
+        mut outcome: impl FnMut(usize, Import),
+    ) {
+        let mut order: Vec<(u32, u32, usize)> = entries
+            .iter()
+            .enumerate()
+            .map(|(index, (key, _))| {
+                let placement = hash::hash(key);
+                (hash::segment(placement, self.segment_count()), placement, index)
+            })
+            .collect();
+        order.sort_unstable();
+        for of_segment in order.chunk_by(|one, other| one.0 == other.0) {
+            for step in of_segment.chunks(BACKGROUND_STEP) {
+                let Some(&(id, ..)) = step.first() else { continue };
+                let mut segment = self.segment(SegmentId(id));
+                for &(_, placement, index) in step {
+                    if let Some((key, imported)) = entries.get(index) {
+                        outcome(index, segment.import(placement, key, imported, rule, now));
+                    }
+                }
+            }
+        }
+        self.keep_bound(None);
+    }
+
+    /// Ties the cache to a source.
+    pub fn connect(&self, link: &Link) {
+        self.each(|segment| segment.connect(link.clone()));
+    }
+
+    /// All of a source segment is here.
+    pub fn complete(&self, source_segment: SourceSegment) {
+        self.each(|segment| segment.complete(source_segment));
+    }
+
+    /// What is not here does not exist, whatever the source has.
+    pub fn complete_all(&self) {
+        self.each(Segment::complete_all);
+    }
+
+    /// It is recorded that clients change entries here.
+    pub fn mark(&self) {
+        self.each(Segment::mark);
+    }
+
+    /// Refuses every command from now on, or serves them again.
+    pub fn fence(&self, fence: Option<Fence>) {
+        let role = fence.map_or(Role::Primary, Role::Fenced);
+        self.each(|segment| segment.install(role, segment.epoch()));
+    }
+
+    /// Lets go of the source. [`Cache::forget_source`] cleans up after it.
+    pub fn disconnect(&self) {
+        self.each(Segment::disconnect);
+    }
+
+    /// Whether anything has changed since the last source was disconnected.
+    #[must_use]
+    pub fn changed_since_disconnect(&self) -> bool {
+        self.segments.iter().any(|segment| segment.lock().changed_since_disconnect())
+    }
+
+    /// Drops the tombstones and marks that a connection has left in one segment, a bounded step at a
+    /// time. Does nothing while a source is connected.
+    pub fn forget_source(&self, id: SegmentId) {
+        let mut from = Some(0);
+        while let Some(bucket) = from {
+            let mut segment = self.segment(id);
+            if segment.link().is_some() {
+                return;
+            }
+            from = segment.forget_source(bucket, BACKGROUND_STEP);
+        }
+    }
+
+    fn each(&self, change: impl Fn(&mut Segment)) {
+        self.segments.iter().for_each(|segment| change(&mut segment.lock()));
+    }
+
+    /// Whether the cache was removed while somebody still holds it.
+    #[must_use]
+    pub fn is_removed(&self) -> bool {
+        self.removed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn remove(&self) {
+        self.removed.store(true, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! What is spread over segments.
+
+use std::{collections::HashSet, thread};
+
+use config::{CacheMode, MemoryConfig};
+
+use super::*;
+use crate::{
+    command::Outcome,
+    time::{Expiration, Lifetime},
+};
+
+fn cache(memory: MemoryConfig) -> Cache {
+    let config = CacheConfig { memory, ..CacheConfig::new(CacheMode::Distributed) };
+    Cache::new(
+        "test".parse().unwrap(),
+        Arc::new(config),
+        VersionKey::new(9),
+        MemoryLimit::unlimited(),
+        now(),
+    )
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_millis(1_000)
+}
+
+fn put(cache: &Cache, key: &[u8], value: &[u8]) {
+    let command = Command::write(key, value, Expiration::NEVER);
+    let progress = cache.execute(&command, now(), &mut |_: Outcome<'_>| ());
+    assert_eq!(progress, Ok(Progress::Done));
+}
+
+fn has(cache: &Cache, key: &[u8]) -> bool {
+    cache.inspect(key, now(), |standing| matches!(standing, Standing::Local(_)))
+}
+
+#[test]
+fn a_cache_bounded_to_n_entries_holds_n() {
+    for most in [1, 10, 3_000] {
+        let bound = MemoryConfig { max_count: Some(most), ..MemoryConfig::default() };
+        let cache = cache(bound);
+        for key in 0..most {
+            put(&cache, &key.to_be_bytes(), b"v");
+        }
+        assert_eq!(cache.len(now()), most, "none goes before the bound is reached");
+        for key in most..3 * most {
+            put(&cache, &key.to_be_bytes(), b"v");
+            assert!(has(&cache, &key.to_be_bytes()), "what was just written stays");
+            assert_eq!(cache.len(now()), most);
+        }
+        assert_eq!(cache.stats().evictions, 2 * most);
+    }
+}
+
+#[test]
+fn a_smaller_bound_holds_at_once() {
+    let memory = |max_count| MemoryConfig { max_count, ..MemoryConfig::default() };
+    let config = |memory| CacheConfig { memory, ..CacheConfig::new(CacheMode::Local) };
+    let cache = cache(memory(Some(100)));
+    (0_u32..100).for_each(|key| put(&cache, &key.to_be_bytes(), b"v"));
+    cache.reconfigure(Arc::new(config(memory(Some(40)))));
+    assert_eq!(cache.len(now()), 40);
+}
+
+#[test]
+fn a_cache_bounded_to_bytes_stays_below_them_and_near_them() {
+    let bound = MemoryConfig { max_size: Some(2_000_000), ..MemoryConfig::default() };
+    let cache = cache(bound);
+    for key in 0_u32..20_000 {
+        put(&cache, &key.to_be_bytes(), &[7; 500]);
+        assert!(cache.usage.bytes() <= 2_000_000);
+    }
+    assert!(cache.memory() > 1_900_000, "{} bytes", cache.memory());
+}
+
+#[test]
+fn eviction_spares_what_is_used() {
+    let bound = MemoryConfig { max_count: Some(1_000), ..MemoryConfig::default() };
+    let cache = cache(bound);
+    let read = |key: u32| {
+        let _ = cache.execute(&Command::read(&key.to_be_bytes()), now(), &mut |_: Outcome<'_>| ());
+    };
+    for key in 0_u32..1_000 {
+        put(&cache, &key.to_be_bytes(), b"v");
+    }
+    for key in 1_000_u32..3_000 {
+        (0..100).for_each(read);
+        put(&cache, &key.to_be_bytes(), b"v");
+    }
+    let kept = (0_u32..100).filter(|key| has(&cache, &key.to_be_bytes())).count();
+    assert!(kept >= 95, "{kept} of 100 entries that were read all the time");
+}
+
+#[test]
+fn keys_that_collide_in_the_placement_hash_do_not_collide_in_the_table() {
+    let keys = colliding_keys(100_000);
+    let place = hash::hash(&keys[0]);
+    assert!(keys.iter().all(|key| hash::hash(key) == place));
+    let cache = cache(MemoryConfig::default());
+    keys.iter().for_each(|key| put(&cache, key, b"v"));
+    assert_eq!(cache.len(now()), 100_000);
+    assert!(keys.iter().all(|key| has(&cache, key)));
+    let segment = cache.segment(cache.segment_of(&keys[0]));
+    assert_eq!(segment.len(), 100_000, "all of them are in one segment");
+    let hashes: HashSet<u64> = keys.iter().map(|key| segment.hash(key)).collect();
+    assert!(hashes.len() > 99_990, "{} hashes for 100,000 keys", hashes.len());
+}
+
+/// Keys with the same state of the placement hash after two blocks: the second block is solved for.
+fn colliding_keys(count: u64) -> Vec<[u8; 32]> {
+    let keys: Vec<[u8; 32]> = (0..count).map(collide::key).collect();
+    assert!(keys.windows(2).all(|pair| pair[0] != pair[1]));
+    keys
+}
+
+mod collide {
+    //! The mixing of the placement hash, run backwards.
+
+    const C1: u64 = 0x87c3_7b91_1142_53d5;
+    const C2: u64 = 0x4cf5_ad43_2745_937f;
+
+    pub(super) fn key(number: u64) -> [u8; 32] {
+        let start = (0x9368_e53c_2f6a_f274 ^ 9001, 0x586d_cd20_8f7c_d3fd ^ 9001);
+        let first = (number, !number);
+        let (h1, h2) = mix(start, first, (C1, C2));
+        let constants = (next(C1, 0x7b7d_159c), next(C2, 0x6bce_6396));
+        let second = solve((h1, h2), (1, 2), constants);
+        let mut key = [0; 32];
+        for (part, word) in key.chunks_mut(8).zip([first.0, first.1, second.0, second.1]) {
+            part.copy_from_slice(&word.to_le_bytes());
+        }
+        key
+    }
+
+    fn next(constant: u64, add: u64) -> u64 {
+        constant.wrapping_mul(5).wrapping_add(add)
+    }
+
+    fn mix((h1, h2): (u64, u64), (k1, k2): (u64, u64), (c1, c2): (u64, u64)) -> (u64, u64) {
+        let k1 = k1.wrapping_mul(c1).rotate_left(23).wrapping_mul(c2);
+        let h1 = (h1 ^ k1).wrapping_add(h2);
+        let k2 = k2.wrapping_mul(c2).rotate_left(23).wrapping_mul(c1);
+        let h2 = (h2.rotate_left(41) ^ k2).wrapping_add(h1);
+        (h1.wrapping_mul(3).wrapping_add(0x52dc_e729), h2.wrapping_mul(3).wrapping_add(0x3849_5ab5))
+    }
+
+    /// The block that leads from the state `from` to the state whose unscaled words are `to`.
+    fn solve((h1, h2): (u64, u64), to: (u64, u64), (c1, c2): (u64, u64)) -> (u64, u64) {
+        let k1 = to.0.wrapping_sub(h2) ^ h1;
+        let k2 = to.1.wrapping_sub(to.0) ^ h2.rotate_left(41);
+        let undo = |k: u64, first: u64, last: u64| {
+            k.wrapping_mul(inverse(last)).rotate_right(23).wrapping_mul(inverse(first))
+        };
+        (undo(k1, c1, c2), undo(k2, c2, c1))
+    }
+
+    /// Inverse of an odd number modulo 2^64, by Newton's iteration.
+    fn inverse(odd: u64) -> u64 {
+        (0..6).fold(odd, |x, _| x.wrapping_mul(2_u64.wrapping_sub(odd.wrapping_mul(x))))
+    }
+}
+
+#[test]
+fn size_leaves_out_what_is_over() {
+    let cache = cache(MemoryConfig::default());
+    for key in 0_u32..1_000 {
+        let lifespan = Some(Lifetime::from_millis(if key % 4 == 0 { 10 } else { 10_000 }));
+        let key = key.to_be_bytes();
+        let command = Command::write(&key, b"v", Expiration { lifespan, max_idle: None });
+        let _ = cache.execute(&command, now(), &mut |_: Outcome<'_>| ());
+    }
+    let later = Timestamp::from_millis(1_010);
+    assert_eq!((cache.len(now()), cache.len(later), cache.approximate_len()), (1_000, 750, 1_000));
+    cache.segment_ids().for_each(|id| cache.sweep(id, later));
+    assert_eq!(cache.approximate_len(), 750);
+}
+
+#[test]
+fn concurrent_writers_of_one_key_get_one_winner_per_version() {
+    let cache = cache(MemoryConfig::default());
+    put(&cache, b"counter", &0_u64.to_be_bytes());
+    let increments = 2_000_u64;
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..increments).for_each(|_| increment(&cache)));
+        }
+    });
+    assert_eq!(read_counter(&cache).0, 4 * increments);
+}
+
+fn increment(cache: &Cache) {
+    loop {
+        let (count, version) = read_counter(cache);
+        let value = (count + 1).to_be_bytes();
+        let change = Change::Write { value: Value::Inline(&value), expiration: Expiration::NEVER };
+        let command = Command::new(b"counter", crate::Condition::Version(version), change);
+        let mut won = false;
+        let _ = cache.execute(&command, now(), &mut |outcome: Outcome<'_>| {
+            won = matches!(outcome, Outcome::Changed { .. });
+        });
+        if won {
+            return;
+        }
+    }
+}
+
+fn read_counter(cache: &Cache) -> (u64, crate::Version) {
+    let mut read = None;
+    let _ = cache.execute(&Command::read(b"counter"), now(), &mut |outcome: Outcome<'_>| {
+        let Outcome::Found(entry) = outcome else { panic!("{outcome:?}") };
+        read =
+            Some((u64::from_be_bytes(entry.value().bytes().try_into().unwrap()), entry.version()));
+    });
+    read.unwrap()
+}

@@ -1,0 +1,64 @@
+//! The caches of a server, by name.
+
+use std::sync::Arc;
+
+use config::{CacheConfig, CacheName};
+use dashmap::DashMap;
+
+use crate::{cache::Cache, memory::MemoryLimit, stamp::VersionKey, time::Timestamp};
+
+/// The named set of caches that a server runs.
+pub struct Container {
+    caches: DashMap<CacheName, Arc<Cache>>,
+    memory: Arc<MemoryLimit>,
+}
+
+impl Container {
+    /// A container without caches, under one memory limit.
+    #[must_use]
+    pub fn new(memory: Arc<MemoryLimit>) -> Self {
+        Self { caches: DashMap::new(), memory }
+    }
+
+    /// The cache of this name.
+    #[must_use]
+    pub fn cache(&self, name: &str) -> Option<Arc<Cache>> {
+        self.caches.get(name).map(|cache| Arc::clone(&cache))
+    }
+
+    /// Starts a cache, unless there is one of this name. `versions` as for [`Cache::new`].
+    pub fn start(
+        &self,
+        name: &CacheName,
+        config: Arc<CacheConfig>,
+        versions: VersionKey,
+        now: Timestamp,
+    ) -> Arc<Cache> {
+        let memory = Arc::clone(&self.memory);
+        let start = || Arc::new(Cache::new(name.clone(), config, versions, memory, now));
+        Arc::clone(&self.caches.entry(name.clone()).or_insert_with(start))
+    }
+
+    /// Removes a cache with all of its entries. Whoever still holds it sees that it is removed.
+    pub fn remove(&self, name: &str) -> bool {
+        let removed = self.caches.remove(name);
+        if let Some((_, cache)) = &removed {
+            cache.remove();
+        }
+        removed.is_some()
+    }
+
+    /// All caches, by name.
+    #[must_use]
+    pub fn caches(&self) -> Vec<Arc<Cache>> {
+        let mut caches: Vec<_> = self.caches.iter().map(|cache| Arc::clone(&cache)).collect();
+        caches.sort_by(|one, other| one.name().cmp(other.name()));
+        caches
+    }
+
+    /// Memory that all caches take, and may take.
+    #[must_use]
+    pub fn memory(&self) -> &Arc<MemoryLimit> {
+        &self.memory
+    }
+}

@@ -1,0 +1,500 @@
+//! How an entry lies in memory. No other file knows the layout.
+//!
+//! One allocation holds, in this order: stamp or version (8 bytes), flags (1), length of the key
+//! (3), created and lifespan (8 + 8, if there is a lifespan), last used and max idle (8 + 8, if there
+//! is a max idle), the key, the value. A header of 12 bytes keeps 16 + 100 bytes in the allocator's
+//! class of 128. A value over [`SHARED_FROM`] bytes stands in an allocation of its own, so that a
+//! reader can take it along without copying it under the segment's lock.
+#![expect(clippy::indexing_slicing, reason = "ranges are computed from the header written here")]
+
+use std::{fmt, sync::Arc};
+
+use crate::{
+    memory::allocated,
+    stamp::{Stamp, Version, VersionKey},
+    time::{Expiration, Lifetime, Timestamp},
+};
+
+/// Values longer than this are shared instead of copied.
+pub const SHARED_FROM: usize = 16 * 1024;
+
+/// Longest key an entry can have, in bytes. What clients may send is a setting, and less.
+pub const MAX_KEY: usize = (1 << 24) - 1;
+
+const HEADER: usize = 12;
+const PAIR: usize = 16;
+
+/// The flag byte.
+mod flag {
+    pub(super) const LIFESPAN: u8 = 1;
+    pub(super) const MAX_IDLE: u8 = 1 << 1;
+    pub(super) const TOMBSTONE: u8 = 1 << 2;
+    /// Brought in from the source that is connected now.
+    pub(super) const IMPORTED: u8 = 1 << 3;
+    /// The version is the source's own, not a stamp.
+    pub(super) const FOREIGN: u8 = 1 << 4;
+    /// Two bits: how often the entry was used lately, for eviction.
+    pub(super) const USES: u8 = 0b11 << 5;
+    pub(super) const ONE_USE: u8 = 1 << 5;
+    /// The source is known to have an entry under this key.
+    pub(super) const AT_SOURCE: u8 = 1 << 7;
+}
+
+/// Where a record came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A client of this cluster wrote or removed it.
+    Local,
+    /// It was brought in from the source that is connected now.
+    Imported,
+}
+
+/// A value, where it lies.
+#[derive(Clone, Copy)]
+pub enum Value<'a> {
+    /// Bytes beside the key, or in a read buffer.
+    Inline(&'a [u8]),
+    /// Bytes that can be taken along.
+    Shared(&'a Arc<[u8]>),
+}
+
+impl<'a> Value<'a> {
+    /// The bytes themselves.
+    #[must_use]
+    pub fn bytes(self) -> &'a [u8] {
+        match self {
+            Self::Inline(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl fmt::Debug for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.bytes().len())
+    }
+}
+
+/// What is known of an entry beside key and value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EntryMetadata {
+    /// For compare-and-set.
+    pub version: Version,
+    /// When it was written; kept only with a lifespan.
+    pub created: Option<Timestamp>,
+    /// When it was last read or written; kept only with a max idle.
+    pub last_used: Option<Timestamp>,
+    /// When it ends by itself.
+    pub expiration: Expiration,
+}
+
+impl EntryMetadata {
+    /// The instant from which the entry is gone, unless it is used before.
+    #[must_use]
+    pub fn ends(&self) -> Option<Timestamp> {
+        let by_age = self.created.zip(self.expiration.lifespan).map(|(at, by)| at.after(by));
+        let by_idling = self.last_used.zip(self.expiration.max_idle).map(|(at, by)| at.after(by));
+        match (by_age, by_idling) {
+            (Some(age), Some(idling)) => Some(age.min(idling)),
+            (one, other) => one.or(other),
+        }
+    }
+}
+
+/// An entry under the lock of its segment.
+#[derive(Clone, Copy)]
+pub struct EntryRef<'a> {
+    head: &'a [u8],
+    value: Value<'a>,
+    versions: VersionKey,
+}
+
+impl<'a> EntryRef<'a> {
+    /// The key as it is stored.
+    #[must_use]
+    pub fn key(&self) -> &'a [u8] {
+        key(self.head)
+    }
+
+    /// The value as it is stored.
+    #[must_use]
+    pub fn value(&self) -> Value<'a> {
+        self.value
+    }
+
+    /// The same entry with another value: its form in another media type.
+    #[must_use]
+    pub fn with_value<'b>(&self, value: &'b [u8]) -> EntryRef<'b>
+    where
+        'a: 'b,
+    {
+        EntryRef { head: self.head, value: Value::Inline(value), versions: self.versions }
+    }
+
+    /// Version alone: what most conditions compare.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        let number = word(self.head, 0);
+        if flags(self.head) & flag::FOREIGN == 0 {
+            self.versions.version(Stamp::from_bits(number))
+        } else {
+            Version(number)
+        }
+    }
+
+    /// Version, instants and expiration.
+    #[must_use]
+    pub fn metadata(&self) -> EntryMetadata {
+        let mut metadata = EntryMetadata { version: self.version(), ..EntryMetadata::default() };
+        if let Some(at) = lifespan_at(self.head) {
+            metadata.created = Some(Timestamp::from_millis(word(self.head, at)));
+            metadata.expiration.lifespan = Some(Lifetime::from_millis(word(self.head, at + 8)));
+        }
+        if let Some(at) = max_idle_at(self.head) {
+            metadata.last_used = Some(Timestamp::from_millis(word(self.head, at)));
+            metadata.expiration.max_idle = Some(Lifetime::from_millis(word(self.head, at + 8)));
+        }
+        metadata
+    }
+
+    /// Where the entry came from.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        if flags(self.head) & flag::IMPORTED == 0 { Origin::Local } else { Origin::Imported }
+    }
+}
+
+impl fmt::Debug for EntryRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EntryRef")
+            .field("key", &self.key())
+            .field("value", &self.value)
+            .field("metadata", &self.metadata())
+            .finish()
+    }
+}
+
+/// What a record will be once it is written.
+pub(crate) struct Draft<'a> {
+    pub(crate) key: &'a [u8],
+    pub(crate) value: Value<'a>,
+    pub(crate) number: Number,
+    pub(crate) created: Timestamp,
+    pub(crate) last_used: Timestamp,
+    pub(crate) expiration: Expiration,
+    /// Whether the source is known to have an entry under this key.
+    pub(crate) at_source: bool,
+}
+
+/// The one 8-byte field that is order and version.
+#[derive(Clone, Copy)]
+pub(crate) enum Number {
+    Stamp(Stamp),
+    Source(Version),
+}
+
+impl Draft<'_> {
+    /// Bytes that the record will take from the allocator.
+    pub(crate) fn memory(&self) -> usize {
+        match self.value {
+            Value::Inline(value) => allocated(self.head_len() + value.len()),
+            Value::Shared(value) => shared_memory(self.head_len(), value.len()),
+        }
+    }
+
+    pub(crate) fn record(&self) -> Record {
+        match self.value {
+            Value::Inline(value) => {
+                let mut bytes = Vec::with_capacity(self.head_len() + value.len());
+                self.write_head(&mut bytes);
+                bytes.extend_from_slice(value);
+                Record::Packed(bytes.into_boxed_slice())
+            }
+            Value::Shared(value) => {
+                let mut head = Vec::with_capacity(self.head_len());
+                self.write_head(&mut head);
+                let value = Arc::clone(value);
+                Record::Shared(Box::new(SharedValue { head: head.into_boxed_slice(), value }))
+            }
+        }
+    }
+
+    /// Puts this in the place of `record`, in its own memory where both have the same shape.
+    pub(crate) fn replace(&self, record: &mut Record) {
+        match (&mut *record, self.value) {
+            (Record::Packed(bytes), Value::Inline(value))
+                if bytes.len() == self.head_len() + value.len()
+                    && flags(bytes) & (flag::LIFESPAN | flag::MAX_IDLE)
+                        == self.flags() & (flag::LIFESPAN | flag::MAX_IDLE) =>
+            {
+                let uses = flags(bytes) & flag::USES;
+                let at = bytes.len() - value.len();
+                self.rewrite_head(bytes);
+                bytes[8] |= uses;
+                bytes[at..].copy_from_slice(value);
+            }
+            _ => *record = self.record(),
+        }
+    }
+
+    fn flags(&self) -> u8 {
+        let mut flags = match self.number {
+            Number::Stamp(_) => 0,
+            Number::Source(_) => flag::IMPORTED | flag::FOREIGN,
+        };
+        if self.expiration.lifespan.is_some() {
+            flags |= flag::LIFESPAN;
+        }
+        if self.expiration.max_idle.is_some() {
+            flags |= flag::MAX_IDLE;
+        }
+        if self.at_source {
+            flags |= flag::AT_SOURCE;
+        }
+        flags
+    }
+
+    fn head_len(&self) -> usize {
+        let pairs = usize::from(self.expiration.lifespan.is_some())
+            + usize::from(self.expiration.max_idle.is_some());
+        HEADER + pairs * PAIR + self.key.len()
+    }
+
+    fn write_head(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.header());
+        if let Some(lifespan) = self.expiration.lifespan {
+            bytes.extend_from_slice(&pair(self.created, lifespan));
+        }
+        if let Some(max_idle) = self.expiration.max_idle {
+            bytes.extend_from_slice(&pair(self.last_used, max_idle));
+        }
+        bytes.extend_from_slice(self.key);
+    }
+
+    /// Writes all of the head but the key, over a head of the same shape and key.
+    fn rewrite_head(&self, bytes: &mut [u8]) {
+        bytes[..HEADER].copy_from_slice(&self.header());
+        let mut at = HEADER;
+        if let Some(lifespan) = self.expiration.lifespan {
+            bytes[at..at + PAIR].copy_from_slice(&pair(self.created, lifespan));
+            at += PAIR;
+        }
+        if let Some(max_idle) = self.expiration.max_idle {
+            bytes[at..at + PAIR].copy_from_slice(&pair(self.last_used, max_idle));
+        }
+    }
+
+    fn header(&self) -> [u8; HEADER] {
+        let number = match self.number {
+            Number::Stamp(stamp) => stamp.bits(),
+            Number::Source(version) => version.0,
+        };
+        header(number, self.flags(), self.key.len())
+    }
+}
+
+/// A record as its segment holds it: an entry or a tombstone.
+pub(crate) enum Record {
+    Packed(Box<[u8]>),
+    Shared(Box<SharedValue>),
+}
+
+/// A record whose value has an allocation of its own. `head` is as above, without a value.
+pub(crate) struct SharedValue {
+    head: Box<[u8]>,
+    value: Arc<[u8]>,
+}
+
+impl Record {
+    /// What stays of a removed or ended local entry until the source is disconnected.
+    pub(crate) fn tombstone(key: &[u8], stamp: Stamp, at_source: bool) -> Self {
+        let mut bytes = Vec::with_capacity(HEADER + key.len());
+        let flags = flag::TOMBSTONE | if at_source { flag::AT_SOURCE } else { 0 };
+        bytes.extend_from_slice(&header(stamp.bits(), flags, key.len()));
+        bytes.extend_from_slice(key);
+        Self::Packed(bytes.into_boxed_slice())
+    }
+
+    /// Bytes that a tombstone of this key takes from the allocator.
+    pub(crate) fn tombstone_memory(key: &[u8]) -> usize {
+        allocated(HEADER + key.len())
+    }
+
+    #[inline]
+    fn head(&self) -> &[u8] {
+        match self {
+            Self::Packed(bytes) => bytes,
+            Self::Shared(shared) => &shared.head,
+        }
+    }
+
+    fn head_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Packed(bytes) => bytes,
+            Self::Shared(shared) => &mut shared.head,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn key(&self) -> &[u8] {
+        key(self.head())
+    }
+
+    pub(crate) fn is_tombstone(&self) -> bool {
+        flags(self.head()) & flag::TOMBSTONE != 0
+    }
+
+    pub(crate) fn is_imported(&self) -> bool {
+        flags(self.head()) & flag::IMPORTED != 0
+    }
+
+    /// Whether it was written here after the write of `stamp`.
+    pub(crate) fn is_newer_than(&self, stamp: Stamp) -> bool {
+        let head = self.head();
+        flags(head) & flag::FOREIGN == 0 && Stamp::from_bits(word(head, 0)) > stamp
+    }
+
+    /// Whether it can end by itself.
+    pub(crate) fn is_mortal(&self) -> bool {
+        flags(self.head()) & (flag::LIFESPAN | flag::MAX_IDLE) != 0
+    }
+
+    /// Whether the source is known to have an entry under this key.
+    pub(crate) fn is_at_source(&self) -> bool {
+        flags(self.head()) & flag::AT_SOURCE != 0
+    }
+
+    /// The source was seen to have an entry under this key.
+    pub(crate) fn seen_at_source(&mut self) {
+        self.head_mut()[8] |= flag::AT_SOURCE;
+    }
+
+    /// By how much the record makes the cache larger than its source, as far as is known: 1 for an
+    /// entry that the source does not have, -1 for a tombstone of one that it has.
+    pub(crate) fn balance(&self) -> i64 {
+        match flags(self.head()) & (flag::TOMBSTONE | flag::AT_SOURCE) {
+            0 => 1,
+            both if both == flag::TOMBSTONE | flag::AT_SOURCE => -1,
+            _ => 0,
+        }
+    }
+
+    /// From now on it counts as local: the connection it came through is gone.
+    pub(crate) fn forget_source(&mut self) {
+        self.head_mut()[8] &= !(flag::IMPORTED | flag::AT_SOURCE);
+    }
+
+    pub(crate) fn is_expired(&self, now: Timestamp) -> bool {
+        let head = self.head();
+        let passed = |at| {
+            Timestamp::from_millis(word(head, at)).after(Lifetime::from_millis(word(head, at + 8)))
+                <= now
+        };
+        self.is_mortal()
+            && (lifespan_at(head).is_some_and(passed) || max_idle_at(head).is_some_and(passed))
+    }
+
+    /// The entry was used now.
+    pub(crate) fn touch(&mut self, now: Timestamp) {
+        let head = self.head_mut();
+        if let Some(at) = max_idle_at(head) {
+            head[at..at + 8].copy_from_slice(&now.millis().to_ne_bytes());
+        }
+    }
+
+    /// One more recent use, up to three.
+    pub(crate) fn count_use(&mut self) {
+        let head = self.head_mut();
+        if head[8] & flag::USES != flag::USES {
+            head[8] += flag::ONE_USE;
+        }
+    }
+
+    /// One recent use less. False if there was none: the entry may be evicted.
+    pub(crate) fn forgive_use(&mut self) -> bool {
+        let head = self.head_mut();
+        let used = head[8] & flag::USES != 0;
+        if used {
+            head[8] -= flag::ONE_USE;
+        }
+        used
+    }
+
+    /// Bytes it takes from the allocator.
+    pub(crate) fn memory(&self) -> usize {
+        match self {
+            Self::Packed(bytes) => allocated(bytes.len()),
+            Self::Shared(shared) => shared_memory(shared.head.len(), shared.value.len()),
+        }
+    }
+
+    pub(crate) fn entry(&self, versions: VersionKey) -> EntryRef<'_> {
+        let value = match self {
+            Self::Packed(bytes) => Value::Inline(&bytes[key_end(bytes)..]),
+            Self::Shared(shared) => Value::Shared(&shared.value),
+        };
+        EntryRef { head: self.head(), value, versions }
+    }
+}
+
+fn shared_memory(head: usize, value: usize) -> usize {
+    // The two counts in front of the shared bytes.
+    const COUNTS: usize = 16;
+    allocated(size_of::<SharedValue>()) + allocated(head) + allocated(COUNTS + value)
+}
+
+fn header(number: u64, flags: u8, key_len: usize) -> [u8; HEADER] {
+    let mut header = [0; HEADER];
+    header[..8].copy_from_slice(&number.to_ne_bytes());
+    header[8] = flags;
+    header[9..].copy_from_slice(&key_len.to_le_bytes()[..3]);
+    header
+}
+
+fn pair(at: Timestamp, by: Lifetime) -> [u8; PAIR] {
+    let mut pair = [0; PAIR];
+    pair[..8].copy_from_slice(&at.millis().to_ne_bytes());
+    pair[8..].copy_from_slice(&by.millis().to_ne_bytes());
+    pair
+}
+
+#[inline]
+fn flags(head: &[u8]) -> u8 {
+    head[8]
+}
+
+fn lifespan_at(head: &[u8]) -> Option<usize> {
+    (flags(head) & flag::LIFESPAN != 0).then_some(HEADER)
+}
+
+fn max_idle_at(head: &[u8]) -> Option<usize> {
+    (flags(head) & flag::MAX_IDLE != 0)
+        .then(|| HEADER + usize::from(flags(head) & flag::LIFESPAN != 0) * PAIR)
+}
+
+#[inline]
+fn key_start(head: &[u8]) -> usize {
+    // LIFESPAN and MAX_IDLE are the two lowest bits, a pair each.
+    HEADER
+        + PAIR * usize::from((flags(head) & flag::LIFESPAN) + ((flags(head) & flag::MAX_IDLE) >> 1))
+}
+
+#[inline]
+fn key_end(head: &[u8]) -> usize {
+    key_start(head)
+        + usize::from(head[9])
+        + (usize::from(head[10]) << 8)
+        + (usize::from(head[11]) << 16)
+}
+
+#[inline]
+fn key(head: &[u8]) -> &[u8] {
+    &head[key_start(head)..key_end(head)]
+}
+
+fn word(bytes: &[u8], at: usize) -> u64 {
+    bytes[at..].first_chunk().map_or(0, |word| u64::from_ne_bytes(*word))
+}
+
+#[cfg(test)]
+mod tests;

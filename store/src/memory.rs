@@ -1,0 +1,221 @@
+//! What memory costs, and who may still take some.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, AtomicU64, Ordering},
+};
+
+/// Bytes that the allocator sets aside for `len` bytes: jemalloc's size classes, four to a doubling.
+#[must_use]
+pub(crate) fn allocated(len: usize) -> usize {
+    match len {
+        0 => 0,
+        1..=8 => 8,
+        9..=128 => len.next_multiple_of(16),
+        _ => {
+            let step =
+                (len - 1).next_power_of_two() / if (len - 1).is_power_of_two() { 4 } else { 8 };
+            len.next_multiple_of(step.max(16))
+        }
+    }
+}
+
+/// Memory that all caches of a member take, and how much they may.
+///
+/// Segments report in steps (see `Account`), so the sum is exact to a few megabytes: a limit for a
+/// process, not a count.
+#[derive(Debug)]
+pub struct MemoryLimit {
+    limit: AtomicU64,
+    used: AtomicI64,
+}
+
+impl MemoryLimit {
+    /// At most `limit` bytes.
+    #[must_use]
+    pub fn new(limit: u64) -> Arc<Self> {
+        Arc::new(Self { limit: AtomicU64::new(limit), used: AtomicI64::new(0) })
+    }
+
+    /// No limit: for tests and tools that hold a cache of their own.
+    #[must_use]
+    pub fn unlimited() -> Arc<Self> {
+        Self::new(i64::MAX.unsigned_abs())
+    }
+
+    /// Bytes that may be used in all.
+    #[must_use]
+    pub fn limit(&self) -> u64 {
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// Bytes in use.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed).max(0).unsigned_abs()
+    }
+
+    /// Whether `more` bytes would be too many.
+    #[must_use]
+    pub fn refuses(&self, more: usize) -> bool {
+        self.used().saturating_add(more as u64) > self.limit()
+    }
+
+    /// Takes (or gives back) memory that is not in a cache: buffers of a sync, tables of a walk.
+    pub fn add(&self, bytes: i64) {
+        self.used.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// What one cache holds, as far as its segments have reported.
+#[derive(Debug)]
+pub(crate) struct Usage {
+    node: Arc<MemoryLimit>,
+    bytes: AtomicI64,
+    entries: AtomicI64,
+    /// Bytes that a segment may gather before it reports them.
+    step: i64,
+}
+
+impl Usage {
+    /// Usage of a cache. A cache that is bounded is counted exactly, any other in steps of 16 KiB a
+    /// segment.
+    #[must_use]
+    pub(crate) fn new(node: Arc<MemoryLimit>, exact: bool) -> Arc<Self> {
+        let step = if exact { 1 } else { 16 * 1024 };
+        Arc::new(Self { node, bytes: AtomicI64::new(0), entries: AtomicI64::new(0), step })
+    }
+
+    /// Bytes reported.
+    #[must_use]
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed).max(0).unsigned_abs()
+    }
+
+    /// Entries reported; exact only in a cache that is counted exactly.
+    #[must_use]
+    pub(crate) fn entries(&self) -> u64 {
+        self.entries.load(Ordering::Relaxed).max(0).unsigned_abs()
+    }
+
+    /// The limit of the whole member.
+    #[must_use]
+    pub(crate) fn node(&self) -> &Arc<MemoryLimit> {
+        &self.node
+    }
+}
+
+/// A segment's own count, which it reports to its cache and member.
+#[derive(Debug)]
+pub(crate) struct Account {
+    usage: Arc<Usage>,
+    bytes: i64,
+    entries: i64,
+    unreported_bytes: i64,
+    unreported_entries: i64,
+}
+
+impl Account {
+    pub(crate) fn new(usage: Arc<Usage>) -> Self {
+        Self { usage, bytes: 0, entries: 0, unreported_bytes: 0, unreported_entries: 0 }
+    }
+
+    /// Bytes that the segment takes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.max(0).unsigned_abs()
+    }
+
+    /// Entries (not tombstones) in the segment.
+    pub(crate) fn entries(&self) -> u64 {
+        self.entries.max(0).unsigned_abs()
+    }
+
+    pub(crate) fn usage(&self) -> &Usage {
+        &self.usage
+    }
+
+    /// Something that took `from` bytes takes `to` now, and there are `entries` more.
+    #[inline]
+    pub(crate) fn change(&mut self, from: usize, to: usize, entries: i64) {
+        let bytes = signed(to) - signed(from);
+        self.bytes += bytes;
+        self.entries += entries;
+        self.unreported_bytes += bytes;
+        self.unreported_entries += entries;
+        if self.unreported_bytes.abs() >= self.usage.step {
+            self.report();
+        }
+    }
+
+    fn report(&mut self) {
+        self.usage.bytes.fetch_add(self.unreported_bytes, Ordering::Relaxed);
+        self.usage.node.add(self.unreported_bytes);
+        self.usage.entries.fetch_add(self.unreported_entries, Ordering::Relaxed);
+        self.unreported_bytes = 0;
+        self.unreported_entries = 0;
+    }
+}
+
+impl Drop for Account {
+    /// A cache that is removed gives back what it took.
+    fn drop(&mut self) {
+        self.unreported_bytes -= self.bytes;
+        self.unreported_entries -= self.entries;
+        self.report();
+    }
+}
+
+fn signed(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    //! Sizes are those of the allocator; sums are those of the segments.
+
+    use super::*;
+
+    #[test]
+    fn sizes_are_the_allocators_classes() {
+        let classes = [
+            (0, 0),
+            (1, 8),
+            (8, 8),
+            (9, 16),
+            (17, 32),
+            (100, 112),
+            (128, 128),
+            (129, 160),
+            (160, 160),
+            (161, 192),
+            (256, 256),
+            (257, 320),
+            (1024, 1024),
+            (1025, 1280),
+            (1280, 1280),
+            (1281, 1536),
+            (16_385, 20_480),
+            (1_048_577, 1_310_720),
+        ];
+        for (len, class) in classes {
+            assert_eq!(allocated(len), class, "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn a_removed_cache_gives_its_memory_back() {
+        let node = MemoryLimit::new(1_000_000);
+        let usage = Usage::new(Arc::clone(&node), false);
+        let mut account = Account::new(Arc::clone(&usage));
+        account.change(0, 100_000, 1);
+        account.change(0, 10, 1);
+        assert_eq!(
+            (account.bytes(), node.used()),
+            (100_010, 100_000),
+            "10 bytes are not reported yet"
+        );
+        assert!(node.refuses(900_001) && !node.refuses(900_000));
+        drop(account);
+        assert_eq!((usage.bytes(), usage.entries(), node.used()), (0, 0, 0));
+    }
+}

@@ -1,0 +1,596 @@
+//! One of a cache's hash ranges: a table of records and the rules for changing it.
+//!
+//! A decider: a command and the time go in, an outcome and effects come out. Role, epoch and stamp
+//! stand beside the table, so that whoever holds the segment's lock sees all of them at once. How a
+//! record lies in memory is [`entry`](crate::entry)'s business, who holds the lock
+//! [`Cache`](crate::Cache)'s.
+//!
+//! Start reading at [`Segment::apply`].
+
+mod background;
+mod import;
+
+use std::hash::{BuildHasher, Hasher};
+
+use config::MemoryConfig;
+use hashbrown::HashTable;
+use media::hash;
+
+pub(crate) use self::background::EVICTION_ROUNDS;
+pub use self::{
+    background::{EVICTION_SAMPLE, Position, Records, Step},
+    import::{Import, ImportRule, Standing},
+};
+use crate::{
+    command::{
+        CacheError, Change, Command, Condition, Etag, Fence, Outcome, Progress, Reply, Source,
+    },
+    effect::{Cause, Effect, EffectEntry, Effects, Outbox},
+    entry::{Draft, EntryRef, MAX_KEY, Number, Record, Value},
+    memory::Account,
+    source::Link,
+    stamp::{Epoch, Stamp, VersionKey},
+    stats::Stats,
+    time::{Expiration, Timestamp},
+};
+
+/// What this member is to a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It orders the writes.
+    Primary,
+    /// It follows the primary.
+    Backup,
+    /// It must not serve it until its operator has decided something.
+    Fenced(Fence),
+}
+
+/// How many entries or bytes a cache may hold, and what happens then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bound {
+    /// Most entries in the cache.
+    pub entries: Option<u64>,
+    /// Most bytes in the cache, as the allocator counts them.
+    pub bytes: Option<u64>,
+    /// What makes room.
+    pub when_full: WhenFull,
+}
+
+impl Bound {
+    /// Whether there is a limit at all.
+    #[must_use]
+    pub fn is_some(&self) -> bool {
+        self.entries.is_some() || self.bytes.is_some()
+    }
+}
+
+impl From<&MemoryConfig> for Bound {
+    fn from(memory: &MemoryConfig) -> Self {
+        let when_full = match memory.when_full {
+            config::WhenFull::Remove => WhenFull::Evict,
+            config::WhenFull::Exception => WhenFull::Refuse,
+        };
+        Self { entries: memory.max_count, bytes: memory.max_size, when_full }
+    }
+}
+
+/// What happens to a write into a full cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenFull {
+    /// Entries that were not used lately go.
+    #[default]
+    Evict,
+    /// The write is refused.
+    Refuse,
+}
+
+/// A hash range of a cache.
+pub struct Segment {
+    role: Role,
+    epoch: Epoch,
+    /// Of the newest write.
+    stamp: Stamp,
+    versions: VersionKey,
+    hasher: foldhash::fast::RandomState,
+    table: HashTable<Record>,
+    /// Grows whenever records may have moved to other buckets.
+    generation: u64,
+    /// Where eviction looks next.
+    hand: usize,
+    account: Account,
+    bound: Bound,
+    mortal: u64,
+    tombstones: u64,
+    /// Sum of [`Record::balance`].
+    balance: i64,
+    link: Option<Link>,
+    /// The newest write before the source was connected.
+    connected: Stamp,
+    outbox: Outbox,
+    stats: Stats,
+}
+
+impl Segment {
+    /// An empty segment, of which this member is the primary.
+    pub(crate) fn new(
+        versions: VersionKey,
+        hasher: foldhash::fast::RandomState,
+        account: Account,
+        bound: Bound,
+    ) -> Self {
+        Self {
+            role: Role::Primary,
+            epoch: Epoch::default(),
+            stamp: Stamp::default(),
+            versions,
+            hasher,
+            table: HashTable::new(),
+            generation: 0,
+            hand: 0,
+            account,
+            bound,
+            mortal: 0,
+            tombstones: 0,
+            balance: 0,
+            link: None,
+            connected: Stamp::default(),
+            outbox: Outbox::default(),
+            stats: Stats::default(),
+        }
+    }
+
+    /// Makes this member the primary or a backup of the segment, from `epoch` on. The stamps of the
+    /// new epoch stand after those of every earlier one.
+    pub fn install(&mut self, role: Role, epoch: Epoch) {
+        if epoch > self.epoch {
+            self.epoch = epoch;
+            self.stamp = self.stamp.max(Stamp::start_of(epoch));
+        }
+        self.role = role;
+    }
+
+    /// The epoch in which its writes are ordered now.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    pub(crate) fn set_bound(&mut self, bound: Bound) {
+        self.bound = bound;
+    }
+
+    /// Carries out `command` as far as it can be without waiting. `placement` is the placement hash of
+    /// its key.
+    ///
+    /// # Errors
+    ///
+    /// If the command cannot be carried out now. Nothing has changed then.
+    #[inline]
+    pub fn apply(
+        &mut self,
+        placement: u32,
+        command: &Command<'_>,
+        now: Timestamp,
+        reply: &mut impl Reply,
+    ) -> Result<Progress, CacheError> {
+        self.check_served()?;
+        let hash = self.hash(command.key);
+        let mut found = self.find_living(hash, command.key, now);
+        if found.is_none() && self.may_be_at_source(placement) {
+            match command.source {
+                Source::NotAsked if command.depends_on_entry() => return Ok(Progress::Load),
+                Source::Silent if !command.may_go_without_source() => {
+                    return Err(CacheError::SourceSilent);
+                }
+                Source::Entry(imported) => match self.take_in(hash, command.key, &imported, now) {
+                    Ok(bucket) => found = bucket,
+                    // A read can be answered although there is no room to keep the entry.
+                    Err(_) if matches!(command.change, Change::Read) => {
+                        let record = self.imported_draft(command.key, &imported).record();
+                        reply.reply(Outcome::Found(record.entry(self.versions)));
+                        return Ok(Progress::Done);
+                    }
+                    Err(error) => return Err(error),
+                },
+                _ => {}
+            }
+        }
+        let place = Place { hash, placement, bucket: found };
+        match self.standing(found) {
+            None => self.apply_to_nothing(place, command, now, reply),
+            Some(entry) if !holds(command.condition, &entry) => {
+                reply.reply(Outcome::Refused { current: entry });
+                Ok(Progress::Done)
+            }
+            Some(_) => self.apply_to_entry(place, command, now, reply),
+        }
+    }
+
+    /// Whether this member carries out commands on the segment.
+    #[inline]
+    pub(crate) fn check_served(&self) -> Result<(), CacheError> {
+        match self.role {
+            Role::Primary => Ok(()),
+            Role::Backup => Err(CacheError::NotExecuted),
+            Role::Fenced(fence) => Err(CacheError::Fenced(fence)),
+        }
+    }
+
+    fn apply_to_nothing(
+        &mut self,
+        place: Place,
+        command: &Command<'_>,
+        now: Timestamp,
+        reply: &mut impl Reply,
+    ) -> Result<Progress, CacheError> {
+        match (command.change, command.condition) {
+            (
+                Change::Write { value, expiration },
+                Condition::Always | Condition::Absent | Condition::NotEtag(_),
+            ) => self.write(place, command.key, value, expiration, now, reply),
+            (Change::Remove, Condition::Always) => {
+                let at_source = place.bucket.is_none() && self.may_be_at_source(place.placement);
+                if at_source && self.must_mark() {
+                    return Ok(Progress::Mark);
+                }
+                if at_source {
+                    self.insert_tombstone(place.hash, command.key);
+                }
+                self.stats.remove_misses += 1;
+                // Nobody knows whether there was an entry; there is none from now on.
+                reply.reply(match command.source {
+                    Source::Silent => Outcome::Changed { previous: None },
+                    _ => Outcome::Missing,
+                });
+                Ok(Progress::Done)
+            }
+            (Change::Remove, _) => {
+                self.stats.remove_misses += 1;
+                reply.reply(Outcome::Missing);
+                Ok(Progress::Done)
+            }
+            (Change::Read, _) => {
+                self.stats.misses += 1;
+                reply.reply(Outcome::Missing);
+                Ok(Progress::Done)
+            }
+            (Change::Write { .. }, _) => {
+                reply.reply(Outcome::Missing);
+                Ok(Progress::Done)
+            }
+        }
+    }
+
+    fn apply_to_entry(
+        &mut self,
+        place: Place,
+        command: &Command<'_>,
+        now: Timestamp,
+        reply: &mut impl Reply,
+    ) -> Result<Progress, CacheError> {
+        match command.change {
+            Change::Read => {
+                self.stats.hits += 1;
+                let bounded = self.bound.is_some();
+                if let Some(record) = place.bucket.and_then(|at| self.table.get_bucket_mut(at)) {
+                    if bounded {
+                        record.count_use();
+                    }
+                    record.touch(now);
+                    reply.reply(Outcome::Found(record.entry(self.versions)));
+                }
+                Ok(Progress::Done)
+            }
+            Change::Write { value, expiration } => {
+                self.write(place, command.key, value, expiration, now, reply)
+            }
+            Change::Remove => {
+                if self.must_mark() {
+                    return Ok(Progress::Mark);
+                }
+                self.stats.remove_hits += 1;
+                reply.reply(Outcome::Changed { previous: self.standing(place.bucket) });
+                self.end(place, Cause::Remove);
+                Ok(Progress::Done)
+            }
+        }
+    }
+
+    fn write(
+        &mut self,
+        place: Place,
+        key: &[u8],
+        value: Value<'_>,
+        expiration: Expiration,
+        now: Timestamp,
+        reply: &mut impl Reply,
+    ) -> Result<Progress, CacheError> {
+        if self.must_mark() {
+            return Ok(Progress::Mark);
+        }
+        if key.len() > MAX_KEY {
+            return Err(CacheError::KeyTooLong { len: key.len(), max: MAX_KEY });
+        }
+        let stamp = self.versions.next_stamp(self.stamp);
+        let number = Number::Stamp(stamp);
+        let standing = place.bucket.and_then(|at| self.table.get_bucket(at));
+        let at_source = standing.is_some_and(Record::is_at_source);
+        let draft =
+            Draft { key, value, number, created: now, last_used: now, expiration, at_source };
+        self.make_room(place.bucket, key, draft.memory())?;
+        reply.reply(Outcome::Changed { previous: self.standing(place.bucket) });
+        self.stats.stores += 1;
+        self.stamp = stamp;
+        let bucket = self.put(place.hash, place.bucket, &draft);
+        self.emit(Cause::Write, bucket);
+        Ok(Progress::Done)
+    }
+
+    /// Puts a record into its bucket, or into a free one. The one place where entries come in.
+    fn put(&mut self, hash: u64, bucket: Option<usize>, draft: &Draft<'_>) -> usize {
+        self.mortal += u64::from(!draft.expiration.is_never());
+        if let Some(bucket) = bucket
+            && let Some(record) = self.table.get_bucket_mut(bucket)
+        {
+            let from = record.memory();
+            self.mortal -= u64::from(record.is_mortal());
+            self.balance -= record.balance();
+            let was_tombstone = record.is_tombstone();
+            draft.replace(record);
+            self.balance += record.balance();
+            self.tombstones -= u64::from(was_tombstone);
+            self.account.change(from, draft.memory(), i64::from(was_tombstone));
+            return bucket;
+        }
+        self.account.change(0, draft.memory(), 1);
+        let record = draft.record();
+        self.balance += record.balance();
+        self.insert(hash, record)
+    }
+
+    fn insert(&mut self, hash: u64, record: Record) -> usize {
+        if self.table.len() == self.table.capacity() {
+            // The table may grow, or move its records within itself.
+            self.generation += 1;
+            let from = self.table.allocation_size();
+            let hasher = &self.hasher;
+            self.table.reserve(1, |record| hash_of(hasher, record.key()));
+            self.account.change(from, self.table.allocation_size(), 0);
+        }
+        let hasher = &self.hasher;
+        self.table
+            .insert_unique(hash, record, |record| hash_of(hasher, record.key()))
+            .bucket_index()
+    }
+
+    fn insert_tombstone(&mut self, hash: u64, key: &[u8]) {
+        self.stamp = self.versions.next_stamp(self.stamp);
+        self.account.change(0, Record::tombstone_memory(key), 0);
+        self.tombstones += 1;
+        let bucket = self.insert(hash, Record::tombstone(key, self.stamp, false));
+        self.emit(Cause::Remove, bucket);
+    }
+
+    /// Ends the entry in a bucket. It becomes a tombstone where the source's copy could come back in
+    /// its place, or where rollback has to know of it.
+    fn end(&mut self, place: Place, cause: Cause) {
+        let Some(bucket) = place.bucket else { return };
+        self.stamp = self.versions.next_stamp(self.stamp);
+        let leaves_tombstone = self.leaves_tombstone(bucket, place.placement, cause);
+        let Ok(mut occupied) = self.table.get_bucket_entry(bucket) else { return };
+        let record = occupied.get_mut();
+        let from = record.memory();
+        self.mortal -= u64::from(record.is_mortal());
+        let to = if leaves_tombstone { Record::tombstone_memory(record.key()) } else { 0 };
+        self.account.change(from, to, -1);
+        self.tombstones += u64::from(leaves_tombstone);
+        self.balance -= record.balance();
+        let key = self.outbox.is_read().then(|| Box::from(record.key()));
+        if leaves_tombstone {
+            *record = Record::tombstone(record.key(), self.stamp, record.is_at_source());
+            self.balance += record.balance();
+        } else {
+            occupied.remove();
+        }
+        if let Some(key) = key {
+            self.outbox.push(Effect { stamp: self.stamp, key, cause, entry: None });
+        }
+    }
+
+    fn leaves_tombstone(&self, bucket: usize, placement: u32, cause: Cause) -> bool {
+        let Some(link) = &self.link else { return false };
+        let Some(record) = self.table.get_bucket(bucket) else { return false };
+        let ended_here = match cause {
+            Cause::Remove => true,
+            // An imported entry that ends by itself is unknown again: the source's copy ends likewise.
+            Cause::Expire => !record.is_imported() && self.ended_connected(record, link),
+            Cause::Evict => !record.is_imported(),
+            Cause::Write | Cause::Import | Cause::Clear => false,
+        };
+        ended_here && (link.may_hold(placement) || self.tombstones < link.max_tombstones)
+    }
+
+    /// Whether a local entry that is over now was still there when the source was connected.
+    fn ended_connected(&self, record: &Record, link: &Link) -> bool {
+        let ends = record.entry(self.versions).metadata().ends();
+        record.is_newer_than(self.connected) || ends.is_some_and(|end| end > link.since)
+    }
+
+    /// The bucket of a key, if it has a record. An entry whose time is over is ended first.
+    #[inline]
+    fn find_living(&mut self, hash: u64, key: &[u8], now: Timestamp) -> Option<usize> {
+        let bucket = self.table.find_bucket_index(hash, |record| record.key() == key)?;
+        if self.table.get_bucket(bucket)?.is_expired(now) {
+            self.expire(Place { hash, placement: hash::hash(key), bucket: Some(bucket) });
+            return self
+                .table
+                .get_bucket(bucket)
+                .is_some_and(|record| record.key() == key)
+                .then_some(bucket);
+        }
+        Some(bucket)
+    }
+
+    fn expire(&mut self, place: Place) {
+        self.stats.expirations += 1;
+        self.end(place, Cause::Expire);
+    }
+
+    /// The entry in a bucket; `None` for a tombstone too.
+    #[inline]
+    fn standing(&self, bucket: Option<usize>) -> Option<EntryRef<'_>> {
+        let record = self.table.get_bucket(bucket?)?;
+        (!record.is_tombstone()).then(|| record.entry(self.versions))
+    }
+
+    /// Makes sure that `to` bytes may be taken in the place of what is in the bucket.
+    fn make_room(
+        &mut self,
+        bucket: Option<usize>,
+        key: &[u8],
+        to: usize,
+    ) -> Result<(), CacheError> {
+        let standing = bucket.and_then(|at| self.table.get_bucket(at));
+        let from = standing.map_or(0, Record::memory);
+        let is_new = standing.is_none_or(Record::is_tombstone);
+        let more = to.saturating_sub(from);
+        let usage = self.account.usage();
+        if self.bound.when_full == WhenFull::Refuse {
+            let entries = usage.entries() + u64::from(is_new);
+            let bytes = usage.bytes() + more as u64;
+            if self.bound.entries.is_some_and(|most| is_new && entries > most)
+                || self.bound.bytes.is_some_and(|most| more > 0 && bytes > most)
+            {
+                return Err(CacheError::Full);
+            }
+        }
+        if !usage.node().refuses(more) || more == 0 {
+            return Ok(());
+        }
+        let limit = usage.node().limit();
+        if self.bound.is_some() && self.bound.when_full == WhenFull::Evict {
+            let mut sample = EVICTION_SAMPLE;
+            if (0..=EVICTION_ROUNDS).any(|_| self.evict(Some(key), &mut sample)) {
+                return Ok(());
+            }
+        }
+        Err(CacheError::OutOfMemory { limit })
+    }
+
+    fn emit(&mut self, cause: Cause, bucket: usize) {
+        if !self.outbox.is_read() {
+            return;
+        }
+        let Some(record) = self.table.get_bucket(bucket) else { return };
+        let entry = (!record.is_tombstone()).then(|| {
+            let entry = record.entry(self.versions);
+            let value = match entry.value() {
+                Value::Inline(bytes) => bytes.into(),
+                Value::Shared(bytes) => std::sync::Arc::clone(bytes),
+            };
+            EffectEntry { value, metadata: entry.metadata() }
+        });
+        let key = record.key().into();
+        self.outbox.push(Effect { stamp: self.stamp, key, cause, entry });
+    }
+
+    fn may_be_at_source(&self, placement: u32) -> bool {
+        self.link.as_ref().is_some_and(|link| link.may_hold(placement))
+    }
+
+    /// Whether a change has to wait until it is recorded that clients change entries here.
+    fn must_mark(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| !link.marked)
+    }
+
+    /// Hash of a key in the table: keyed, unlike the placement hash.
+    #[inline]
+    pub(crate) fn hash(&self, key: &[u8]) -> u64 {
+        hash_of(&self.hasher, key)
+    }
+
+    /// Effects from now on wait for a reader.
+    pub fn read_effects(&mut self) {
+        self.outbox.open();
+    }
+
+    /// The effects since the last time.
+    pub fn take_effects(&mut self) -> Effects {
+        self.outbox.take()
+    }
+
+    /// Counts since the start or the last reset.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Starts counting anew.
+    pub fn reset_stats(&mut self) {
+        self.stats = Stats::default();
+    }
+
+    /// Entries, with those whose time is over and that nobody has met yet.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.account.entries()
+    }
+
+    /// Whether there is no entry.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Entries that can end by themselves.
+    #[must_use]
+    pub fn mortal(&self) -> u64 {
+        self.mortal
+    }
+
+    /// Tombstones.
+    #[must_use]
+    pub fn tombstones(&self) -> u64 {
+        self.tombstones
+    }
+
+    /// By how many entries the segment is larger than the same part of its source, as far as is known.
+    #[must_use]
+    pub fn balance(&self) -> i64 {
+        self.balance
+    }
+
+    /// Bytes that records and table take.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        self.account.bytes()
+    }
+}
+
+/// Where a key's record stands or would stand.
+#[derive(Clone, Copy)]
+struct Place {
+    hash: u64,
+    placement: u32,
+    bucket: Option<usize>,
+}
+
+fn holds(condition: Condition, entry: &EntryRef<'_>) -> bool {
+    match condition {
+        Condition::Always | Condition::Present => true,
+        Condition::Absent => false,
+        Condition::Version(version) => entry.version() == version,
+        Condition::Etag(etag) => Etag::of(entry.value().bytes()) == etag,
+        Condition::NotEtag(etag) => Etag::of(entry.value().bytes()) != etag,
+    }
+}
+
+#[inline]
+fn hash_of(hasher: &foldhash::fast::RandomState, key: &[u8]) -> u64 {
+    let mut hasher = hasher.build_hasher();
+    hasher.write(key);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+//! What is done to a segment beside commands, a bounded step at a time: walks, expiry, eviction,
+//! clearing.
+
+use hashbrown::HashTable;
+use media::hash;
+
+use super::{Place, Segment};
+use crate::{
+    effect::{Cause, Effect},
+    entry::{EntryRef, Record},
+    time::Timestamp,
+};
+
+/// Entries that an eviction looks at, at most: the last of them goes, however much it was used.
+pub const EVICTION_SAMPLE: usize = 64;
+
+/// Times that eviction comes round before it gives up: uses are forgiven one a time, up to three.
+pub(crate) const EVICTION_ROUNDS: usize = 4;
+
+/// Place of a walk in one segment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    generation: u64,
+    bucket: usize,
+}
+
+impl Position {
+    /// Whether the walk has gone on from `before`, rather than begun anew.
+    #[must_use]
+    pub fn continues(&self, before: Self) -> bool {
+        self.generation == before.generation || before == Self::default()
+    }
+}
+
+/// Whether a walk has come to the end of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// There is more.
+    More,
+    /// All of it was seen.
+    End,
+}
+
+impl Segment {
+    /// Shows the living entries of at most `limit` buckets from `position` on, and moves it. A segment
+    /// whose records have moved since is walked again from its start, so a walk shows each entry that
+    /// is there all the time at least once.
+    pub fn walk(
+        &self,
+        position: &mut Position,
+        limit: usize,
+        now: Timestamp,
+        mut visit: impl FnMut(EntryRef<'_>),
+    ) -> Step {
+        if position.generation != self.generation {
+            *position = Position { generation: self.generation, bucket: 0 };
+        }
+        let buckets = self.table.num_buckets();
+        let end = buckets.min(position.bucket.saturating_add(limit));
+        for bucket in position.bucket..end {
+            if let Some(record) = self.table.get_bucket(bucket)
+                && !record.is_tombstone()
+                && !record.is_expired(now)
+            {
+                visit(record.entry(self.versions));
+            }
+        }
+        position.bucket = end;
+        if end < buckets { Step::More } else { Step::End }
+    }
+
+    /// Ends what is over in at most `limit` buckets from `from` on. Returns the bucket to go on from.
+    pub fn sweep(&mut self, from: usize, limit: usize, now: Timestamp) -> Option<usize> {
+        if self.mortal == 0 {
+            return None;
+        }
+        let end = self.table.num_buckets().min(from.saturating_add(limit));
+        for bucket in from..end {
+            if let Some(record) = self.table.get_bucket(bucket)
+                && record.is_expired(now)
+            {
+                let place = self.place_of(bucket);
+                self.expire(place);
+            }
+        }
+        (end < self.table.num_buckets()).then_some(end)
+    }
+
+    /// Gives back most of a table that has become far too large for what is in it.
+    pub fn shrink(&mut self) {
+        const WORTH_IT: usize = 4096;
+        let buckets = self.table.num_buckets();
+        if buckets < WORTH_IT || self.table.len() > buckets / 8 {
+            return;
+        }
+        self.generation += 1;
+        let from = self.table.allocation_size();
+        let hasher = &self.hasher;
+        self.table.shrink_to(self.table.len() * 2, |record| super::hash_of(hasher, record.key()));
+        self.account.change(from, self.table.allocation_size(), 0);
+    }
+
+    /// Makes room for one entry: from the hand to the end of the table, the first one that was not used
+    /// lately goes, or the last of `sample` that were looked at; but not the one under `keep`. False if
+    /// the hand has come to the end without finding any: it starts anew then.
+    pub fn evict(&mut self, keep: Option<&[u8]>, sample: &mut usize) -> bool {
+        while self.hand < self.table.num_buckets() {
+            let bucket = self.hand;
+            self.hand += 1;
+            let Some(record) = self.table.get_bucket_mut(bucket) else { continue };
+            if record.is_tombstone() || Some(record.key()) == keep {
+                continue;
+            }
+            *sample = sample.saturating_sub(1);
+            if !record.forgive_use() || *sample == 0 {
+                self.stats.evictions += 1;
+                let place = self.place_of(bucket);
+                self.end(place, Cause::Evict);
+                return true;
+            }
+        }
+        self.hand = 0;
+        false
+    }
+
+    /// Empties the segment. The records are returned, so that they are freed outside of its lock.
+    pub fn clear(&mut self) -> Records {
+        self.stamp = self.versions.next_stamp(self.stamp);
+        let table = std::mem::take(&mut self.table);
+        let entries = i64::try_from(self.account.entries()).unwrap_or(i64::MAX);
+        let memory = usize::try_from(self.account.bytes()).unwrap_or(usize::MAX);
+        self.account.change(memory, 0, -entries);
+        self.generation += 1;
+        (self.mortal, self.tombstones, self.hand, self.balance) = (0, 0, 0, 0);
+        if self.outbox.is_read() {
+            let (stamp, key) = (self.stamp, Box::default());
+            self.outbox.push(Effect { stamp, key, cause: Cause::Clear, entry: None });
+        }
+        Records(table)
+    }
+
+    fn place_of(&self, bucket: usize) -> Place {
+        let key = self.table.get_bucket(bucket).map_or(&[][..], Record::key);
+        Place { hash: self.hash(key), placement: hash::hash(key), bucket: Some(bucket) }
+    }
+}
+
+/// The records of a cleared segment.
+#[must_use = "dropping it outside of the segment's lock is what it is for"]
+pub struct Records(#[expect(dead_code, reason = "only dropped")] HashTable<Record>);

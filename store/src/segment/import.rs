@@ -1,0 +1,220 @@
+//! Entries that come from the source, and what is known of one.
+
+use super::{Place, Segment};
+use crate::{
+    command::{CacheError, Imported},
+    effect::Cause,
+    entry::{Draft, EntryRef, MAX_KEY, Number, Record},
+    source::{Coverage, Link, SourceSegment},
+    time::Timestamp,
+};
+
+/// What came of bringing in one entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Import {
+    /// It is here now.
+    Written,
+    /// It was already brought in.
+    AlreadyHere,
+    /// A client's own entry stands here.
+    KeptForClient,
+    /// A client removed it, or its own entry in its place has ended.
+    Tombstone,
+    /// Its time is over.
+    Expired,
+    /// It could not be taken.
+    Failed(CacheError),
+}
+
+/// Which entries an import may put in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImportRule {
+    /// Those without a record, in source segments that are not complete.
+    Copy,
+    /// Those without a record, and those that were imported and differ: what verify found.
+    Repair,
+}
+
+/// What a member knows of a key.
+#[derive(Clone, Copy, Debug)]
+pub enum Standing<'a> {
+    /// Nothing.
+    Unknown,
+    /// It was removed, or has ended, here.
+    Tombstone,
+    /// A client of this cluster wrote it.
+    Local(EntryRef<'a>),
+    /// It was brought in and has not been changed since.
+    Imported(EntryRef<'a>),
+}
+
+impl Segment {
+    /// Brings in one entry, if the rule lets it.
+    pub fn import(
+        &mut self,
+        placement: u32,
+        key: &[u8],
+        imported: &Imported<'_>,
+        rule: ImportRule,
+        now: Timestamp,
+    ) -> Import {
+        let Some(link) = &self.link else { return Import::Tombstone };
+        let complete = !link.may_hold(placement);
+        if complete && rule == ImportRule::Copy {
+            // Only a client's clear completes a source segment before all of it was read.
+            return Import::Tombstone;
+        }
+        let hash = self.hash(key);
+        let found = self.find_living(hash, key, now);
+        if let Some(record) = found.and_then(|at| self.table.get_bucket_mut(at)) {
+            self.balance -= record.balance();
+            record.seen_at_source();
+            self.balance += record.balance();
+            if record.is_tombstone() {
+                return Import::Tombstone;
+            }
+            if !record.is_imported() {
+                return Import::KeptForClient;
+            }
+            if rule == ImportRule::Copy {
+                return Import::AlreadyHere;
+            }
+        }
+        let place = Place { hash, placement, bucket: found };
+        match self.take_in_place(place, key, imported, now) {
+            Ok(Some(_)) => Import::Written,
+            Ok(None) => Import::Expired,
+            Err(error) => Import::Failed(error),
+        }
+    }
+
+    /// Brings in what a read, or another command, has asked the source for. `None` if its time is over.
+    pub(super) fn take_in(
+        &mut self,
+        hash: u64,
+        key: &[u8],
+        imported: &Imported<'_>,
+        now: Timestamp,
+    ) -> Result<Option<usize>, CacheError> {
+        self.take_in_place(Place { hash, placement: 0, bucket: None }, key, imported, now)
+    }
+
+    fn take_in_place(
+        &mut self,
+        place: Place,
+        key: &[u8],
+        imported: &Imported<'_>,
+        now: Timestamp,
+    ) -> Result<Option<usize>, CacheError> {
+        if key.len() > MAX_KEY {
+            return Err(CacheError::KeyTooLong { len: key.len(), max: MAX_KEY });
+        }
+        if imported.metadata.ends().is_some_and(|end| end <= now) {
+            return Ok(None);
+        }
+        let draft = self.imported_draft(key, imported);
+        self.make_room(place.bucket, key, draft.memory())?;
+        self.stamp = self.versions.next_stamp(self.stamp);
+        let bucket = self.put(place.hash, place.bucket, &draft);
+        self.emit(Cause::Import, bucket);
+        Ok(Some(bucket))
+    }
+
+    pub(super) fn imported_draft<'a>(&self, key: &'a [u8], imported: &Imported<'a>) -> Draft<'a> {
+        let metadata = imported.metadata;
+        Draft {
+            key,
+            value: imported.value,
+            number: Number::Source(metadata.version),
+            created: metadata.created.unwrap_or_default(),
+            last_used: metadata.last_used.unwrap_or_default(),
+            expiration: metadata.expiration,
+            at_source: true,
+        }
+    }
+
+    /// What is known of a key, without using it.
+    pub fn inspect(&self, key: &[u8], now: Timestamp) -> Standing<'_> {
+        let hash = self.hash(key);
+        let Some(record) = self.table.find(hash, |record| record.key() == key) else {
+            return Standing::Unknown;
+        };
+        if record.is_tombstone() {
+            return Standing::Tombstone;
+        }
+        let entry = record.entry(self.versions);
+        match (record.is_imported(), record.is_expired(now)) {
+            (true, false) => Standing::Imported(entry),
+            (false, false) => Standing::Local(entry),
+            (true, true) => Standing::Unknown,
+            (false, true) => match &self.link {
+                Some(link) if self.ended_connected(record, link) => Standing::Tombstone,
+                _ => Standing::Unknown,
+            },
+        }
+    }
+
+    /// Ties the segment to a source. What stands here already counts as a client's.
+    pub fn connect(&mut self, link: Link) {
+        self.connected = self.stamp;
+        self.link = Some(link);
+    }
+
+    /// The tie to the source, if there is one.
+    #[must_use]
+    pub fn link(&self) -> Option<&Link> {
+        self.link.as_ref()
+    }
+
+    /// All of a source segment is here: nothing of it is asked for or imported any more.
+    pub fn complete(&mut self, segment: SourceSegment) {
+        if let Some(link) = &mut self.link {
+            link.complete.insert(segment);
+        }
+    }
+
+    /// As if every source segment were complete: what is not here does not exist.
+    pub fn complete_all(&mut self) {
+        if let Some(link) = &mut self.link {
+            link.complete = Coverage::all(link.space.count());
+        }
+    }
+
+    /// It is recorded that clients change entries here.
+    pub fn mark(&mut self) {
+        if let Some(link) = &mut self.link {
+            link.marked = true;
+        }
+    }
+
+    /// Lets go of the source. Tombstones and marks go step by step: see [`Segment::forget_source`].
+    pub fn disconnect(&mut self) {
+        self.link = None;
+        self.connected = self.stamp;
+    }
+
+    /// Whether anything has changed since the source was disconnected.
+    #[must_use]
+    pub fn changed_since_disconnect(&self) -> bool {
+        self.stamp > self.connected
+    }
+
+    /// Drops the tombstones, and the marks of imported entries, of a connection that is gone, in at most
+    /// `limit` buckets. Returns the bucket to go on from.
+    pub fn forget_source(&mut self, from: usize, limit: usize) -> Option<usize> {
+        let end = self.table.num_buckets().min(from.saturating_add(limit));
+        for bucket in from..end {
+            let Ok(mut occupied) = self.table.get_bucket_entry(bucket) else { continue };
+            self.balance -= occupied.get().balance();
+            if occupied.get().is_tombstone() {
+                self.tombstones -= 1;
+                self.account.change(Record::memory(occupied.get()), 0, 0);
+                occupied.remove();
+            } else {
+                occupied.get_mut().forget_source();
+                self.balance += occupied.get().balance();
+            }
+        }
+        (end < self.table.num_buckets()).then_some(end)
+    }
+}

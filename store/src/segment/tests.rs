@@ -1,0 +1,528 @@
+//! Every rule of a segment, first one by one, then all of them against a model on random schedules.
+
+mod model;
+
+use std::sync::Arc;
+
+use super::*;
+use crate::{
+    command::Imported,
+    entry::{EntryMetadata, Origin},
+    memory::{MemoryLimit, Usage},
+    source::{Coverage, SourceSegment, SourceSpace},
+    stamp::Version,
+    time::Lifetime,
+};
+
+const VERSIONS: VersionKey = VersionKey::new(1234);
+
+/// What a command came to, as values of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Seen {
+    Missing,
+    Found(Vec<u8>),
+    Changed(Option<Vec<u8>>),
+    Refused(Vec<u8>),
+    Load,
+    Mark,
+    Failed(CacheError),
+}
+
+fn segment(bound: Bound) -> Segment {
+    limited(bound, MemoryLimit::unlimited())
+}
+
+fn limited(bound: Bound, memory: Arc<MemoryLimit>) -> Segment {
+    let account = Account::new(Usage::new(memory, bound.is_some()));
+    Segment::new(VERSIONS, foldhash::fast::RandomState::default(), account, bound)
+}
+
+fn at(millis: u64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+fn run(segment: &mut Segment, command: &Command<'_>, now: Timestamp) -> Seen {
+    let mut seen = None;
+    let value = |entry: EntryRef<'_>| entry.value().bytes().to_vec();
+    let progress =
+        segment.apply(hash::hash(command.key), command, now, &mut |outcome: Outcome<'_>| {
+            let before = seen.replace(match outcome {
+                Outcome::Missing => Seen::Missing,
+                Outcome::Found(entry) => Seen::Found(value(entry)),
+                Outcome::Changed { previous } => Seen::Changed(previous.map(value)),
+                Outcome::Refused { current } => Seen::Refused(value(current)),
+            });
+            assert_eq!(before, None, "answered twice");
+        });
+    match progress {
+        Ok(Progress::Done) => seen.expect("a command that is done has answered"),
+        Ok(other) => {
+            assert_eq!(seen, None, "answered before its end");
+            if other == Progress::Load { Seen::Load } else { Seen::Mark }
+        }
+        Err(error) => {
+            assert_eq!(seen, None, "answered and failed");
+            Seen::Failed(error)
+        }
+    }
+}
+
+fn put(segment: &mut Segment, key: &[u8], value: &[u8]) -> Seen {
+    run(segment, &Command::write(key, value, Expiration::NEVER), at(1_000))
+}
+
+fn get(segment: &mut Segment, key: &[u8]) -> Seen {
+    run(segment, &Command::read(key), at(1_000))
+}
+
+fn found(value: &str) -> Seen {
+    Seen::Found(value.into())
+}
+
+fn imported(value: &[u8], version: u64) -> Imported<'_> {
+    let metadata = EntryMetadata { version: Version(version), ..EntryMetadata::default() };
+    Imported { value: Value::Inline(value), metadata }
+}
+
+fn connect(segment: &mut Segment) {
+    segment.connect(Link {
+        space: SourceSpace::Unit,
+        complete: Coverage::none(1),
+        marked: true,
+        since: at(0),
+        max_tombstones: 100,
+    });
+}
+
+fn version_of(segment: &Segment, key: &[u8]) -> Version {
+    match segment.inspect(key, at(1_000)) {
+        Standing::Local(entry) | Standing::Imported(entry) => entry.version(),
+        other => panic!("no entry but {other:?}"),
+    }
+}
+
+#[test]
+fn what_was_written_is_read_until_it_is_removed() {
+    let mut segment = segment(Bound::default());
+    assert_eq!(get(&mut segment, b"k"), Seen::Missing);
+    assert_eq!(put(&mut segment, b"k", b"one"), Seen::Changed(None));
+    assert_eq!(put(&mut segment, b"k", b"two"), Seen::Changed(Some(b"one".to_vec())));
+    assert_eq!(get(&mut segment, b"k"), found("two"));
+    let remove = Command::remove(b"k");
+    assert_eq!(run(&mut segment, &remove, at(1_000)), Seen::Changed(Some(b"two".to_vec())));
+    assert_eq!(run(&mut segment, &remove, at(1_000)), Seen::Missing);
+    assert_eq!((segment.len(), segment.tombstones()), (0, 0), "without a source nothing stays");
+}
+
+#[test]
+fn a_condition_decides_and_changes_nothing_when_it_fails() {
+    let mut segment = segment(Bound::default());
+    let write = |condition| {
+        let change = Change::Write { value: Value::Inline(b"new"), expiration: Expiration::NEVER };
+        Command::new(b"k", condition, change)
+    };
+    let refused = Seen::Refused(b"old".to_vec());
+    let changed = Seen::Changed(Some(b"old".to_vec()));
+    let etag = Etag::of(b"old");
+    // (condition, on a missing key, on the entry "old")
+    let table = [
+        (Condition::Always, Seen::Changed(None), changed.clone()),
+        (Condition::Absent, Seen::Changed(None), refused.clone()),
+        (Condition::Present, Seen::Missing, changed.clone()),
+        (Condition::Version(Version(1)), Seen::Missing, refused.clone()),
+        (Condition::Etag(etag), Seen::Missing, changed.clone()),
+        (Condition::Etag(Etag(0)), Seen::Missing, refused.clone()),
+        (Condition::NotEtag(etag), Seen::Changed(None), refused),
+        (Condition::NotEtag(Etag(0)), Seen::Changed(None), changed.clone()),
+    ];
+    for (condition, on_missing, on_entry) in table {
+        run(&mut segment, &Command::remove(b"k"), at(1_000));
+        assert_eq!(run(&mut segment, &write(condition), at(1_000)), on_missing, "{condition:?}");
+        put(&mut segment, b"k", b"old");
+        assert_eq!(run(&mut segment, &write(condition), at(1_000)), on_entry, "{condition:?}");
+        let stays = if on_entry == changed { "new" } else { "old" };
+        assert_eq!(get(&mut segment, b"k"), found(stays), "{condition:?}");
+    }
+}
+
+#[test]
+fn compare_and_set_succeeds_once_per_version() {
+    let mut segment = segment(Bound::default());
+    put(&mut segment, b"k", b"one");
+    let version = version_of(&segment, b"k");
+    let change = Change::Write { value: Value::Inline(b"two"), expiration: Expiration::NEVER };
+    let command = Command::new(b"k", Condition::Version(version), change);
+    assert_eq!(run(&mut segment, &command, at(1_000)), Seen::Changed(Some(b"one".to_vec())));
+    assert_eq!(run(&mut segment, &command, at(1_000)), Seen::Refused(b"two".to_vec()));
+}
+
+#[test]
+fn lifespan_and_max_idle_end_an_entry_to_the_millisecond() {
+    let mut segment = segment(Bound::default());
+    let lifespan = Expiration { lifespan: Some(Lifetime::from_millis(250)), max_idle: None };
+    run(&mut segment, &Command::write(b"aging", b"v", lifespan), at(1_000));
+    let max_idle = Expiration { lifespan: None, max_idle: Some(Lifetime::from_millis(100)) };
+    run(&mut segment, &Command::write(b"idling", b"v", max_idle), at(1_000));
+
+    assert_eq!(run(&mut segment, &Command::read(b"idling"), at(1_099)), found("v"));
+    assert_eq!(run(&mut segment, &Command::read(b"idling"), at(1_198)), found("v"));
+    assert_eq!(run(&mut segment, &Command::read(b"idling"), at(1_298)), Seen::Missing);
+    assert_eq!(run(&mut segment, &Command::read(b"aging"), at(1_249)), found("v"));
+    assert_eq!(run(&mut segment, &Command::read(b"aging"), at(1_250)), Seen::Missing);
+    assert_eq!((segment.len(), segment.mortal(), segment.stats().expirations), (0, 0, 2));
+
+    let at_once = Expiration { lifespan: Some(Lifetime::from_millis(0)), max_idle: None };
+    run(&mut segment, &Command::write(b"zero", b"v", at_once), at(1_000));
+    assert_eq!(run(&mut segment, &Command::read(b"zero"), at(1_000)), Seen::Missing);
+}
+
+#[test]
+fn a_sweep_ends_what_nobody_reads() {
+    let mut segment = segment(Bound::default());
+    let lifespan = Expiration { lifespan: Some(Lifetime::from_millis(10)), max_idle: None };
+    for key in 0_u32..1_000 {
+        let expiration = if key % 2 == 0 { lifespan } else { Expiration::NEVER };
+        run(&mut segment, &Command::write(&key.to_be_bytes(), b"v", expiration), at(1_000));
+    }
+    let mut from = Some(0);
+    let mut steps = 0;
+    while let Some(bucket) = from {
+        from = segment.sweep(bucket, 64, at(1_010));
+        steps += 1;
+    }
+    assert_eq!((segment.len(), segment.mortal()), (500, 0));
+    assert!(steps > 500 / 64, "{steps} steps");
+}
+
+#[test]
+fn a_backup_executes_nothing_and_a_new_epoch_orders_after_the_old_one() {
+    let mut segment = segment(Bound::default());
+    put(&mut segment, b"k", b"one");
+    let old = segment.stamp;
+    segment.install(Role::Backup, Epoch::new(1).unwrap());
+    assert_eq!(get(&mut segment, b"k"), Seen::Failed(CacheError::NotExecuted));
+    segment.install(Role::Primary, Epoch::new(2).unwrap());
+    assert_eq!(put(&mut segment, b"k", b"two"), Seen::Changed(Some(b"one".to_vec())));
+    assert!(segment.stamp > Stamp::start_of(Epoch::new(2).unwrap()) && segment.stamp > old);
+}
+
+#[test]
+fn the_memory_limit_refuses_a_write_and_lets_others_go_on() {
+    let memory = MemoryLimit::new(200_000);
+    let mut segment = limited(Bound::default(), Arc::clone(&memory));
+    let value = vec![7; 10_000];
+    let mut written = 0_u32;
+    while put(&mut segment, &written.to_be_bytes(), &value) == Seen::Changed(None) {
+        written += 1;
+    }
+    assert!((10..=20).contains(&written), "{written} entries of 10 kB under 200 kB");
+    let refused = Seen::Failed(CacheError::OutOfMemory { limit: 200_000 });
+    assert_eq!(put(&mut segment, b"more", &value), refused);
+    assert_eq!(get(&mut segment, b"more"), Seen::Missing, "nothing changed");
+    assert_eq!(put(&mut segment, &0_u32.to_be_bytes(), &[8; 10_000]), Seen::Changed(Some(value)));
+    run(&mut segment, &Command::remove(&1_u32.to_be_bytes()), at(1_000));
+    run(&mut segment, &Command::remove(&2_u32.to_be_bytes()), at(1_000));
+    assert_eq!(put(&mut segment, b"more", b"small"), Seen::Changed(None));
+}
+
+#[test]
+fn a_full_cache_that_refuses_keeps_what_it_has() {
+    let bound = Bound { entries: Some(2), bytes: None, when_full: WhenFull::Refuse };
+    let mut segment = segment(bound);
+    put(&mut segment, b"a", b"1");
+    put(&mut segment, b"b", b"1");
+    assert_eq!(put(&mut segment, b"c", b"1"), Seen::Failed(CacheError::Full));
+    assert_eq!(put(&mut segment, b"a", b"2"), Seen::Changed(Some(b"1".to_vec())));
+    assert_eq!(segment.len(), 2);
+}
+
+#[test]
+fn an_unknown_key_is_asked_for_where_the_answer_depends_on_it() {
+    let mut segment = segment(Bound::default());
+    connect(&mut segment);
+    let previous =
+        Command { wants_previous: true, ..Command::write(b"k", b"v", Expiration::NEVER) };
+    let change = Change::Write { value: Value::Inline(b"v"), expiration: Expiration::NEVER };
+    for command in [
+        Command::read(b"k"),
+        Command::remove(b"k"),
+        Command::new(b"k", Condition::Absent, change),
+        Command::new(b"k", Condition::Present, change),
+        previous,
+    ] {
+        assert_eq!(run(&mut segment, &command, at(1_000)), Seen::Load, "{command:?}");
+        let only_here = run(&mut segment, &command.only_here(), at(1_000));
+        assert_ne!(only_here, Seen::Load, "flag 0x08: {command:?}");
+        segment = self::segment(Bound::default());
+        connect(&mut segment);
+    }
+    assert_eq!(put(&mut segment, b"k", b"v"), Seen::Changed(None), "a blind write needs nothing");
+    assert_eq!(get(&mut segment, b"k"), found("v"), "and makes the key known");
+}
+
+#[test]
+fn what_the_source_said_is_taken_in_only_if_nobody_was_faster() {
+    let mut segment = segment(Bound::default());
+    connect(&mut segment);
+    let source = Source::Entry(imported(b"theirs", 77));
+    let load = Command { source, ..Command::read(b"k") };
+    assert_eq!(run(&mut segment, &load, at(1_000)), found("theirs"));
+    assert_eq!(version_of(&segment, b"k"), Version(77), "the source's version, as it is");
+
+    put(&mut segment, b"written", b"ours");
+    let load = Command { source, ..Command::read(b"written") };
+    assert_eq!(run(&mut segment, &load, at(1_000)), found("ours"));
+
+    run(&mut segment, &Command::remove(b"gone").only_here(), at(1_000));
+    let load = Command { source, ..Command::read(b"gone") };
+    assert_eq!(run(&mut segment, &load, at(1_000)), Seen::Missing, "a remove during the load wins");
+
+    segment.complete_all();
+    drop(segment.clear());
+    let load = Command { source, ..Command::read(b"k") };
+    assert_eq!(run(&mut segment, &load, at(1_000)), Seen::Missing, "a clear during the load wins");
+}
+
+#[test]
+fn a_removed_key_stays_removed_and_a_clients_entry_stays_the_clients() {
+    let mut segment = segment(Bound::default());
+    connect(&mut segment);
+    let rule = ImportRule::Copy;
+    let import = |segment: &mut Segment, key: &[u8], now| {
+        segment.import(hash::hash(key), key, &imported(b"theirs", 5), rule, at(now))
+    };
+    assert_eq!(import(&mut segment, b"a", 1_000), Import::Written);
+    assert_eq!(import(&mut segment, b"a", 1_000), Import::AlreadyHere);
+    run(&mut segment, &Command::remove(b"a"), at(1_000));
+    assert_eq!(import(&mut segment, b"a", 1_000), Import::Tombstone);
+
+    put(&mut segment, b"b", b"ours");
+    assert_eq!(import(&mut segment, b"b", 1_000), Import::KeptForClient);
+    assert_eq!(get(&mut segment, b"b"), found("ours"));
+
+    let silent = Command { source: Source::Silent, ..Command::remove(b"c") };
+    assert_eq!(
+        run(&mut segment, &silent, at(1_000)),
+        Seen::Changed(None),
+        "nobody knows, so it is gone"
+    );
+    assert_eq!(import(&mut segment, b"c", 1_000), Import::Tombstone);
+
+    let short = Expiration { lifespan: Some(Lifetime::from_millis(5)), max_idle: None };
+    run(&mut segment, &Command::write(b"d", b"ours", short), at(1_000));
+    assert_eq!(import(&mut segment, b"d", 2_000), Import::Tombstone, "a local entry that ended");
+
+    put(&mut segment, b"e", b"ours");
+    while segment.evict(None, &mut 64) {}
+    assert_eq!(
+        import(&mut segment, b"e", 1_000),
+        Import::Tombstone,
+        "a local entry that was evicted"
+    );
+    assert_eq!(get(&mut segment, b"e"), Seen::Missing);
+    assert_eq!(segment.len(), 0);
+
+    segment.disconnect();
+    assert_eq!(segment.forget_source(0, usize::MAX), None);
+    assert_eq!(segment.tombstones(), 0, "nothing stays after the source is gone");
+}
+
+#[test]
+fn an_imported_entry_that_ends_by_itself_is_unknown_again() {
+    let mut segment = segment(Bound::default());
+    connect(&mut segment);
+    let expiration = Expiration { lifespan: Some(Lifetime::from_secs(1)), max_idle: None };
+    let metadata =
+        EntryMetadata { version: Version(1), created: Some(at(500)), last_used: None, expiration };
+    let entry = Imported { value: Value::Inline(b"v"), metadata };
+    let import = |segment: &mut Segment, now| {
+        segment.import(hash::hash(b"k"), b"k", &entry, ImportRule::Copy, at(now))
+    };
+    assert_eq!(import(&mut segment, 1_499), Import::Written);
+    assert_eq!(run(&mut segment, &Command::read(b"k"), at(1_499)), found("v"));
+    assert_eq!(
+        run(&mut segment, &Command::read(b"k"), at(1_500)),
+        Seen::Load,
+        "its own instant, not ours"
+    );
+    assert_eq!(import(&mut segment, 1_500), Import::Expired);
+
+    assert_eq!(import(&mut segment, 1_000), Import::Written);
+    while segment.evict(None, &mut 64) {}
+    assert_eq!(run(&mut segment, &Command::read(b"k"), at(1_000)), Seen::Load);
+}
+
+#[test]
+fn nothing_is_asked_for_in_a_complete_source_segment() {
+    let mut segment = segment(Bound::default());
+    let space = SourceSpace::Segments(20);
+    let (complete, marked) = (Coverage::none(20), true);
+    let since = at(0);
+    segment.connect(Link { space, complete, marked, since, max_tombstones: 0 });
+    let of_key = space.segment_of(hash::hash(b"k"));
+    let other = SourceSegment((of_key.0 + 1) % 20);
+    segment.complete(other);
+    assert_eq!(get(&mut segment, b"k"), Seen::Load);
+    segment.complete(of_key);
+    assert_eq!(get(&mut segment, b"k"), Seen::Missing);
+    let copy =
+        segment.import(hash::hash(b"k"), b"k", &imported(b"v", 1), ImportRule::Copy, at(1_000));
+    assert_eq!(copy, Import::Tombstone, "after a clear, not even an unknown key comes in");
+    put(&mut segment, b"k", b"v");
+    run(&mut segment, &Command::remove(b"k"), at(1_000));
+    assert_eq!(
+        segment.tombstones(),
+        0,
+        "beyond the bound, where nothing can come back, none is kept"
+    );
+}
+
+#[test]
+fn a_change_waits_until_it_is_recorded_that_clients_write_here() {
+    let mut segment = segment(Bound::default());
+    let (space, complete) = (SourceSpace::Unit, Coverage::none(1));
+    segment.connect(Link { space, complete, marked: false, since: at(0), max_tombstones: 10 });
+    let load = Command { source: Source::Entry(imported(b"v", 1)), ..Command::read(b"k") };
+    assert_eq!(run(&mut segment, &load, at(1_000)), found("v"), "reading changes nothing");
+    assert_eq!(put(&mut segment, b"k", b"new"), Seen::Mark);
+    assert_eq!(run(&mut segment, &Command::remove(b"k"), at(1_000)), Seen::Mark);
+    assert_eq!(run(&mut segment, &Command::remove(b"x").only_here(), at(1_000)), Seen::Mark);
+    assert_eq!(get(&mut segment, b"k"), found("v"), "nothing has changed");
+    segment.mark();
+    assert_eq!(put(&mut segment, b"k", b"new"), Seen::Changed(Some(b"v".to_vec())));
+}
+
+#[test]
+fn repair_replaces_what_was_imported_and_nothing_else() {
+    let mut segment = segment(Bound::default());
+    connect(&mut segment);
+    let import = |segment: &mut Segment, key: &[u8], value: &[u8], version, rule| {
+        segment.import(hash::hash(key), key, &imported(value, version), rule, at(1_000))
+    };
+    import(&mut segment, b"a", b"old", 1, ImportRule::Copy);
+    put(&mut segment, b"b", b"ours");
+    segment.complete_all();
+    assert_eq!(import(&mut segment, b"a", b"new", 2, ImportRule::Repair), Import::Written);
+    assert_eq!(import(&mut segment, b"missing", b"new", 2, ImportRule::Repair), Import::Written);
+    assert_eq!(import(&mut segment, b"b", b"new", 2, ImportRule::Repair), Import::KeptForClient);
+    assert_eq!(get(&mut segment, b"a"), found("new"));
+    assert_eq!(version_of(&segment, b"a"), Version(2));
+}
+
+#[test]
+fn a_read_is_answered_although_there_is_no_room_to_keep_what_the_source_has() {
+    let mut segment = limited(Bound::default(), MemoryLimit::new(0));
+    connect(&mut segment);
+    let source = Source::Entry(imported(b"theirs", 5));
+    assert_eq!(
+        run(&mut segment, &Command { source, ..Command::read(b"k") }, at(1_000)),
+        found("theirs")
+    );
+    assert_eq!(segment.len(), 0);
+    let remove = Command { source, wants_previous: true, ..Command::remove(b"k") };
+    let refused = Seen::Failed(CacheError::OutOfMemory { limit: 0 });
+    assert_eq!(run(&mut segment, &remove, at(1_000)), refused);
+}
+
+#[test]
+fn entries_that_were_there_before_the_source_count_as_the_clients() {
+    let mut segment = segment(Bound::default());
+    connect(&mut segment);
+    segment.import(hash::hash(b"k"), b"k", &imported(b"v", 5), ImportRule::Copy, at(1_000));
+    segment.disconnect();
+    segment.forget_source(0, usize::MAX);
+    connect(&mut segment);
+    let Standing::Local(entry) = segment.inspect(b"k", at(1_000)) else { panic!("not local") };
+    assert_eq!(
+        (entry.version(), entry.origin()),
+        (Version(5), Origin::Local),
+        "it keeps its version"
+    );
+}
+
+#[test]
+fn a_walk_shows_every_entry_although_the_table_grows_meanwhile() {
+    let mut segment = segment(Bound::default());
+    for key in 0_u32..500 {
+        put(&mut segment, &key.to_be_bytes(), b"v");
+    }
+    let mut seen = std::collections::HashSet::new();
+    let mut position = Position::default();
+    let mut next = 500_u32;
+    while segment.walk(&mut position, 64, at(1_000), |entry| {
+        seen.insert(entry.key().to_vec());
+    }) == Step::More
+    {
+        for _ in 0..40 {
+            if next < 3_000 {
+                put(&mut segment, &next.to_be_bytes(), b"v");
+                next += 1;
+            }
+        }
+    }
+    assert_eq!(next, 3_000);
+    for key in 0_u32..500 {
+        assert!(seen.contains(&key.to_be_bytes()[..]), "{key} was there all the time");
+    }
+}
+
+#[test]
+fn a_table_that_was_large_gives_its_memory_back() {
+    let mut segment = segment(Bound::default());
+    for key in 0_u32..20_000 {
+        put(&mut segment, &key.to_be_bytes(), b"v");
+    }
+    let full = segment.memory();
+    for key in 0_u32..19_900 {
+        run(&mut segment, &Command::remove(&key.to_be_bytes()), at(1_000));
+    }
+    segment.shrink();
+    assert!(segment.memory() < full / 20, "{} of {full} bytes", segment.memory());
+    assert_eq!(get(&mut segment, &19_950_u32.to_be_bytes()), found("v"));
+}
+
+#[test]
+fn a_segment_knows_by_how_much_it_is_larger_than_its_source() {
+    let mut segment = segment(Bound::default());
+    connect(&mut segment);
+    let copy = |segment: &mut Segment, key: &[u8]| {
+        segment.import(hash::hash(key), key, &imported(b"v", 5), ImportRule::Copy, at(1_000))
+    };
+    copy(&mut segment, b"copied");
+    assert_eq!(segment.balance(), 0);
+    put(&mut segment, b"copied", b"ours");
+    assert_eq!(segment.balance(), 0, "the source has it too");
+    put(&mut segment, b"new", b"ours");
+    assert_eq!(segment.balance(), 1);
+    put(&mut segment, b"blind", b"ours");
+    assert_eq!(segment.balance(), 2, "as far as is known");
+    copy(&mut segment, b"blind");
+    assert_eq!(segment.balance(), 1, "the source was seen to have it");
+    run(&mut segment, &Command::remove(b"copied"), at(1_000));
+    assert_eq!(segment.balance(), 0);
+    put(&mut segment, b"copied", b"again");
+    assert_eq!(segment.balance(), 1);
+    run(&mut segment, &Command::remove(b"new"), at(1_000));
+    assert_eq!(segment.balance(), 0);
+    segment.disconnect();
+    segment.forget_source(0, usize::MAX);
+    assert_eq!(segment.balance(), segment.len().cast_signed());
+}
+
+#[test]
+fn effects_wait_only_for_a_reader_and_say_so_when_some_are_lost() {
+    let mut segment = segment(Bound::default());
+    put(&mut segment, b"before", b"v");
+    assert_eq!(segment.take_effects(), Effects::default());
+    segment.read_effects();
+    put(&mut segment, b"k", b"v");
+    run(&mut segment, &Command::remove(b"k"), at(1_000));
+    let effects = segment.take_effects();
+    let causes: Vec<Cause> = effects.effects.iter().map(|effect| effect.cause).collect();
+    assert_eq!((causes, effects.gap), (vec![Cause::Write, Cause::Remove], false));
+    for _ in 0..=crate::MAX_WAITING {
+        put(&mut segment, b"k", b"v");
+    }
+    let effects = segment.take_effects();
+    assert_eq!((effects.effects.len(), effects.gap), (1, true));
+}

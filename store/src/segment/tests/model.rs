@@ -1,0 +1,455 @@
+//! A segment against a model that keeps the same promises in the plainest way.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// What a schedule is made of. Keys are few, so that everything meets everything.
+#[derive(Clone, Debug)]
+enum Act {
+    Command { key: u8, kind: Kind, value: u16, expiration: Expiration, source: FromSource },
+    Import { key: u8, value: u16, lifespan: Option<u16>, repair: bool },
+    Wait(u16),
+    Sweep,
+    Connect,
+    Complete(u8),
+    Clear,
+    Disconnect,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Read,
+    Write(Condition),
+    /// Compare-and-set with the version that the key has, if it has one.
+    WriteCurrent,
+    Remove,
+    RemoveCurrent,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum FromSource {
+    NotAsked,
+    Skip,
+    Absent,
+    Silent,
+    Entry(u16),
+}
+
+const SOURCE_SEGMENTS: u32 = 3;
+
+#[derive(Clone, Debug, PartialEq)]
+struct ModelEntry {
+    value: Vec<u8>,
+    created: u64,
+    used: u64,
+    expiration: Expiration,
+    imported: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum ModelRecord {
+    Entry(ModelEntry),
+    Tombstone,
+}
+
+#[derive(Default)]
+struct Model {
+    records: BTreeMap<Vec<u8>, ModelRecord>,
+    complete: Option<Vec<bool>>,
+    now: u64,
+}
+
+impl Model {
+    fn may_hold(&self, key: &[u8]) -> bool {
+        let segment = hash::segment(hash::hash(key), SOURCE_SEGMENTS) as usize;
+        self.complete.as_ref().is_some_and(|complete| !complete[segment])
+    }
+
+    fn expire(&mut self) {
+        let now = self.now;
+        let connected = self.complete.is_some();
+        self.records.retain(|_, record| {
+            let ModelRecord::Entry(entry) = record else { return true };
+            let ends =
+                |start: u64, by: Option<Lifetime>| by.is_some_and(|by| start + by.millis() <= now);
+            if !ends(entry.created, entry.expiration.lifespan)
+                && !ends(entry.used, entry.expiration.max_idle)
+            {
+                return true;
+            }
+            if connected && !entry.imported {
+                *record = ModelRecord::Tombstone;
+                return true;
+            }
+            false
+        });
+    }
+
+    fn entry(&self, key: &[u8]) -> Option<&ModelEntry> {
+        match self.records.get(key) {
+            Some(ModelRecord::Entry(entry)) => Some(entry),
+            _ => None,
+        }
+    }
+
+    fn command(&mut self, command: &Command<'_>, holds: bool) -> Seen {
+        self.expire();
+        let key = command.key.to_vec();
+        if !self.records.contains_key(&key) && self.may_hold(&key) {
+            let blind = matches!(command.change, Change::Write { .. })
+                && command.condition == Condition::Always;
+            match command.source {
+                Source::NotAsked if !blind => return Seen::Load,
+                Source::Silent if !command.may_go_without_source() => {
+                    return Seen::Failed(CacheError::SourceSilent);
+                }
+                Source::Entry(imported) => self.take(&key, imported.value.bytes(), None),
+                _ => {}
+            }
+        }
+        let Some(standing) = self.entry(&key).cloned() else {
+            return match (command.change, command.condition) {
+                (
+                    Change::Write { value, expiration },
+                    Condition::Always | Condition::Absent | Condition::NotEtag(_),
+                ) => {
+                    self.write(&key, value, expiration);
+                    Seen::Changed(None)
+                }
+                (Change::Remove, Condition::Always)
+                    if !self.records.contains_key(&key) && self.may_hold(&key) =>
+                {
+                    self.records.insert(key, ModelRecord::Tombstone);
+                    if matches!(command.source, Source::Silent) {
+                        Seen::Changed(None)
+                    } else {
+                        Seen::Missing
+                    }
+                }
+                (Change::Remove, Condition::Always) if matches!(command.source, Source::Silent) => {
+                    Seen::Changed(None)
+                }
+                _ => Seen::Missing,
+            };
+        };
+        if !holds {
+            return Seen::Refused(standing.value);
+        }
+        match command.change {
+            Change::Read => {
+                if let Some(ModelRecord::Entry(entry)) = self.records.get_mut(&key) {
+                    entry.used = self.now;
+                }
+                Seen::Found(standing.value)
+            }
+            Change::Write { value, expiration } => {
+                self.write(&key, value, expiration);
+                Seen::Changed(Some(standing.value))
+            }
+            Change::Remove => {
+                if self.complete.is_some() {
+                    self.records.insert(key, ModelRecord::Tombstone);
+                } else {
+                    self.records.remove(&key);
+                }
+                Seen::Changed(Some(standing.value))
+            }
+        }
+    }
+
+    fn write(&mut self, key: &[u8], value: Value<'_>, expiration: Expiration) {
+        let entry = ModelEntry {
+            value: value.bytes().to_vec(),
+            created: self.now,
+            used: self.now,
+            expiration,
+            imported: false,
+        };
+        self.records.insert(key.to_vec(), ModelRecord::Entry(entry));
+    }
+
+    fn take(&mut self, key: &[u8], value: &[u8], lifespan: Option<u16>) {
+        let entry = ModelEntry {
+            value: value.to_vec(),
+            created: self.now,
+            used: self.now,
+            expiration: Expiration {
+                lifespan: lifespan.map(|millis| Lifetime::from_millis(millis.into())),
+                max_idle: None,
+            },
+            imported: true,
+        };
+        self.records.insert(key.to_vec(), ModelRecord::Entry(entry));
+    }
+
+    fn import(&mut self, key: &[u8], value: &[u8], lifespan: Option<u16>, repair: bool) -> Import {
+        self.expire();
+        if self.complete.is_none() || (!repair && !self.may_hold(key)) {
+            return Import::Tombstone;
+        }
+        match self.records.get(key) {
+            Some(ModelRecord::Tombstone) => return Import::Tombstone,
+            Some(ModelRecord::Entry(entry)) if !entry.imported => return Import::KeptForClient,
+            Some(ModelRecord::Entry(_)) if !repair => return Import::AlreadyHere,
+            _ => {}
+        }
+        if lifespan == Some(0) {
+            return Import::Expired;
+        }
+        self.take(key, value, lifespan);
+        Import::Written
+    }
+}
+
+fn conditions() -> impl Strategy<Value = Condition> {
+    prop_oneof![
+        Just(Condition::Always),
+        Just(Condition::Absent),
+        Just(Condition::Present),
+        Just(Condition::Version(Version(3))),
+        (0_u16..4).prop_map(|value| Condition::Etag(Etag::of(&value.to_be_bytes()))),
+        (0_u16..4).prop_map(|value| Condition::NotEtag(Etag::of(&value.to_be_bytes()))),
+    ]
+}
+
+fn kinds() -> impl Strategy<Value = Kind> {
+    prop_oneof![
+        3 => Just(Kind::Read),
+        4 => conditions().prop_map(Kind::Write),
+        1 => Just(Kind::WriteCurrent),
+        2 => Just(Kind::Remove),
+        1 => Just(Kind::RemoveCurrent),
+    ]
+}
+
+fn from_source() -> impl Strategy<Value = FromSource> {
+    prop_oneof![
+        4 => Just(FromSource::NotAsked),
+        1 => Just(FromSource::Skip),
+        1 => Just(FromSource::Absent),
+        1 => Just(FromSource::Silent),
+        2 => (0_u16..4).prop_map(FromSource::Entry),
+    ]
+}
+
+fn expirations() -> impl Strategy<Value = Expiration> {
+    let lifetime = || proptest::option::weighted(0.3, (0_u64..100).prop_map(Lifetime::from_millis));
+    (lifetime(), lifetime()).prop_map(|(lifespan, max_idle)| Expiration { lifespan, max_idle })
+}
+
+fn acts() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        20 => (0_u8..12, kinds(), 0_u16..4, expirations(), from_source()).prop_map(
+            |(key, kind, value, expiration, source)| Act::Command { key, kind, value, expiration, source }
+        ),
+        8 => (0_u8..12, 0_u16..4, proptest::option::of(0_u16..100), any::<bool>()).prop_map(
+            |(key, value, lifespan, repair)| Act::Import { key, value, lifespan, repair }
+        ),
+        4 => (0_u16..60).prop_map(Act::Wait),
+        2 => Just(Act::Sweep),
+        2 => Just(Act::Connect),
+        2 => (0_u8..3).prop_map(Act::Complete),
+        1 => Just(Act::Clear),
+        1 => Just(Act::Disconnect),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_segment_keeps_every_promise_on_any_schedule(acts in proptest::collection::vec(acts(), 1..120)) {
+        let mut segment = segment(Bound::default());
+        segment.read_effects();
+        let mut copy = BTreeMap::new();
+        let mut newest = Stamp::default();
+        let mut model = Model { now: 10_000, ..Model::default() };
+        for act in acts {
+            play(&mut segment, &mut model, act);
+            follow(&mut segment, &mut copy, &mut newest);
+            compare(&segment, &mut model, &copy);
+        }
+    }
+}
+
+fn play(segment: &mut Segment, model: &mut Model, act: Act) {
+    let now = at(model.now);
+    match act {
+        Act::Command { key, kind, value, expiration, source } => {
+            let (key, value) = ([key], value.to_be_bytes());
+            let theirs;
+            let mut command = Command::read(&key);
+            command.change = match kind {
+                Kind::Read => Change::Read,
+                Kind::Write(_) | Kind::WriteCurrent => {
+                    Change::Write { value: Value::Inline(&value), expiration }
+                }
+                Kind::Remove | Kind::RemoveCurrent => Change::Remove,
+            };
+            command.condition = match kind {
+                Kind::Read | Kind::Remove => Condition::Always,
+                Kind::Write(condition) => condition,
+                Kind::WriteCurrent | Kind::RemoveCurrent => {
+                    Condition::Version(match segment.inspect(&key, now) {
+                        Standing::Local(entry) | Standing::Imported(entry) => entry.version(),
+                        _ => Version(0),
+                    })
+                }
+            };
+            command.source = match source {
+                FromSource::NotAsked => Source::NotAsked,
+                FromSource::Skip => Source::Skip,
+                FromSource::Absent => Source::Absent,
+                FromSource::Silent => Source::Silent,
+                FromSource::Entry(value) => {
+                    theirs = value.to_be_bytes();
+                    Source::Entry(imported(&theirs, 3))
+                }
+            };
+            // Version 3 is what the source gives to everything; all else is compared by value.
+            model.expire();
+            let standing = model.entry(&key).cloned().or_else(|| match command.source {
+                Source::Entry(entry)
+                    if !model.records.contains_key(&key[..]) && model.may_hold(&key) =>
+                {
+                    Some(ModelEntry {
+                        value: entry.value.bytes().to_vec(),
+                        created: 0,
+                        used: 0,
+                        expiration: Expiration::NEVER,
+                        imported: true,
+                    })
+                }
+                _ => None,
+            });
+            let holds = standing.is_some_and(|entry| match command.condition {
+                Condition::Always | Condition::Present => true,
+                Condition::Absent => false,
+                Condition::Version(version) => match segment.inspect(&key, now) {
+                    Standing::Local(entry) | Standing::Imported(entry) => {
+                        entry.version() == version
+                    }
+                    _ => version == Version(3),
+                },
+                Condition::Etag(etag) => Etag::of(&entry.value) == etag,
+                Condition::NotEtag(etag) => Etag::of(&entry.value) != etag,
+            });
+            let expected = model.command(&command, holds);
+            assert_eq!(run(segment, &command, now), expected, "{command:?}");
+        }
+        Act::Import { key, value, lifespan, repair } => {
+            let (key, value) = ([key], value.to_be_bytes());
+            let mut entry = imported(&value, 3);
+            if let Some(millis) = lifespan {
+                entry.metadata.created = Some(now);
+                entry.metadata.expiration.lifespan = Some(Lifetime::from_millis(millis.into()));
+            }
+            let rule = if repair { ImportRule::Repair } else { ImportRule::Copy };
+            let expected = model.import(&key, &value, lifespan, repair);
+            assert_eq!(segment.import(hash::hash(&key), &key, &entry, rule, now), expected);
+        }
+        Act::Wait(millis) => model.now += u64::from(millis),
+        Act::Sweep => {
+            segment.sweep(0, usize::MAX, now);
+        }
+        Act::Connect if model.complete.is_none() => {
+            model.complete = Some(vec![false; SOURCE_SEGMENTS as usize]);
+            segment.connect(Link {
+                space: SourceSpace::Segments(SOURCE_SEGMENTS),
+                complete: Coverage::none(SOURCE_SEGMENTS),
+                marked: true,
+                since: now,
+                max_tombstones: u64::MAX,
+            });
+        }
+        Act::Connect => {}
+        Act::Complete(number) => {
+            segment.complete(SourceSegment(number.into()));
+            if let Some(complete) = &mut model.complete {
+                complete[usize::from(number)] = true;
+            }
+        }
+        Act::Clear => {
+            segment.complete_all();
+            drop(segment.clear());
+            model.complete.iter_mut().for_each(|complete| complete.fill(true));
+            model.records.clear();
+        }
+        Act::Disconnect => {
+            // What was over by now was over while the source was still connected.
+            segment.sweep(0, usize::MAX, now);
+            model.expire();
+            segment.disconnect();
+            segment.forget_source(0, usize::MAX);
+            model.complete = None;
+            model.records.retain(|_, record| match record {
+                ModelRecord::Entry(entry) => {
+                    entry.imported = false;
+                    true
+                }
+                ModelRecord::Tombstone => false,
+            });
+        }
+    }
+}
+
+/// A copy that knows nothing but the effects.
+fn follow(segment: &mut Segment, copy: &mut BTreeMap<Vec<u8>, EffectEntry>, newest: &mut Stamp) {
+    for effect in segment.take_effects().effects {
+        assert!(effect.stamp > *newest, "effects come in the order of stamps");
+        *newest = effect.stamp;
+        match effect {
+            Effect { cause: Cause::Clear, .. } => copy.clear(),
+            Effect { key, entry: Some(entry), .. } => {
+                copy.insert(key.into(), entry);
+            }
+            Effect { key, entry: None, .. } => {
+                copy.remove(&key[..]);
+            }
+        }
+    }
+}
+
+fn compare(segment: &Segment, model: &mut Model, copy: &BTreeMap<Vec<u8>, EffectEntry>) {
+    let now = at(model.now);
+    model.expire();
+    let mut seen = BTreeMap::new();
+    segment.walk(&mut Position::default(), usize::MAX, now, |entry| {
+        seen.insert(entry.key().to_vec(), entry.value().bytes().to_vec());
+        let copied = &copy[entry.key()];
+        assert_eq!(&copied.value[..], entry.value().bytes());
+        assert_eq!(copied.metadata.version, entry.version());
+    });
+    let expected: BTreeMap<_, _> = model
+        .records
+        .iter()
+        .filter_map(|(key, record)| match record {
+            ModelRecord::Entry(entry) => Some((key.clone(), entry.value.clone())),
+            ModelRecord::Tombstone => None,
+        })
+        .collect();
+    assert_eq!(seen, expected);
+    for (key, record) in &model.records {
+        let standing = segment.inspect(key, now);
+        let agrees = match record {
+            ModelRecord::Tombstone => matches!(standing, Standing::Tombstone),
+            ModelRecord::Entry(entry) if entry.imported => {
+                matches!(standing, Standing::Imported(_))
+            }
+            ModelRecord::Entry(_) => matches!(standing, Standing::Local(_)),
+        };
+        assert!(agrees, "{key:?}: {standing:?} against {record:?}");
+    }
+    // Every count, recomputed from scratch.
+    let records: Vec<&Record> = segment.table.iter().collect();
+    let bytes: usize = records.iter().map(|record| record.memory()).sum();
+    assert_eq!(segment.memory(), (bytes + segment.table.allocation_size()) as u64);
+    let count = |of: fn(&Record) -> bool| records.iter().filter(|record| of(record)).count() as u64;
+    assert_eq!(segment.balance(), records.iter().map(|record| record.balance()).sum::<i64>());
+    assert_eq!(segment.tombstones(), count(Record::is_tombstone));
+    assert_eq!(segment.mortal(), count(Record::is_mortal));
+    assert_eq!(segment.len(), count(|record| !record.is_tombstone()));
+}

@@ -1,0 +1,153 @@
+//! What a segment knows of the source it is being filled from.
+
+use media::hash;
+
+use crate::time::Timestamp;
+
+/// How the source divides its keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceSpace {
+    /// By the placement hash, into this many segments.
+    Segments(u32),
+    /// In a way we cannot follow: the whole source is one unit.
+    Unit,
+}
+
+impl SourceSpace {
+    /// Number of source segments.
+    #[must_use]
+    pub const fn count(self) -> u32 {
+        match self {
+            Self::Segments(count) => count,
+            Self::Unit => 1,
+        }
+    }
+
+    /// Source segment of a key with this placement hash.
+    #[must_use]
+    pub fn segment_of(self, placement: u32) -> SourceSegment {
+        match self {
+            Self::Segments(count) => SourceSegment(hash::segment(placement, count)),
+            Self::Unit => SourceSegment(0),
+        }
+    }
+}
+
+/// One of the source's segments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceSegment(pub u32);
+
+/// A set of source segments: those that are complete here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    words: Box<[u64]>,
+}
+
+impl Coverage {
+    /// None of `count` segments.
+    #[must_use]
+    pub fn none(count: u32) -> Self {
+        Self { words: vec![0; count.div_ceil(64) as usize].into_boxed_slice() }
+    }
+
+    /// All of `count` segments.
+    #[must_use]
+    pub fn all(count: u32) -> Self {
+        (0..count).map(SourceSegment).fold(Self::none(count), |mut all, segment| {
+            all.insert(segment);
+            all
+        })
+    }
+
+    /// Adds a segment. One beyond the count is left out.
+    pub fn insert(&mut self, segment: SourceSegment) {
+        if let Some(word) = self.words.get_mut(segment.0 as usize / 64) {
+            *word |= 1 << (segment.0 % 64);
+        }
+    }
+
+    /// Whether the segment is in the set.
+    #[must_use]
+    pub fn contains(&self, segment: SourceSegment) -> bool {
+        self.words
+            .get(segment.0 as usize / 64)
+            .is_some_and(|word| word >> (segment.0 % 64) & 1 == 1)
+    }
+
+    /// Number of segments in the set.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        self.words.iter().map(|word| word.count_ones()).sum()
+    }
+
+    /// Whether the set has no segment.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.words.iter().all(|word| *word == 0)
+    }
+
+    /// The segments in the set, in order.
+    pub fn iter(&self) -> impl Iterator<Item = SourceSegment> + '_ {
+        let count = u32::try_from(self.words.len() * 64).unwrap_or(u32::MAX);
+        (0..count).map(SourceSegment).filter(|segment| self.contains(*segment))
+    }
+}
+
+/// A segment's part in a source connection.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// How the source divides its keys.
+    pub space: SourceSpace,
+    /// Source segments of which everything is here: nothing is asked of the source, and nothing
+    /// imported from it, any more.
+    pub complete: Coverage,
+    /// Whether it is recorded where a restart finds it that clients have changed entries here. Until
+    /// then a change waits for [`Progress::Mark`](crate::Progress::Mark).
+    pub marked: bool,
+    /// When the connection was made. What had ended by then leaves no tombstone.
+    pub since: Timestamp,
+    /// Most tombstones that the segment keeps for complete source segments.
+    pub max_tombstones: u64,
+}
+
+impl Link {
+    /// Whether everything is here.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.complete.len() >= self.space.count()
+    }
+
+    /// Whether the source may hold a key with this placement hash that we do not know of.
+    #[must_use]
+    pub fn may_hold(&self, placement: u32) -> bool {
+        !self.complete.contains(self.space.segment_of(placement))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Segments go in and stay in.
+
+    use super::*;
+
+    #[test]
+    fn a_segment_is_covered_once_it_was_inserted() {
+        let mut coverage = Coverage::none(130);
+        for segment in [0, 63, 64, 129].map(SourceSegment) {
+            assert!(!coverage.contains(segment));
+            coverage.insert(segment);
+            assert!(coverage.contains(segment));
+        }
+        assert_eq!(coverage.iter().map(|segment| segment.0).collect::<Vec<_>>(), [0, 63, 64, 129]);
+        assert_eq!(coverage.len(), 4);
+        coverage.insert(SourceSegment(4_000));
+        assert_eq!(coverage.len(), 4, "a segment that the source does not have is left out");
+        assert_eq!(Coverage::all(130).len(), 130);
+    }
+
+    #[test]
+    fn a_source_that_cannot_be_followed_is_one_unit() {
+        assert_eq!(SourceSpace::Unit.segment_of(u32::MAX), SourceSegment(0));
+        assert_eq!(SourceSpace::Segments(256).segment_of(u32::MAX), SourceSegment(255));
+    }
+}

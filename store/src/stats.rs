@@ -1,0 +1,34 @@
+//! What a segment counts.
+
+use std::ops::AddAssign;
+
+/// Counts since the start, or since they were reset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Reads that found an entry.
+    pub hits: u64,
+    /// Reads that found none.
+    pub misses: u64,
+    /// Writes.
+    pub stores: u64,
+    /// Removals of an entry.
+    pub remove_hits: u64,
+    /// Removals where there was none.
+    pub remove_misses: u64,
+    /// Entries that had to make room.
+    pub evictions: u64,
+    /// Entries whose time was over.
+    pub expirations: u64,
+}
+
+impl AddAssign for Stats {
+    fn add_assign(&mut self, other: Self) {
+        self.hits += other.hits;
+        self.misses += other.misses;
+        self.stores += other.stores;
+        self.remove_hits += other.remove_hits;
+        self.remove_misses += other.remove_misses;
+        self.evictions += other.evictions;
+        self.expirations += other.expirations;
+    }
+}

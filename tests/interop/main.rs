@@ -1,0 +1,5 @@
+//! Real servers and clients.
+
+use godwit_tests as harness;
+
+mod clients;

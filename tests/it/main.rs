@@ -1,0 +1,14 @@
+//! Godwit from the outside: bytes, requests, processes, faults.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "what goes wrong fails the test"
+)]
+
+use godwit_tests as harness;
+
+mod hostile;
+mod replay;
+mod tidy;

@@ -1,0 +1,123 @@
+//! A network between two servers that can be slow, silent or cut.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
+
+/// A relay whose faults are switched on and off while it runs.
+pub struct Faulty {
+    /// Where it listens.
+    pub address: SocketAddr,
+    state: Arc<State>,
+    cut: watch::Sender<u64>,
+}
+
+struct State {
+    to: SocketAddr,
+    silent: AtomicBool,
+    refuses: AtomicBool,
+    /// Bytes a second towards the client; 0 is no limit.
+    rate: AtomicU64,
+    connections: AtomicU64,
+}
+
+impl Faulty {
+    /// A relay to `to` that does what a good network does.
+    ///
+    /// # Panics
+    ///
+    /// If no port is free.
+    pub async fn start(to: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let state = Arc::new(State {
+            to,
+            silent: AtomicBool::new(false),
+            refuses: AtomicBool::new(false),
+            rate: AtomicU64::new(0),
+            connections: AtomicU64::new(0),
+        });
+        let cut = watch::Sender::new(0);
+        let (serving, cuts) = (Arc::clone(&state), cut.clone());
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                if serving.refuses.load(Ordering::Relaxed) {
+                    continue;
+                }
+                serving.connections.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(relay(client, Arc::clone(&serving), cuts.subscribe()));
+            }
+        });
+        Self { address, state, cut }
+    }
+
+    /// Bytes of the server arrive no more, or again.
+    pub fn silence(&self, silent: bool) {
+        self.state.silent.store(silent, Ordering::Relaxed);
+    }
+
+    /// New connections end at once, or are relayed again.
+    pub fn refuse(&self, refuses: bool) {
+        self.state.refuses.store(refuses, Ordering::Relaxed);
+    }
+
+    /// At most so many bytes a second arrive from the server, on each connection; 0 is no limit.
+    pub fn slow_down(&self, bytes_per_second: u64) {
+        self.state.rate.store(bytes_per_second, Ordering::Relaxed);
+    }
+
+    /// Ends every connection that there is.
+    pub fn cut(&self) {
+        self.cut.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Connections relayed so far.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.state.connections.load(Ordering::Relaxed)
+    }
+}
+
+async fn relay(client: TcpStream, state: Arc<State>, mut cut: watch::Receiver<u64>) {
+    let Ok(server) = TcpStream::connect(state.to).await else { return };
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let up = async { tokio::io::copy(&mut from_client, &mut to_server).await.map(drop) };
+    let down = async {
+        let mut buffer = vec![0; 16 * 1024];
+        loop {
+            let most = match state.rate.load(Ordering::Relaxed) {
+                0 => buffer.len(),
+                rate => usize::try_from(rate / 20).unwrap_or(usize::MAX).clamp(1, buffer.len()),
+            };
+            let piece = buffer.get_mut(..most).unwrap_or_default();
+            let read = from_server.read(piece).await?;
+            if read == 0 {
+                return std::io::Result::Ok(());
+            }
+            if most < 16 * 1024 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            while state.silent.load(Ordering::Relaxed) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            to_client.write_all(buffer.get(..read).unwrap_or_default()).await?;
+        }
+    };
+    tokio::select! {
+        _ = up => {}
+        _ = down => {}
+        _ = cut.changed() => {}
+    }
+}

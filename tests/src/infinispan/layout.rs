@@ -1,0 +1,165 @@
+//! The folder that a real server runs in, and how it is run.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use tokio::process::Command;
+
+use super::{PASSWORD, Setup, USER};
+
+/// What Java must be told for these servers.
+const JAVA: &[&str] = &[
+    "-Xmx1g",
+    // A test is over before the better compiler has paid for itself.
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+UseSerialGC",
+    "--add-exports=java.naming/com.sun.jndi.ldap=ALL-UNNAMED",
+    "--add-opens=java.base/java.util=ALL-UNNAMED",
+    "--add-opens=java.base/java.util.concurrent=ALL-UNNAMED",
+    "-Djava.net.preferIPv4Stack=true",
+    "-Djava.util.logging.manager=org.infinispan.server.loader.LogManager",
+    "-Dfile.encoding=UTF-8",
+];
+
+const LOGGING: &str = r#"<Configuration name="server" status="WARN">
+  <Appenders>
+    <Console name="STDOUT"><PatternLayout pattern="%d{HH:mm:ss,SSS} %-5p [%c{1}] %m%throwable%n"/></Console>
+  </Appenders>
+  <Loggers><Root level="INFO"><AppenderRef ref="STDOUT"/></Root></Loggers>
+</Configuration>
+"#;
+
+const MECHANISMS: &str = "SCRAM-SHA-512 SCRAM-SHA-384 SCRAM-SHA-256 SCRAM-SHA-1 DIGEST-SHA-512 \
+                          DIGEST-SHA-384 DIGEST-SHA-256 DIGEST-SHA DIGEST-MD5 PLAIN";
+
+/// Where a server lies and listens.
+pub(super) struct Layout {
+    /// Port for clients.
+    pub(super) port: u16,
+    /// Port for the other members of its cluster.
+    pub(super) member: u16,
+    /// Those ports of all members.
+    pub(super) members: Vec<u16>,
+    /// Its program.
+    pub(super) jars: PathBuf,
+}
+
+impl Layout {
+    /// Writes what a server needs to find.
+    pub(super) fn write(&self, root: &Path, setup: &Setup) {
+        for folder in ["conf", "data", "log", "lib"] {
+            fs::create_dir(root.join(folder)).expect("a folder");
+        }
+        let conf = |name: &str, text: &str| {
+            fs::write(root.join("conf").join(name), text).expect("a file");
+        };
+        conf("infinispan.xml", &self.configuration(setup));
+        conf("log4j2.xml", LOGGING);
+        conf("users.properties", &format!("{USER}={PASSWORD}\n"));
+        conf("groups.properties", &format!("{USER}=admin\n"));
+    }
+
+    /// How the server in this folder is run.
+    pub(super) fn command(&self, root: &Path) -> Command {
+        let mut command = Command::new("java");
+        command
+            .current_dir(root)
+            .args(JAVA)
+            .arg(format!("-Dinfinispan.server.home.path={}", root.display()))
+            .arg("-cp")
+            .arg(self.jars.join("*"))
+            .args(["org.infinispan.server.Bootstrap", "-c", "infinispan.xml", "-k", "127.0.0.1"])
+            .args(["-n", &format!("node-{}", self.port), "-g", &self.cluster()])
+            .arg("-s")
+            .arg(root);
+        command
+    }
+
+    fn cluster(&self) -> String {
+        let first = self.members.first().copied().unwrap_or(self.member);
+        format!("cluster-{first}")
+    }
+
+    fn configuration(&self, setup: &Setup) -> String {
+        let line = setup.version.namespace();
+        let (caches, cluster, port, member) =
+            (&setup.caches, self.cluster(), self.port, self.member);
+        let hosts: Vec<String> =
+            self.members.iter().map(|port| format!("127.0.0.1[{port}]")).collect();
+        let (realm, endpoints) = security_and_endpoints(setup);
+        format!(
+            r#"<infinispan xmlns="urn:infinispan:config:{line}">
+  <jgroups>
+    <stack name="loopback">
+      <TCP bind_addr="127.0.0.1" bind_port="{member}" port_range="0" diag.enabled="false"/>
+      <TCPPING initial_hosts="{hosts}" port_range="0"/>
+      <MERGE3 min_interval="1000" max_interval="5000"/>
+      <FD_ALL3 timeout="4000" interval="1000"/>
+      <VERIFY_SUSPECT2 timeout="500"/>
+      <pbcast.NAKACK2 use_mcast_xmit="false"/>
+      <UNICAST3/>
+      <pbcast.STABLE desired_avg_gossip="5000"/>
+      <pbcast.GMS print_local_addr="false" join_timeout="2000"/>
+      <UFC max_credits="4m"/>
+      <MFC max_credits="4m"/>
+      <FRAG4 frag_size="60000"/>
+    </stack>
+  </jgroups>
+  <cache-container name="default" statistics="true">
+    <transport cluster="{cluster}" stack="loopback" node-name="node-{port}"/>
+    {caches}
+  </cache-container>
+  <server xmlns="urn:infinispan:server:{line}">
+    <interfaces>
+      <interface name="public"><inet-address value="127.0.0.1"/></interface>
+    </interfaces>
+    <socket-bindings default-interface="public" port-offset="0">
+      <socket-binding name="default" port="{port}"/>
+    </socket-bindings>
+    {realm}
+    {endpoints}
+  </server>
+</infinispan>
+"#,
+            hosts = hosts.join(","),
+        )
+    }
+}
+
+fn security_and_endpoints(setup: &Setup) -> (&'static str, String) {
+    let announced = setup.announced.map_or_else(String::new, |address| {
+        format!(r#" external-host="{}" external-port="{}""#, address.ip(), address.port())
+    });
+    if setup.login {
+        let realm = r#"<security><security-realms><security-realm name="default">
+      <properties-realm>
+        <user-properties path="users.properties" plain-text="true"/>
+        <group-properties path="groups.properties"/>
+      </properties-realm>
+    </security-realm></security-realms></security>"#;
+        let endpoints = format!(
+            r#"<endpoints socket-binding="default" security-realm="default"><endpoint>
+      <hotrod-connector{announced}><authentication>
+        <sasl mechanisms="{MECHANISMS}" qop="auth" server-name="infinispan"/>
+      </authentication></hotrod-connector>
+      <rest-connector/>
+    </endpoint></endpoints>"#
+        );
+        return (realm, endpoints);
+    }
+    let endpoints = format!(
+        r#"<endpoints socket-binding="default"><endpoint>
+      <hotrod-connector{announced}/><rest-connector/>
+    </endpoint></endpoints>"#
+    );
+    ("", endpoints)
+}
+
+/// Removes all that a server has written down.
+pub(super) fn forget(root: &Path) {
+    let data = root.join("data");
+    fs::remove_dir_all(&data).expect("removed");
+    fs::create_dir(&data).expect("a folder");
+}

@@ -1,0 +1,24 @@
+//! What the integration tests share: servers in this process and beside it, and ways to talk to them.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what goes wrong in the harness fails the test that uses it"
+)]
+
+mod faulty;
+pub mod infinispan;
+mod note;
+mod process;
+mod rest;
+mod server;
+mod wait;
+
+pub use self::{
+    faulty::Faulty,
+    note::note,
+    process::{ServerProcess, binary},
+    rest::{Answer, Rest},
+    server::{OCTETS, TestServer, source_document, synchronized},
+    wait::eventually,
+};

@@ -1,0 +1,136 @@
+//! A server in a process of its own, which can be killed.
+
+use std::{net::SocketAddr, path::PathBuf, process::Stdio, sync::OnceLock};
+
+use client::{Client, ClientConfig, ServerAddress};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+
+use crate::Rest;
+
+/// A server in a process of its own.
+pub struct ServerProcess {
+    child: Child,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its REST interface.
+    pub rest: Rest,
+}
+
+impl ServerProcess {
+    /// A server with these arguments, on any port unless they name one.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    pub async fn start(arguments: &[&str]) -> Self {
+        let mut command = Command::new(binary());
+        command.arg("serve");
+        if !arguments.contains(&"--port") {
+            command.args(["--port", "0"]);
+        }
+        let mut child = command
+            .args(arguments)
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the program starts");
+        let stderr = child.stderr.take().expect("its standard error");
+        let mut lines = BufReader::new(stderr).lines();
+        let mut seen = String::new();
+        let address = loop {
+            let line = lines.next_line().await.expect("its log");
+            let line = line.unwrap_or_else(|| panic!("it ended: {seen}"));
+            if let Some((_, address)) = line.split_once("listening on http://") {
+                let address = address.split_whitespace().next().unwrap_or_default();
+                break address.parse().expect("an address");
+            }
+            seen.push_str(&line);
+            seen.push('\n');
+        };
+        // Nobody reads the rest, and it must not block.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Self { child, address, rest: Rest::new(address) }
+    }
+
+    /// A client of it.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be connected to.
+    pub async fn client(&self) -> Client {
+        let server =
+            ServerAddress { host: self.address.ip().to_string(), port: self.address.port() };
+        Client::connect(ClientConfig::new([server])).await.expect("a client")
+    }
+
+    /// Kills it as a crash would, and waits for its end.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be killed.
+    pub async fn kill(mut self) {
+        self.child.kill().await.expect("killed");
+    }
+
+    /// Asks it to end (TERM), and gives its exit status.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be asked.
+    pub async fn terminate(mut self) -> std::process::ExitStatus {
+        self.signal("TERM").await;
+        self.child.wait().await.expect("its end")
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    ///
+    /// If that is not possible.
+    pub async fn signal(&self, name: &str) {
+        let pid = self.child.id().expect("it runs").to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status().await.expect("kill");
+        assert!(sent.success());
+    }
+
+    /// Its process id.
+    ///
+    /// # Panics
+    ///
+    /// If it has ended.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+}
+
+/// The program, built if need be.
+///
+/// # Panics
+///
+/// If it cannot be built.
+#[must_use]
+pub fn binary() -> PathBuf {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY
+        .get_or_init(|| {
+            // Tests lie in target/<profile>/deps, the program beside that folder.
+            let test = std::env::current_exe().expect("this test");
+            let folder = test.ancestors().nth(2).expect("the folder of the profile").to_path_buf();
+            let profile = folder.file_name().and_then(|name| name.to_str()).unwrap_or("debug");
+            let profile = if profile == "debug" { "dev" } else { profile };
+            let built = std::process::Command::new(env!("CARGO"))
+                .args(["build", "--quiet", "--locked", "--package", "godwit-server"])
+                .args(["--bin", "godwit", "--profile", profile])
+                .arg("--target-dir")
+                .arg(folder.parent().expect("the target folder"))
+                .status()
+                .expect("cargo");
+            assert!(built.success(), "the program cannot be built");
+            folder.join("godwit")
+        })
+        .clone()
+}

@@ -1,0 +1,129 @@
+//! A REST client for tests.
+
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::{body::Bytes, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+/// A server's REST interface; each call is a connection of its own.
+#[derive(Clone, Debug)]
+pub struct Rest {
+    address: std::net::SocketAddr,
+}
+
+/// What a server answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// Status.
+    pub status: StatusCode,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The body as text.
+    ///
+    /// # Panics
+    ///
+    /// If it is none.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        str::from_utf8(&self.body).expect("a body of text")
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Panics
+    ///
+    /// If it is none.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    /// The same, if its status is this.
+    ///
+    /// # Panics
+    ///
+    /// If it is not.
+    pub fn with(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}", String::from_utf8_lossy(&self.body));
+        self
+    }
+}
+
+impl Rest {
+    /// The interface of the server at this address.
+    #[must_use]
+    pub fn new(address: std::net::SocketAddr) -> Self {
+        Self { address }
+    }
+
+    /// Calls the server.
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer.
+    pub async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Answer {
+        let answer = self.try_call(method, path, headers, body).await;
+        answer.unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// Calls the server.
+    ///
+    /// # Errors
+    ///
+    /// If it does not answer to the end.
+    pub async fn try_call(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> anyhow::Result<Answer> {
+        let stream = TcpStream::connect(self.address).await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let driven = tokio::spawn(connection);
+        let mut request =
+            Request::builder().method(method).uri(path).header("host", self.address.to_string());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = sender.send_request(request.body(Full::new(body.into()))?).await?;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await?.to_bytes();
+        driven.abort();
+        Ok(Answer { status: parts.status, headers: parts.headers, body })
+    }
+
+    /// GET.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, &[], "").await
+    }
+
+    /// POST, of JSON if there is a body.
+    pub async fn post(&self, path: &str, body: impl Into<Bytes>) -> Answer {
+        self.call(Method::POST, path, &[("content-type", "application/json")], body).await
+    }
+
+    /// DELETE.
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.call(Method::DELETE, path, &[], "").await
+    }
+
+    /// Where the migration of a cache stands.
+    pub async fn migration(&self, cache: &str) -> Value {
+        self.get(&format!("/rest/v2/caches/{cache}/rolling-upgrade")).await.with(200).json()
+    }
+}
