@@ -43,6 +43,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Take caches over from an Infinispan or Godwit cluster.
     Migrate(migrate::MigrateArgs),
+    /// Show a server a load, and report what it reaches and what it costs; Hot Rod or memcached.
+    Bench(Box<bench::BenchArgs>),
 }
 
 /// Runs the program: reads its arguments and does what they say.
@@ -59,6 +61,9 @@ pub fn main() -> ExitCode {
             Some(Command::Serve(arguments)) => serve::run(arguments).await,
             Some(Command::Demo(arguments)) => demo::run(arguments).await,
             Some(Command::Migrate(arguments)) => migrate::run(arguments).await,
+            Some(Command::Bench(arguments)) => {
+                bench::run(*arguments).await.map(|()| ExitCode::SUCCESS)
+            }
         }
     });
     match done {
