@@ -45,15 +45,20 @@ type Flight = Shared<BoxFuture<'static, Loaded>>;
 
 /// Loads entries for the commands of one cache.
 pub(crate) struct Loader {
-    flights: Arc<DashMap<Box<[u8]>, Flight>>,
-    places: Arc<Semaphore>,
-    breaker: Mutex<Option<Instant>>,
-    losses: AtomicU32,
-    counts: LoadCounts,
+    state: Arc<State>,
     tasks: TaskTracker,
 }
 
-/// What came of loads so far.
+/// What loads share with those who wait for them.
+struct State {
+    flights: DashMap<Box<[u8]>, Flight>,
+    places: Semaphore,
+    breaker: Mutex<Option<Instant>>,
+    losses: AtomicU32,
+    counts: LoadCounts,
+}
+
+/// What came of loads so far, however many have waited for each.
 #[derive(Debug, Default)]
 pub(crate) struct LoadCounts {
     pub(crate) hits: AtomicU64,
@@ -64,14 +69,14 @@ pub(crate) struct LoadCounts {
 impl Loader {
     /// A loader whose loads are tasks among these.
     pub(crate) fn new(tasks: TaskTracker) -> Self {
-        Self {
-            flights: Arc::default(),
-            places: Arc::new(Semaphore::new(MOST_LOADS)),
+        let state = State {
+            flights: DashMap::new(),
+            places: Semaphore::new(MOST_LOADS),
             breaker: Mutex::new(None),
             losses: AtomicU32::new(0),
             counts: LoadCounts::default(),
-            tasks,
-        }
+        };
+        Self { state: Arc::new(state), tasks }
     }
 
     /// What the source says of `key`, by `ask`. Whoever comes while it is being asked waits for the same
@@ -81,32 +86,41 @@ impl Loader {
         key: &[u8],
         ask: impl FnOnce() -> BoxFuture<'static, Loaded>,
     ) -> Loaded {
-        if self.is_broken() {
-            self.counts.silent.fetch_add(1, Ordering::Relaxed);
+        if self.state.is_broken() {
+            self.counts().silent.fetch_add(1, Ordering::Relaxed);
             return Loaded::Silent;
         }
-        let flight = match self.flights.entry(key.into()) {
+        let flight = match self.state.flights.entry(key.into()) {
             Place::Occupied(flight) => flight.get().clone(),
             Place::Vacant(place) => place.insert(self.depart(key.into(), ask())).clone(),
         };
-        let loaded = flight.await;
-        self.count(&loaded);
-        loaded
+        flight.await
     }
 
     /// A task of its own: it comes to its end although the first one that waits for it may leave.
     fn depart(&self, key: Box<[u8]>, ask: BoxFuture<'static, Loaded>) -> Flight {
-        let (places, flights) = (Arc::clone(&self.places), Arc::clone(&self.flights));
+        let state = Arc::clone(&self.state);
         let task = self.tasks.spawn(async move {
-            let place = places.acquire().await;
+            let place = state.places.acquire().await;
             let loaded = ask.await;
             drop(place);
-            flights.remove(&key);
+            state.count(&loaded);
+            state.flights.remove(&key);
             loaded
         });
         task.map(|loaded| loaded.unwrap_or(Loaded::Silent)).boxed().shared()
     }
 
+    pub(crate) fn counts(&self) -> &LoadCounts {
+        &self.state.counts
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        self.state.flights.len()
+    }
+}
+
+impl State {
     /// Whether the source is left alone for now. One load a moment finds out whether it is back.
     fn is_broken(&self) -> bool {
         let mut breaker = self.breaker.lock();
@@ -134,14 +148,6 @@ impl Loader {
         } else if self.losses.swap(0, Ordering::Relaxed) > 0 {
             *self.breaker.lock() = None;
         }
-    }
-
-    pub(crate) fn counts(&self) -> &LoadCounts {
-        &self.counts
-    }
-
-    pub(crate) fn in_flight(&self) -> usize {
-        self.flights.len()
     }
 }
 
@@ -181,6 +187,7 @@ mod tests {
         assert!(loaded.iter().all(|loaded| matches!(loaded, Loaded::Entry(_))));
         assert_eq!(asked.load(Ordering::Relaxed), 1);
         assert_eq!(loader.in_flight(), 0);
+        assert_eq!(loader.counts().hits.load(Ordering::Relaxed), 1);
         loader.load(b"k", || async { Loaded::Absent }.boxed()).await;
         assert_eq!(loader.counts().misses.load(Ordering::Relaxed), 1, "a later reader asks again");
     }

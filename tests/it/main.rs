@@ -10,5 +10,6 @@
 use godwit_tests as harness;
 
 mod hostile;
+mod migration;
 mod replay;
 mod tidy;

@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -24,7 +24,7 @@ pub struct Faulty {
 }
 
 struct State {
-    to: SocketAddr,
+    to: Mutex<SocketAddr>,
     silent: AtomicBool,
     refuses: AtomicBool,
     /// Bytes a second towards the client; 0 is no limit.
@@ -42,7 +42,7 @@ impl Faulty {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let state = Arc::new(State {
-            to,
+            to: Mutex::new(to),
             silent: AtomicBool::new(false),
             refuses: AtomicBool::new(false),
             rate: AtomicU64::new(0),
@@ -77,6 +77,11 @@ impl Faulty {
         self.state.rate.store(bytes_per_second, Ordering::Relaxed);
     }
 
+    /// New connections lead there.
+    pub fn lead_to(&self, to: SocketAddr) {
+        *self.state.to.lock().unwrap_or_else(PoisonError::into_inner) = to;
+    }
+
     /// Ends every connection that there is.
     pub fn cut(&self) {
         self.cut.send_modify(|cuts| *cuts += 1);
@@ -89,8 +94,14 @@ impl Faulty {
     }
 }
 
+impl State {
+    fn leads_to(&self) -> SocketAddr {
+        *self.to.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 async fn relay(client: TcpStream, state: Arc<State>, mut cut: watch::Receiver<u64>) {
-    let Ok(server) = TcpStream::connect(state.to).await else { return };
+    let Ok(server) = TcpStream::connect(state.leads_to()).await else { return };
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let up = async { tokio::io::copy(&mut from_client, &mut to_server).await.map(drop) };

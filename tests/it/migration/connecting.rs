@@ -1,0 +1,126 @@
+//! Connecting and letting go: all or nothing.
+
+use http::Method;
+use serde_json::json;
+
+use super::{NEVER, Scene, key, value};
+use crate::harness::{TestServer, source_document};
+
+const CONNECTION: &str = "/rest/v2/caches/c/rolling-upgrade/source-connection";
+
+/// Nothing is left of an attempt that failed.
+async fn stands_alone(server: &TestServer) {
+    server.rest.get(CONNECTION).await.with(404);
+    server.rest.call(Method::HEAD, CONNECTION, &[], "").await.with(404);
+    server.rest.delete(CONNECTION).await.with(304);
+    let cache = server.client().await.cache("c").await.unwrap();
+    assert_eq!(cache.get(b"unknown").await.unwrap(), None);
+    cache.put(b"k", b"v", NEVER).await.unwrap();
+    assert_eq!(server.rest.migration("c").await["state"], "DISCONNECTED");
+}
+
+#[tokio::test]
+async fn what_stands_in_the_way_is_said_and_nothing_is_left_behind() {
+    let scene = Scene::new().await;
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nobody = closed.local_addr().unwrap();
+    drop(closed);
+    let text = scene
+        .source
+        .cache_of("text", r#"{"distributed-cache":{"encoding":{"media-type":"text/plain"}}}"#);
+    text.await;
+    let source = scene.source.address();
+    for (document, part) in [
+        (source_document(nobody, "c"), "cannot connect"),
+        (source_document(source, "none"), "none"),
+        (source_document(source, "text"), "text/plain"),
+        (source_document(scene.target.address(), "c"), "itself"),
+        ("{".to_owned(), "[1,2]"),
+        (r#"{"remote-store": {"cache": "c"}}"#.to_owned(), "remote-server"),
+        (r#"{"local-cache": {}}"#.to_owned(), "remote-store"),
+    ] {
+        let answer = scene.target.rest.post(CONNECTION, document.clone()).await.with(400);
+        assert!(answer.text().contains(part), "{document}: {}", answer.text());
+        stands_alone(&scene.target).await;
+    }
+    scene.target.rest.post(&CONNECTION.replace("/c/", "/none/"), "{}").await.with(404);
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn every_problem_is_said_at_once() {
+    let scene = Scene::new().await;
+    let source = scene.source.address();
+    scene.source.cache_of(
+        "text",
+        r#"{"distributed-cache":{"encoding":{"key":{"media-type":"text/plain"},"value":{"media-type":"application/json"}}}}"#,
+    ).await;
+    let headers = [("content-type", "application/json"), ("accept", "application/json")];
+    let document = source_document(source, "text");
+    let answer = scene.target.rest.call(Method::POST, CONNECTION, &headers, document).await;
+    let problems = answer.with(400).json()["problems"].clone();
+    assert!(problems.as_array().unwrap().len() >= 2, "{problems}");
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_is_shown_with_its_password_hidden_and_made_once() {
+    let scene = Scene::connected(1).await;
+    let server = json!({ "host": "127.0.0.1", "port": scene.relay.address.port() });
+    let shown = scene.target.rest.get(CONNECTION).await.with(200).json();
+    assert_eq!(shown["remote-store"]["cache"], "c");
+    assert_eq!(shown["remote-store"]["shared"], true);
+    assert!(shown.to_string().contains(&server["port"].to_string()), "{shown}");
+    let again = source_document(scene.relay.address, "c");
+    scene.target.rest.post(CONNECTION, again).await.with(304);
+    scene.disconnect("").await.with(204);
+    scene.disconnect("").await.with(204);
+    scene.target.rest.get(CONNECTION).await.with(404);
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn entries_that_were_here_before_are_kept() {
+    let scene = Scene::new().await;
+    scene.fill(10).await;
+    scene.to.put(&key(1), b"was here", NEVER).await.unwrap();
+    scene.connect().await;
+    assert_eq!(scene.target.synchronize("c").await, 9);
+    assert_eq!(scene.to.get(&key(1)).await.unwrap().as_deref(), Some(&b"was here"[..]));
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_is_read_from_a_source_that_was_let_go_of() {
+    let scene = Scene::connected(100).await;
+    assert!(scene.to.get(&key(0)).await.unwrap().is_some());
+    scene.disconnect("?strict=true").await.with(409);
+    scene.disconnect("").await.with(204);
+    let reads = scene.source.rest.get("/rest/v2/caches/c?action=stats").await.with(200).json();
+    let before = (reads["hits"].clone(), reads["misses"].clone());
+    assert_eq!(scene.to.get(&key(1)).await.unwrap(), None);
+    assert_eq!(scene.to.size().await.unwrap(), 1);
+    let reads = scene.source.rest.get("/rest/v2/caches/c?action=stats").await.with(200).json();
+    assert_eq!((reads["hits"].clone(), reads["misses"].clone()), before);
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn a_second_connection_neither_brings_back_nor_overwrites() {
+    let scene = Scene::connected(50).await;
+    scene.target.synchronize("c").await;
+    scene.to.remove(&key(0)).await.unwrap();
+    scene.to.put(&key(1), b"mine", NEVER).await.unwrap();
+    scene.disconnect("").await.with(204);
+    scene.to.remove(&key(2)).await.unwrap();
+    scene.to.put(&key(3), b"mine too", NEVER).await.unwrap();
+    scene.connect().await;
+    scene.target.synchronize("c").await;
+    for number in [0, 2] {
+        assert_eq!(scene.to.get(&key(number)).await.unwrap(), None, "{number} has come back");
+    }
+    assert_eq!(scene.to.get(&key(1)).await.unwrap().as_deref(), Some(&b"mine"[..]));
+    assert_eq!(scene.to.get(&key(3)).await.unwrap().as_deref(), Some(&b"mine too"[..]));
+    assert_eq!(scene.to.get(&key(4)).await.unwrap().unwrap(), value(4));
+    scene.stop().await;
+}

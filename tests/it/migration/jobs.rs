@@ -1,0 +1,292 @@
+//! Synchronizing: what is counted, what is kept, and how a job is steered.
+
+use client::{Item, Iterate};
+use serde_json::{Value, json};
+
+use super::{NEVER, Scene, key, lasting, value};
+use crate::harness::{TestServer, eventually, source_document};
+
+fn sums_up(counts: &Value) -> bool {
+    let of = |name: &str| counts[name].as_u64().unwrap();
+    of("read")
+        == of("written")
+            + of("keptForClient")
+            + of("tombstone")
+            + of("alreadyHere")
+            + of("expired")
+            + of("failed")
+}
+
+async fn until_ended(scene: &Scene) -> Value {
+    eventually("the job ends", || async {
+        let status = scene.target.rest.migration("c").await;
+        let state = status["job"]["state"].as_str()?;
+        (!["running", "paused", "retrying"].contains(&state)).then(|| status.clone())
+    })
+    .await
+}
+
+async fn begin(scene: &Scene) {
+    let path = "/rest/v2/caches/c?action=sync-data&async=true";
+    scene.target.rest.post(path, "").await.with(202);
+}
+
+#[tokio::test]
+async fn every_entry_is_counted_once_and_what_clients_did_stays() {
+    let scene = Scene::connected(1_000).await;
+    for number in 0..10 {
+        assert!(scene.to.get(&key(number)).await.unwrap().is_some());
+    }
+    for number in 10..30 {
+        scene.to.put(&key(number), b"mine", lasting(600_000)).await.unwrap();
+    }
+    for number in 30..60 {
+        assert!(scene.to.remove(&key(number)).await.unwrap().is_done());
+    }
+    assert_eq!(scene.target.synchronize("c").await, 940);
+    let counts = scene.counts().await;
+    assert!(sums_up(&counts), "{counts}");
+    let expected = json!({
+        "read": 1_000, "written": 940, "keptForClient": 20, "tombstone": 30, "alreadyHere": 10,
+        "expired": 0, "failed": 0
+    });
+    assert_eq!(counts, expected);
+    for number in 10..30 {
+        let entry = scene.to.get_with_metadata(&key(number)).await.unwrap().unwrap();
+        assert_eq!(entry.value, &b"mine"[..]);
+        assert!(entry.metadata.lifespan.is_some());
+    }
+    for number in 30..60 {
+        assert_eq!(scene.to.get(&key(number)).await.unwrap(), None, "it has come back");
+    }
+    assert_eq!(scene.target.synchronize("c").await, 0, "a repeat");
+    scene.disconnect("?strict=true").await.with(204);
+    assert_eq!(scene.target.synchronize("c").await, 940, "after the source was let go of");
+    assert_eq!(scene.to.size().await.unwrap(), 970);
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn a_cache_that_was_never_connected_cannot_be_synchronized() {
+    let server = TestServer::start().await;
+    server.cache("c").await;
+    let answer = server.rest.post("/rest/v2/caches/c?action=sync-data", "").await.with(500);
+    assert!(answer.text().contains("ISPN010016"), "{}", answer.text());
+    let path = "/rest/v2/caches/c/rolling-upgrade/source-connection";
+    server.rest.delete(path).await.with(304);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_clear_during_the_job_leaves_nothing_of_the_source() {
+    let scene = Scene::connected(2_000).await;
+    scene.relay.slow_down(200_000);
+    begin(&scene).await;
+    eventually("something came", || async {
+        (scene.counts().await["written"].as_u64()? > 0).then_some(())
+    })
+    .await;
+    scene.to.clear().await.unwrap();
+    scene.to.put(b"after", b"v", NEVER).await.unwrap();
+    scene.relay.slow_down(0);
+    let status = until_ended(&scene).await;
+    assert_eq!(status["job"]["state"], "finished");
+    assert!(sums_up(&status["job"]["entries"]), "{status}");
+    assert_eq!(scene.to.size().await.unwrap(), 1);
+    for number in 0..2_000 {
+        assert_eq!(scene.to.get(&key(number)).await.unwrap(), None);
+    }
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_is_paused_resumed_throttled_and_cancelled() {
+    let scene = Scene::connected(3_000).await;
+    let path = "/rest/v2/caches/c/rolling-upgrade?action=throttle";
+    scene.relay.slow_down(100_000);
+    begin(&scene).await;
+    scene.action("pause").await.with(204);
+    eventually("it is paused", || async {
+        (scene.target.rest.migration("c").await["state"] == "PAUSED").then_some(())
+    })
+    .await;
+    scene.relay.slow_down(0);
+    scene.action("resume").await.with(204);
+    scene.target.rest.post(path, r#"{"entriesPerSecond": 100}"#).await.with(204);
+    scene.action("cancel").await.with(204);
+    let status = until_ended(&scene).await;
+    assert_eq!(status["job"]["state"], "cancelled");
+    assert_eq!(status["canDisconnect"], false);
+    scene.disconnect("?strict=true").await.with(409);
+    // What was copied before is not copied again, and nothing is counted twice.
+    let before = status["job"]["entries"]["written"].as_u64().unwrap();
+    scene.target.rest.post(path, r#"{"entriesPerSecond": 0}"#).await;
+    assert_eq!(scene.target.synchronize("c").await + before, 3_000);
+    assert_eq!(scene.to.size().await.unwrap(), 3_000);
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_goes_on_after_a_lost_connection() {
+    let scene = Scene::connected(3_000).await;
+    scene.relay.slow_down(300_000);
+    begin(&scene).await;
+    for round in 1..4 {
+        eventually("it goes on", || async {
+            (scene.counts().await["written"].as_u64()? > round * 200).then_some(())
+        })
+        .await;
+        scene.relay.cut();
+    }
+    scene.relay.slow_down(0);
+    let status = until_ended(&scene).await;
+    assert_eq!(status["job"]["state"], "finished", "{status}");
+    let counts = &status["job"]["entries"];
+    assert!(sums_up(counts), "{counts}");
+    assert_eq!(counts["written"], 3_000);
+    for number in 0..3_000 {
+        assert_eq!(scene.to.get(&key(number)).await.unwrap().unwrap(), value(number));
+    }
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn two_caches_at_once_share_the_memory_for_what_is_on_its_way() {
+    let migration =
+        config::MigrationFile { buffer: Some(256 * 1024), ..config::MigrationFile::default() };
+    let source = TestServer::start().await;
+    let target =
+        TestServer::start_with(config::ServerFile { migration, ..config::ServerFile::default() })
+            .await;
+    let large = vec![7; 100_000];
+    for name in ["one", "two"] {
+        let from = source.cache(name).await;
+        for number in 0..100 {
+            from.put(&key(number), &large, NEVER).await.unwrap();
+        }
+        target.cache(name).await;
+        target.connect(name, &source_document(source.address(), name)).await;
+    }
+    let (one, two) = tokio::join!(target.synchronize("one"), target.synchronize("two"));
+    assert_eq!((one, two), (100, 100));
+    for name in ["one", "two"] {
+        let to = target.client().await.cache(name).await.unwrap();
+        for number in 0..100 {
+            assert_eq!(to.get(&key(number)).await.unwrap().unwrap(), large);
+        }
+    }
+    target.stop().await;
+    source.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_taken_is_listed_and_blocks_the_end() {
+    let scene = Scene::new().await;
+    scene.fill(20).await;
+    scene.from.put(b"huge", &vec![1; 3_000_000], NEVER).await.unwrap();
+    scene.stop().await;
+
+    // A target whose memory is too small for one of the entries.
+    let file = config::ServerFile {
+        max_memory: Some(config::MemoryLimit::Bytes(1_000_000)),
+        ..config::ServerFile::default()
+    };
+    let scene = Scene::with_target(file).await;
+    scene.fill(20).await;
+    scene.from.put(b"huge", &vec![1; 3_000_000], NEVER).await.unwrap();
+    scene.connect().await;
+    let answer = scene.target.rest.post("/rest/v2/caches/c?action=sync-data", "").await;
+    assert_eq!(answer.status, 500, "{}", answer.text());
+    let status = scene.target.rest.migration("c").await;
+    assert_eq!(status["job"]["entries"]["failed"], 1, "{status}");
+    assert_eq!(status["job"]["failures"][0]["key"], "huge");
+    assert_eq!(status["canDisconnect"], false);
+    assert!(sums_up(&status["job"]["entries"]), "{status}");
+    scene.disconnect("?strict=true").await.with(409);
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn a_walk_and_the_size_are_whole_while_the_copy_is_not() {
+    let scene = Scene::connected(500).await;
+    scene.to.remove(&key(0)).await.unwrap();
+    scene.to.put(b"own", b"v", NEVER).await.unwrap();
+    assert_eq!(scene.to.size().await.unwrap(), 500);
+    let mut walk = scene.to.iterate(Iterate { batch: 7, ..Iterate::default() }).await.unwrap();
+    let mut keys = std::collections::BTreeSet::new();
+    while let Some(item) = walk.next().await.unwrap() {
+        if let Item::Entry { key, .. } = item {
+            keys.insert(key.to_vec());
+        }
+    }
+    let mut expected: std::collections::BTreeSet<_> = (1..500).map(key).collect();
+    expected.insert(b"own".to_vec());
+    assert_eq!(keys, expected);
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn verify_finds_what_others_did_at_the_source_and_repairs_it() {
+    let scene = Scene::connected(100).await;
+    assert_eq!(scene.target.synchronize("c").await, 100);
+    scene.from.put(b"late", b"v", NEVER).await.unwrap();
+    scene.from.put(&key(1), b"changed there", NEVER).await.unwrap();
+    scene.from.remove(&key(2)).await.unwrap();
+    scene.to.put(&key(3), b"changed here", NEVER).await.unwrap();
+    let report = scene.action("verify").await.with(200).json();
+    for (finding, expected) in
+        [("missing", 1), ("different", 1), ("vanished", 1), ("changedHere", 1)]
+    {
+        assert_eq!(report[finding], expected, "{finding} in {report}");
+    }
+    scene.disconnect("?strict=true").await.with(409);
+    let report = scene.action("verify&repair=true").await.with(200).json();
+    assert_eq!(report["repaired"], 2, "{report}");
+    assert_eq!(scene.to.get(b"late").await.unwrap().as_deref(), Some(&b"v"[..]));
+    assert_eq!(scene.to.get(&key(1)).await.unwrap().as_deref(), Some(&b"changed there"[..]));
+    assert_eq!(scene.to.get(&key(3)).await.unwrap().as_deref(), Some(&b"changed here"[..]));
+    // Nobody but its owner can say whether what has vanished there should go here.
+    assert!(scene.to.remove(&key(2)).await.unwrap().is_done());
+    let report = scene.action("verify").await.with(200).json();
+    assert_eq!(scene.target.rest.migration("c").await["state"], "VERIFIED", "{report}");
+    scene.disconnect("?strict=true").await.with(204);
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn a_source_that_became_another_stops_the_job_until_the_operator_says_so() {
+    let scene = Scene::connected(2_000).await;
+    scene.relay.slow_down(200_000);
+    begin(&scene).await;
+    eventually("something came", || async {
+        (scene.counts().await["written"].as_u64()? > 100).then_some(())
+    })
+    .await;
+    // The same place, another process, and nothing in it.
+    let other = TestServer::start().await;
+    other.cache("c").await;
+    scene.relay.lead_to(other.address());
+    scene.relay.cut();
+    scene.relay.slow_down(0);
+    let status = eventually("it is failed", || async {
+        let status = scene.target.rest.migration("c").await;
+        (status["state"] == "FAILED").then(|| status.clone())
+    })
+    .await;
+    assert!(status["problem"].as_str().unwrap().contains("accept-source-loss"), "{status}");
+    assert_eq!(status["canDisconnect"], false);
+    // What is here is here; what is not, is not declared absent.
+    let answer = scene.target.rest.post("/rest/v2/caches/c?action=sync-data", "").await;
+    assert!(answer.status.is_server_error() || answer.status.is_client_error());
+    // Back at the real source it goes on without anybody's word only if it is the same process.
+    scene.relay.lead_to(scene.source.address());
+    scene.relay.cut();
+    scene.action("accept-source-loss").await.with(204);
+    let _ = scene.target.synchronize("c").await;
+    assert_eq!(scene.to.size().await.unwrap(), 2_000);
+    for number in 0..2_000 {
+        assert_eq!(scene.to.get(&key(number)).await.unwrap().unwrap(), value(number));
+    }
+    other.stop().await;
+    scene.stop().await;
+}
