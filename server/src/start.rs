@@ -20,7 +20,7 @@ const DEFAULT_MEMORY: MemoryLimit = MemoryLimit::Percent(80);
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The port cannot be listened on.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Listen {
         /// Address and port.
         address: SocketAddr,
@@ -34,10 +34,10 @@ pub enum StartError {
     )]
     Insecure(IpAddr),
     /// The data directory cannot be used.
-    #[error("the data directory cannot be used: {0}")]
+    #[error("the data directory cannot be used")]
     Data(#[from] LogError),
     /// A configured cache cannot be created.
-    #[error("a configured cache cannot be created: {0}")]
+    #[error("a configured cache cannot be created")]
     Cache(#[from] ProposeError),
 }
 

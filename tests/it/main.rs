@@ -9,6 +9,7 @@
 
 use godwit_tests as harness;
 
+mod cli;
 mod hostile;
 mod migration;
 mod replay;

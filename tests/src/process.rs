@@ -80,8 +80,17 @@ impl ServerProcess {
     /// # Panics
     ///
     /// If it cannot be asked.
-    pub async fn terminate(mut self) -> std::process::ExitStatus {
+    pub async fn terminate(self) -> std::process::ExitStatus {
         self.signal("TERM").await;
+        self.ended().await
+    }
+
+    /// Waits until it has ended.
+    ///
+    /// # Panics
+    ///
+    /// If that cannot be known.
+    pub async fn ended(mut self) -> std::process::ExitStatus {
         self.child.wait().await.expect("its end")
     }
 

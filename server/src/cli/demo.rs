@@ -197,7 +197,7 @@ async fn demonstrate(source: &Source, arguments: &DemoArgs, seed: u64) -> anyhow
     let begin = Instant::now();
     let status =
         synchronize(&api, &path("?action=sync-data&async=true"), &path("/rolling-upgrade")).await;
-    let seconds = begin.elapsed().as_secs_f64();
+    let elapsed = begin.elapsed();
     let worked = workers.stop().await;
     let status = status?;
 
@@ -216,7 +216,7 @@ async fn demonstrate(source: &Source, arguments: &DemoArgs, seed: u64) -> anyhow
     bar.finish_and_clear();
     client.close().await;
     target.stop().await;
-    Ok(Figures { seed, seconds, status, after, report, worked, tally })
+    Ok(Figures { seed, elapsed, status, after, report, worked, tally })
 }
 
 fn bar(what: &'static str, entries: usize) -> ProgressBar {
@@ -253,7 +253,7 @@ async fn synchronize(api: &Api, start: &str, status: &str) -> anyhow::Result<Val
 /// What the demo has seen.
 struct Figures {
     seed: u64,
-    seconds: f64,
+    elapsed: Duration,
     status: Value,
     after: Value,
     report: Value,
@@ -276,33 +276,31 @@ impl Figures {
             + verify.iter().sum::<u64>()
     }
 
-    fn rows(&self) -> Vec<(&'static str, String)> {
+    fn rows(&self) -> Vec<(&'static str, Value)> {
         let job = |name: &str| Self::number(&self.status, &format!("/job/entries/{name}"));
-        let rate = job("read") as f64 / self.seconds.max(0.001);
+        let millis = u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
+        let requests = self.worked.reads + self.worked.writes + self.worked.removals;
         vec![
-            ("copied", job("written").to_string()),
-            ("read through", Self::number(&self.after, "/readThrough/hits").to_string()),
-            ("kept from clients", job("keptForClient").to_string()),
-            ("removed by clients", self.tally.removed.to_string()),
-            ("of those, back again", self.tally.came_back.to_string()),
-            ("expired", self.tally.expired.to_string()),
-            (
-                "client requests meanwhile",
-                (self.worked.reads + self.worked.writes + self.worked.removals).to_string(),
-            ),
-            ("client requests that failed", self.worked.errors.to_string()),
-            ("compared by verify", Self::number(&self.report, "/compared").to_string()),
-            ("read again without source", self.tally.checked.to_string()),
-            ("differences", self.differences().to_string()),
-            ("seconds to copy", format!("{:.2}", self.seconds)),
-            ("entries/s", format!("{rate:.0}")),
+            ("copied", job("written").into()),
+            ("read through", Self::number(&self.after, "/readThrough/hits").into()),
+            ("kept from clients", job("keptForClient").into()),
+            ("removed by clients", self.tally.removed.into()),
+            ("of those, back again", self.tally.came_back.into()),
+            ("expired", self.tally.expired.into()),
+            ("client requests meanwhile", requests.into()),
+            ("client requests that failed", self.worked.errors.into()),
+            ("compared by verify", Self::number(&self.report, "/compared").into()),
+            ("read again without source", self.tally.checked.into()),
+            ("differences", self.differences().into()),
+            ("seconds to copy", (millis as f64 / 1_000.0).into()),
+            ("entries/s", (job("read") * 1_000 / millis).into()),
         ]
     }
 
     fn show(&self, as_json: bool) {
         let rows = self.rows();
         if as_json {
-            let figures = rows.into_iter().map(|(name, value)| (name.to_owned(), json!(value)));
+            let figures = rows.into_iter().map(|(name, value)| (name.to_owned(), value));
             let mut figures = serde_json::Map::from_iter(figures);
             figures.insert("seed".into(), json!(self.seed));
             show::line(Value::Object(figures));

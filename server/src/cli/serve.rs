@@ -99,7 +99,7 @@ enum OnSourceError {
 
 /// The settings make no sense.
 #[derive(Debug, thiserror::Error)]
-#[error("{file}: {source}")]
+#[error("{file} cannot be used")]
 pub(super) struct WrongConfiguration {
     file: String,
     source: config::ConfigError,

@@ -1,10 +1,10 @@
 //! Reading through: what is not here yet is asked for at the source.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use client::ClientError;
 use config::{MigrationFile, OnSourceError, ServerFile};
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 
 use super::{NEVER, Scene, key, lasting, value};
 

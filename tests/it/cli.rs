@@ -1,0 +1,198 @@
+//! The program as people use it: flags, files, exit statuses.
+
+use std::{fs, process::Output};
+
+use client::RequestExpiration;
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::harness::{OCTETS, ServerProcess, TestServer, binary, source_document};
+
+async fn godwit(arguments: &[&str]) -> Output {
+    let mut command = Command::new(binary());
+    command.args(arguments).kill_on_drop(true).output().await.unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The line that it ended with, if it ended with this status.
+fn refused(output: &Output, status: i32, part: &str) {
+    assert_eq!(output.status.code(), Some(status), "{}{}", out(output), err(output));
+    assert!(err(output).contains(part), "{part:?} in {}", err(output));
+}
+
+#[tokio::test]
+async fn a_cache_is_taken_over_by_the_commands_of_the_manual() {
+    let source = TestServer::start().await;
+    let from = source.cache("myCache").await;
+    for number in 0..500_u32 {
+        from.put(&number.to_be_bytes(), b"v", RequestExpiration::NEVER).await.unwrap();
+    }
+    let target = ServerProcess::start(&[]).await;
+    target.rest.post("/rest/v2/caches/myCache", OCTETS).await.with(200);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("remote-store.json");
+    fs::write(&file, source_document(source.address(), "myCache")).unwrap();
+    let server = format!("http://{}", target.address);
+    let migrate = |command: &'static str, more: Vec<String>| {
+        let mut arguments = ["migrate", "cluster", command, "-c", "myCache", "-s", &server]
+            .map(ToOwned::to_owned)
+            .to_vec();
+        arguments.extend(more);
+        async move {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            godwit(&arguments).await
+        }
+    };
+
+    refused(&migrate("synchronize", vec![]).await, 1, "ISPN010016");
+    refused(&migrate("disconnect", vec![]).await, 1, "never connected");
+    let connected = migrate("connect", vec![format!("--file={}", file.display())]).await;
+    assert!(connected.status.success(), "{}", err(&connected));
+    let shown = migrate("source-connection", vec![]).await;
+    assert!(out(&shown).contains("remote-store"), "{}", out(&shown));
+    // Refused while entries would be lost.
+    refused(&migrate("disconnect", vec![]).await, 1, "--force");
+    let synchronized = migrate("synchronize", vec![]).await;
+    assert!(out(&synchronized).contains("Synchronized 500 entries"), "{}", out(&synchronized));
+    let verified = migrate("verify", vec!["--json".into()]).await;
+    let report: Value = serde_json::from_slice(&verified.stdout).unwrap();
+    assert_eq!((&report["compared"], &report["missing"]), (&500.into(), &0.into()), "{report}");
+    let status = migrate("status", vec!["--json".into()]).await;
+    let status: Value = serde_json::from_slice(&status.stdout).unwrap();
+    assert_eq!(status["state"], "VERIFIED", "{status}");
+    assert!(migrate("disconnect", vec![]).await.status.success());
+    source.stop().await;
+
+    let to = target.client().await.cache("myCache").await.unwrap();
+    assert_eq!(to.size().await.unwrap(), 500);
+    assert!(target.terminate().await.success());
+}
+
+#[tokio::test]
+async fn verify_says_by_its_exit_status_that_something_differs() {
+    let source = TestServer::start().await;
+    let from = source.cache("c").await;
+    from.put(b"k", b"v", RequestExpiration::NEVER).await.unwrap();
+    let target = TestServer::start().await;
+    target.cache("c").await;
+    target.connect("c", &source.as_source("c")).await;
+    assert_eq!(target.synchronize("c").await, 1);
+    from.put(b"k", b"other", RequestExpiration::NEVER).await.unwrap();
+    let server = format!("http://{}", target.address());
+    let verify = ["migrate", "cluster", "verify", "-c", "c", "--server", &server];
+    let output = godwit(&verify).await;
+    assert_eq!(output.status.code(), Some(1), "{}", err(&output));
+    assert!(out(&output).contains("1 different"), "{}", out(&output));
+    let repaired = godwit(&[&verify[..], &["--repair"]].concat()).await;
+    assert!(repaired.status.success(), "{}", out(&repaired));
+    target.stop().await;
+    source.stop().await;
+}
+
+#[tokio::test]
+async fn the_demo_shows_no_differences() {
+    let arguments = ["demo", "--entries", "3000", "--clients", "4", "--seed", "7", "--json"];
+    let output = godwit(&arguments).await;
+    assert!(output.status.success(), "{}", err(&output));
+    let figures: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(figures["differences"], 0, "{figures}");
+    assert!(figures["copied"].as_u64().unwrap() > 1_000, "{figures}");
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said_before_anything_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    refused(&godwit(&["--port", "99999"]).await, 2, "99999");
+    refused(&godwit(&["--bind-address", "0.0.0.0", "--port", "0"]).await, 78, "--insecure");
+    refused(&godwit(&["--config", "/nowhere/at/all.toml"]).await, 1, "/nowhere/at/all.toml");
+    let toml = file("wrong.toml", "port = 11222\nprot = 1\n");
+    refused(&godwit(&["--config", &toml]).await, 78, "prot");
+    let xml =
+        file("wrong.xml", "<infinispan>\n  <cache-container name=\"default\">\n</infinispan>");
+    refused(&godwit(&["--config", &xml]).await, 78, "[3,1]");
+    let bomb =
+        r#"<!DOCTYPE a [<!ENTITY b "bbbb"><!ENTITY c "&b;&b;">]><infinispan>&c;</infinispan>"#;
+    refused(&godwit(&["--config", &file("bomb.xml", bomb)]).await, 78, "document type");
+    refused(&godwit(&["migrate", "cluster", "connect", "-c", "c"]).await, 2, "--file");
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let busy = closed.local_addr().unwrap().port().to_string();
+    refused(&godwit(&["--port", &busy]).await, 78, "cannot listen");
+    drop(closed);
+    let server = format!("http://127.0.0.1:{busy}");
+    refused(&godwit(&["migrate", "cluster", "status", "-s", &server]).await, 1, &busy);
+}
+
+#[tokio::test]
+async fn the_caches_of_an_infinispan_xml_are_served_and_what_has_no_effect_is_listed() {
+    let source = TestServer::start().await;
+    let from = source.cache("orders").await;
+    from.put(b"k", b"v", RequestExpiration::NEVER).await.unwrap();
+    let xml = format!(
+        r#"<infinispan xmlns="urn:infinispan:config:16.0">
+  <cache-container name="default" statistics="true">
+    <transport cluster="one" stack="kubernetes"/>
+    <distributed-cache name="orders" owners="2" segments="64" statistics="true">
+      <encoding media-type="application/octet-stream"/>
+      <expiration lifespan="1h" interval="100"/>
+      <indexing enabled="true"/>
+      <persistence>
+        <remote-store xmlns="urn:infinispan:config:store:remote:16.0" cache="orders" shared="true"
+            raw-values="true" segmented="false">
+          <remote-server host="127.0.0.1" port="{}"/>
+        </remote-store>
+      </persistence>
+    </distributed-cache>
+    <local-cache name="sessions"/>
+  </cache-container>
+</infinispan>"#,
+        source.address().port()
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("infinispan.xml");
+    fs::write(&path, xml).unwrap();
+    let path = path.to_str().unwrap();
+
+    let check = godwit(&["--config", path, "--check-config"]).await;
+    assert!(check.status.success(), "{}", err(&check));
+    let ignored = err(&check);
+    for part in ["ignored", "transport", "indexing"] {
+        assert!(ignored.contains(part), "{part:?} in {ignored}");
+    }
+    let target = ServerProcess::start(&["--config", path]).await;
+    let names = target.rest.get("/rest/v2/caches").await.with(200).json();
+    assert!(names.to_string().contains("sessions"), "{names}");
+    // Connected from the start, as the file says.
+    let to = target.client().await.cache("orders").await.unwrap();
+    let value = crate::harness::eventually("the source is connected", || async {
+        to.get(b"k").await.ok().flatten()
+    })
+    .await;
+    assert_eq!(&value[..], b"v");
+    assert!(target.terminate().await.success());
+    source.stop().await;
+}
+
+#[tokio::test]
+async fn interrupt_and_term_end_cleanly_with_clients_connected() {
+    for signal in ["INT", "TERM"] {
+        let server = ServerProcess::start(&[]).await;
+        server.rest.post("/rest/v2/caches/c", OCTETS).await.with(200);
+        let cache = server.client().await.cache("c").await.unwrap();
+        cache.put(b"k", b"v", RequestExpiration::NEVER).await.unwrap();
+        server.signal(signal).await;
+        assert!(server.ended().await.success(), "{signal}");
+        cache.get(b"k").await.unwrap_err();
+    }
+}
