@@ -73,7 +73,7 @@ impl Driver {
 
     /// Asks the source for a key.
     async fn ask(&self, cache: &Arc<Cache>, key: &[u8]) -> Said {
-        match self.sources.of(cache) {
+        match self.sources.reached(cache).await {
             Some(source) => {
                 let loaded = source.load(key).await;
                 Said { loaded, reads_without: source.reads_without() }

@@ -20,6 +20,17 @@ pub(crate) async fn identify(
     now: Timestamp,
 ) -> Result<SourceIdentity, ClientError> {
     let remote = remote.with_timeout(PATIENCE);
+    match ask_each(&remote, now).await {
+        // Those that were announced may all be gone: who else is configured announces others.
+        Err(_) => {
+            remote.ping().await?;
+            ask_each(&remote, now).await
+        }
+        answered => answered,
+    }
+}
+
+async fn ask_each(remote: &RemoteCache, now: Timestamp) -> Result<SourceIdentity, ClientError> {
     let servers = remote.servers();
     let answers = join_all(servers.iter().map(|server| remote.stats_of(server))).await;
     let mut processes = Vec::new();

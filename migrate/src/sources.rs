@@ -1,20 +1,50 @@
 //! The live source connections of a member, by cache.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use config::CacheName;
 use dashmap::DashMap;
 use store::Cache;
+use tokio::{sync::watch, time::Instant};
 
 use crate::source::SourceConnection;
 
 /// The live source connections, by cache.
-#[derive(Default)]
 pub struct Sources {
     connections: DashMap<CacheName, Arc<SourceConnection>>,
+    /// Told of every new one.
+    arrivals: watch::Sender<()>,
+    /// Until then, reads wait for a source that has yet to be reached.
+    started: Instant,
 }
 
 impl Sources {
+    /// None yet. Those that are to be there are being reached, and reads wait for them so long at most.
+    #[must_use]
+    pub fn new(patience: Duration) -> Self {
+        let started = Instant::now() + patience;
+        Self { connections: DashMap::new(), arrivals: watch::Sender::new(()), started }
+    }
+
+    /// The connection of this cache, and not of another one of its name. Right after the start of a
+    /// member it may have to be waited for.
+    pub(crate) async fn reached(&self, cache: &Cache) -> Option<Arc<SourceConnection>> {
+        let mut arrivals = self.arrivals.subscribe();
+        let reached = async {
+            loop {
+                if let Some(connection) = self.of(cache) {
+                    return connection;
+                }
+                // Cannot fail: the sender is here.
+                let _ = arrivals.changed().await;
+            }
+        };
+        match tokio::time::timeout_at(self.started, reached).await {
+            Ok(connection) => Some(connection),
+            Err(_) => self.of(cache),
+        }
+    }
+
     /// The connection of this cache, and not of another one of its name.
     pub(crate) fn of(&self, cache: &Cache) -> Option<Arc<SourceConnection>> {
         let connection = self.connections.get(cache.name().as_str())?;
@@ -28,6 +58,7 @@ impl Sources {
 
     pub(crate) fn insert(&self, connection: Arc<SourceConnection>) {
         self.connections.insert(connection.cache().name().clone(), connection);
+        self.arrivals.send_replace(());
     }
 
     pub(crate) fn remove(&self, name: &CacheName) -> Option<Arc<SourceConnection>> {

@@ -62,8 +62,8 @@ impl Node {
         let (directory, tombstones) = (config.data_dir.as_deref(), config.migration.max_tombstones);
         let agreement =
             Agreement::start(directory, container, Arc::clone(&clock), tombstones).map(Arc::new)?;
-        let sources = Arc::new(Sources::default());
         let settings = migration_settings(&config, own);
+        let sources = Arc::new(Sources::new(settings.source_timeout));
         let caches = Caches::new(Arc::clone(&agreement), config.templates.clone());
         create_configured(&caches, &config).await?;
         let advertised = config.advertised.as_ref().map(|advertised| ServerAddress {
@@ -125,7 +125,7 @@ async fn create_configured(caches: &Caches, config: &ServerConfig) -> Result<(),
         match standing {
             None => {
                 let (cache, config) = (name, Arc::new(config));
-                // What the file says is there again at the next start: it is not written down.
+                // Written down, as what becomes of it at run time is.
                 let create = MetaCommand::CreateCache { cache, config, volatile: false };
                 caches.agreement().propose(create).await?;
             }
