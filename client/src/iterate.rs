@@ -9,11 +9,14 @@ use hotrod::{
     Limits, MediaTypeRef, ProtocolVersion, Reader, SegmentSet, ServerAddress,
     op::{
         IterationEnd, IterationNext, IterationStart, IterationStarted, KEYS_ONLY, Operation as _,
-        Response as _,
+        Response as _, Statistics, Stats,
     },
 };
 
+use tokio::time::Instant;
+
 use crate::{
+    cache::Identity,
     call::failed,
     cluster::{Cluster, Route},
     error::ClientError,
@@ -119,6 +122,25 @@ impl Iteration {
         })?;
         let walk = Walk::new(version, batch, about.cluster.common.config.max_answer);
         Ok(Self { line, walk, about, id, failed: None, received: 0 })
+    }
+
+    /// Which process it is that gives the entries, and what that counts. To be asked before the first entry.
+    ///
+    /// # Errors
+    ///
+    /// If the connection ended, or the server said nothing for the time of an operation.
+    pub async fn identify(&mut self) -> Result<(Identity, Statistics), ClientError> {
+        let asked_at = Instant::now();
+        let answer = self.line.ask(self.about.question(), &Stats, self.about.patience()).await?;
+        let mut reader = Reader::new(&answer.body, Limits::NONE);
+        let server = self.line.server.clone();
+        match Statistics::decode(answer.header.status, self.about.version, &mut reader) {
+            Ok(statistics) => Ok((Identity::of(server, &statistics, asked_at), statistics)),
+            Err(error) => {
+                let operation = Stats::NAME;
+                Err(ClientError::Protocol { server, operation, source: error.into() })
+            }
+        }
     }
 
     /// The next entry or finished batch; `None` is the end. After an error there is nothing more, and the

@@ -121,7 +121,14 @@ impl Agreement {
                 cache.complete_all();
                 cache.mark();
             }
-            MetaCommand::BecomeUnit { .. } | MetaCommand::AcceptLoss { .. } => {
+            MetaCommand::BecomeUnit { .. } => {
+                let complete = self.see(|metadata| {
+                    let connection = metadata.cache(cache.name().as_str())?.connection.as_ref()?;
+                    Some(connection.complete.clone())
+                });
+                complete.iter().for_each(|complete| cache.become_unit(complete));
+            }
+            MetaCommand::AcceptLoss { .. } => {
                 let connection =
                     self.see(|metadata| metadata.cache(cache.name().as_str())?.connection.clone());
                 if let Some(connection) = connection {
@@ -142,7 +149,7 @@ impl Agreement {
             complete: connection.complete.clone(),
             marked: connection.marked,
             since: self.clock.now(),
-            max_tombstones: self.max_tombstones,
+            max_tombstones: self.max_tombstones.div_ceil(cache.segment_ids().count().max(1) as u64),
         });
         cache.fence(None);
     }

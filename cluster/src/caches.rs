@@ -57,7 +57,9 @@ impl From<ProposeError> for AdminError {
                 Self::NoSuchCache(cache.to_string())
             }
             ProposeError::Refused(
-                error @ (MetaError::Connected(_) | MetaError::NotConnected(_)),
+                error @ (MetaError::Connected(_)
+                | MetaError::NotConnected(_)
+                | MetaError::Outdated(_)),
             ) => Self::Connection(error),
             ProposeError::NotStored(error) => Self::NotStored(error),
         }

@@ -22,6 +22,12 @@ const LOCK_FILE: &str = "lock";
 /// First bytes of the file: what it is, and the version of its form.
 const MAGIC: &[u8; 8] = b"GDWTMD\x00\x01";
 
+/// Bytes in front of a record: its length and its checksum.
+const HEAD: usize = 8;
+
+/// No record has more bytes: configurations of caches are the longest.
+const MOST_BYTES: u32 = 64 * 1024 * 1024;
+
 /// The file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -158,13 +164,10 @@ fn read(path: &Path) -> Result<Metadata, LogError> {
     let mut metadata = Metadata::default();
     while !rest.is_empty() {
         let at = (bytes.len() - rest.len()) as u64;
-        let Some((body, after)) = split_record(rest) else {
+        let Some((body, after)) = split_record(rest).map_err(|()| damaged(path, at))? else {
             // The last record was cut off by a crash before anybody was told that it was written.
             tracing::warn!(path = %path.display(), at, "the last metadata record is incomplete");
             break;
-        };
-        let Some(body) = body else {
-            return Err(LogError::Damaged { path: path.into(), at });
         };
         let command = wire::decode(body).map_err(|source| LogError::Record {
             path: path.into(),
@@ -181,18 +184,33 @@ fn read(path: &Path) -> Result<Metadata, LogError> {
     Ok(metadata)
 }
 
-/// The bytes of the first record (`None` if their checksum is wrong) and what is behind it; `None` if
-/// the record is cut off.
-fn split_record(bytes: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
-    let (len, rest) = bytes.split_first_chunk()?;
-    let (checksum, rest) = rest.split_first_chunk()?;
-    let (body, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
-    let whole = crc32fast::hash(body) == u32::from_le_bytes(*checksum);
-    if !whole && rest.is_empty() {
-        // Lengths are written first: a crash can leave a last record of the right length.
-        return None;
+fn damaged(path: &Path, at: u64) -> LogError {
+    LogError::Damaged { path: path.into(), at }
+}
+
+/// The bytes of the first record and what is behind it; `None` if a crash has cut it off.
+///
+/// # Errors
+///
+/// If it is damaged, and not by a crash in the middle of writing it.
+fn split_record(bytes: &[u8]) -> Result<Option<(&[u8], &[u8])>, ()> {
+    // A crash can leave a file that is longer than what was written of it.
+    if bytes.iter().all(|byte| *byte == 0) {
+        return Ok(None);
     }
-    Some((whole.then_some(body), rest))
+    let Some((head, rest)) = bytes.split_first_chunk::<HEAD>() else { return Ok(None) };
+    let &[a, b, c, d, e, f, g, h] = head;
+    let (len, checksum) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
+    if len == 0 || len > MOST_BYTES {
+        return Err(());
+    }
+    let Some((body, rest)) = rest.split_at_checked(len as usize) else { return Ok(None) };
+    match crc32fast::hash(body) == checksum {
+        true => Ok(Some((body, rest))),
+        // Lengths are written first: a crash can leave a last record of the right length.
+        false if rest.iter().all(|byte| *byte == 0) => Ok(None),
+        false => Err(()),
+    }
 }
 
 /// Writes a new file beside the old one, and puts it in its place.

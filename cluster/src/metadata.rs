@@ -45,6 +45,10 @@ pub enum MetaCommand {
     Complete {
         /// Its name.
         cache: CacheName,
+        /// When the connection was made that they came over.
+        since: Timestamp,
+        /// How the source was divided when they were read.
+        space: SourceSpace,
         /// The source segments.
         segments: Vec<SourceSegment>,
     },
@@ -106,6 +110,8 @@ pub struct Connection {
     pub marked: bool,
     /// Whether a client has cleared the cache since.
     pub cleared: bool,
+    /// Whether keys were removed here that nobody remembers: between an earlier connection and this one.
+    pub forgets: bool,
     /// Entries that finished sync jobs wrote.
     pub imported: Option<u64>,
 }
@@ -131,7 +137,8 @@ const START_TOLERANCE: u64 = 3;
 
 impl SourceProcess {
     /// Whether this is the same process as `earlier`, as far as can be told.
-    fn continues(&self, earlier: &Self) -> bool {
+    #[must_use]
+    pub fn continues(&self, earlier: &Self) -> bool {
         let started = self.started.zip(earlier.started);
         let written = self.written.zip(earlier.written);
         self.server == earlier.server
@@ -176,6 +183,9 @@ pub enum MetaError {
     /// The cache is not connected to a source.
     #[error("cache {0} is not connected to a source")]
     NotConnected(CacheName),
+    /// It is about an earlier connection of the cache, or about segments that are not any more.
+    #[error("the source connection of cache {0} is not the one that it was")]
+    Outdated(CacheName),
 }
 
 /// All of the metadata.
@@ -214,9 +224,12 @@ impl Metadata {
                 }
                 known.connection = Some(Connection::clone(connection));
             }
-            MetaCommand::Complete { cache, segments } => {
-                let complete = &mut self.connection_mut(cache)?.complete;
-                segments.iter().for_each(|segment| complete.insert(*segment));
+            MetaCommand::Complete { cache, since, space, segments } => {
+                let connection = self.connection_mut(cache)?;
+                if (connection.since, connection.space) != (*since, *space) {
+                    return Err(MetaError::Outdated(cache.clone()));
+                }
+                segments.iter().for_each(|segment| connection.complete.insert(*segment));
             }
             MetaCommand::Mark { cache } => self.connection_mut(cache)?.marked = true,
             MetaCommand::Clear { cache } => {
@@ -240,7 +253,9 @@ impl Metadata {
             MetaCommand::BecomeUnit { cache } => {
                 let connection = self.connection_mut(cache)?;
                 connection.space = SourceSpace::Unit;
-                connection.complete = Coverage::none(1);
+                // After a clear nothing comes, however the source divides it.
+                connection.complete =
+                    if connection.cleared { Coverage::all(1) } else { Coverage::none(1) };
             }
             MetaCommand::Disconnect { cache } => {
                 let known = self.cache_mut(cache)?;
@@ -304,14 +319,12 @@ impl Metadata {
     }
 
     /// What is left of it after a restart, of which no entry survives. A connection through which
-    /// clients have changed nothing begins anew; one with changes stays as it is, for its operator to
-    /// decide about.
+    /// clients have changed nothing begins anew; one with changes is for its operator to decide about, and
+    /// nothing of it is complete any more either.
     pub fn restart(&mut self) {
         self.caches.retain(|_, known| !known.volatile);
         for known in self.caches.values_mut() {
-            if let Some(connection) = &mut known.connection
-                && !connection.marked
-            {
+            if let Some(connection) = &mut known.connection {
                 connection.complete = Coverage::none(connection.space.count());
                 connection.imported = None;
             }

@@ -1,12 +1,22 @@
 //! Values that several tests begin with.
 
 use config::{CacheName, RemoteServer, RemoteStoreConfig};
-use store::{Coverage, SourceSpace, Timestamp};
+use store::{Coverage, SourceSegment, SourceSpace, Timestamp};
 
-use crate::metadata::{Connection, SourceIdentity, SourceProcess};
+use crate::metadata::{Connection, MetaCommand, SourceIdentity, SourceProcess};
 
 pub(crate) fn name(name: &str) -> CacheName {
     name.parse().unwrap()
+}
+
+/// Segments of a connection of [`connection`] that are complete.
+pub(crate) fn complete(cache: &str, count: u32, segments: &[u32]) -> MetaCommand {
+    MetaCommand::Complete {
+        cache: name(cache),
+        since: Timestamp::from_millis(1_000),
+        space: SourceSpace::Segments(count),
+        segments: segments.iter().copied().map(SourceSegment).collect(),
+    }
 }
 
 /// A connection to a source of so many segments, none of which is complete.
@@ -25,6 +35,7 @@ pub(crate) fn connection(segments: u32) -> Connection {
         complete: Coverage::none(segments),
         marked: false,
         cleared: false,
+        forgets: false,
         imported: None,
     }
 }

@@ -61,7 +61,7 @@ enum CommandV1 {
     UpdateCache { cache: String, config: String },
     RemoveCache { cache: String },
     Connect { cache: String, connection: ConnectionV1 },
-    Complete { cache: String, segments: Vec<u32> },
+    Complete { cache: String, since: u64, space: Option<u32>, segments: Vec<u32> },
     Mark { cache: String },
     Clear { cache: String },
     Finish { cache: String, imported: u64 },
@@ -80,6 +80,7 @@ struct ConnectionV1 {
     complete: Vec<u32>,
     marked: bool,
     cleared: bool,
+    forgets: bool,
     imported: Option<u64>,
 }
 
@@ -105,9 +106,10 @@ impl From<&MetaCommand> for CommandV1 {
             MetaCommand::Connect { cache, connection } => {
                 Self::Connect { cache: name(cache), connection: (&**connection).into() }
             }
-            MetaCommand::Complete { cache, segments } => {
+            MetaCommand::Complete { cache, since, space, segments } => {
                 let segments = segments.iter().map(|segment| segment.0).collect();
-                Self::Complete { cache: name(cache), segments }
+                let (since, space) = (since.millis(), space_to(*space));
+                Self::Complete { cache: name(cache), since, space, segments }
             }
             MetaCommand::Mark { cache } => Self::Mark { cache: name(cache) },
             MetaCommand::Clear { cache } => Self::Clear { cache: name(cache) },
@@ -139,9 +141,10 @@ impl TryFrom<CommandV1> for MetaCommand {
             CommandV1::Connect { cache, connection } => {
                 Self::Connect { cache: name(&cache)?, connection: Box::new(connection.try_into()?) }
             }
-            CommandV1::Complete { cache, segments } => {
+            CommandV1::Complete { cache, since, space, segments } => {
                 let segments = segments.into_iter().map(SourceSegment).collect();
-                Self::Complete { cache: name(&cache)?, segments }
+                let (since, space) = (Timestamp::from_millis(since), space_from(space));
+                Self::Complete { cache: name(&cache)?, since, space, segments }
             }
             CommandV1::Mark { cache } => Self::Mark { cache: name(&cache)? },
             CommandV1::Clear { cache } => Self::Clear { cache: name(&cache)? },
@@ -162,15 +165,13 @@ impl From<&Connection> for ConnectionV1 {
     fn from(connection: &Connection) -> Self {
         Self {
             remote: connection.remote.to_stored_json(),
-            segments: match connection.space {
-                SourceSpace::Segments(count) => Some(count),
-                SourceSpace::Unit => None,
-            },
+            segments: space_to(connection.space),
             identity: processes(&connection.identity),
             since: connection.since.millis(),
             complete: connection.complete.iter().map(|segment| segment.0).collect(),
             marked: connection.marked,
             cleared: connection.cleared,
+            forgets: connection.forgets,
             imported: connection.imported,
         }
     }
@@ -180,12 +181,13 @@ impl TryFrom<ConnectionV1> for Connection {
     type Error = WireError;
 
     fn try_from(connection: ConnectionV1) -> Result<Self, WireError> {
-        /// Most segments that a source is believed to have.
-        const MOST_SEGMENTS: u32 = 65_536;
+        /// No source has so many segments.
+        const MOST_SEGMENTS: u32 = 65_537;
         let space = match connection.segments {
-            Some(count @ 1..=MOST_SEGMENTS) => SourceSpace::Segments(count),
-            None => SourceSpace::Unit,
-            Some(count) => return Err(part("number of source segments", count)),
+            Some(count @ (0 | MOST_SEGMENTS..)) => {
+                return Err(part("number of source segments", count));
+            }
+            segments => space_from(segments),
         };
         let mut complete = Coverage::none(space.count());
         connection.complete.into_iter().for_each(|segment| complete.insert(SourceSegment(segment)));
@@ -198,9 +200,21 @@ impl TryFrom<ConnectionV1> for Connection {
             complete,
             marked: connection.marked,
             cleared: connection.cleared,
+            forgets: connection.forgets,
             imported: connection.imported,
         })
     }
+}
+
+fn space_to(space: SourceSpace) -> Option<u32> {
+    match space {
+        SourceSpace::Segments(count) => Some(count),
+        SourceSpace::Unit => None,
+    }
+}
+
+fn space_from(segments: Option<u32>) -> SourceSpace {
+    segments.map_or(SourceSpace::Unit, SourceSpace::Segments)
 }
 
 fn processes(identity: &SourceIdentity) -> Vec<ProcessV1> {

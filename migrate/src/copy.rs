@@ -267,7 +267,7 @@ pub(crate) async fn start_with(
     batch: Option<u32>,
 ) -> Result<JobHandle, String> {
     let link = connection.link().ok_or("the cache is not connected to a source")?;
-    let owners = owners(connection);
+    let owners = owners_in(connection, link.space);
     let complete = match (&copy, link.space) {
         (Copy::Only(wanted), SourceSpace::Segments(count)) => {
             let mut complete = Coverage::none(count);
@@ -315,6 +315,16 @@ fn owners(connection: &SourceConnection) -> Vec<usize> {
     let Some(topology) = connection.remote().topology() else { return Vec::new() };
     let primary = |owners: &Vec<u32>| owners.first().map_or(0, |owner| *owner as usize);
     topology.owners.iter().map(primary).collect()
+}
+
+/// The same for a source that is divided in this way. Where it does not say who owns what, or says it of
+/// other segments, anybody is asked.
+fn owners_in(connection: &SourceConnection, space: SourceSpace) -> Vec<usize> {
+    let owners = owners(connection);
+    match space {
+        SourceSpace::Segments(count) if owners.len() != count as usize => vec![0; count as usize],
+        SourceSpace::Segments(_) | SourceSpace::Unit => owners,
+    }
 }
 
 struct Driver {
@@ -382,11 +392,11 @@ impl Driver {
                 }
                 Action::Stop => {
                     self.stretch += 1;
-                    self.readers.abort_all();
+                    self.readers.shutdown().await;
                 }
                 Action::End(ending) => {
                     self.ending = Some(ending);
-                    self.readers.abort_all();
+                    self.readers.shutdown().await;
                 }
             }
         }
@@ -413,9 +423,10 @@ impl Driver {
         }
         let segments = std::mem::take(&mut self.to_complete);
         let cache = self.connection.cache().name().clone();
+        let (since, space) = (self.connection.since(), self.shared.space());
         let agreement = Arc::clone(self.connection.agreement());
         self.completing.spawn(async move {
-            let complete = MetaCommand::Complete { cache, segments };
+            let complete = MetaCommand::Complete { cache, since, space, segments };
             agreement.propose(complete).await.map_err(|error| error.to_string())
         });
     }
@@ -452,6 +463,8 @@ impl Driver {
     }
 
     async fn record_end(&mut self) {
+        // What they have brought in is counted before the count is written down.
+        self.readers.shutdown().await;
         let connection = &self.connection;
         let counts = self.shared.job.lock().counts();
         let ending = self.ending.take().unwrap_or(Ending::Cancelled);

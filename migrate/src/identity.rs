@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use client::{ClientError, RemoteCache};
+use client::{ClientError, Identity, RemoteCache, Statistics};
 use cluster::{SourceIdentity, SourceProcess};
 use futures_util::future::join_all;
 use store::Timestamp;
@@ -35,19 +35,26 @@ async fn ask_each(remote: &RemoteCache, now: Timestamp) -> Result<SourceIdentity
     let answers = join_all(servers.iter().map(|server| remote.stats_of(server))).await;
     let mut processes = Vec::new();
     let mut failed = ClientError::NoServer;
-    for (server, answer) in servers.iter().zip(answers) {
+    for answer in answers {
         match answer {
-            Ok((identity, statistics)) => processes.push(SourceProcess {
-                server: server.to_string(),
-                started: identity
-                    .running
-                    .map(|running| (now.millis() / 1000).saturating_sub(running.as_secs())),
-                written: statistics
-                    .number("totalBytesWritten")
-                    .and_then(|bytes| u64::try_from(bytes).ok()),
-            }),
+            Ok((identity, statistics)) => processes.push(process(&identity, &statistics, now)),
             Err(error) => failed = error,
         }
     }
     if processes.is_empty() { Err(failed) } else { Ok(SourceIdentity(processes)) }
+}
+
+/// Which process a server is that has said this now.
+pub(crate) fn process(
+    identity: &Identity,
+    statistics: &Statistics,
+    now: Timestamp,
+) -> SourceProcess {
+    let started = |running: Duration| (now.millis() / 1000).saturating_sub(running.as_secs());
+    let written = statistics.number("totalBytesWritten");
+    SourceProcess {
+        server: identity.server.to_string(),
+        started: identity.running.map(started),
+        written: written.and_then(|bytes| u64::try_from(bytes).ok()),
+    }
 }

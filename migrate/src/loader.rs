@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -53,9 +53,17 @@ pub(crate) struct Loader {
 struct State {
     flights: DashMap<Box<[u8]>, Flight>,
     places: Semaphore,
-    breaker: Mutex<Option<Instant>>,
-    losses: AtomicU32,
+    breaker: Mutex<Breaker>,
     counts: LoadCounts,
+}
+
+/// Leaves a source alone that does not answer.
+#[derive(Default)]
+struct Breaker {
+    /// Losses in a row.
+    losses: u32,
+    /// Until when it is left alone.
+    until: Option<Instant>,
 }
 
 /// What came of loads so far, however many have waited for each.
@@ -72,8 +80,7 @@ impl Loader {
         let state = State {
             flights: DashMap::new(),
             places: Semaphore::new(MOST_LOADS),
-            breaker: Mutex::new(None),
-            losses: AtomicU32::new(0),
+            breaker: Mutex::default(),
             counts: LoadCounts::default(),
         };
         Self { state: Arc::new(state), tasks }
@@ -124,10 +131,10 @@ impl State {
     /// Whether the source is left alone for now. One load a moment finds out whether it is back.
     fn is_broken(&self) -> bool {
         let mut breaker = self.breaker.lock();
-        match *breaker {
+        match breaker.until {
             Some(until) if Instant::now() < until => true,
             Some(_) => {
-                *breaker = Some(Instant::now() + BREAK);
+                breaker.until = Some(Instant::now() + BREAK);
                 false
             }
             None => false,
@@ -141,12 +148,14 @@ impl State {
             Loaded::Silent => &self.counts.silent,
         };
         counter.fetch_add(1, Ordering::Relaxed);
+        let mut breaker = self.breaker.lock();
         if matches!(loaded, Loaded::Silent) {
-            if self.losses.fetch_add(1, Ordering::Relaxed) + 1 >= BREAKS_AFTER {
-                self.breaker.lock().get_or_insert(Instant::now() + BREAK);
+            breaker.losses += 1;
+            if breaker.losses >= BREAKS_AFTER {
+                breaker.until.get_or_insert(Instant::now() + BREAK);
             }
-        } else if self.losses.swap(0, Ordering::Relaxed) > 0 {
-            *self.breaker.lock() = None;
+        } else {
+            *breaker = Breaker::default();
         }
     }
 }
@@ -156,6 +165,8 @@ mod tests {
     //! Loads that meet, and a source that is away.
 
     use client::Bytes;
+    use std::sync::atomic::AtomicU32;
+
     use futures_util::future::join_all;
     use store::Timestamp;
 

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use cluster::{Agreement, MetaCommand, MetaError, ProposeError};
 use config::{CacheName, RemoteStoreConfig};
-use store::Cache;
+use store::{Cache, CacheError, Fence};
 use tokio::sync::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -74,7 +74,9 @@ impl From<ProposeError> for MigrationError {
         match error {
             ProposeError::NotStored(error) => Self::NotStored(error),
             ProposeError::Refused(MetaError::Connected(cache)) => Self::AlreadyConnected(cache),
-            ProposeError::Refused(MetaError::NotConnected(cache)) => Self::NotConnected(cache),
+            ProposeError::Refused(MetaError::NotConnected(cache) | MetaError::Outdated(cache)) => {
+                Self::NotConnected(cache)
+            }
             ProposeError::Refused(
                 MetaError::NoSuchCache(cache) | MetaError::CacheExists(cache),
             ) => Self::NoSuchCache(cache.to_string()),
@@ -166,6 +168,10 @@ impl Migrations {
         if connected {
             return Err(MigrationError::AlreadyConnected(name.clone()));
         }
+        // Of a cache of this name that was removed while it was connected.
+        if let Some(left) = self.sources.remove(name) {
+            left.end().await;
+        }
         self.forget(&cache).await;
         let plan = Plan {
             cache: &cache,
@@ -183,7 +189,7 @@ impl Migrations {
             self.settings.clone(),
             ready.client,
             ready.remote,
-            ready.connection.identity.clone(),
+            &ready.connection,
         );
         // The live connection stands before the metadata says that there is one: whoever needs it then
         // finds it.
@@ -371,7 +377,11 @@ impl Migrations {
     ///
     /// If the cache is not connected.
     pub async fn accept_loss(&self, name: &CacheName) -> Result<(), MigrationError> {
-        self.cache(name)?;
+        let cache = self.cache(name)?;
+        // A connection that works would forget what is complete, and what clients have cleared.
+        if cache.check_served() != Err(CacheError::Fenced(Fence::Lost)) {
+            return Err(MigrationError::NotNow(format!("cache {name} has not lost anything")));
+        }
         self.agreement.propose(MetaCommand::AcceptLoss { cache: name.clone() }).await?;
         Ok(())
     }

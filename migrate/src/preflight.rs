@@ -157,6 +157,8 @@ async fn look_inside(
                 // What stands here already would be lost with the process too.
                 marked: plan.cache.approximate_len() > 0 || past.is_some_and(|past| past.marked),
                 cleared: past.is_some_and(|past| past.cleared),
+                forgets: past.is_some_and(|past| past.forgets)
+                    || (past.is_some() && plan.cache.changed_since_disconnect()),
                 imported: None,
             };
             Some((remote, connection, notices))

@@ -33,7 +33,7 @@ pub(crate) struct Reading {
 pub(crate) async fn read(reading: Reading) {
     let unit = reading.unit.id;
     let event = match read_unit(&reading).await {
-        Ok(()) => Event::UnitRead { unit },
+        Ok(failed) => Event::UnitRead { unit, failed },
         Err(Broken::Changed(reason)) => Event::SourceChanged { reason },
         Err(Broken::Lost(reason)) => Event::Lost { unit, reason },
     };
@@ -46,7 +46,8 @@ enum Broken {
     Changed(String),
 }
 
-async fn read_unit(reading: &Reading) -> Result<(), Broken> {
+/// Reads a unit. Returns the number of entries that could not be taken.
+async fn read_unit(reading: &Reading) -> Result<u64, Broken> {
     let Reading { connection, shared, unit, .. } = reading;
     let lost = |error: client::ClientError| Broken::Lost(chain(&error));
     if let Some(reason) = connection.changed() {
@@ -66,7 +67,7 @@ async fn read_unit(reading: &Reading) -> Result<(), Broken> {
     let remote = connection.remote().with_timeout(PATIENCE);
     let mut iteration = remote.iterate(iterate).await.map_err(lost)?;
     // Only after the connection is there: it leads to the process that is asked now, or breaks.
-    match connection.check_identity().await {
+    match connection.check_iteration(&mut iteration).await {
         Ok(()) => {}
         Err(Doubt::Silent(reason)) => return Err(Broken::Lost(reason)),
         Err(Doubt::Another(reason)) => return Err(Broken::Changed(reason)),
@@ -87,7 +88,7 @@ async fn read_unit(reading: &Reading) -> Result<(), Broken> {
     page.apply().await;
     // The end is as good as it was heard of; that the server forgets the walk can fail.
     let _ = iteration.end().await;
-    Ok(())
+    Ok(page.failed_in(None))
 }
 
 /// The server that owns the segments of a unit.
@@ -151,8 +152,12 @@ impl<'r> Page<'r> {
         {
             self.misplaced = entries.iter().any(|(key, _)| !segments.contains(&segment_of(key)));
             if self.misplaced {
+                // The job stops its readers and begins anew: what is held comes again.
                 teller.tell(Event::Misplaced).await;
             }
+        }
+        if self.misplaced {
+            return self.drop_held();
         }
         let mut counts = Counts::default();
         let mut by_segment = BTreeMap::<u32, Counts>::new();
@@ -173,16 +178,30 @@ impl<'r> Page<'r> {
         shared.bytes_read.fetch_add(self.bytes as u64, Relaxed);
         shared.throttle.take(counts.read, self.bytes as u64).await;
         drop(entries);
+        self.drop_held();
+    }
+
+    fn drop_held(&mut self) {
         self.entries.clear();
         self.bytes = 0;
         self.held = None;
+    }
+
+    /// Entries of this segment, or of all, that could not be taken. Where keys are in a way of their own,
+    /// an entry may be of any segment.
+    fn failed_in(&self, segment: Option<u32>) -> u64 {
+        let by_segment = matches!(self.reading.shared.space(), store::SourceSpace::Segments(_));
+        match segment.filter(|_| by_segment) {
+            Some(segment) => self.failed.get(&segment).copied().unwrap_or(0),
+            None => self.failed.values().sum(),
+        }
     }
 
     /// The source has given out all of these segments, and all of it is brought in.
     async fn finish(&self, finished: &SegmentSet) {
         let Reading { teller, unit, .. } = self.reading;
         for segment in finished.iter() {
-            let failed = self.failed.get(&segment).copied().unwrap_or(0);
+            let failed = self.failed_in(Some(segment));
             let segment = SourceSegment(segment);
             teller.tell(Event::SegmentRead { unit: unit.id, segment, failed }).await;
         }

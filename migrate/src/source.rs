@@ -9,17 +9,17 @@ use std::{
     time::Duration,
 };
 
-use client::{Client, ClientError, RemoteCache};
+use client::{Client, ClientError, Iteration, RemoteCache};
 use cluster::{Agreement, Connection, MetaCommand, SourceIdentity};
 use futures_util::FutureExt;
 use parking_lot::{Mutex, RwLock};
-use store::{Cache, CacheError, SourceSegment};
+use store::{Cache, CacheError, SourceSegment, Timestamp};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     copy::{self, Copy, CopyStatus, JobHandle},
     entry::{Skew, SourceEntry},
-    identity::identify,
+    identity::{identify, process},
     loader::{LoadCounts, Loaded, Loader},
     remote,
     settings::{OnSourceError, Settings},
@@ -29,9 +29,14 @@ use crate::{
 /// Time between two looks at whether the source is there.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// No number of connections: who the source is was not seen yet.
+const UNSEEN: u64 = u64::MAX;
+
 /// A cache's live tie to its source.
 pub struct SourceConnection {
     cache: Arc<Cache>,
+    /// When the connection was made, before any restart: it is known by that.
+    since: Timestamp,
     agreement: Arc<Agreement>,
     settings: Settings,
     client: Client,
@@ -83,11 +88,12 @@ impl SourceConnection {
         settings: Settings,
         client: Client,
         remote: RemoteCache,
-        identity: SourceIdentity,
+        connection: &Connection,
     ) -> Arc<Self> {
         let tasks = TaskTracker::new();
-        let connection = Arc::new(Self {
+        let tie = Arc::new(Self {
             cache,
+            since: connection.since,
             agreement,
             settings,
             seen_at: AtomicU64::new(client.connections_made()),
@@ -96,7 +102,7 @@ impl SourceConnection {
             skew: Skew::default(),
             loader: Loader::new(tasks.clone()),
             looking: tokio::sync::Mutex::new(()),
-            identity: RwLock::new(identity),
+            identity: RwLock::new(connection.identity.clone()),
             changed: RwLock::new(None),
             health: RwLock::default(),
             unfinished: AtomicU64::new(0),
@@ -106,9 +112,9 @@ impl SourceConnection {
             tasks,
             ended: CancellationToken::new(),
         });
-        let watched = Arc::clone(&connection);
-        connection.spawn(async move { watched.watch().await });
-        connection
+        let watched = Arc::clone(&tie);
+        tie.spawn(async move { watched.watch().await });
+        tie
     }
 
     /// Reaches the source that the metadata names, after a restart.
@@ -123,8 +129,9 @@ impl SourceConnection {
         let client = Client::connect(config).await.map_err(|error| chain(&error))?;
         let name = remote::cache_name(&connection.remote, cache.name());
         let remote = client.cache(&name).await.map_err(|error| chain(&error))?;
-        let identity = connection.identity.clone();
-        let reached = Self::new(cache, agreement, settings, client, remote, identity);
+        let reached = Self::new(cache, agreement, settings, client, remote, connection);
+        // Nothing is believed before it was seen who this is.
+        reached.seen_at.store(UNSEEN, Ordering::Release);
         if let Err(Doubt::Another(reason)) = reached.check_identity().await {
             reached.distrust(reason);
         }
@@ -141,6 +148,11 @@ impl SourceConnection {
     /// The cache that is being filled.
     pub(crate) fn cache(&self) -> &Arc<Cache> {
         &self.cache
+    }
+
+    /// When the connection was made.
+    pub(crate) fn since(&self) -> Timestamp {
+        self.since
     }
 
     pub(crate) fn agreement(&self) -> &Arc<Agreement> {
@@ -259,16 +271,42 @@ impl SourceConnection {
             .map_err(|error| Doubt::Silent(chain(&error)))?;
         let mut known = self.identity.write();
         if !now.continues(&known) {
-            return Err(Doubt::Another(format!(
-                "the source at {} was started again, or is another one: what it had may be lost",
-                self.server_names()
-            )));
+            return Err(Doubt::Another(self.another()));
         }
         // A server that was started again beside others that were not is a new process of the same
         // source, and bytes only grow.
         *known = now;
         self.seen_at.store(made, Ordering::Release);
         Ok(())
+    }
+
+    /// Looks whether the one that is iterated is of the source that it should be. It has a connection of
+    /// its own, which behind one address may lead to another process than the others.
+    ///
+    /// # Errors
+    ///
+    /// If it is another one; or if it does not answer, which says nothing.
+    pub(crate) async fn check_iteration(&self, iteration: &mut Iteration) -> Result<(), Doubt> {
+        self.check_identity().await?;
+        let (identity, statistics) =
+            iteration.identify().await.map_err(|error| Doubt::Silent(chain(&error)))?;
+        let now = process(&identity, &statistics, self.agreement.clock().now());
+        if self.identity.read().0.iter().any(|known| now.continues(known)) {
+            return Ok(());
+        }
+        // One that has run since before the connection was made has lost nothing meanwhile.
+        let since = self.since.millis() / 1_000;
+        if now.started.is_some_and(|started| started < since) {
+            return Ok(());
+        }
+        Err(Doubt::Another(self.another()))
+    }
+
+    fn another(&self) -> String {
+        let servers = self.server_names();
+        format!(
+            "the source at {servers} was started again, or is another one: what it had may be lost"
+        )
     }
 
     pub(crate) fn server_names(&self) -> String {

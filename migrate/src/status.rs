@@ -248,6 +248,8 @@ impl Facts<'_> {
         if let Some(report) = verify {
             if report.is_running() {
                 blockers.push("a verification is running".into());
+            } else if !report.is_finished() {
+                blockers.push(format!("the last verification has broken off: {}", report.state));
             }
             if report.differences() > 0 {
                 let differences = report.differences();

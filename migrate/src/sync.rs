@@ -77,6 +77,8 @@ pub enum Event {
     UnitRead {
         /// The unit.
         unit: UnitId,
+        /// Entries of this iteration that could not be taken.
+        failed: u64,
     },
     /// The iteration of a unit broke off.
     Lost {
@@ -246,7 +248,7 @@ impl SyncJob {
             Event::SegmentRead { unit, segment, failed } => {
                 self.segment_read(unit, segment, failed)
             }
-            Event::UnitRead { unit } => self.unit_read(unit),
+            Event::UnitRead { unit, failed } => self.unit_read(unit, failed),
             Event::Lost { unit, reason } => self.lost(unit, reason),
             Event::Misplaced => self.become_unit(),
             Event::SourceChanged { reason } => self.fail(reason, true),
@@ -261,6 +263,8 @@ impl SyncJob {
                 // What was being read is read again from its start: an iteration would not outlive a
                 // long pause at the source.
                 stopped.into_values().rev().for_each(|unit| self.waiting.push_front(unit));
+                // With the readers, those end that wait for the source to come back.
+                self.waiting.extend(std::mem::take(&mut self.pausing).into_values());
                 vec![Action::Stop]
             }
             Event::Resume => {
@@ -283,6 +287,7 @@ impl SyncJob {
             return Vec::new();
         }
         self.read.insert(segment);
+        self.defective.remove(&segment);
         match self.space {
             SourceSpace::Segments(_) if !self.complete.contains(segment) => {
                 self.complete.insert(segment);
@@ -292,8 +297,11 @@ impl SyncJob {
         }
     }
 
-    fn unit_read(&mut self, id: UnitId) -> Vec<Action> {
+    fn unit_read(&mut self, id: UnitId, failed: u64) -> Vec<Action> {
         let Some(unit) = self.reading.remove(&id) else { return Vec::new() };
+        if unit.segments.is_none() && failed > 0 {
+            self.defective.insert(SourceSegment(0));
+        }
         let settled = |segment: &SourceSegment| {
             self.read.contains(segment) || self.defective.contains(segment)
         };
@@ -311,6 +319,9 @@ impl SyncJob {
         let Some(mut unit) = self.reading.remove(&id) else { return Vec::new() };
         if let Some(segments) = &mut unit.segments {
             segments.retain(|segment| !self.read.contains(segment));
+            if segments.is_empty() {
+                return self.go_on();
+            }
         }
         let attempts = self.attempts.entry(id).or_insert(0);
         *attempts += 1;
@@ -331,12 +342,18 @@ impl SyncJob {
         if self.space == SourceSpace::Unit {
             return Vec::new();
         }
-        let earlier = std::mem::replace(&mut self.complete, Coverage::none(1));
+        self.complete = Coverage::none(1);
         self.space = SourceSpace::Unit;
-        // Segments that an earlier job had completed were left out of this one.
-        let read = self.read.clone();
-        self.plan(|segment| earlier.contains(segment) && !read.contains(&segment));
-        let mut actions = vec![Action::BecomeUnit];
+        // An entry may have been refused because its segment was taken for complete, so everything is
+        // read again.
+        self.waiting.clear();
+        self.reading.clear();
+        self.pausing.clear();
+        self.given_up.clear();
+        self.read.clear();
+        self.defective.clear();
+        self.plan(|_| true);
+        let mut actions = vec![Action::Stop, Action::BecomeUnit];
         actions.extend(self.go_on());
         actions
     }
@@ -391,7 +408,7 @@ impl SyncJob {
             tracing::debug!(?unit, "given up");
             return self.fail(reason, false);
         }
-        if self.counts.failed > 0 {
+        if !self.defective.is_empty() {
             let failed = self.counts.failed;
             return self.fail(format!("{failed} entries could not be taken"), false);
         }
@@ -399,6 +416,9 @@ impl SyncJob {
         if self.space == SourceSpace::Unit && !self.complete.contains(SourceSegment(0)) {
             self.complete.insert(SourceSegment(0));
             actions.push(Action::Complete(vec![SourceSegment(0)]));
+        }
+        if self.complete.len() < self.space.count() {
+            return self.fail("not all of the source's segments were read".into(), false);
         }
         actions.extend(self.end(Ending::Finished));
         actions

@@ -249,15 +249,25 @@ impl Run {
             server: group.server.clone(),
         };
         let mut iteration = remote.iterate(iterate).await.map_err(silent)?;
-        connection.check_identity().await?;
+        connection.check_iteration(&mut iteration).await?;
         let mut seen = HashSet::new();
+        let mut left = group.segments.clone().unwrap_or_default();
         while let Some(item) = iteration.next().await.map_err(silent)? {
-            if let Item::Entry { key, value, metadata } = item {
-                // An entry may be given twice: nothing counts on once.
-                if seen.insert(Box::<[u8]>::from(&key[..])) {
-                    self.compare(&key, value, &metadata.unwrap_or_default());
+            match item {
+                Item::Entry { key, value, metadata } => {
+                    // An entry may be given twice: nothing counts on once.
+                    if seen.insert(Box::<[u8]>::from(&key[..])) {
+                        self.compare(&key, value, &metadata.unwrap_or_default());
+                    }
+                }
+                Item::Finished(finished) => {
+                    left = left.iter().filter(|segment| !finished.contains(*segment)).collect();
                 }
             }
+        }
+        if left.iter().next().is_some() {
+            let early = "the source ended an iteration without all of its segments";
+            return Err(Doubt::Silent(early.into()));
         }
         let _ = iteration.end().await;
         self.look_for_vanished(group, space, &seen).await?;
@@ -292,6 +302,9 @@ impl Run {
                 report.expired += 1;
             }
             Seen::Nothing if self.was_cleared() => report.cleared += 1,
+            Seen::Nothing if self.may_be_removed() => {
+                report.note(Finding::Missing, key, Some("it may have been removed here"), false);
+            }
             Seen::Nothing => {
                 let repaired = self.mend(key, &theirs, now);
                 report.note(Finding::Missing, key, None, repaired);
@@ -304,10 +317,18 @@ impl Run {
     }
 
     fn was_cleared(&self) -> bool {
+        self.knows(|connection| connection.cleared)
+    }
+
+    /// Whether a key without a record may be one that a client has removed: then it must not come back.
+    fn may_be_removed(&self) -> bool {
+        self.connection.cache().has_forgotten() || self.knows(|connection| connection.forgets)
+    }
+
+    fn knows(&self, what: impl Fn(&cluster::Connection) -> bool) -> bool {
         let name = self.connection.cache().name().as_str();
         self.connection.agreement().see(|metadata| {
-            let connection = metadata.cache(name).and_then(|known| known.connection.as_ref());
-            connection.is_some_and(|connection| connection.cleared)
+            metadata.cache(name).and_then(|known| known.connection.as_ref()).is_some_and(&what)
         })
     }
 

@@ -18,7 +18,7 @@ use crate::{
         Bound, EVICTION_ROUNDS, EVICTION_SAMPLE, Import, ImportRule, Position, Role, Segment,
         Standing, Step, WhenFull,
     },
-    source::{Link, SourceSegment},
+    source::{Coverage, Link, SourceSegment},
     stamp::VersionKey,
     stats::Stats,
     time::Timestamp,
@@ -384,6 +384,11 @@ impl Cache {
         self.each(Segment::complete_all);
     }
 
+    /// From now on the source is one unit.
+    pub fn become_unit(&self, complete: &Coverage) {
+        self.each(|segment| segment.become_unit(complete));
+    }
+
     /// It is recorded that clients change entries here.
     pub fn mark(&self) {
         self.each(Segment::mark);
@@ -406,16 +411,23 @@ impl Cache {
         self.segments.iter().any(|segment| segment.lock().changed_since_disconnect())
     }
 
+    /// Whether a removed key is not remembered because there were too many, since the source was connected.
+    #[must_use]
+    pub fn has_forgotten(&self) -> bool {
+        self.segments.iter().any(|segment| segment.lock().has_forgotten())
+    }
+
     /// Drops the tombstones and marks that a connection has left in one segment, a bounded step at a
     /// time. Does nothing while a source is connected.
     pub fn forget_source(&self, id: SegmentId) {
-        let mut from = Some(0);
-        while let Some(bucket) = from {
+        let mut position = Position::default();
+        loop {
             let mut segment = self.segment(id);
-            if segment.link().is_some() {
+            if segment.link().is_some()
+                || segment.forget_source(&mut position, BACKGROUND_STEP) == Step::End
+            {
                 return;
             }
-            from = segment.forget_source(bucket, BACKGROUND_STEP);
         }
     }
 

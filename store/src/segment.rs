@@ -106,6 +106,8 @@ pub struct Segment {
     link: Option<Link>,
     /// The newest write before the source was connected.
     connected: Stamp,
+    /// Whether a removed key left no tombstone since then, because there were too many.
+    forgotten: bool,
     outbox: Outbox,
     stats: Stats,
 }
@@ -134,6 +136,7 @@ impl Segment {
             balance: 0,
             link: None,
             connected: Stamp::default(),
+            forgotten: false,
             outbox: Outbox::default(),
             stats: Stats::default(),
         }
@@ -397,7 +400,7 @@ impl Segment {
         }
     }
 
-    fn leaves_tombstone(&self, bucket: usize, placement: u32, cause: Cause) -> bool {
+    fn leaves_tombstone(&mut self, bucket: usize, placement: u32, cause: Cause) -> bool {
         let Some(link) = &self.link else { return false };
         let Some(record) = self.table.get_bucket(bucket) else { return false };
         let ended_here = match cause {
@@ -407,7 +410,14 @@ impl Segment {
             Cause::Evict => !record.is_imported(),
             Cause::Write | Cause::Import | Cause::Clear => false,
         };
-        ended_here && (link.may_hold(placement) || self.tombstones < link.max_tombstones)
+        let has_room = link.may_hold(placement) || self.tombstones < link.max_tombstones;
+        self.forgotten |= ended_here && !has_room;
+        ended_here && has_room
+    }
+
+    /// Whether a removed key is not remembered because there were too many.
+    pub(crate) fn has_forgotten(&self) -> bool {
+        self.forgotten
     }
 
     /// Whether a local entry that is over now was still there when the source was connected.

@@ -40,6 +40,7 @@ pub struct SourceSegment(pub u32);
 /// A set of source segments: those that are complete here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
+    count: u32,
     words: Box<[u64]>,
 }
 
@@ -47,7 +48,7 @@ impl Coverage {
     /// None of `count` segments.
     #[must_use]
     pub fn none(count: u32) -> Self {
-        Self { words: vec![0; count.div_ceil(64) as usize].into_boxed_slice() }
+        Self { count, words: vec![0; count.div_ceil(64) as usize].into_boxed_slice() }
     }
 
     /// All of `count` segments.
@@ -61,7 +62,8 @@ impl Coverage {
 
     /// Adds a segment. One beyond the count is left out.
     pub fn insert(&mut self, segment: SourceSegment) {
-        if let Some(word) = self.words.get_mut(segment.0 as usize / 64) {
+        let word = self.words.get_mut(segment.0 as usize / 64);
+        if let Some(word) = word.filter(|_| segment.0 < self.count) {
             *word |= 1 << (segment.0 % 64);
         }
     }
@@ -88,8 +90,7 @@ impl Coverage {
 
     /// The segments in the set, in order.
     pub fn iter(&self) -> impl Iterator<Item = SourceSegment> + '_ {
-        let count = u32::try_from(self.words.len() * 64).unwrap_or(u32::MAX);
-        (0..count).map(SourceSegment).filter(|segment| self.contains(*segment))
+        (0..self.count).map(SourceSegment).filter(|segment| self.contains(*segment))
     }
 }
 
@@ -141,6 +142,7 @@ mod tests {
         assert_eq!(coverage.iter().map(|segment| segment.0).collect::<Vec<_>>(), [0, 63, 64, 129]);
         assert_eq!(coverage.len(), 4);
         coverage.insert(SourceSegment(4_000));
+        coverage.insert(SourceSegment(130));
         assert_eq!(coverage.len(), 4, "a segment that the source does not have is left out");
         assert_eq!(Coverage::all(130).len(), 130);
     }

@@ -29,6 +29,12 @@ pub struct Identity {
 }
 
 impl Identity {
+    pub(crate) fn of(server: ServerAddress, statistics: &Statistics, asked_at: Instant) -> Self {
+        let running =
+            statistics.number(SINCE_START).and_then(|seconds| u64::try_from(seconds).ok());
+        Self { server, running: running.map(Duration::from_secs), asked_at }
+    }
+
     /// Whether the cache may have been running ever since: `false` says that the server was restarted, or
     /// the cache removed and created. Without statistics nothing can be said, and the answer is `None`.
     #[must_use]
@@ -53,9 +59,6 @@ impl RemoteCache {
         let asked_at = Instant::now();
         let answered = self.read::<Stats>(Route::Server(&asked), &|_, _| {}).await?;
         let statistics = answered.read::<Stats>()?;
-        let running =
-            statistics.number(SINCE_START).and_then(|seconds| u64::try_from(seconds).ok());
-        let running = running.map(Duration::from_secs);
-        Ok((Identity { server: server.clone(), running, asked_at }, statistics))
+        Ok((Identity::of(server.clone(), &statistics, asked_at), statistics))
     }
 }

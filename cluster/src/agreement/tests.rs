@@ -1,12 +1,10 @@
 //! Commands, and the caches that follow them.
 
 use config::{CacheConfig, CacheMode};
-use store::{
-    CacheError, Command, Expiration, MemoryLimit, Outcome, Progress, SourceSegment, SourceSpace,
-};
+use store::{CacheError, Command, Expiration, MemoryLimit, Outcome, Progress, SourceSpace};
 
 use super::*;
-use crate::samples::{connection, name};
+use crate::samples::{complete, connection, name};
 
 fn start(directory: Option<&Path>) -> Arc<Agreement> {
     let container = Arc::new(Container::new(MemoryLimit::unlimited()));
@@ -47,9 +45,7 @@ async fn caches_follow_the_metadata() {
     assert_eq!(write(&agreement, &cache), Ok(Progress::Mark));
     agreement.propose(MetaCommand::Mark { cache: name("orders") }).await.unwrap();
     assert_eq!(write(&agreement, &cache), Ok(Progress::Done));
-    let segments = (0..4).map(SourceSegment).collect();
-    let complete = MetaCommand::Complete { cache: name("orders"), segments };
-    agreement.propose(complete).await.unwrap();
+    agreement.propose(complete("orders", 4, &[0, 1, 2, 3])).await.unwrap();
     assert_eq!(read(&agreement, &cache), Ok(Progress::Done));
     agreement.propose(MetaCommand::BecomeUnit { cache: name("orders") }).await.unwrap();
     let link = cache.segment(store::SegmentId(0)).link().cloned().unwrap();

@@ -3,7 +3,7 @@
 use config::CacheMode;
 
 use super::*;
-use crate::samples::{connection, name};
+use crate::samples::{complete, connection, name};
 
 fn create(cache: &str) -> MetaCommand {
     let config = Arc::new(CacheConfig::new(CacheMode::Distributed));
@@ -47,13 +47,36 @@ fn what_does_not_fit_changes_nothing() {
 #[test]
 fn segments_are_complete_one_by_one_and_a_clear_completes_all() {
     let mut metadata = connected();
-    let segments = vec![SourceSegment(1), SourceSegment(3)];
-    metadata.apply(&MetaCommand::Complete { cache: name("orders"), segments }).unwrap();
+    metadata.apply(&complete("orders", 4, &[1, 3])).unwrap();
     assert_eq!(tie(&metadata).complete.len(), 2);
     assert!(!tie(&metadata).marked);
     metadata.apply(&MetaCommand::Clear { cache: name("orders") }).unwrap();
     assert_eq!(tie(&metadata).complete.len(), 4);
     assert!(tie(&metadata).marked && tie(&metadata).cleared);
+}
+
+#[test]
+fn what_an_earlier_connection_completes_is_not_believed() {
+    let mut metadata = connected();
+    let old = complete("orders", 4, &[1]);
+    metadata.apply(&MetaCommand::Disconnect { cache: name("orders") }).unwrap();
+    let later = Connection { since: Timestamp::from_millis(2_000), ..connection(4) };
+    let connect = MetaCommand::Connect { cache: name("orders"), connection: Box::new(later) };
+    metadata.apply(&connect).unwrap();
+    assert_eq!(metadata.apply(&old), Err(MetaError::Outdated(name("orders"))));
+
+    let mut metadata = connected();
+    metadata.apply(&MetaCommand::BecomeUnit { cache: name("orders") }).unwrap();
+    assert_eq!(metadata.apply(&old), Err(MetaError::Outdated(name("orders"))));
+    assert!(tie(&metadata).complete.is_empty());
+}
+
+#[test]
+fn a_clear_stays_one_when_the_source_becomes_a_unit() {
+    let mut metadata = connected();
+    metadata.apply(&MetaCommand::Clear { cache: name("orders") }).unwrap();
+    metadata.apply(&MetaCommand::BecomeUnit { cache: name("orders") }).unwrap();
+    assert_eq!(tie(&metadata).complete.len(), 1);
 }
 
 #[test]
@@ -69,10 +92,9 @@ fn a_finished_job_is_remembered_after_the_source_was_let_go() {
 }
 
 #[test]
-fn a_restart_begins_anew_what_no_client_has_changed_and_keeps_the_rest_as_it_is() {
+fn after_a_restart_nothing_is_complete_and_what_clients_have_changed_is_for_the_operator() {
     let mut metadata = connected();
-    let segments = vec![SourceSegment(1)];
-    metadata.apply(&MetaCommand::Complete { cache: name("orders"), segments }).unwrap();
+    metadata.apply(&complete("orders", 4, &[1])).unwrap();
     let mut unchanged = metadata.clone();
     unchanged.restart();
     assert_eq!(tie(&unchanged).complete.len(), 0, "what was copied is gone");
@@ -80,7 +102,12 @@ fn a_restart_begins_anew_what_no_client_has_changed_and_keeps_the_rest_as_it_is(
     metadata.apply(&MetaCommand::Mark { cache: name("orders") }).unwrap();
     let mut changed = metadata.clone();
     changed.restart();
-    assert_eq!(tie(&changed), tie(&metadata), "its operator decides");
+    assert!(tie(&changed).marked, "its operator decides");
+    assert_eq!(tie(&changed).complete.len(), 0, "what was copied is gone here too");
+    let mut let_go = changed.clone();
+    let_go.apply(&MetaCommand::Disconnect { cache: name("orders") }).unwrap();
+    let past = let_go.cache("orders").unwrap().past.as_ref().unwrap();
+    assert_eq!((past.complete.len(), past.marked), (0, true), "nobody takes it up as if whole");
 
     changed.apply(&MetaCommand::AcceptLoss { cache: name("orders") }).unwrap();
     assert_eq!((tie(&changed).complete.len(), tie(&changed).marked), (0, false));

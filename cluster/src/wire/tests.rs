@@ -3,7 +3,7 @@
 use config::CacheMode;
 
 use super::*;
-use crate::samples::{connection, name};
+use crate::samples::{complete, connection, name};
 
 fn commands() -> Vec<MetaCommand> {
     let cache = || name("orders");
@@ -17,10 +17,7 @@ fn commands() -> Vec<MetaCommand> {
         MetaCommand::UpdateCache { cache: cache(), config: config() },
         MetaCommand::RemoveCache { cache: cache() },
         MetaCommand::Connect { cache: cache(), connection: Box::new(busy) },
-        MetaCommand::Complete {
-            cache: cache(),
-            segments: vec![SourceSegment(0), SourceSegment(255)],
-        },
+        complete("orders", 256, &[0, 255]),
         MetaCommand::Mark { cache: cache() },
         MetaCommand::Clear { cache: cache() },
         MetaCommand::Finish { cache: cache(), imported: u64::MAX },
@@ -42,9 +39,9 @@ fn every_command_is_read_as_it_was_written() {
 fn the_bytes_of_a_command_keep_their_meaning() {
     let mark = MetaCommand::Mark { cache: name("orders") };
     assert_eq!(encode(&mark).unwrap(), b"\x05\x06orders");
-    let segments = vec![SourceSegment(3), SourceSegment(300)];
-    let complete = MetaCommand::Complete { cache: name("c"), segments };
-    assert_eq!(encode(&complete).unwrap(), b"\x04\x01c\x02\x03\xFB\x2C\x01");
+    let complete = complete("c", 512, &[3, 300]);
+    let bytes = b"\x04\x01c\xFB\xE8\x03\x01\xFB\x00\x02\x02\x03\xFB\x2C\x01";
+    assert_eq!(encode(&complete).unwrap(), bytes);
 }
 
 #[test]

@@ -43,10 +43,10 @@ fn a_segment_that_failed_is_read_again_and_the_job_ends_when_all_are_complete() 
     assert_eq!(job.on(Event::Again { unit: FIRST }), [Action::Read(first)]);
     assert_eq!(job.on(Event::Applied { unit: SECOND, counts: written(7) }), []);
     assert_eq!(job.on(read(SECOND, B)), [Action::Complete(vec![B])]);
-    assert_eq!(job.on(Event::UnitRead { unit: SECOND }), []);
+    assert_eq!(job.on(Event::UnitRead { unit: SECOND, failed: 0 }), []);
     assert_eq!(job.on(Event::Applied { unit: FIRST, counts: written(5) }), []);
     assert_eq!(job.on(read(FIRST, A)), [Action::Complete(vec![A])]);
-    assert_eq!(job.on(Event::UnitRead { unit: FIRST }), [Action::End(Ending::Finished)]);
+    assert_eq!(job.on(Event::UnitRead { unit: FIRST, failed: 0 }), [Action::End(Ending::Finished)]);
     assert_eq!(job.counts(), written(12));
 }
 
@@ -87,7 +87,7 @@ fn a_source_that_does_not_say_where_its_keys_are_is_complete_only_as_a_whole() {
     let (mut job, actions) = SyncJob::start(SourceSpace::Unit, &Coverage::none(1), &[], settings);
     assert_eq!(actions, [Action::Read(Unit { id: FIRST, segments: None, server: 0 })]);
     let end = [Action::Complete(vec![A]), Action::End(Ending::Finished)];
-    assert_eq!(job.on(Event::UnitRead { unit: FIRST }), end);
+    assert_eq!(job.on(Event::UnitRead { unit: FIRST, failed: 0 }), end);
 }
 
 #[test]
@@ -97,16 +97,23 @@ fn a_source_that_places_keys_its_own_way_becomes_one_unit_and_nothing_counts_as_
     let settings = SyncSettings { units: 1, units_per_server: 1 };
     let (mut job, _) = SyncJob::start(SourceSpace::Segments(3), &complete, &[0, 1, 2], settings);
     assert_eq!(job.on(read(FIRST, A)), [Action::Complete(vec![A])]);
-    assert_eq!(job.on(Event::Misplaced), [Action::BecomeUnit]);
+    // What was read, and what an earlier job had completed, is read again.
+    let segments = [A, B, SourceSegment(2)];
+    let actions = job.on(Event::Misplaced);
+    let Some(Action::Read(first)) = actions.last() else { panic!("{actions:?}") };
+    let first_id = first.id.0;
+    let ids = [0, 1, 2].map(|place| UnitId(first_id + place));
+    let reread = |place: usize| Action::Read(unit(ids[place], segments[place], place));
+    assert_eq!(actions, [Action::Stop, Action::BecomeUnit, reread(0)]);
     assert_eq!(job.on(Event::Misplaced), [], "once is enough");
-    assert_eq!(job.on(Event::UnitRead { unit: FIRST }), [Action::Read(unit(SECOND, B, 1))]);
-    assert_eq!(job.on(read(SECOND, B)), []);
-    // What an earlier job had completed is read again.
-    let third = unit(UnitId(2), SourceSegment(2), 2);
-    assert_eq!(job.on(Event::UnitRead { unit: SECOND }), [Action::Read(third)]);
-    assert_eq!(job.on(read(UnitId(2), SourceSegment(2))), []);
+    for place in 0..2 {
+        assert_eq!(job.on(read(ids[place], segments[place])), []);
+        let event = Event::UnitRead { unit: ids[place], failed: 0 };
+        assert_eq!(job.on(event), [reread(place + 1)]);
+    }
+    assert_eq!(job.on(read(ids[2], segments[2])), []);
     let end = [Action::Complete(vec![A]), Action::End(Ending::Finished)];
-    assert_eq!(job.on(Event::UnitRead { unit: UnitId(2) }), end);
+    assert_eq!(job.on(Event::UnitRead { unit: ids[2], failed: 0 }), end);
 }
 
 #[test]
@@ -115,11 +122,11 @@ fn an_entry_that_cannot_be_taken_keeps_its_segment_incomplete_and_fails_the_job_
     let counts = Counts { read: 1, failed: 1, ..Counts::default() };
     job.on(Event::Applied { unit: FIRST, counts });
     assert_eq!(job.on(Event::SegmentRead { unit: FIRST, segment: A, failed: 1 }), []);
-    assert_eq!(job.on(Event::UnitRead { unit: FIRST }), [], "the others go on");
+    assert_eq!(job.on(Event::UnitRead { unit: FIRST, failed: 0 }), [], "the others go on");
     job.on(read(SECOND, B));
     let reason = "1 entries could not be taken".into();
     let failed = Ending::Failed { reason, source_changed: false };
-    assert_eq!(job.on(Event::UnitRead { unit: SECOND }), [Action::End(failed)]);
+    assert_eq!(job.on(Event::UnitRead { unit: SECOND, failed: 0 }), [Action::End(failed)]);
     assert_eq!(job.failed().collect::<Vec<_>>(), [A]);
 }
 
@@ -138,7 +145,7 @@ fn a_source_that_stays_away_fails_the_job_only_when_nothing_else_can_be_read() {
     assert_eq!(job.on(read(SECOND, B)), [Action::Complete(vec![B])]);
     let reason = "1 of the source's units could not be read: connection reset".into();
     let failed = Ending::Failed { reason, source_changed: false };
-    assert_eq!(job.on(Event::UnitRead { unit: SECOND }), [Action::End(failed)]);
+    assert_eq!(job.on(Event::UnitRead { unit: SECOND, failed: 0 }), [Action::End(failed)]);
 }
 
 #[test]
@@ -160,7 +167,7 @@ fn progress_makes_up_for_earlier_losses() {
 #[test]
 fn a_source_that_ends_an_iteration_too_early_is_asked_again() {
     let (mut job, _) = two_servers();
-    let actions = job.on(Event::UnitRead { unit: FIRST });
+    let actions = job.on(Event::UnitRead { unit: FIRST, failed: 0 });
     assert!(matches!(actions[..], [Action::Wait { unit: FIRST, .. }]), "{actions:?}");
 }
 
@@ -257,7 +264,12 @@ proptest! {
             day.happen(&Luck::Step, choice);
         }
         match day.ended.expect("the job ends") {
-            Ending::Finished => prop_assert!(day.complete.len() >= day.job.space().count()),
+            Ending::Finished => {
+                prop_assert!(day.complete.len() >= day.job.space().count());
+                // Of a unit, nothing counts that was read before it was known to be one.
+                let all = day.job.space() != SourceSpace::Unit || day.read.len() == owners.len();
+                prop_assert!(all, "{:?}", day.read);
+            }
             Ending::Failed { .. } => prop_assert!(day.job.failed().next().is_some()),
             Ending::Cancelled => panic!("nobody has cancelled it"),
         }
@@ -296,12 +308,18 @@ impl Day {
                         self.complete.insert(segment);
                     }
                 }
-                Action::BecomeUnit => self.complete = Coverage::none(1),
+                Action::BecomeUnit => {
+                    self.complete = Coverage::none(1);
+                    self.read.clear();
+                }
                 Action::Wait { unit, .. } => {
                     self.open.remove(&unit);
                     self.pausing.push(unit);
                 }
-                Action::Stop => self.open.clear(),
+                Action::Stop => {
+                    self.open.clear();
+                    self.pausing.clear();
+                }
                 Action::End(ending) => self.ended = Some(ending),
             }
         }
@@ -327,7 +345,7 @@ impl Day {
                     self.tell(read(id, *segment));
                 } else {
                     self.open.remove(&id);
-                    self.tell(Event::UnitRead { unit: id });
+                    self.tell(Event::UnitRead { unit: id, failed: 0 });
                 }
             }
             Luck::Lose => {
@@ -336,7 +354,7 @@ impl Day {
             }
             Luck::EndEarly => {
                 self.open.remove(&id);
-                self.tell(Event::UnitRead { unit: id });
+                self.tell(Event::UnitRead { unit: id, failed: 0 });
             }
             Luck::PauseAndResume => {
                 self.tell(Event::Pause);

@@ -1,6 +1,8 @@
 //! What is done to a segment beside commands, a bounded step at a time: walks, expiry, eviction,
 //! clearing.
 
+use std::ops::Range;
+
 use hashbrown::HashTable;
 use media::hash;
 
@@ -52,12 +54,7 @@ impl Segment {
         now: Timestamp,
         mut visit: impl FnMut(EntryRef<'_>),
     ) -> Step {
-        if position.generation != self.generation {
-            *position = Position { generation: self.generation, bucket: 0 };
-        }
-        let buckets = self.table.num_buckets();
-        let end = buckets.min(position.bucket.saturating_add(limit));
-        for bucket in position.bucket..end {
+        for bucket in self.next_buckets(position, limit) {
             if let Some(record) = self.table.get_bucket(bucket)
                 && !record.is_tombstone()
                 && !record.is_expired(now)
@@ -65,8 +62,22 @@ impl Segment {
                 visit(record.entry(self.versions));
             }
         }
-        position.bucket = end;
-        if end < buckets { Step::More } else { Step::End }
+        self.step(position)
+    }
+
+    /// The next buckets, at most `limit`; `position` moves behind them. From the start, if records have
+    /// moved since.
+    pub(super) fn next_buckets(&self, position: &mut Position, limit: usize) -> Range<usize> {
+        if position.generation != self.generation {
+            *position = Position { generation: self.generation, bucket: 0 };
+        }
+        let begin = position.bucket;
+        position.bucket = self.table.num_buckets().min(begin.saturating_add(limit));
+        begin..position.bucket
+    }
+
+    pub(super) fn step(&self, position: &Position) -> Step {
+        if position.bucket < self.table.num_buckets() { Step::More } else { Step::End }
     }
 
     /// Ends what is over in at most `limit` buckets from `from` on. Returns the bucket to go on from.

@@ -1,11 +1,11 @@
 //! Entries that come from the source, and what is known of one.
 
-use super::{Place, Segment};
+use super::{Place, Position, Segment, Step};
 use crate::{
     command::{CacheError, Imported},
     effect::Cause,
     entry::{Draft, EntryRef, MAX_KEY, Number, Record},
-    source::{Coverage, Link, SourceSegment},
+    source::{Coverage, Link, SourceSegment, SourceSpace},
     time::Timestamp,
 };
 
@@ -61,8 +61,7 @@ impl Segment {
         let Some(link) = &self.link else { return Import::Tombstone };
         let complete = !link.may_hold(placement);
         if complete && rule == ImportRule::Copy {
-            // Only a client's clear completes a source segment before all of it was read.
-            return Import::Tombstone;
+            return self.settled(key, now);
         }
         let hash = self.hash(key);
         let found = self.find_living(hash, key, now);
@@ -85,6 +84,16 @@ impl Segment {
             Ok(Some(_)) => Import::Written,
             Ok(None) => Import::Expired,
             Err(error) => Import::Failed(error),
+        }
+    }
+
+    /// What became of a key whose source segment is complete: everything of it was brought in before.
+    fn settled(&self, key: &[u8], now: Timestamp) -> Import {
+        match self.inspect(key, now) {
+            Standing::Imported(_) => Import::AlreadyHere,
+            Standing::Local(_) => Import::KeptForClient,
+            // Removed or cleared, or its time was over.
+            Standing::Tombstone | Standing::Unknown => Import::Tombstone,
         }
     }
 
@@ -158,12 +167,21 @@ impl Segment {
     pub fn connect(&mut self, link: Link) {
         self.connected = self.stamp;
         self.link = Some(link);
+        self.forgotten = false;
     }
 
     /// The tie to the source, if there is one.
     #[must_use]
     pub fn link(&self) -> Option<&Link> {
         self.link.as_ref()
+    }
+
+    /// From now on the source is one unit: nothing of it is complete before all is. What a clear has
+    /// removed stays so.
+    pub fn become_unit(&mut self, complete: &Coverage) {
+        if let Some(link) = &mut self.link {
+            (link.space, link.complete) = (SourceSpace::Unit, complete.clone());
+        }
     }
 
     /// All of a source segment is here: nothing of it is asked for or imported any more.
@@ -200,10 +218,10 @@ impl Segment {
     }
 
     /// Drops the tombstones, and the marks of imported entries, of a connection that is gone, in at most
-    /// `limit` buckets. Returns the bucket to go on from.
-    pub fn forget_source(&mut self, from: usize, limit: usize) -> Option<usize> {
-        let end = self.table.num_buckets().min(from.saturating_add(limit));
-        for bucket in from..end {
+    /// `limit` buckets from `position` on, and moves it. If records have moved since, it begins again.
+    pub fn forget_source(&mut self, position: &mut Position, limit: usize) -> Step {
+        let range = self.next_buckets(position, limit);
+        for bucket in range {
             let Ok(mut occupied) = self.table.get_bucket_entry(bucket) else { continue };
             self.balance -= occupied.get().balance();
             if occupied.get().is_tombstone() {
@@ -215,6 +233,6 @@ impl Segment {
                 self.balance += occupied.get().balance();
             }
         }
-        (end < self.table.num_buckets()).then_some(end)
+        self.step(position)
     }
 }

@@ -323,7 +323,7 @@ fn a_removed_key_stays_removed_and_a_clients_entry_stays_the_clients() {
     assert_eq!(segment.len(), 0);
 
     segment.disconnect();
-    assert_eq!(segment.forget_source(0, usize::MAX), None);
+    assert_eq!(segment.forget_source(&mut Position::default(), usize::MAX), Step::End);
     assert_eq!(segment.tombstones(), 0, "nothing stays after the source is gone");
 }
 
@@ -430,7 +430,7 @@ fn entries_that_were_there_before_the_source_count_as_the_clients() {
     connect(&mut segment);
     segment.import(hash::hash(b"k"), b"k", &imported(b"v", 5), ImportRule::Copy, at(1_000));
     segment.disconnect();
-    segment.forget_source(0, usize::MAX);
+    segment.forget_source(&mut Position::default(), usize::MAX);
     connect(&mut segment);
     let Standing::Local(entry) = segment.inspect(b"k", at(1_000)) else { panic!("not local") };
     assert_eq!(
@@ -505,7 +505,7 @@ fn a_segment_knows_by_how_much_it_is_larger_than_its_source() {
     run(&mut segment, &Command::remove(b"new"), at(1_000));
     assert_eq!(segment.balance(), 0);
     segment.disconnect();
-    segment.forget_source(0, usize::MAX);
+    segment.forget_source(&mut Position::default(), usize::MAX);
     assert_eq!(segment.balance(), segment.len().cast_signed());
 }
 

@@ -187,10 +187,12 @@ impl Model {
 
     fn import(&mut self, key: &[u8], value: &[u8], lifespan: Option<u16>, repair: bool) -> Import {
         self.expire();
-        if self.complete.is_none() || (!repair && !self.may_hold(key)) {
+        if self.complete.is_none() {
             return Import::Tombstone;
         }
+        let settled = !repair && !self.may_hold(key);
         match self.records.get(key) {
+            None if settled => return Import::Tombstone,
             Some(ModelRecord::Tombstone) => return Import::Tombstone,
             Some(ModelRecord::Entry(entry)) if !entry.imported => return Import::KeptForClient,
             Some(ModelRecord::Entry(_)) if !repair => return Import::AlreadyHere,
@@ -383,7 +385,7 @@ fn play(segment: &mut Segment, model: &mut Model, act: Act) {
             segment.sweep(0, usize::MAX, now);
             model.expire();
             segment.disconnect();
-            segment.forget_source(0, usize::MAX);
+            segment.forget_source(&mut Position::default(), usize::MAX);
             model.complete = None;
             model.records.retain(|_, record| match record {
                 ModelRecord::Entry(entry) => {
