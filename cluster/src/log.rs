@@ -188,12 +188,15 @@ fn damaged(path: &Path, at: u64) -> LogError {
     LogError::Damaged { path: path.into(), at }
 }
 
+/// A record, and what is behind it.
+type Split<'a> = (&'a [u8], &'a [u8]);
+
 /// The bytes of the first record and what is behind it; `None` if a crash has cut it off.
 ///
 /// # Errors
 ///
 /// If it is damaged, and not by a crash in the middle of writing it.
-fn split_record(bytes: &[u8]) -> Result<Option<(&[u8], &[u8])>, ()> {
+fn split_record(bytes: &[u8]) -> Result<Option<Split<'_>>, ()> {
     // A crash can leave a file that is longer than what was written of it.
     if bytes.iter().all(|byte| *byte == 0) {
         return Ok(None);

@@ -152,7 +152,7 @@ impl State {
         if matches!(loaded, Loaded::Silent) {
             breaker.losses += 1;
             if breaker.losses >= BREAKS_AFTER {
-                breaker.until.get_or_insert(Instant::now() + BREAK);
+                breaker.until.get_or_insert_with(|| Instant::now() + BREAK);
             }
         } else {
             *breaker = Breaker::default();

@@ -288,10 +288,12 @@ impl SourceConnection {
     /// If it is another one; or if it does not answer, which says nothing.
     pub(crate) async fn check_iteration(&self, iteration: &mut Iteration) -> Result<(), Doubt> {
         self.check_identity().await?;
+        // What it says comes after this, so that bytes have only grown.
+        let known = self.identity.read().clone();
         let (identity, statistics) =
             iteration.identify().await.map_err(|error| Doubt::Silent(chain(&error)))?;
         let now = process(&identity, &statistics, self.agreement.clock().now());
-        if self.identity.read().0.iter().any(|known| now.continues(known)) {
+        if known.0.iter().any(|known| now.continues(known)) {
             return Ok(());
         }
         // One that has run since before the connection was made has lost nothing meanwhile.
