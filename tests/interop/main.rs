@@ -3,3 +3,4 @@
 use godwit_tests as harness;
 
 mod clients;
+mod refusals;
