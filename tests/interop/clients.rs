@@ -95,7 +95,7 @@ const DIFFERENCES: &[Difference] = &[
 ];
 
 /// What the distribution of the real server has beside its program.
-const TEMPLATES: &str = r#"<local-cache-configuration name="org.infinispan.LOCAL"/>
+pub(crate) const TEMPLATES: &str = r#"<local-cache-configuration name="org.infinispan.LOCAL"/>
 <replicated-cache-configuration name="org.infinispan.REPL_SYNC" mode="SYNC"/>
 <replicated-cache-configuration name="org.infinispan.REPL_ASYNC" mode="ASYNC"/>
 <distributed-cache-configuration name="org.infinispan.DIST_SYNC" mode="SYNC"/>

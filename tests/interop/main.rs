@@ -2,5 +2,6 @@
 
 use godwit_tests as harness;
 
+mod cli;
 mod clients;
 mod refusals;

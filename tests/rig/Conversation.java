@@ -693,8 +693,21 @@ public final class Conversation {
          outcome = shown(said.call());
       } catch (Throwable thrown) {
          outcome = failure(thrown);
+         settle();
       }
       System.out.println(version + " " + part + ": " + name + " -> " + outcome);
+   }
+
+   /** Old clients close a connection whose answer they could not read, and may offer it once more. */
+   private void settle() {
+      for (int attempts = 0; attempts < 10; attempts++) {
+         try {
+            manager.getCache("___protobuf_metadata").size();
+            return;
+         } catch (RuntimeException closing) {
+            continue;
+         }
+      }
    }
 
    private static String shown(Object value) {
