@@ -44,6 +44,9 @@ mod unit {
     pub(super) const INFINITE: u8 = 8;
 }
 
+/// From here on, a number is negative for a client that has signed ones only.
+const NEGATIVE: u32 = 1 << 31;
+
 const THIRTY_DAYS: u64 = 30 * 24 * 60 * 60 * 1000;
 
 impl RequestExpiration {
@@ -58,7 +61,8 @@ impl RequestExpiration {
             let seconds = |reader: &mut Reader<'_>, field, flag| {
                 Ok(match reader.vint(field)? {
                     0 if header.flags.has(flag) => Duration::Default,
-                    0 => Duration::Infinite,
+                    // Clients say "never" by a negative number, too.
+                    0 | NEGATIVE.. => Duration::Infinite,
                     seconds => old(u64::from(seconds) * 1000),
                 })
             };
@@ -115,7 +119,11 @@ impl Duration {
                 });
             }
         };
-        Ok(Self::Millis(reader.vlong(field)?.saturating_mul(factor) / divisor))
+        let number = reader.vlong(field)?;
+        if number.cast_signed().is_negative() {
+            return Ok(Self::Infinite);
+        }
+        Ok(Self::Millis(number.saturating_mul(factor) / divisor))
     }
 
     /// Unit and, where there is one, number. Seconds where they are exact.
@@ -138,5 +146,41 @@ impl Duration {
                 u32::try_from(millis.div_ceil(1000).max(1)).unwrap_or(u32::MAX)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hex_literal::hex;
+
+    use super::*;
+    use crate::{decoder::Decoder, op::AnyRequest};
+
+    /// What a PUT of "v" under "k" in a cache "" says of its end.
+    fn of_put(version: u8, expiration: &[u8]) -> RequestExpiration {
+        let mut decoder = Decoder::default();
+        decoder.push(&[0xA0, 0x05, version]);
+        // PUT, cache "", no flags, basic client, topology 0; media types from 2.8 on.
+        decoder.push(&hex!("01 00 00 01 00"));
+        if version >= 28 {
+            decoder.push(&hex!("00 00"));
+        }
+        decoder.push(&hex!("01 6B"));
+        decoder.push(expiration);
+        decoder.push(&hex!("01 76"));
+        let decoded = decoder.next_request().unwrap().expect("a whole request");
+        let AnyRequest::Put(put) = decoded.request else { panic!("{:?}", decoded.request) };
+        put.0.expiration
+    }
+
+    #[test]
+    fn a_negative_number_means_never() {
+        let max_idle = Duration::Millis(3_600_000);
+        let expected = RequestExpiration { lifespan: Duration::Infinite, max_idle };
+        // -1 seconds, and 3600.
+        assert_eq!(of_put(20, &hex!("FF FF FF FF 0F 90 1C")), expected);
+        // Seconds and hours: -1, and 1.
+        assert_eq!(of_put(22, &hex!("05 FF FF FF FF FF FF FF FF FF 01 01")), expected);
+        assert_eq!(of_put(30, &hex!("05 FF FF FF FF FF FF FF FF FF 01 01")), expected);
     }
 }

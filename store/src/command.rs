@@ -92,6 +92,18 @@ pub enum Condition {
     NotEtag(Etag),
 }
 
+impl Condition {
+    /// Whether it fails on a key without an entry.
+    #[inline]
+    #[must_use]
+    pub fn asks_for_entry(self) -> bool {
+        match self {
+            Self::Always | Self::Absent | Self::NotEtag(_) => false,
+            Self::Present | Self::Version(_) | Self::Etag(_) => true,
+        }
+    }
+}
+
 /// Placement hash of a value: the entity tag that REST shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Etag(pub i32);

@@ -199,13 +199,27 @@ impl Segment {
             }
         }
         let place = Place { hash, placement, bucket: found };
-        match self.standing(found) {
+        // What asks for an entry has looked for it, and counts as a read besides.
+        let looked = command.condition.asks_for_entry().then(|| self.standing(found).is_some());
+        let progress = match self.standing(found) {
             None => self.apply_to_nothing(place, command, now, reply),
             Some(entry) if !holds(command.condition, &entry) => {
                 reply.reply(Outcome::Refused { current: entry });
+                self.touch_if(looked.is_some(), found, now);
                 Ok(Progress::Done)
             }
             Some(_) => self.apply_to_entry(place, command, now, reply),
+        }?;
+        if let (Some(found), Progress::Done | Progress::Held(_)) = (looked, progress) {
+            self.stats.count_read(found);
+        }
+        Ok(progress)
+    }
+
+    fn touch_if(&mut self, used: bool, bucket: Option<usize>, now: Timestamp) {
+        let record = bucket.filter(|_| used).and_then(|at| self.table.get_bucket_mut(at));
+        if let Some(record) = record {
+            record.touch(now);
         }
     }
 
@@ -247,17 +261,12 @@ impl Segment {
                 });
                 Ok(Progress::Done)
             }
-            (Change::Remove, _) => {
-                self.stats.remove_misses += 1;
-                reply.reply(Outcome::Missing);
-                Ok(Progress::Done)
-            }
             (Change::Read, _) => {
                 self.stats.misses += 1;
                 reply.reply(Outcome::Missing);
                 Ok(Progress::Done)
             }
-            (Change::Write { .. }, _) => {
+            (Change::Write { .. } | Change::Remove, _) => {
                 reply.reply(Outcome::Missing);
                 Ok(Progress::Done)
             }

@@ -21,6 +21,15 @@ pub struct Stats {
     pub expirations: u64,
 }
 
+impl Stats {
+    /// Counts a read.
+    #[inline]
+    pub(crate) fn count_read(&mut self, found: bool) {
+        self.hits += u64::from(found);
+        self.misses += u64::from(!found);
+    }
+}
+
 impl AddAssign for Stats {
     fn add_assign(&mut self, other: Self) {
         self.hits += other.hits;

@@ -1,5 +1,14 @@
 //! Real servers and clients.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "what goes wrong fails the test"
+)]
+
 use godwit_tests as harness;
 
+mod cli;
 mod clients;
+mod refusals;

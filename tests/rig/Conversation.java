@@ -18,36 +18,53 @@ import java.util.stream.Collectors;
 import org.infinispan.client.hotrod.DataFormat;
 import org.infinispan.client.hotrod.Flag;
 import org.infinispan.client.hotrod.MetadataValue;
+import org.infinispan.client.hotrod.ProtocolVersion;
 import org.infinispan.client.hotrod.RemoteCache;
 import org.infinispan.client.hotrod.RemoteCacheManager;
+import org.infinispan.client.hotrod.configuration.ClientIntelligence;
 import org.infinispan.client.hotrod.configuration.ConfigurationBuilder;
 import org.infinispan.commons.api.CacheContainerAdmin.AdminFlag;
 import org.infinispan.commons.configuration.BasicConfiguration;
 import org.infinispan.commons.dataconversion.MediaType;
 import org.infinispan.commons.marshall.IdentityMarshaller;
 import org.infinispan.commons.marshall.UTF8StringMarshaller;
+import org.infinispan.commons.util.IntSets;
+
+import io.reactivex.rxjava3.core.Flowable;
 
 /**
  * Says to a server all that the Java client can say of caches, and writes a line for each thing that comes of it. What
  * differs from run to run is masked: versions, instants, numbers of messages, ports. Two servers that are alike get two
  * transcripts that are equal.
  *
- * <p>Arguments: host, port. There must be no caches whose names begin with "conversation".
+ * <p>Arguments: port, and the protocol versions to speak, one conversation for each: "auto", "2.5", or "2.5/BASIC" for a
+ * client that does not look at topologies. There must be no caches whose names begin with "conversation".
  */
 public final class Conversation {
    private final RemoteCacheManager manager;
+   private final String version;
    private String part = "";
 
-   private Conversation(RemoteCacheManager manager) {
+   private Conversation(RemoteCacheManager manager, String version) {
       this.manager = manager;
+      this.version = version;
    }
 
    public static void main(String[] arguments) {
-      ConfigurationBuilder builder = new ConfigurationBuilder();
-      builder.addServer().host(arguments[0]).port(Integer.parseInt(arguments[1]));
-      builder.socketTimeout(15_000).connectionTimeout(15_000).maxRetries(0);
-      try (RemoteCacheManager manager = new RemoteCacheManager(builder.build())) {
-         new Conversation(manager).converse();
+      for (String version : Arrays.asList(arguments).subList(1, arguments.length)) {
+         String[] spoken = version.split("/");
+         ConfigurationBuilder builder = new ConfigurationBuilder();
+         builder.addServer().host("127.0.0.1").port(Integer.parseInt(arguments[0]));
+         builder.socketTimeout(15_000).connectionTimeout(15_000).maxRetries(0);
+         if (!spoken[0].equals("auto")) {
+            builder.version(ProtocolVersion.parseVersion(spoken[0]));
+         }
+         if (spoken.length > 1) {
+            builder.clientIntelligence(ClientIntelligence.valueOf(spoken[1]));
+         }
+         try (RemoteCacheManager manager = new RemoteCacheManager(builder.build())) {
+            new Conversation(manager, version).converse();
+         }
       }
       System.out.flush();
       // Threads of old clients may live on.
@@ -64,6 +81,7 @@ public final class Conversation {
       iteration(cache("conversation-iteration", "application/x-protostream"));
       functions(cache("conversation-functions", "application/x-protostream"));
       asynchronous(cache("conversation-async", "application/x-protostream"));
+      tasks(cache("conversation-tasks", "application/x-protostream"));
       types(cache("conversation-types", "application/x-protostream"));
       sizes(cache("conversation-sizes", "application/x-protostream"));
       octets(cache("conversation-octets", "application/octet-stream"));
@@ -81,6 +99,21 @@ public final class Conversation {
       step("create from a template", () -> administration.createCache("conversation-template", "org.infinispan.DIST_SYNC").getName());
       step("create it again", () -> administration.createCache("conversation-template", "org.infinispan.DIST_SYNC"));
       step("get or create what there is", () -> administration.getOrCreateCache("conversation-template", "org.infinispan.DIST_SYNC").getName());
+      for (String template : List.of("LOCAL", "REPL_SYNC", "REPL_ASYNC", "DIST_ASYNC")) {
+         step("create from " + template, () -> {
+            String name = "conversation-" + template;
+            RemoteCache<String, String> created = administration.createCache(name, "org.infinispan." + template);
+            created.put("a", "1");
+            return List.of(created.get("a"), segments(name));
+         });
+      }
+      step("create one that lasts", () -> manager.administration().createCache("conversation-lasting", "org.infinispan.DIST_SYNC").getName());
+      step("get or create from an unknown template", () -> administration.getOrCreateCache("conversation-nothing", "no-such-template"));
+      step("create under an odd name", () -> {
+         RemoteCache<String, String> odd = administration.createCache("conversation-ä/b c", "org.infinispan.DIST_SYNC");
+         odd.put("a", "1");
+         return odd.get("a");
+      });
       step("create from an unknown template", () -> administration.createCache("conversation-nothing", "no-such-template"));
       step("create from XML", () -> administration.createCache("conversation-xml", configuration(xml("conversation-xml", "text/plain"))).getName());
       step("create from XML again", () -> administration.createCache("conversation-xml", configuration(xml("conversation-xml", "text/plain"))));
@@ -183,6 +216,14 @@ public final class Conversation {
       step("remove nothing", () -> returning(plain).remove("a"));
       step("put with lifespan", () -> returning(plain).put("d", "1", 100, TimeUnit.SECONDS, 50, TimeUnit.SECONDS));
       step("put over a lifespan", () -> returning(plain).put("d", "2"));
+      step("put if absent with lifespan", () -> returning(plain).putIfAbsent("d", "3", 100, TimeUnit.SECONDS));
+      step("replace with lifespan", () -> returning(plain).replace("d", "3", 100, TimeUnit.SECONDS));
+      step("replace with the version", () -> returning(plain).replaceWithVersion("d", "4", plain.getWithMetadata("d").getVersion()));
+      step("remove with the version", () -> returning(plain).removeWithVersion("b", plain.getWithMetadata("b").getVersion()));
+      step("without an index", () -> plain.withFlags(Flag.SKIP_INDEXING).put("d", "2"));
+      step("with all flags that skip", () -> plain.withFlags(Flag.FORCE_RETURN_VALUE, Flag.SKIP_CACHE_LOAD, Flag.SKIP_INDEXING,
+            Flag.SKIP_LISTENER_NOTIFICATION).put("d", "5"));
+      step("remove without the loader", () -> plain.withFlags(Flag.FORCE_RETURN_VALUE, Flag.SKIP_CACHE_LOAD).remove("d"));
       step("without the loader", () -> plain.withFlags(Flag.SKIP_CACHE_LOAD).get("d"));
       step("put without events", () -> plain.withFlags(Flag.SKIP_LISTENER_NOTIFICATION).put("d", "3"));
       step("empty before", () -> {
@@ -206,6 +247,26 @@ public final class Conversation {
       step("part of a second", () -> {
          cache.put("e", "1", 61_500, TimeUnit.MILLISECONDS);
          return cache.getWithMetadata("e");
+      });
+      step("lifespan in microseconds", () -> {
+         cache.put("e", "1", 90_000_000, TimeUnit.MICROSECONDS, 45_500_000, TimeUnit.MICROSECONDS);
+         return cache.getWithMetadata("e");
+      });
+      step("lifespan in nanoseconds", () -> {
+         cache.put("e", "1", 90_000_000_000L, TimeUnit.NANOSECONDS, 45_500_000_000L, TimeUnit.NANOSECONDS);
+         return cache.getWithMetadata("e");
+      });
+      step("lifespan of nothing", () -> {
+         cache.put("zero", "1", 0, TimeUnit.SECONDS);
+         return cache.getWithMetadata("zero");
+      });
+      step("lifespan of ten years", () -> {
+         cache.put("e", "1", 3_650, TimeUnit.DAYS, 3_650, TimeUnit.DAYS);
+         return cache.getWithMetadata("e");
+      });
+      step("put all with both", () -> {
+         cache.putAll(Map.of("zero", "2"), 90, TimeUnit.MINUTES, 30, TimeUnit.MINUTES);
+         return cache.getWithMetadata("zero");
       });
       step("put without lifespan over one", () -> {
          cache.put("e", "2");
@@ -295,6 +356,25 @@ public final class Conversation {
       step("entries of no segment", () -> drained(cache.retrieveEntries(null, Set.of(), 10)));
       step("entries with metadata", () -> drained(cache.retrieveEntriesWithMetadata(null, 10)));
       step("entries of a segment with metadata", () -> drained(cache.retrieveEntriesWithMetadata(segmentSet(3, 4), 10)));
+      step("keys of some segments", () -> new TreeSet<>(cache.keySet(IntSets.from(segmentSet(0, 64)))));
+      step("values of some segments", () -> new TreeSet<>(cache.values(IntSets.from(segmentSet(64, 128)))));
+      step("entries of half of the segments", () -> cache.entrySet(IntSets.from(segmentSet(128, 256))).stream().map(Object::toString).sorted()
+            .collect(Collectors.toList()));
+      step("published entries", () -> Flowable.fromPublisher(cache.publishEntries(null, null, null, 10)).map(Object::toString).sorted().toList().blockingGet());
+      step("published entries with metadata", () -> Flowable.fromPublisher(cache.publishEntriesWithMetadata(segmentSet(0, 32), 10))
+            .map(entry -> entry.getKey() + "=" + shown(entry.getValue())).sorted().toList().blockingGet());
+      step("batches of one", () -> drained(cache.retrieveEntries(null, 1)));
+      step("many at once", () -> {
+         try (var one = cache.retrieveEntries(null, 10); var other = cache.retrieveEntries(null, 3)) {
+            int seen = 0;
+            while (one.hasNext() && other.hasNext()) {
+               one.next();
+               other.next();
+               seen++;
+            }
+            return List.of(seen, one.hasNext(), other.hasNext());
+         }
+      });
       step("left in the middle", () -> {
          try (var entries = cache.retrieveEntries(null, 10)) {
             return entries.next() != null && entries.hasNext();
@@ -352,6 +432,12 @@ public final class Conversation {
          cache.clearAsync().get();
          return cache.size();
       });
+   }
+
+   private void tasks(RemoteCache<String, String> cache) {
+      part = "tasks";
+      step("an unknown task", () -> cache.execute("no-such-task", Map.of()));
+      step("put after that", () -> cache.put("a", "1"));
    }
 
    private void types(RemoteCache<?, ?> untyped) {
@@ -567,7 +653,9 @@ public final class Conversation {
       step("entries now", () -> cache.serverStatistics().getStatistic("approximateEntries"));
       step("unique entries now", () -> cache.serverStatistics().getStatistic("approximateEntriesUnique"));
       step("exact entries", () -> cache.serverStatistics().getStatistic("currentNumberOfEntries"));
-      step("names", () -> new TreeSet<>(cache.serverStatistics().getStatsMap().keySet()));
+      Set<String> names = new TreeSet<>(cache.serverStatistics().getStatsMap().keySet());
+      step("names of totals", () -> names.stream().filter(name -> name.startsWith("total")).collect(Collectors.toList()));
+      step("other names", () -> names.stream().filter(name -> !name.startsWith("total")).collect(Collectors.toList()));
    }
 
    /** How the statistics differ after an operation from those before it. */
@@ -605,8 +693,21 @@ public final class Conversation {
          outcome = shown(said.call());
       } catch (Throwable thrown) {
          outcome = failure(thrown);
+         settle();
       }
-      System.out.println(part + ": " + name + " -> " + outcome);
+      System.out.println(version + " " + part + ": " + name + " -> " + outcome);
+   }
+
+   /** Old clients close a connection whose answer they could not read, and may offer it once more. */
+   private void settle() {
+      for (int attempts = 0; attempts < 10; attempts++) {
+         try {
+            manager.getCache("___protobuf_metadata").size();
+            return;
+         } catch (RuntimeException closing) {
+            continue;
+         }
+      }
    }
 
    private static String shown(Object value) {

@@ -146,6 +146,45 @@ fn a_condition_decides_and_changes_nothing_when_it_fails() {
 }
 
 #[test]
+fn what_asks_for_an_entry_counts_as_a_read_and_keeps_it_from_idling() {
+    let mut segment = segment(Bound::default());
+    let write = |condition| {
+        let change = Change::Write { value: Value::Inline(b"new"), expiration: Expiration::NEVER };
+        Command::new(b"k", condition, change)
+    };
+    let remove = |condition| Command::new(b"k", condition, Change::Remove);
+    let stats = |hits, misses, stores, remove_hits| Stats {
+        hits,
+        misses,
+        stores,
+        remove_hits,
+        ..Stats::default()
+    };
+    run(&mut segment, &write(Condition::Present), at(1_000));
+    run(&mut segment, &remove(Condition::Version(Version(1))), at(1_000));
+    assert_eq!(*segment.stats(), stats(0, 2, 0, 0));
+
+    let max_idle = Expiration { lifespan: None, max_idle: Some(Lifetime::from_millis(100)) };
+    run(&mut segment, &Command::write(b"k", b"old", max_idle), at(1_000));
+    assert_eq!(
+        run(&mut segment, &write(Condition::Version(Version(1))), at(1_090)),
+        Seen::Refused(b"old".to_vec())
+    );
+    assert_eq!(*segment.stats(), stats(1, 2, 1, 0));
+    // An entry that stands in the way is not asked for.
+    assert_eq!(
+        run(&mut segment, &write(Condition::Absent), at(1_180)),
+        Seen::Refused(b"old".to_vec())
+    );
+    assert_eq!(*segment.stats(), stats(1, 2, 1, 0));
+
+    let version = version_of(&segment, b"k");
+    let removed = run(&mut segment, &remove(Condition::Version(version)), at(1_189));
+    assert_eq!(removed, Seen::Changed(Some(b"old".to_vec())));
+    assert_eq!(*segment.stats(), stats(2, 2, 1, 1));
+}
+
+#[test]
 fn compare_and_set_succeeds_once_per_version() {
     let mut segment = segment(Bound::default());
     put(&mut segment, b"k", b"one");

@@ -136,13 +136,14 @@ impl Model {
             };
         };
         if !holds {
+            if command.condition.asks_for_entry() {
+                self.touch(&key);
+            }
             return Seen::Refused(standing.value);
         }
         match command.change {
             Change::Read => {
-                if let Some(ModelRecord::Entry(entry)) = self.records.get_mut(&key) {
-                    entry.used = self.now;
-                }
+                self.touch(&key);
                 Seen::Found(standing.value)
             }
             Change::Write { value, expiration } => {
@@ -157,6 +158,12 @@ impl Model {
                 }
                 Seen::Changed(Some(standing.value))
             }
+        }
+    }
+
+    fn touch(&mut self, key: &[u8]) {
+        if let Some(ModelRecord::Entry(entry)) = self.records.get_mut(key) {
+            entry.used = self.now;
         }
     }
 
