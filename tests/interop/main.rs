@@ -10,4 +10,5 @@
 use godwit_tests as harness;
 
 mod clients;
+mod faults;
 mod sources;

@@ -11,4 +11,5 @@ use godwit_tests as harness;
 
 mod hostile;
 mod replay;
+mod sources;
 mod tidy;

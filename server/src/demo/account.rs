@@ -156,10 +156,10 @@ impl Account {
         let is_removed = matches!(expected, Expected::Removed);
         let before = std::mem::replace(&mut *slot.lock(), expected);
         match (matches!(before, Expected::Removed), is_removed) {
-            (false, true) => drop(self.removed.fetch_add(1, Ordering::Relaxed)),
-            (true, false) => drop(self.removed.fetch_sub(1, Ordering::Relaxed)),
-            _ => {}
-        }
+            (false, true) => self.removed.fetch_add(1, Ordering::Relaxed),
+            (true, false) => self.removed.fetch_sub(1, Ordering::Relaxed),
+            (false, false) | (true, true) => 0,
+        };
     }
 
     /// Notes that the entry under a key may have been used.

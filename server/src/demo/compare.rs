@@ -174,7 +174,7 @@ mod tests {
         assert!(!difference(LIFESPAN, untouched(), Some(&as_it_was), 20_000));
         assert!(difference(LIFESPAN, untouched(), None, 20_000), "missing");
         assert!(difference(LIFESPAN, untouched(), Some(&entry(LIFESPAN, 11_001)), 20_000), "moved");
-        let other = Entry { value: Bytes::from_static(b"other"), ..as_it_was.clone() };
+        let other = Entry { value: Bytes::from_static(b"other"), metadata: as_it_was.metadata };
         assert!(difference(LIFESPAN, untouched(), Some(&other), 20_000), "another value");
         let mut other = as_it_was.clone();
         other.metadata.version = 8;
