@@ -34,6 +34,7 @@ pub(crate) async fn identify(
                 written: statistics
                     .number("totalBytesWritten")
                     .and_then(|bytes| u64::try_from(bytes).ok()),
+                topology: identity.topology,
             }),
             Err(error) => failed = error,
         }

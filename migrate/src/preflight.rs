@@ -131,6 +131,13 @@ async fn look_inside(
             return None;
         }
     };
+    if identity.0.iter().all(|process| process.started.is_none()) {
+        notices.push(
+            "the source's cache keeps no statistics, and cannot say since when it runs: whenever its \
+             cluster changes, it counts as started again. Set statistics=\"true\" there"
+                .into(),
+        );
+    }
     if !problems.is_empty() {
         return None;
     }

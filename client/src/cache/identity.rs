@@ -9,7 +9,7 @@ use hotrod::{
 use tokio::time::Instant;
 
 use super::RemoteCache;
-use crate::{cluster::Route, error::ClientError};
+use crate::{call::Ask, cluster::Route, error::ClientError};
 
 /// Name of the statistic that grows by one each second that a cache runs.
 const SINCE_START: &str = "timeSinceStart";
@@ -24,6 +24,9 @@ pub struct Identity {
     pub server: ServerAddress,
     /// How long its cache had been running, in whole seconds; `None` if it does not count that.
     pub running: Option<Duration>,
+    /// The topology that it tells; `None` if it tells none. A server that was started again tells another
+    /// one, and so does one whose cluster has changed.
+    pub topology: Option<u32>,
     /// When it was asked.
     pub asked_at: Instant,
 }
@@ -51,11 +54,13 @@ impl RemoteCache {
     ) -> Result<(Identity, Statistics), ClientError> {
         let asked = self.cluster.server(server);
         let asked_at = Instant::now();
-        let answered = self.read::<Stats>(Route::Server(&asked), &|_, _| {}).await?;
+        let ask = Ask { wants_topology: true, ..self.ask(Route::Server(&asked), true) };
+        let answered = self.cluster.call::<Stats>(ask, &|_, _| {}).await?;
         let statistics = answered.read::<Stats>()?;
         let running =
             statistics.number(SINCE_START).and_then(|seconds| u64::try_from(seconds).ok());
         let running = running.map(Duration::from_secs);
-        Ok((Identity { server: server.clone(), running, asked_at }, statistics))
+        let (server, topology) = (server.clone(), answered.topology);
+        Ok((Identity { server, running, topology, asked_at }, statistics))
     }
 }

@@ -41,12 +41,16 @@ async fn a_source_that_was_started_again_is_believed_only_once_its_operator_says
         let filled = source.cache(name).await;
         let account = Account::fill(&filled, ENTRIES, |_| {}).await.unwrap();
         filled.put(b"to be removed", b"v", never).await.unwrap();
-        let cache = target.cache(name).await;
-        target.connect(name, &source.document(name).to_string()).await;
+        caches.push((name, target.cache(name).await, account));
+    }
+    for (name, cache, _) in &caches {
+        let connection = path(name, "/rolling-upgrade/source-connection");
+        let connected = rest.post(&connection, source.document(name).to_string()).await.with(204);
+        let told = format!("{:?}", connected.headers).contains("keeps no statistics");
+        assert_eq!(told, *name == UNCOUNTED, "{:?}", connected.headers);
         copy_slowly(rest, name, 1_000).await;
         cache.put(b"of a client", b"v", never).await.unwrap();
         assert!(cache.remove(b"to be removed").await.unwrap().is_done());
-        caches.push((name, cache, account));
     }
     for (name, ..) in &caches {
         under_way(rest, name, HERE).await;
