@@ -63,7 +63,8 @@ impl RemoteCache {
         let state = cluster.cache(name);
         let options = Options { flags: 0, timeout: cluster.common.config.timeout };
         let deadline = Deadline::after(options.timeout);
-        let ask = Ask { route: Route::Any, cache: Some(&state), flags: 0, reads: true, deadline };
+        let (route, cache) = (Route::Any, Some(&*state));
+        let ask = Ask { route, cache, flags: 0, reads: true, wants_topology: false, deadline };
         let answered = cluster.call::<Ping>(ask, &|_, _| {}).await?;
         let pong = answered.read::<Ping>()?;
         let resolved = |media_type: hotrod::MediaTypeRef<'_>| {
@@ -246,6 +247,7 @@ impl RemoteCache {
 
     fn ask<'a>(&'a self, route: Route<'a>, reads: bool) -> Ask<'a> {
         let Options { flags, timeout } = self.options;
-        Ask { route, cache: Some(&self.state), flags, reads, deadline: Deadline::after(timeout) }
+        let (cache, deadline) = (Some(&*self.state), Deadline::after(timeout));
+        Ask { route, cache, flags, reads, wants_topology: false, deadline }
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) flags: u32,
     /// Whether it only reads, so that it can be asked twice.
     pub(crate) reads: bool,
+    /// Whether the server is to tell its topology, also one that is known.
+    pub(crate) wants_topology: bool,
     pub(crate) deadline: Deadline,
 }
 
@@ -41,6 +43,8 @@ pub(crate) struct Answered {
     answer: Answer,
     pub(crate) version: ProtocolVersion,
     pub(crate) server: Arc<Server>,
+    /// The topology that came along, if any.
+    pub(crate) topology: Option<u32>,
 }
 
 impl Answered {
@@ -102,8 +106,9 @@ impl Cluster {
                 Choice::Ask(server, connection) => {
                     let failure = match self.ask_once(kind, ask, encode, &server, &connection).await
                     {
-                        Ok(answer) => {
-                            return Ok(Answered { answer, version: connection.version, server });
+                        Ok((answer, topology)) => {
+                            let version = connection.version;
+                            return Ok(Answered { answer, version, server, topology });
                         }
                         Err(failure) => failure,
                     };
@@ -169,7 +174,7 @@ impl Cluster {
         encode: Encode<'_>,
         server: &Server,
         connection: &Connection,
-    ) -> Result<Answer, Failed> {
+    ) -> Result<(Answer, Option<u32>), Failed> {
         let (version, config) = (connection.version, &self.common.config);
         let intelligence = ask.cache.map_or(Intelligence::Basic, |_| self.intelligence());
         let request = |message_id| {
@@ -181,7 +186,10 @@ impl Cluster {
                 cache_name: ask.cache.map_or("", |cache| &cache.name),
                 flags: Flags(ask.flags),
                 intelligence,
-                topology_id: ask.cache.map_or(NO_TOPOLOGY, CacheState::topology_id),
+                topology_id: match ask.cache {
+                    Some(cache) if !ask.wants_topology => cache.topology_id(),
+                    _ => NO_TOPOLOGY,
+                },
                 key_type: MediaTypeRef::of(config.key_type.as_ref()),
                 value_type: MediaTypeRef::of(config.value_type.as_ref()),
             };
@@ -195,10 +203,12 @@ impl Cluster {
         if answer.header.status.is_error() {
             return Err(Failed::Answered { status: answer.header.status, text: answer.text() });
         }
-        if let (Some(cache), Some(topology)) = (ask.cache, answer.header.topology.take()) {
+        let topology = answer.header.topology.take();
+        let told = topology.as_ref().map(|topology| topology.id);
+        if let (Some(cache), Some(topology)) = (ask.cache, topology) {
             self.learn(cache, topology, &server.address);
         }
-        Ok(answer)
+        Ok((answer, told))
     }
 }
 

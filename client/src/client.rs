@@ -176,6 +176,6 @@ impl Client {
 
     fn ask(&self, reads: bool) -> Ask<'static> {
         let deadline = Deadline::after(self.cluster.common.config.timeout);
-        Ask { route: Route::Any, cache: None, flags: 0, reads, deadline }
+        Ask { route: Route::Any, cache: None, flags: 0, reads, wants_topology: false, deadline }
     }
 }

@@ -135,7 +135,7 @@ impl Iteration {
         let mut reader = Reader::new(&answer.body, Limits::NONE);
         let server = self.line.server.clone();
         match Statistics::decode(answer.header.status, self.about.version, &mut reader) {
-            Ok(statistics) => Ok((Identity::of(server, &statistics, asked_at), statistics)),
+            Ok(statistics) => Ok((Identity::of(server, &statistics, None, asked_at), statistics)),
             Err(error) => {
                 let operation = Stats::NAME;
                 Err(ClientError::Protocol { server, operation, source: error.into() })

@@ -129,6 +129,8 @@ pub struct SourceProcess {
     pub started: Option<u64>,
     /// Bytes that it had written by then, if it says: they only grow in one process.
     pub written: Option<u64>,
+    /// The topology that it told, if any: a server that was started again tells another one.
+    pub topology: Option<u32>,
 }
 
 /// Seconds that two readings of one process's start may differ by: a source says whole seconds, and
@@ -136,14 +138,19 @@ pub struct SourceProcess {
 const START_TOLERANCE: u64 = 3;
 
 impl SourceProcess {
-    /// Whether this is the same process as `earlier`, as far as can be told.
+    /// Whether this is the same process as `earlier`, as far as can be told. One that does not say since
+    /// when it runs is believed to be the same only as long as its cluster does not change.
     #[must_use]
     pub fn continues(&self, earlier: &Self) -> bool {
         let started = self.started.zip(earlier.started);
         let written = self.written.zip(earlier.written);
         self.server == earlier.server
-            && started.is_none_or(|(now, then)| now.abs_diff(then) <= START_TOLERANCE)
             && written.is_none_or(|(now, then)| now >= then)
+            && match (started, earlier.topology) {
+                (Some((now, then)), _) => now.abs_diff(then) <= START_TOLERANCE,
+                (None, Some(then)) => self.topology == Some(then),
+                (None, None) => true,
+            }
     }
 }
 

@@ -21,8 +21,12 @@ pub(crate) fn complete(cache: &str, count: u32, segments: &[u32]) -> MetaCommand
 
 /// A connection to a source of so many segments, none of which is complete.
 pub(crate) fn connection(segments: u32) -> Connection {
-    let process =
-        SourceProcess { server: "127.0.0.1:11222".into(), started: Some(100), written: None };
+    let process = SourceProcess {
+        server: "127.0.0.1:11222".into(),
+        started: Some(100),
+        written: None,
+        topology: Some(5),
+    };
     let server = RemoteServer { host: "127.0.0.1".into(), port: 11222 };
     Connection {
         remote: RemoteStoreConfig {

@@ -89,6 +89,7 @@ struct ProcessV1 {
     server: String,
     started: Option<u64>,
     written: Option<u64>,
+    topology: Option<u32>,
 }
 
 impl From<&MetaCommand> for CommandV1 {
@@ -222,6 +223,7 @@ fn processes(identity: &SourceIdentity) -> Vec<ProcessV1> {
         server: known.server.clone(),
         started: known.started,
         written: known.written,
+        topology: known.topology,
     };
     identity.0.iter().map(process).collect()
 }
@@ -231,6 +233,7 @@ fn identity_of(processes: Vec<ProcessV1>) -> SourceIdentity {
         server: known.server,
         started: known.started,
         written: known.written,
+        topology: known.topology,
     };
     SourceIdentity(processes.into_iter().map(process).collect())
 }

@@ -55,6 +55,7 @@ pub(crate) fn process(
     SourceProcess {
         server: identity.server.to_string(),
         started: identity.running.map(started),
+        topology: identity.topology,
         written: written.and_then(|bytes| u64::try_from(bytes).ok()),
     }
 }

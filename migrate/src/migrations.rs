@@ -14,7 +14,7 @@ use crate::{
     settings::Settings,
     source::SourceConnection,
     sources::Sources,
-    status::{Facts, Status},
+    status::{Facts, NOT_REACHED, Status},
     sync::{Ending, Event, SyncSettings},
     throttle::Rates,
     verify::{self, VerifyReport},
@@ -234,16 +234,17 @@ impl Migrations {
         name: &CacheName,
         request: SyncRequest,
     ) -> Result<Synchronizing, MigrationError> {
-        self.cache(name)?;
+        let not_synchronized =
+            |reason| MigrationError::NotSynchronized { cache: name.clone(), reason };
+        self.cache(name)?.check_served().map_err(|error| not_synchronized(error.to_string()))?;
         let Some(source) = self.sources.named(name) else {
-            return self.finished(name);
+            return match self.is_connected(name) {
+                true => Err(not_synchronized(NOT_REACHED.into())),
+                false => self.finished(name),
+            };
         };
         if let Some(reason) = source.changed() {
-            return Err(MigrationError::NotSynchronized { cache: name.clone(), reason });
-        }
-        if let Err(error) = source.cache().check_served() {
-            let reason = error.to_string();
-            return Err(MigrationError::NotSynchronized { cache: name.clone(), reason });
+            return Err(not_synchronized(reason));
         }
         let _one = self.changing.lock().await;
         let running = source.job.lock().as_ref().filter(|job| !job.has_ended()).cloned();
@@ -268,13 +269,8 @@ impl Migrations {
 
     /// What a synchronization says of a cache that is not connected: what the finished job wrote.
     fn finished(&self, name: &CacheName) -> Result<Synchronizing, MigrationError> {
-        let imported = self.agreement.see(|metadata| {
-            let known = metadata.cache(name.as_str())?;
-            match &known.connection {
-                Some(_) => None,
-                None => known.past.as_ref()?.imported,
-            }
-        });
+        let imported =
+            self.agreement.see(|metadata| metadata.cache(name.as_str())?.past.as_ref()?.imported);
         imported
             .map(|written| Synchronizing(Asked::Finished(written)))
             .ok_or_else(|| MigrationError::NotConnected(name.clone()))
@@ -472,7 +468,16 @@ impl Migrations {
 
     fn source(&self, name: &CacheName) -> Result<Arc<SourceConnection>, MigrationError> {
         let cache = self.cache(name)?;
-        self.sources.of(&cache).ok_or_else(|| MigrationError::NotConnected(name.clone()))
+        self.sources.of(&cache).ok_or_else(|| match self.is_connected(name) {
+            true => MigrationError::NotNow(NOT_REACHED.into()),
+            false => MigrationError::NotConnected(name.clone()),
+        })
+    }
+
+    /// Whether the cache is connected, whether or not its source was reached.
+    fn is_connected(&self, name: &CacheName) -> bool {
+        let connected = |known: &cluster::CacheMetadata| known.connection.is_some();
+        self.agreement.see(|metadata| metadata.cache(name.as_str()).is_some_and(connected))
     }
 
     /// Brings live connections in line with the metadata, whenever it changes: those that a restart has

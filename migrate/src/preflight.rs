@@ -75,7 +75,10 @@ pub(crate) struct Plan<'a> {
 /// All that does.
 pub(crate) async fn check(plan: &Plan<'_>) -> Result<Ready, Vec<Problem>> {
     let mut problems = Vec::new();
-    problems.extend(ourselves(plan.remote, &plan.settings.own_servers).await);
+    if let Some(problem) = ourselves(plan.remote, &plan.settings.own_servers).await {
+        // What we say of ourselves says nothing of a source.
+        return Err(vec![problem]);
+    }
     let config = match remote::client_config(plan.remote, plan.cache.name()) {
         Ok(config) => config,
         Err(error) => {
@@ -128,6 +131,13 @@ async fn look_inside(
             return None;
         }
     };
+    if identity.0.iter().all(|process| process.started.is_none()) {
+        notices.push(
+            "the source's cache keeps no statistics, and cannot say since when it runs: whenever its \
+             cluster changes, it counts as started again. Set statistics=\"true\" there"
+                .into(),
+        );
+    }
     if !problems.is_empty() {
         return None;
     }

@@ -16,6 +16,9 @@ use crate::{
     verify::VerifyReport,
 };
 
+/// Why nothing can be asked of a source that a restart has left.
+pub(crate) const NOT_REACHED: &str = "the source was not reached since this server was started";
+
 /// Stages of a migration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -204,7 +207,7 @@ impl Facts<'_> {
             return Some(error.to_string());
         }
         let Some(live) = self.live else {
-            return Some("the source was not reached since this server was started".into());
+            return Some(NOT_REACHED.into());
         };
         if let Some(reason) = live.changed() {
             return Some(format!("{reason}; accept-source-loss goes on with what it has now"));

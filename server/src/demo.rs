@@ -4,9 +4,14 @@
 //! The demo shows it to people; the tests run it against real servers.
 
 mod account;
+mod compare;
+mod data;
+mod life;
+mod tally;
 mod work;
 
 pub use self::{
-    account::{Account, Difference, Tally},
+    account::Account,
+    tally::{Difference, Tally},
     work::{Worked, Workers},
 };

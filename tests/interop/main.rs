@@ -2,6 +2,7 @@
 
 #![expect(
     clippy::expect_used,
+    clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
     reason = "what goes wrong fails the test"
@@ -11,4 +12,6 @@ use godwit_tests as harness;
 
 mod cli;
 mod clients;
+mod faults;
 mod refusals;
+mod sources;

@@ -13,4 +13,5 @@ mod cli;
 mod hostile;
 mod migration;
 mod replay;
+mod sources;
 mod tidy;

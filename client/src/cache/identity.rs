@@ -9,7 +9,7 @@ use hotrod::{
 use tokio::time::Instant;
 
 use super::RemoteCache;
-use crate::{cluster::Route, error::ClientError};
+use crate::{call::Ask, cluster::Route, error::ClientError};
 
 /// Name of the statistic that grows by one each second that a cache runs.
 const SINCE_START: &str = "timeSinceStart";
@@ -24,15 +24,23 @@ pub struct Identity {
     pub server: ServerAddress,
     /// How long its cache had been running, in whole seconds; `None` if it does not count that.
     pub running: Option<Duration>,
+    /// The topology that it tells; `None` if it tells none. A server that was started again tells another
+    /// one, and so does one whose cluster has changed.
+    pub topology: Option<u32>,
     /// When it was asked.
     pub asked_at: Instant,
 }
 
 impl Identity {
-    pub(crate) fn of(server: ServerAddress, statistics: &Statistics, asked_at: Instant) -> Self {
+    pub(crate) fn of(
+        server: ServerAddress,
+        statistics: &Statistics,
+        topology: Option<u32>,
+        asked_at: Instant,
+    ) -> Self {
         let running =
             statistics.number(SINCE_START).and_then(|seconds| u64::try_from(seconds).ok());
-        Self { server, running: running.map(Duration::from_secs), asked_at }
+        Self { server, running: running.map(Duration::from_secs), topology, asked_at }
     }
 
     /// Whether the cache may have been running ever since: `false` says that the server was restarted, or
@@ -57,8 +65,10 @@ impl RemoteCache {
     ) -> Result<(Identity, Statistics), ClientError> {
         let asked = self.cluster.server(server);
         let asked_at = Instant::now();
-        let answered = self.read::<Stats>(Route::Server(&asked), &|_, _| {}).await?;
+        let ask = Ask { wants_topology: true, ..self.ask(Route::Server(&asked), true) };
+        let answered = self.cluster.call::<Stats>(ask, &|_, _| {}).await?;
         let statistics = answered.read::<Stats>()?;
-        Ok((Identity::of(server.clone(), &statistics, asked_at), statistics))
+        let identity = Identity::of(server.clone(), &statistics, answered.topology, asked_at);
+        Ok((identity, statistics))
     }
 }

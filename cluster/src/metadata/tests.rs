@@ -128,8 +128,12 @@ fn the_commands_of_some_metadata_lead_to_it() {
 
 #[test]
 fn a_process_is_the_same_if_it_was_started_when_the_other_was() {
-    let process =
-        |server: &str, started, written| SourceProcess { server: server.into(), started, written };
+    let process = |server: &str, started, written| SourceProcess {
+        server: server.into(),
+        started,
+        written,
+        topology: None,
+    };
     let then = SourceIdentity(vec![
         process("a:1", Some(1_000), Some(50)),
         process("e:1", Some(1_000), None),
@@ -144,4 +148,18 @@ fn a_process_is_the_same_if_it_was_started_when_the_other_was() {
     assert!(!same(process("b:1", None, Some(499))), "it counts from the start again");
     assert!(same(process("c:1", None, None)), "nothing is known that speaks against it");
     assert!(!same(process("d:1", Some(1_000), None)), "another server");
+}
+
+#[test]
+fn a_process_that_does_not_say_since_when_it_runs_is_known_by_its_topology() {
+    let process = |started, topology| {
+        let server = "a:1".into();
+        SourceIdentity(vec![SourceProcess { server, started, written: None, topology }])
+    };
+    assert!(process(None, Some(7)).continues(&process(None, Some(7))));
+    assert!(!process(None, Some(8)).continues(&process(None, Some(7))), "it may be another one");
+    assert!(!process(None, None).continues(&process(None, Some(7))), "so may this");
+    assert!(process(None, Some(7)).continues(&process(None, None)), "nothing was known of it");
+    let changed = process(Some(100), Some(8));
+    assert!(changed.continues(&process(Some(100), Some(7))), "another server has joined it");
 }

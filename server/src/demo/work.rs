@@ -9,7 +9,12 @@ use client::{Changed, ClientError, RemoteCache};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::task::JoinSet;
 
-use super::account::{Account, Difference, Expected, Life, name, value};
+use super::{
+    account::{Account, Expected, Written},
+    data::{name, value},
+    life::Life,
+    tally::Difference,
+};
 
 /// Clients at work.
 pub struct Workers {
@@ -117,16 +122,20 @@ impl Worker {
     async fn read(&mut self, key: usize) -> Result<(), ClientError> {
         let found = self.cache.get(&name(key)).await?;
         self.worked.reads.fetch_add(1, Ordering::Relaxed);
+        self.account.is_read(key);
         let wrong = match (self.account.expected(key), found) {
             (Expected::Removed, Some(_)) => "was removed, and a client has read it",
-            (Expected::Written { seed, .. }, Some(found)) if found != value(key, seed) => {
+            (Expected::Written(written), Some(found)) if found != value(key, written.seed) => {
                 "a client has read an older value than the one it wrote"
             }
-            (Expected::Untouched { seed, .. }, Some(found)) if found != value(key, seed) => {
+            (Expected::Untouched(_), Some(found)) if found != value(key, 0) => {
                 "a client has read what nobody wrote"
             }
-            (Expected::Written { life, .. }, None) if life != Life::Short => {
+            (Expected::Written(Written { life, .. }), None) if life != Life::Short => {
                 "a client has not found what it wrote"
+            }
+            (Expected::Untouched(_), None) if Life::of(key) != Life::Short => {
+                "a client has not found what the source had"
             }
             _ => return Ok(()),
         };
@@ -136,18 +145,22 @@ impl Worker {
 
     async fn write(&mut self, key: usize) -> Result<(), ClientError> {
         let (seed, life) = self.next();
+        let begin = self.account.now();
         let written = self.cache.put(&name(key), &value(key, seed), life.expiration()).await;
-        self.note(key, Expected::Written { seed, life }, written.map(|_| true))
+        let expected = self.written(seed, life, begin);
+        self.note(key, expected, written.map(|_| true))
     }
 
     async fn write_if_absent(&mut self, key: usize) -> Result<(), ClientError> {
         let (seed, life) = self.next();
         let value = value(key, seed);
+        let begin = self.account.now();
         let written = self.cache.put_if_absent(&name(key), &value, life.expiration()).await;
+        self.account.is_read(key);
         let there = match self.account.expected(key) {
-            Expected::Removed => Some(false),
-            Expected::Written { life, .. } if life != Life::Short => Some(true),
-            Expected::Untouched { .. } if !matches!(key % 20, 19) => Some(true),
+            Expected::Removed | Expected::Over => Some(false),
+            Expected::Written(Written { life, .. }) if life != Life::Short => Some(true),
+            Expected::Untouched(_) if Life::of(key) != Life::Short => Some(true),
             _ => None,
         };
         if let (Ok(changed), Some(there)) = (&written, there)
@@ -156,14 +169,17 @@ impl Worker {
             self.wrong(key, "a conditional write was decided on the wrong entry");
         }
         let changed = written.map(|changed| changed.is_done());
-        self.note(key, Expected::Written { seed, life }, changed)
+        let expected = self.written(seed, life, begin);
+        self.note(key, expected, changed)
     }
 
     /// Compare-and-set with the version that is read: for a copied entry, the source's.
     async fn replace_current(&mut self, key: usize) -> Result<(), ClientError> {
         let Some(found) = self.cache.get_with_version(&name(key)).await? else { return Ok(()) };
+        self.account.is_read(key);
         let (seed, life) = self.next();
         let value = value(key, seed);
+        let begin = self.account.now();
         let replaced = self
             .cache
             .replace_if_unmodified(&name(key), found.version, &value, life.expiration())
@@ -172,7 +188,8 @@ impl Worker {
             self.wrong(key, "a version that was just read was refused");
         }
         let changed = replaced.map(|changed| changed.is_done());
-        self.note(key, Expected::Written { seed, life }, changed)
+        let expected = self.written(seed, life, begin);
+        self.note(key, expected, changed)
     }
 
     async fn remove(&mut self, key: usize) -> Result<(), ClientError> {
@@ -192,7 +209,7 @@ impl Worker {
     ) -> Result<(), ClientError> {
         match changed {
             Ok(true) => {
-                if matches!(expected, Expected::Written { .. }) {
+                if matches!(expected, Expected::Written(_)) {
                     self.worked.writes.fetch_add(1, Ordering::Relaxed);
                 }
                 self.account.expect(key, expected);
@@ -206,6 +223,10 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    fn written(&self, seed: u64, life: Life, begin: u64) -> Expected {
+        Expected::Written(Written { seed, life, between: (begin, self.account.now()) })
     }
 
     fn next(&mut self) -> (u64, Life) {

@@ -1,0 +1,32 @@
+//! One server of two is killed while the cache is copied. The other one has everything.
+
+use server::demo::Account;
+
+use super::{copy_slowly, finish, throttle, under_way};
+use crate::harness::{
+    TestServer,
+    infinispan::{Infinispan, Setup, Version, cache_element},
+    note,
+};
+
+const ENTRIES: usize = 10_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_goes_on_from_the_other_server() {
+    let element = cache_element("c", "application/octet-stream", "");
+    let [first, mut second] = Infinispan::start_pair(Setup::new(Version::V16, element)).await;
+    let account = Account::fill(&first.cache("c").await, ENTRIES, |_| {}).await.unwrap();
+    let target = TestServer::start().await;
+    let cache = target.cache("c").await;
+    target.connect("c", &first.document("c").to_string()).await;
+    copy_slowly(&target.rest, "c", 2_000).await;
+    under_way(&target.rest, "c", 1_000).await;
+    second.kill().await;
+    throttle(&target.rest, "c", "{}").await;
+    // Who joins the job hears of its end.
+    let written = target.synchronize("c").await;
+    let tally = finish(&target.rest, &cache, &account).await;
+    note(format_args!("{written} written, {} of the source in the end", tally.from_source));
+    assert!(tally.from_source <= written);
+    target.stop().await;
+}

@@ -1,0 +1,59 @@
+//! Sources that cannot be had: what operators are told, and what stays as it was.
+
+use client::RequestExpiration;
+use config::ServerFile;
+use http::Method;
+
+use crate::harness::{OCTETS, TestServer};
+
+const CONNECTION: &str = "/rest/v2/caches/c/rolling-upgrade/source-connection";
+
+#[tokio::test]
+async fn a_server_is_not_its_own_source_and_that_is_all_that_is_said() {
+    let server = TestServer::start().await;
+    let cache = server.cache("c").await;
+    let headers = [("accept", "application/json")];
+    // It has no such cache either, but that is beside the point.
+    let document = server.as_source("missing");
+    let answer = server.rest.call(Method::POST, CONNECTION, &headers, document).await.with(400);
+    let problems = answer.json()["problems"].take();
+    assert_eq!(problems.as_array().unwrap().len(), 1, "{problems:#}");
+    assert_eq!(problems[0]["code"], "ourselves");
+    server.rest.get(CONNECTION).await.with(404);
+    cache.put(b"k", b"v", RequestExpiration::default()).await.unwrap();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_source_that_a_restart_has_not_found_again_is_named_as_the_reason() {
+    let source = TestServer::start().await;
+    source.cache("c").await.put(b"k", b"v", RequestExpiration::default()).await.unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let file = || ServerFile { data_dir: Some(data.path().to_path_buf()), ..ServerFile::default() };
+    let target = TestServer::start_with(file()).await;
+    target.rest.post("/rest/v2/caches/c", OCTETS).await.with(200);
+    target.connect("c", &source.as_source("c")).await;
+    target.stop().await;
+    source.stop().await;
+
+    let target = TestServer::start_with(file()).await;
+    let status = target.rest.migration("c").await;
+    assert_eq!(status["state"], "FAILED", "{status:#}");
+    for (action, code) in [
+        ("?action=sync-data", 500),
+        ("/rolling-upgrade?action=resume", 500),
+        ("/rolling-upgrade?action=pause", 409),
+        ("/rolling-upgrade?action=verify", 409),
+        ("/rolling-upgrade?action=accept-source-loss", 409),
+    ] {
+        let answer = target.rest.post(&format!("/rest/v2/caches/c{action}"), "").await;
+        let text = answer.text();
+        assert!(text.contains("the source was not reached"), "{action}: {text}");
+        assert_eq!(answer.status, code, "{action}: {text}");
+    }
+    // Nobody knows whether there is such an entry.
+    target.rest.get("/rest/v2/caches/c/k").await.with(502);
+    target.rest.delete(CONNECTION).await.with(204);
+    target.rest.get("/rest/v2/caches/c/k").await.with(404);
+    target.stop().await;
+}
