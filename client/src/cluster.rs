@@ -15,6 +15,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::{
     error::ClientError,
+    idle::IdleLines,
     notice::Notice,
     server::{Common, Server},
 };
@@ -25,6 +26,7 @@ const MOST_SERVERS: usize = 1_024;
 /// What a client knows of its cluster.
 pub(crate) struct Cluster {
     pub(crate) common: Arc<Common>,
+    pub(crate) idle: IdleLines,
     configured: Vec<Arc<Server>>,
     /// Each server that is configured or announced, once.
     known: Mutex<HashMap<ServerAddress, Arc<Server>>>,
@@ -72,6 +74,7 @@ impl Cluster {
         }
         Self {
             common,
+            idle: IdleLines::default(),
             configured,
             known: Mutex::new(known),
             caches: Mutex::default(),
@@ -186,6 +189,7 @@ impl Cluster {
     /// Ends all connections.
     pub(crate) async fn close(&self) {
         self.is_closed.store(true, Ordering::Relaxed);
+        self.idle.close();
         let known: Vec<_> = self.known.lock().values().cloned().collect();
         for server in known.iter().chain(&self.configured) {
             server.close().await;

@@ -1,4 +1,4 @@
-//! Walking over the entries of a cache, on a connection of its own.
+//! Walking over the entries of a cache, on a connection of its own (which the next walk may have).
 //!
 //! Nothing else goes over that connection, so who takes entries slowly slows the server down, and nobody
 //! else.
@@ -100,10 +100,6 @@ impl Iteration {
             Some(server) => server.clone(),
             None => cluster.any(&cache_name).ok_or(ClientError::NoServer)?,
         };
-        let common = &cluster.common;
-        let (mut line, version) = establish(&server, common).await?;
-        let about = About { version, cache_name, cluster, timeout };
-
         let batch = iterate.batch.max(1);
         let start = IterationStart {
             segments: iterate.segments,
@@ -112,8 +108,23 @@ impl Iteration {
             batch,
             with_metadata: iterate.with_metadata,
         };
-        let answer = line.ask(about.question(), &start, about.patience()).await;
-        let answer = answer.map_err(|error| failed(error, &about.cache_name))?;
+        let mut idle = cluster.idle.take(&server);
+        let mut about = About { version: ProtocolVersion::V2_5, cache_name, cluster, timeout };
+        let (line, answer) = loop {
+            let was_idle = idle.is_some();
+            let (mut line, version) = match idle.take() {
+                Some(idle) => idle,
+                None => establish(&server, &about.cluster.common).await?,
+            };
+            about.version = version;
+            match line.ask(about.question(), &start, about.patience()).await {
+                Ok(answer) => break (line, answer),
+                // The server has ended it meanwhile.
+                Err(ClientError::Lost { .. }) if was_idle => {}
+                Err(error) => return Err(failed(error, &about.cache_name)),
+            }
+        };
+        let version = about.version;
         let mut reader = Reader::new(&answer.body, Limits::NONE);
         let started = IterationStarted::decode(answer.header.status, version, &mut reader);
         let id = started.map(|started| started.id.to_owned()).map_err(|error| {
@@ -195,7 +206,9 @@ impl Iteration {
             return Ok(());
         }
         let end = IterationEnd { id: &self.id };
-        self.line.ask(self.about.question(), &end, self.about.patience()).await.map(drop)
+        self.line.ask(self.about.question(), &end, self.about.patience()).await?;
+        self.about.cluster.idle.keep(self.line, self.about.version);
+        Ok(())
     }
 
     /// The server that is asked.

@@ -41,6 +41,7 @@ mod entry;
 mod error;
 mod expiration;
 mod handshake;
+mod idle;
 mod inbox;
 mod iterate;
 mod line;

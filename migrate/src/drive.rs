@@ -61,13 +61,22 @@ impl Driver {
         let mut said = None;
         loop {
             let source = said.as_ref().map_or(command.source, |said: &Said| said.of(&command));
-            let progress = cache.execute(&Command { source, ..command }, self.now(), reply)?;
-            match progress {
+            let attempt = cache.execute(&Command { source, ..command }, self.now(), reply);
+            match attempt.map_err(|error| self.explained(cache, error))? {
                 // With one member, every in-sync copy has it.
                 Progress::Done | Progress::Held(_) => return Ok(()),
                 Progress::Mark => self.mark(cache).await?,
                 Progress::Load => said = Some(self.ask(cache, command.key).await),
             }
+        }
+    }
+
+    /// A source that is not believed counts as silent; people are told which of both it is.
+    fn explained(&self, cache: &Cache, error: CacheError) -> CacheError {
+        let doubted = || self.sources.of(cache).is_some_and(|source| source.changed().is_some());
+        match error {
+            CacheError::SourceSilent if doubted() => CacheError::SourceDoubted,
+            error => error,
         }
     }
 

@@ -209,7 +209,8 @@ impl Facts<'_> {
         let Some(live) = self.live else {
             return Some(NOT_REACHED.into());
         };
-        if let Some(reason) = live.changed() {
+        // Where everything is here, nobody needs it any more.
+        if let Some(reason) = live.changed().filter(|_| !self.is_complete()) {
             return Some(format!("{reason}; accept-source-loss goes on with what it has now"));
         }
         match job.and_then(|job| job.ending.as_ref()) {

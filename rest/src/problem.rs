@@ -81,7 +81,7 @@ impl From<CacheError> for Problem {
         let status = match &error {
             CacheError::NotExecuted | CacheError::Fenced(_) => StatusCode::SERVICE_UNAVAILABLE,
             CacheError::OutOfMemory { .. } | CacheError::Full => StatusCode::INSUFFICIENT_STORAGE,
-            CacheError::SourceSilent => StatusCode::BAD_GATEWAY,
+            CacheError::SourceSilent | CacheError::SourceDoubted => StatusCode::BAD_GATEWAY,
             CacheError::NotStored(_) => StatusCode::INTERNAL_SERVER_ERROR,
             CacheError::KeyTooLong { .. } => StatusCode::BAD_REQUEST,
         };

@@ -244,6 +244,10 @@ pub enum CacheError {
     #[error("the source did not answer in time")]
     SourceSilent,
 
+    /// The source is not believed any more, and the answer depends on it; nothing changed.
+    #[error("the source was started again, or is another one: an operator has to accept it")]
+    SourceDoubted,
+
     /// What has to be recorded first cannot be; nothing changed.
     #[error("the metadata could not be stored: {0}")]
     NotStored(String),

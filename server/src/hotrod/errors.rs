@@ -74,6 +74,7 @@ pub(crate) fn cache_error(error: &CacheError) -> Failure {
         | CacheError::OutOfMemory { .. }
         | CacheError::Full
         | CacheError::SourceSilent
+        | CacheError::SourceDoubted
         | CacheError::NotStored(_)
         | CacheError::KeyTooLong { .. } => Status::ServerError,
     };
