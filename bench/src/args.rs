@@ -16,8 +16,8 @@ use crate::{
 
 const EXAMPLES: &str = "\
 Examples:
-  godwit bench                                       Godwit on this machine: 80% gets, 20% puts, 10 s
-  godwit bench --mix get --depth 16 --value-size 100:9,4096:1
+  godwit bench -c bench                              Godwit on this machine: 80% gets, 20% puts, 10 s
+  godwit bench -c bench --mix get --depth 16 --value-size 100:9,4096:1
   godwit bench --protocol memcached --server-pid $(pidof memcached)
   godwit bench -c orders --no-fill --mix get --requests 1000000 --json
   godwit bench iterate -c orders --connections 4     entries in a second, with their metadata
@@ -25,7 +25,8 @@ Examples:
                        --target memcached=memcached:127.0.0.1:11211:$(pidof memcached) \\
                        --mix get,put --depth 1,16 --value-size 100 --value-size 4096
 
-Keys are numbers with zeros in front; they are written to the cache that is named, and stay there.
+Keys are numbers with zeros in front; they are written to the cache that is named, and stay there. One is
+created by: curl -X POST 'http://127.0.0.1:11222/rest/v2/caches/bench?template=org.infinispan.DIST_SYNC'
 
 Server and load generator should not share processors; the generator has one thread for each of --threads:
   taskset -c 0 godwit &

@@ -90,7 +90,7 @@ pub enum BenchError {
     },
 
     /// The server does not let the cache be used, for instance because there is none of that name.
-    #[error("{address} refuses requests for {cache}: {text}")]
+    #[error("{address} refuses requests for {cache} (--cache names another): {text}")]
     Refused {
         /// Host and port.
         address: String,

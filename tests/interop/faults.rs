@@ -23,6 +23,9 @@ const DEADLINE: Duration = Duration::from_millis(1_900);
 /// What is said of an entry that only the source can know of, while it says nothing.
 const SILENT: &str = "the source did not answer in time";
 
+/// What is said of it once the source is not the one that it was.
+const DOUBTED: &str = "the source was started again, or is another one";
+
 fn path(cache: &str, rest: &str) -> String {
     format!("/rest/v2/caches/{cache}{rest}")
 }

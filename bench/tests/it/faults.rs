@@ -92,7 +92,7 @@ async fn a_cache_that_is_not_there() {
     let fake = Fake::honest(Protocol::HotRod).await;
     assert_eq!(
         failed(&Load { cache: "nope".into(), ..fake.load.clone() }).await,
-        "ADDRESS refuses requests for the cache \"nope\": CacheNotFoundException: Cache with name \
+        "ADDRESS refuses requests for the cache \"nope\" (--cache names another): CacheNotFoundException: Cache with name \
          'nope' not found"
     );
     // PING finds a default cache that is not there; the next request does not.
@@ -103,7 +103,7 @@ async fn a_cache_that_is_not_there() {
     .await;
     assert_eq!(
         failed(&fake.load).await,
-        "ADDRESS refuses requests for the cache \"orders\": Default cache requested"
+        "ADDRESS refuses requests for the cache \"orders\" (--cache names another): Default cache requested"
     );
 }
 

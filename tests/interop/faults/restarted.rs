@@ -4,7 +4,7 @@
 use client::{RemoteCache, RequestExpiration};
 use server::demo::{Account, Difference};
 
-use super::{SILENT, copy_slowly, finish, number, path, refusal, stage, under_way};
+use super::{DOUBTED, copy_slowly, finish, number, path, refusal, stage, under_way};
 use crate::harness::{
     TestServer,
     infinispan::{Infinispan, Setup, Version, cache_element},
@@ -113,7 +113,7 @@ async fn is_refused(target: &TestServer, name: &str, cache: &RemoteCache) -> u64
             here += 1;
         } else if missing.len() < 20 {
             let text = refusal(cache.get(bytes.as_bytes())).await;
-            assert!(text.contains(SILENT), "{text}");
+            assert!(text.contains(DOUBTED), "{text}");
             missing.push(bytes);
         }
     }
@@ -121,8 +121,8 @@ async fn is_refused(target: &TestServer, name: &str, cache: &RemoteCache) -> u64
     assert_eq!(cache.get(b"of a client").await.unwrap().unwrap(), &b"v"[..]);
     assert_eq!(cache.get(b"to be removed").await.unwrap(), None);
     let text = refusal(cache.put_if_absent(missing[0].as_bytes(), b"v", never)).await;
-    assert!(text.contains(SILENT), "{text}");
+    assert!(text.contains(DOUBTED), "{text}");
     let answer = rest.get(&path(name, &format!("/{}", missing[0]))).await.with(502);
-    assert!(answer.text().contains(SILENT), "{}", answer.text());
+    assert!(answer.text().contains(DOUBTED), "{}", answer.text());
     number(&status, "/job/entries/written")
 }
