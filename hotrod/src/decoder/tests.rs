@@ -206,15 +206,15 @@ fn bytes_that_are_no_request_are_named() {
     };
     let table: [(&[u8], u64, &str); 8] = [
         (&hex!("47 45 54"), 0, "a message begins with byte 0xA0, not 0x47"),
-        (&hex!("A0 05 0D 03"), 0, "protocol version 1.3 is not supported, 2.0 to 4.1 are"),
+        (&hex!("A0 05 0D 03"), 5, "protocol version 1.3 is not supported, 2.0 to 4.1 are"),
         (
             &hex!("A0 FF FF FF FF FF FF FF FF FF FF"),
             0,
             "the message id is a number of more than 10 bytes",
         ),
-        (&hex!("A0 05 29 03 01 FF"), 0, "the cache name is not UTF-8"),
-        (&hex!("A0 05 29 03 00 80 80 80 80 10"), 0, "the flags is a number of more than 5 bytes"),
-        (&hex!("A0 05 29 03 00 00 01 00 07"), 0, "the kind of media type cannot be 7"),
+        (&hex!("A0 05 29 03 01 FF"), 5, "the cache name is not UTF-8"),
+        (&hex!("A0 05 29 03 00 80 80 80 80 10"), 5, "the flags is a number of more than 5 bytes"),
+        (&hex!("A0 05 29 03 00 00 01 00 07"), 5, "the kind of media type cannot be 7"),
         (&hex!("A0 05 29 99 00 00 01 00 00 00 00"), 5, "unknown operation 0x99"),
         (
             &hex!("A0 05 29 01 00 00 01 00 00 00 00 01 6B 97"),

@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
-use hotrod::{DecodeError, Decoder, Status, Writer, encode_error};
+use hotrod::{Decoder, Writer, encode_error};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -159,9 +159,5 @@ impl Connection {
 /// Answers bytes that cannot be read. After them, nobody knows where the next request begins.
 fn refuse(refused: &hotrod::Refused, writer: &mut Writer) {
     let (status, text) = errors::refusal(&refused.error);
-    let message_id = match (&refused.error, status) {
-        (DecodeError::Magic { .. }, Status::InvalidMagic) => 0,
-        _ => refused.message_id,
-    };
-    encode_error(writer, message_id, status, &text);
+    encode_error(writer, refused.message_id, status, &text);
 }
