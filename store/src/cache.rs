@@ -41,7 +41,7 @@ pub struct Cache {
     segments: Box<[Mutex<Segment>]>,
     usage: Arc<Usage>,
     /// As the segments have it. What it is at most may change, whether there is one may not.
-    bound: Mutex<Bound>,
+    bound: ArcSwap<Bound>,
     bounded: bool,
     /// The segment in which eviction goes on.
     hand: AtomicUsize,
@@ -75,7 +75,7 @@ impl Cache {
             config: ArcSwap::new(config),
             usage,
             bounded: bound.is_some(),
-            bound: Mutex::new(bound),
+            bound: ArcSwap::from_pointee(bound),
             hand: AtomicUsize::new(0),
             started: now,
             removed: AtomicBool::new(false),
@@ -106,7 +106,7 @@ impl Cache {
         let bound = Bound::from(&config.memory);
         self.config.store(config);
         if self.bounded && bound.is_some() {
-            *self.bound.lock() = bound;
+            self.bound.store(Arc::new(bound));
             self.each(|segment| segment.set_bound(bound));
             self.keep_bound(None);
         }
@@ -144,7 +144,9 @@ impl Cache {
     ) -> Result<Progress, CacheError> {
         let placement = hash::hash(command.key);
         let progress = self.placed(placement).lock().apply(placement, command, now, reply);
-        self.keep_bound(Some(command.key));
+        if self.bounded && command.may_add() {
+            self.keep_bound(Some(command.key));
+        }
         progress
     }
 
@@ -303,21 +305,22 @@ impl Cache {
         self.segment(id).shrink();
     }
 
-    /// Holds the cache to its bound after a write of `key`, which stays.
-    #[inline]
+    /// Holds a bounded cache to its bound after a write of `key`, which stays.
     fn keep_bound(&self, key: Option<&[u8]>) {
-        if !self.bounded {
-            return;
-        }
-        let bound = *self.bound.lock();
+        let bound = **self.bound.load();
         if bound.when_full == WhenFull::Evict {
             while self.is_over(&bound) && self.evict_one(key) {}
         }
     }
 
+    /// Whether entries have to go. However many bytes tables and tombstones take, which no eviction
+    /// frees, entries keep half of the bound.
     fn is_over(&self, bound: &Bound) -> bool {
-        bound.entries.is_some_and(|most| self.usage.entries() > most)
-            || bound.bytes.is_some_and(|most| self.usage.bytes() > most)
+        let (entries, bytes) = (self.usage.entries(), self.usage.bytes());
+        bound.entries.is_some_and(|most| entries > most)
+            || bound.bytes.is_some_and(|most| {
+                bytes > most && bytes.saturating_sub(self.usage.fixed()) > most / 2 && entries > 1
+            })
     }
 
     fn evict_one(&self, keep: Option<&[u8]>) -> bool {
@@ -366,7 +369,9 @@ impl Cache {
                 }
             }
         }
-        self.keep_bound(None);
+        if self.bounded {
+            self.keep_bound(None);
+        }
     }
 
     /// Ties the cache to a source.

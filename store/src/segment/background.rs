@@ -14,6 +14,9 @@ use crate::{
 /// Entries that an eviction looks at, at most: the last of them goes, however much it was used.
 pub const EVICTION_SAMPLE: usize = 64;
 
+/// Buckets that an eviction looks at, at most: many of them may be free, or hold tombstones.
+const EVICTION_BUCKETS: usize = 1_024;
+
 /// Times that eviction comes round before it gives up: uses are forgiven one a time, up to three.
 pub(crate) const EVICTION_ROUNDS: usize = 4;
 
@@ -97,14 +100,15 @@ impl Segment {
         let from = self.table.allocation_size();
         let hasher = &self.hasher;
         self.table.shrink_to(self.table.len() * 2, |record| super::hash_of(hasher, record.key()));
-        self.account.change(from, self.table.allocation_size(), 0);
+        self.table_changed(from);
     }
 
     /// Makes room for one entry: from the hand to the end of the table, the first one that was not used
     /// lately goes, or the last of `sample` that were looked at; but not the one under `keep`. False if
-    /// the hand has come to the end without finding any: it starts anew then.
+    /// there is none within a bounded step. At the end, the hand starts anew.
     pub fn evict(&mut self, keep: Option<&[u8]>, sample: &mut usize) -> bool {
-        while self.hand < self.table.num_buckets() {
+        let end = self.table.num_buckets().min(self.hand + EVICTION_BUCKETS);
+        while self.hand < end {
             let bucket = self.hand;
             self.hand += 1;
             let Some(record) = self.table.get_bucket_mut(bucket) else { continue };
@@ -119,7 +123,9 @@ impl Segment {
                 return true;
             }
         }
-        self.hand = 0;
+        if self.hand >= self.table.num_buckets() {
+            self.hand = 0;
+        }
         false
     }
 
@@ -127,9 +133,7 @@ impl Segment {
     pub fn clear(&mut self) -> Records {
         self.stamp = self.versions.next_stamp(self.stamp);
         let table = std::mem::take(&mut self.table);
-        let entries = i64::try_from(self.account.entries()).unwrap_or(i64::MAX);
-        let memory = usize::try_from(self.account.bytes()).unwrap_or(usize::MAX);
-        self.account.change(memory, 0, -entries);
+        self.account.clear();
         self.generation += 1;
         (self.mortal, self.tombstones, self.hand, self.balance) = (0, 0, 0, 0);
         if self.outbox.is_read() {
