@@ -186,13 +186,10 @@ impl Cache {
         &self.segments[index.min(self.segments.len() - 1)]
     }
 
-    /// Entries whose time is not over, counted a bounded step at a time where some can end.
+    /// Entries of one segment whose time is not over, counted a bounded step at a time where some can
+    /// end.
     #[must_use]
-    pub fn len(&self, now: Timestamp) -> u64 {
-        self.segment_ids().map(|id| self.segment_len(id, now)).sum()
-    }
-
-    fn segment_len(&self, id: SegmentId, now: Timestamp) -> u64 {
+    pub fn segment_len(&self, id: SegmentId, now: Timestamp) -> u64 {
         let segment = self.segment(id);
         if segment.mortal() == 0 {
             return segment.len();
@@ -259,19 +256,12 @@ impl Cache {
         self.segments.iter().for_each(|segment| segment.lock().reset_stats());
     }
 
-    /// Empties the cache, segment by segment. While a source is connected, all of its segments must be
-    /// complete by now: otherwise what is cleared would come back.
-    ///
-    /// # Errors
-    ///
-    /// If the cache is not served now. Nothing has changed then.
-    pub fn clear(&self) -> Result<(), CacheError> {
-        self.check_served()?;
-        for segment in &self.segments {
-            let records = segment.lock().clear();
-            drop(records);
-        }
-        Ok(())
+    /// Empties one segment. False, and nothing has changed, while its source may have entries that are
+    /// not here: what is cleared would come back.
+    #[must_use]
+    pub fn clear_segment(&self, id: SegmentId) -> bool {
+        let records = self.segment(id).clear();
+        records.is_some()
     }
 
     /// Whether commands are carried out at all.
@@ -434,8 +424,13 @@ impl Cache {
         self.removed.load(Ordering::Acquire)
     }
 
+    /// Gives its memory back, and carries nothing out any more.
     pub(crate) fn remove(&self) {
         self.removed.store(true, Ordering::Release);
+        for segment in &self.segments {
+            let records = segment.lock().remove();
+            drop(records);
+        }
     }
 }
 

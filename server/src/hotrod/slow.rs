@@ -53,7 +53,7 @@ async fn carry_out(
         AnyRequest::Size(_) => {
             let skip = header.flags.has(hotrod::Flags::SKIP_CACHE_LOAD);
             let size = match skip {
-                true => target.cache.len(context.now),
+                true => driver.size_here(&target.cache).await,
                 false => {
                     driver.size(&target.cache).await.map_err(|e| errors::cache_error(&e))?.entries
                 }

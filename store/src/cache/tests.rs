@@ -115,6 +115,37 @@ fn connect(cache: &Cache) {
 }
 
 #[test]
+fn a_segment_is_not_cleared_while_its_source_may_have_more() {
+    let cache = cache(MemoryConfig::default());
+    connect(&cache);
+    put(&cache, b"k", b"v");
+    let segment = cache.segment_of(b"k");
+    assert!(!cache.clear_segment(segment) && has(&cache, b"k"));
+    cache.complete_all();
+    assert!(cache.clear_segment(segment) && !has(&cache, b"k"));
+}
+
+#[test]
+fn a_removed_cache_holds_no_memory_and_carries_nothing_out() {
+    let memory = MemoryLimit::new(100_000_000);
+    let config = Arc::new(CacheConfig::new(CacheMode::Distributed));
+    let container = crate::Container::new(Arc::clone(&memory));
+    let cache = container.start(&"c".parse().unwrap(), config, VersionKey::new(1), now());
+    // Before a client's first write is recorded, it would wait for that for ever.
+    let (space, complete) = (crate::SourceSpace::Unit, crate::Coverage::none(1));
+    (0_u32..1_000).for_each(|key| put(&cache, &key.to_be_bytes(), &[7; 1_000]));
+    let since = Timestamp::default();
+    cache.connect(&Link { space, complete, marked: false, since, max_tombstones: 10 });
+    let write = Command::write(b"k", b"v", Expiration::NEVER);
+    let run = || cache.execute(&write, now(), &mut |_: Outcome<'_>| ());
+    assert_eq!(run(), Ok(Progress::Mark));
+
+    assert!(container.remove("c"));
+    assert_eq!((cache.memory(), memory.used()), (0, 0));
+    assert_eq!(run(), Err(CacheError::NotExecuted));
+}
+
+#[test]
 fn eviction_spares_what_is_used() {
     let bound = MemoryConfig { max_count: Some(1_000), ..MemoryConfig::default() };
     let cache = cache(bound);

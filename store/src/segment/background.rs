@@ -4,7 +4,7 @@
 use hashbrown::HashTable;
 use media::hash;
 
-use super::{Place, Segment};
+use super::{Place, Role, Segment};
 use crate::{
     effect::{Cause, Effect},
     entry::{EntryRef, Record},
@@ -129,8 +129,23 @@ impl Segment {
         false
     }
 
-    /// Empties the segment. The records are returned, so that they are freed outside of its lock.
-    pub fn clear(&mut self) -> Records {
+    /// Empties the segment. The records are returned, so that they are freed outside of its lock. `None`
+    /// while its source may have entries that are not here: what is cleared would come back.
+    pub fn clear(&mut self) -> Option<Records> {
+        if self.link.as_ref().is_some_and(|link| !link.is_complete()) {
+            return None;
+        }
+        Some(self.take_records())
+    }
+
+    /// Empties the segment and gives up its part of the cache, which is removed.
+    pub(crate) fn remove(&mut self) -> Records {
+        self.role = Role::Backup;
+        self.disconnect();
+        self.take_records()
+    }
+
+    fn take_records(&mut self) -> Records {
         self.stamp = self.versions.next_stamp(self.stamp);
         let table = std::mem::take(&mut self.table);
         self.account.clear();
