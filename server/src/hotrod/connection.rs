@@ -36,7 +36,7 @@ type Answer = std::pin::Pin<Box<dyn Future<Output = Vec<u8>> + Send>>;
 
 /// How a turn ended.
 enum Turn {
-    /// Every request that is here was taken.
+    /// Every request that is here was taken, or as many wait as may.
     Drained,
     /// There may be more.
     More,
@@ -91,7 +91,10 @@ impl Connection {
         let now = self.node.driver.now();
         self.session.refresh();
         for _ in 0..TURN_REQUESTS {
-            if self.writer.len() >= TURN_BYTES || self.waiting.len() >= self.node.limits.in_flight {
+            if self.is_full() {
+                return Turn::Drained;
+            }
+            if self.writer.len() >= TURN_BYTES {
                 return Turn::More;
             }
             match self.decoder.next_request() {
@@ -115,6 +118,7 @@ impl Connection {
 
     /// Waits for bytes, or for an answer. False once the peer has left.
     async fn wait(&mut self) -> io::Result<bool> {
+        let full = self.is_full();
         self.decoder.shrink(KEEP);
         let buffer = self.decoder.buffer();
         buffer.reserve(READ_ROOM);
@@ -123,7 +127,6 @@ impl Connection {
             self.node.traffic.read.fetch_add(read as u64, Relaxed);
             return Ok(read > 0);
         }
-        let full = self.waiting.len() >= self.node.limits.in_flight;
         tokio::select! {
             read = self.stream.read_buf(buffer), if !full => {
                 let read = read?;
@@ -136,6 +139,11 @@ impl Connection {
                 Ok(true)
             }
         }
+    }
+
+    /// Whether as many requests wait as may: until one is answered, none is taken.
+    fn is_full(&self) -> bool {
+        self.waiting.len() >= self.node.limits.in_flight
     }
 
     fn take_ready_answers(&mut self) {

@@ -1,0 +1,179 @@
+//! Connections as their clients see them: what is answered, in what portions, and that nobody waits for
+//! somebody else.
+
+use std::time::Duration;
+
+use client::{Item, Iterate, RequestExpiration};
+use config::{LimitsFile, ServerFile};
+use hotrod::{
+    DecodeError, Flags, Intelligence, Limits, MediaTypeRef, ProtocolVersion, Reader, RequestHeader,
+    ResponseHeader, Status, Writer,
+    op::{self, Operation, Request, Response},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::{harness::TestServer, migration::Scene};
+
+const NEVER: RequestExpiration = RequestExpiration::NEVER;
+
+/// Says that something is broken, not how long something takes.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// A connection whose requests and answers are seen one by one.
+struct Wire {
+    stream: TcpStream,
+    received: Vec<u8>,
+}
+
+fn header(opcode: u8, cache_name: &str) -> RequestHeader<'_> {
+    RequestHeader {
+        message_id: 7,
+        version: ProtocolVersion::V4_1,
+        opcode,
+        cache_name,
+        flags: Flags(0),
+        intelligence: Intelligence::Basic,
+        topology_id: 0,
+        key_type: MediaTypeRef::Unspecified,
+        value_type: MediaTypeRef::Unspecified,
+    }
+}
+
+fn message<'a, R: Request<'a> + Operation>(header: &RequestHeader<'_>, request: &R) -> Vec<u8> {
+    let mut writer = Writer::default();
+    header.encode(&mut writer);
+    request.encode(header.version, &mut writer);
+    writer.into_bytes()
+}
+
+/// A request to the cache `c`.
+fn to_c<'a, R: Request<'a> + Operation>(request: &R) -> Vec<u8> {
+    message(&header(R::REQUEST, "c"), request)
+}
+
+impl Wire {
+    async fn connect(server: &TestServer) -> Self {
+        let stream = TcpStream::connect(server.address()).await.unwrap();
+        Self { stream, received: Vec::new() }
+    }
+
+    async fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.unwrap();
+    }
+
+    /// The next answer, as `see` makes of its fields, and its length.
+    async fn answer<T>(
+        &mut self,
+        see: impl Fn(Status, &mut Reader<'_>) -> Result<T, DecodeError>,
+    ) -> (Status, T, usize) {
+        loop {
+            let mut reader = Reader::new(&self.received, Limits::NONE);
+            let header = ResponseHeader::decode(&mut reader, Intelligence::Basic);
+            match header.and_then(|header| Ok((header.status, see(header.status, &mut reader)?))) {
+                Ok((status, seen)) => {
+                    let len = reader.position();
+                    self.received.drain(..len);
+                    return (status, seen, len);
+                }
+                Err(DecodeError::Incomplete { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+            let read = tokio::time::timeout(LONGEST, self.stream.read_buf(&mut self.received));
+            assert!(read.await.unwrap().unwrap() > 0, "the server has left");
+        }
+    }
+
+    /// Status and text of the next answer; no text unless it is an error.
+    async fn status(&mut self) -> (Status, String) {
+        let (status, text, _) = self
+            .answer(|status, reader| match status.is_error() {
+                true => Ok(reader.text("error")?.to_owned()),
+                false => Ok(String::new()),
+            })
+            .await;
+        (status, text)
+    }
+}
+
+#[tokio::test]
+async fn requests_beyond_the_most_that_may_wait_are_answered_in_their_turn() {
+    let limits = LimitsFile { max_in_flight: Some(1), ..LimitsFile::default() };
+    let server = TestServer::start_with(ServerFile { limits, ..ServerFile::default() }).await;
+    server.cache("c").await.put(b"k", b"v", NEVER).await.unwrap();
+    let mut wire = Wire::connect(&server).await;
+    wire.send(&to_c(&op::Size).repeat(3)).await;
+    for _ in 0..3 {
+        let count = wire.answer(|status, reader| {
+            op::Count::decode(status, ProtocolVersion::V4_1, reader).map(|count| count.0)
+        });
+        assert_eq!(count.await.1, 1);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_with_as_many_connections_as_it_may_have_can_be_stopped() {
+    let limits = LimitsFile { max_connections: Some(1), ..LimitsFile::default() };
+    let server = TestServer::start_with(ServerFile { limits, ..ServerFile::default() }).await;
+    let mut wire = Wire::connect(&server).await;
+    // Not so much as a cache is needed to be told that it is missing.
+    wire.send(&to_c(&op::Size)).await;
+    assert_eq!(wire.status().await.0, Status::ParseError);
+    tokio::time::timeout(LONGEST, server.stop()).await.expect("it stops");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_keeps_nobody_elses_iteration_waiting() {
+    let scene = Scene::connected(2_000).await;
+    scene.to.put(b"large", &[7; 1_000_000], NEVER).await.unwrap();
+    // So that the entries are not brought before the client has stopped reading.
+    scene.relay.slow_down(100_000);
+    let mut wire = Wire::connect(&scene.target).await;
+    wire.send(&to_c(&op::IterationStart {
+        segments: None,
+        converter: None,
+        parameters: Vec::new(),
+        batch: 10,
+        with_metadata: false,
+    }))
+    .await;
+    // After each answer the server looks whether the iteration has got on.
+    for _ in 0..20 {
+        wire.send(&to_c(&op::ContainsKey { key: b"large" })).await;
+        assert_eq!(wire.status().await.0, Status::Success);
+    }
+    wire.send(&to_c(&op::Get { key: b"large" }).repeat(64)).await;
+    let others = async {
+        let mut walk = scene.to.iterate(Iterate::default()).await.unwrap();
+        let mut entries = 0;
+        while let Some(item) = walk.next().await.unwrap() {
+            entries += usize::from(matches!(item, Item::Entry { .. }));
+        }
+        entries
+    };
+    scene.relay.slow_down(0);
+    let entries = tokio::time::timeout(LONGEST, others).await.expect("the iteration of another");
+    assert_eq!(entries, 2_001);
+    drop(wire);
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn metrics_forget_caches_that_are_gone_and_counts_that_were_reset() {
+    let server = TestServer::start().await;
+    server.cache("gone").await;
+    let cache = server.cache("c").await;
+    cache.put(b"k", b"v", NEVER).await.unwrap();
+    let metrics = async || server.rest.get("/metrics").await.with(200).text().to_owned();
+    let stores = |count| format!("godwit_cache_stores_total{{cache=\"c\"}} {count}\n");
+    let before = metrics().await;
+    assert!(before.contains("cache=\"gone\"") && before.contains(&stores(1)), "{before}");
+    server.rest.delete("/rest/v2/caches/gone").await.with(200);
+    server.rest.post("/rest/v2/caches/c?action=stats-reset", "").await.with(204);
+    let after = metrics().await;
+    assert!(!after.contains("cache=\"gone\"") && after.contains(&stores(0)), "{after}");
+    server.stop().await;
+}
