@@ -6,8 +6,8 @@ use std::time::Duration;
 use client::{Item, Iterate, RequestExpiration};
 use config::{LimitsFile, ServerFile};
 use hotrod::{
-    DecodeError, Flags, Intelligence, Limits, MediaTypeRef, ProtocolVersion, Reader, RequestHeader,
-    ResponseHeader, Status, Writer,
+    Changed, DecodeError, Flags, Intelligence, Limits, MediaTypeRef, ProtocolVersion, Reader,
+    RequestHeader, ResponseHeader, Status, Writer,
     op::{self, Operation, Request, Response},
 };
 use tokio::{
@@ -21,6 +21,9 @@ const NEVER: RequestExpiration = RequestExpiration::NEVER;
 
 /// Says that something is broken, not how long something takes.
 const LONGEST: Duration = Duration::from_secs(30);
+
+/// JSON, by its number.
+const JSON: MediaTypeRef<'_> = MediaTypeRef::Known(2);
 
 /// A connection whose requests and answers are seen one by one.
 struct Wire {
@@ -123,6 +126,48 @@ async fn a_server_with_as_many_connections_as_it_may_have_can_be_stopped() {
     wire.send(&to_c(&op::Size)).await;
     assert_eq!(wire.status().await.0, Status::ParseError);
     tokio::time::timeout(LONGEST, server.stop()).await.expect("it stops");
+}
+
+#[tokio::test]
+async fn a_change_is_answered_though_its_client_cannot_read_what_stood_there() {
+    let server = TestServer::start().await;
+    let config = r#"{"distributed-cache":{"encoding":{"media-type":"application/x-protostream"}}}"#;
+    let raw = server.cache_of("c", config).await;
+    let mut wire = Wire::connect(&server).await;
+    let value = br#"{"_type":"int32","_value":1}"#;
+    let entry = |key| op::NewEntry { key, expiration: NEVER, value };
+    let asked = |opcode, flags| RequestHeader {
+        value_type: JSON,
+        flags: Flags(flags),
+        ..header(opcode, "c")
+    };
+    let put = |flags| message(&asked(op::Put::REQUEST, flags), &op::Put(entry(b"k")));
+    let remove = |flags| message(&asked(op::Remove::REQUEST, flags), &op::Remove { key: b"k" });
+    let contains = message(&asked(op::ContainsKey::REQUEST, 0), &op::ContainsKey { key: b"k" });
+    let absent = message(&asked(op::PutIfAbsent::REQUEST, 0), &op::PutIfAbsent(entry(b"k")));
+    let get = message(&asked(op::Get::REQUEST, 0), &op::Get { key: b"k" });
+    for (request, expected) in [
+        (put(0), Status::Success),
+        (remove(0), Status::Success),
+        (contains, Status::Success),
+        (absent, Status::NotExecuted),
+        (get, Status::ServerError),
+    ] {
+        raw.put(b"k", b"\xFF no message", NEVER).await.unwrap();
+        wire.send(&request).await;
+        let (status, text) = wire.status().await;
+        assert_eq!(status, expected, "{text}");
+    }
+    raw.put(b"k", b"\xFF no message", NEVER).await.unwrap();
+    wire.send(&put(Flags::FORCE_RETURN_PREVIOUS)).await;
+    let after = |status, reader: &mut Reader<'_>| {
+        Changed::decode(status, ProtocolVersion::V4_1, reader)
+            .map(|changed| matches!(changed, Changed::DoneAfter(None)))
+    };
+    let (status, nothing_shown, _) = wire.answer(after).await;
+    assert_eq!((status, nothing_shown), (Status::SuccessWithPrevious, true));
+    assert_ne!(raw.get(b"k").await.unwrap().unwrap(), &b"\xFF no message"[..], "it was written");
+    server.stop().await;
 }
 
 #[tokio::test]

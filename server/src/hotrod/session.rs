@@ -338,7 +338,7 @@ pub(crate) fn execute_converted(
     unconvertible.map_or(Ok(progress), Err)
 }
 
-/// Writes a response whose value is in another form than the cache's.
+/// Writes a response whose value, if it shows one, is in another form than the cache's.
 pub(crate) fn respond_converted(
     outcome: Outcome<'_>,
     codec: Codec,
@@ -346,18 +346,28 @@ pub(crate) fn respond_converted(
     request: &AnyRequest<'_>,
     writer: &mut Writer,
 ) -> Result<(), Failure> {
-    let entry = match outcome {
-        Outcome::Found(entry) | Outcome::Refused { current: entry } => Some(entry),
-        Outcome::Changed { previous } => previous,
-        Outcome::Missing => None,
-    };
-    let value = entry.map(|entry| codec.value_out(entry.value().bytes())).transpose()?;
-    let converted = entry.zip(value.as_ref()).map(|(entry, value)| entry.with_value(value));
-    let outcome = match (outcome, converted) {
-        (Outcome::Found(_), Some(entry)) => Outcome::Found(entry),
-        (Outcome::Refused { .. }, Some(current)) => Outcome::Refused { current },
-        (Outcome::Changed { .. }, previous) => Outcome::Changed { previous },
-        (other, _) => other,
+    let converted;
+    let outcome = match outcome {
+        outcome if !request.shows_value(context) => outcome,
+        Outcome::Found(entry) => {
+            converted = codec.value_out(entry.value().bytes())?;
+            Outcome::Found(entry.with_value(&converted))
+        }
+        Outcome::Refused { current } => {
+            converted = codec.value_out(current.value().bytes())?;
+            Outcome::Refused { current: current.with_value(&converted) }
+        }
+        // The change is made. What stood there before is left out if the client could not read it.
+        Outcome::Changed { previous: Some(entry) } => {
+            match codec.value_out(entry.value().bytes()) {
+                Ok(value) => {
+                    converted = value;
+                    Outcome::Changed { previous: Some(entry.with_value(&converted)) }
+                }
+                Err(_unreadable) => Outcome::Changed { previous: None },
+            }
+        }
+        outcome => outcome,
     };
     request.respond(outcome, context, writer);
     writer.seal();
