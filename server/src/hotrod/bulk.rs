@@ -91,7 +91,7 @@ pub(super) fn get_all_now(
         let mut answer = Ok(());
         let progress = target
             .cache
-            .execute(&Command::read(&stored), context.now, &mut |outcome: Outcome<'_>| {
+            .execute(&read(&stored, context), context.now, &mut |outcome: Outcome<'_>| {
                 answer = found.add(key, outcome, codec);
             })
             .map_err(|error| errors::cache_error(&error))?;
@@ -138,10 +138,7 @@ async fn get_one(
     key: &[u8],
 ) -> Result<Found, Failure> {
     let stored = codec.key_in(key)?;
-    let mut command = Command::read(&stored);
-    if context.header.flags.has(hotrod::Flags::SKIP_CACHE_LOAD) {
-        command.source = Source::Skip;
-    }
+    let command = read(&stored, context);
     let (mut found, mut answer) = (Found::default(), Ok(()));
     scope
         .node
@@ -152,6 +149,14 @@ async fn get_one(
         .await
         .map_err(|error| errors::cache_error(&error))?;
     answer.map(|()| found)
+}
+
+fn read<'a>(key: &'a [u8], context: &Context<'_>) -> Command<'a> {
+    let source = match context.header.flags.has(hotrod::Flags::SKIP_CACHE_LOAD) {
+        true => Source::Skip,
+        false => Source::NotAsked,
+    };
+    Command { source, ..Command::read(key) }
 }
 
 /// The keys of a request, each once: clients count distinct keys in the answer.

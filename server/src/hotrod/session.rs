@@ -9,7 +9,7 @@ use hotrod::{
     op::{self, AnyRequest, OPERATIONS, Operation, Request},
     serve::{Context, Responder, write_response},
 };
-use store::{Cache, Change, Command, Expiration, Outcome, Progress, Timestamp, Value};
+use store::{Cache, Command, Expiration, Outcome, Progress, Timestamp};
 
 use super::{
     bulk,
@@ -318,16 +318,8 @@ pub(crate) fn execute_converted(
     request: &AnyRequest<'_>,
     writer: &mut Writer,
 ) -> Result<Progress, Failure> {
-    let key = codec.key_in(command.key)?;
-    let value;
-    let change = match command.change {
-        Change::Write { value: given, expiration } => {
-            value = codec.value_in(given.bytes())?;
-            Change::Write { value: Value::Inline(&value), expiration }
-        }
-        other => other,
-    };
-    let command = Command { key: &key, change, ..*command };
+    let stored = codec.stored(command)?;
+    let command = stored.command(command);
     let mut unconvertible = None;
     let progress = cache
         .execute(&command, context.now, &mut |outcome: Outcome<'_>| {

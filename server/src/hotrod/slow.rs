@@ -5,7 +5,7 @@ use hotrod::{
     op::{self, AnyRequest, Empty, Operation},
     serve::{Context, Responder, write_response},
 };
-use store::{Change, Command, Outcome, Value};
+use store::Outcome;
 
 use super::{
     admin, bulk,
@@ -106,20 +106,10 @@ async fn one_key(
             .await
             .map_err(|error| errors::cache_error(&error));
     }
-    let key = codec.key_in(command.key)?;
-    let value;
-    let change = match command.change {
-        Change::Write { value: given, expiration } => {
-            value = codec.value_in(given.bytes())?;
-            Change::Write { value: Value::Inline(&value), expiration }
-        }
-        other => other,
-    };
+    let stored = codec.stored(&command)?;
     let mut unconvertible = None;
     driver
-        .drive(&target.cache, Command { key: &key, change, ..command }, &mut |outcome: Outcome<
-            '_,
-        >| {
+        .drive(&target.cache, stored.command(&command), &mut |outcome: Outcome<'_>| {
             unconvertible = respond_converted(outcome, codec, context, request, writer).err();
         })
         .await
