@@ -1,8 +1,11 @@
 //! One named map: segments, and what is spread over them.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    ops::ControlFlow,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use arc_swap::ArcSwap;
@@ -284,6 +287,18 @@ impl Cache {
         visit: impl FnMut(EntryRef<'_>),
     ) -> Step {
         self.segment(id).walk(position, most.min(BACKGROUND_STEP), now, visit)
+    }
+
+    /// As [`Cache::walk`], up to the entry after which `visit` has enough.
+    pub fn walk_while(
+        &self,
+        id: SegmentId,
+        position: &mut Position,
+        most: usize,
+        now: Timestamp,
+        visit: impl FnMut(EntryRef<'_>) -> ControlFlow<()>,
+    ) -> Step {
+        self.segment(id).walk_while(position, most.min(BACKGROUND_STEP), now, visit)
     }
 
     /// Ends what is over in one segment, a bounded step at a time.

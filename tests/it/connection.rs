@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use client::{Item, Iterate, RequestExpiration};
-use config::{LimitsFile, ServerFile};
+use config::{LimitsFile, MemoryLimit, ServerFile};
 use hotrod::{
     Changed, DecodeError, Flags, Intelligence, Limits, MediaTypeRef, ProtocolVersion, Reader,
     RequestHeader, ResponseHeader, Status, Writer,
@@ -15,7 +15,10 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{harness::TestServer, migration::Scene};
+use crate::{
+    harness::TestServer,
+    migration::{Scene, key},
+};
 
 const NEVER: RequestExpiration = RequestExpiration::NEVER;
 
@@ -167,6 +170,80 @@ async fn a_change_is_answered_though_its_client_cannot_read_what_stood_there() {
     let (status, nothing_shown, _) = wire.answer(after).await;
     assert_eq!((status, nothing_shown), (Status::SuccessWithPrevious, true));
     assert_ne!(raw.get(b"k").await.unwrap().unwrap(), &b"\xFF no message"[..], "it was written");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_of_an_iteration_is_sent_once_it_is_large() {
+    let server = TestServer::start().await;
+    let cache = server.cache_of("c", r#"{"distributed-cache":{"segments":1}}"#).await;
+    for number in 0..64 {
+        cache.put(&key(number), &[7; 300_000], NEVER).await.unwrap();
+    }
+    let mut wire = Wire::connect(&server).await;
+    wire.send(&to_c(&op::IterationStart {
+        segments: None,
+        converter: None,
+        parameters: Vec::new(),
+        batch: 1_000,
+        with_metadata: false,
+    }))
+    .await;
+    let started = |status, reader: &mut Reader<'_>| {
+        Ok(op::IterationStarted::decode(status, ProtocolVersion::V4_1, reader)?.id.to_owned())
+    };
+    let id = wire.answer(started).await.1;
+    let mut entries = 0;
+    loop {
+        wire.send(&to_c(&op::IterationNext { id: &id })).await;
+        let batch = |status, reader: &mut Reader<'_>| {
+            Ok(op::Batch::decode(status, ProtocolVersion::V4_1, reader)?.entries.len())
+        };
+        let (_, batch, len) = wire.answer(batch).await;
+        assert!(len < 1_500_000, "an answer of {len} bytes");
+        if batch == 0 {
+            break;
+        }
+        entries += batch;
+    }
+    assert_eq!(entries, 64);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_large_answer_counts_as_memory_until_it_is_sent() {
+    let max_memory = Some(MemoryLimit::Bytes(30_000_000));
+    let server = TestServer::start_with(ServerFile { max_memory, ..ServerFile::default() }).await;
+    let cache = server.cache("c").await;
+    for number in 0..16 {
+        cache.put(&key(number), &[7; 1_000_000], NEVER).await.unwrap();
+    }
+    let mut wire = Wire::connect(&server).await;
+    for _ in 0..2 {
+        wire.send(&to_c(&op::BulkGet { most: 0 })).await;
+        let (status, text) = wire.status().await;
+        assert_eq!(status, Status::ServerError);
+        assert!(text.ends_with("the memory limit of 30000000 bytes is reached"), "{text}");
+        // What the refused answer took is free again.
+        cache.put(b"more", &[7; 5_000_000], NEVER).await.unwrap();
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_bulk_get_gives_as_many_entries_as_it_is_asked_for() {
+    let server = TestServer::start().await;
+    let cache = server.cache_of("c", r#"{"distributed-cache":{"segments":1}}"#).await;
+    let all = (0..1_000).map(|number| (key(number), b"v"));
+    cache.put_all(all, NEVER).await.unwrap();
+    let mut wire = Wire::connect(&server).await;
+    for (most, expected) in [(1, 1), (5, 5), (100, 100), (5_000, 1_000), (0, 1_000)] {
+        wire.send(&to_c(&op::BulkGet { most })).await;
+        let count = |status, reader: &mut Reader<'_>| {
+            Ok(op::BulkGot::decode(status, ProtocolVersion::V4_1, reader)?.0.len())
+        };
+        assert_eq!(wire.answer(count).await.1, expected, "of at most {most}");
+    }
     server.stop().await;
 }
 

@@ -41,6 +41,8 @@ pub(crate) struct Session {
     codec: Option<(MediaTypes, Codec)>,
     /// Iterations that were begun on this connection.
     pub(super) iterations: Arc<super::iteration::Begun>,
+    /// See [`Scope::large`].
+    large: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// A cache, with what its requests need of its configuration.
@@ -59,6 +61,8 @@ pub(crate) struct Scope {
     pub(crate) node: Arc<Node>,
     pub(crate) target: Option<Arc<Target>>,
     pub(crate) iterations: Arc<super::iteration::Begun>,
+    /// Held while a large answer is put together: one at a time of each connection.
+    pub(crate) large: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// The media types of a request, for comparison with the next one's.
@@ -97,7 +101,8 @@ impl Kind {
 impl Session {
     pub(crate) fn new(node: Arc<Node>, local: SocketAddr) -> Self {
         let server = topology::address(node.advertised.as_ref(), local);
-        Self { node, server, target: None, codec: None, iterations: Arc::default() }
+        let (iterations, large) = (Arc::default(), Arc::default());
+        Self { node, server, target: None, codec: None, iterations, large }
     }
 
     /// Looks once a turn whether what it knows still holds.
@@ -227,6 +232,7 @@ impl Session {
             node: Arc::clone(&self.node),
             target: self.target.clone(),
             iterations: Arc::clone(&self.iterations),
+            large: Arc::clone(&self.large),
         }
     }
 

@@ -1,6 +1,8 @@
 //! What is done to a segment beside commands, a bounded step at a time: walks, expiry, eviction,
 //! clearing.
 
+use std::ops::ControlFlow;
+
 use hashbrown::HashTable;
 use media::hash;
 
@@ -55,17 +57,33 @@ impl Segment {
         now: Timestamp,
         mut visit: impl FnMut(EntryRef<'_>),
     ) -> Step {
+        self.walk_while(position, limit, now, |entry| {
+            visit(entry);
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// As [`Segment::walk`], up to the entry after which `visit` has enough.
+    pub fn walk_while(
+        &self,
+        position: &mut Position,
+        limit: usize,
+        now: Timestamp,
+        mut visit: impl FnMut(EntryRef<'_>) -> ControlFlow<()>,
+    ) -> Step {
         if position.generation != self.generation {
             *position = Position { generation: self.generation, bucket: 0 };
         }
         let buckets = self.table.num_buckets();
-        let end = buckets.min(position.bucket.saturating_add(limit));
+        let mut end = buckets.min(position.bucket.saturating_add(limit));
         for bucket in position.bucket..end {
             if let Some(record) = self.table.get_bucket(bucket)
                 && !record.is_tombstone()
                 && !record.is_expired(now)
+                && visit(record.entry(self.versions)).is_break()
             {
-                visit(record.entry(self.versions));
+                end = bucket + 1;
+                break;
             }
         }
         position.bucket = end;
