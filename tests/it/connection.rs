@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use crate::{
-    harness::TestServer,
+    harness::{OCTETS, TestServer},
     migration::{Scene, key},
 };
 
@@ -243,6 +243,32 @@ async fn a_bulk_get_gives_as_many_entries_as_it_is_asked_for() {
             Ok(op::BulkGot::decode(status, ProtocolVersion::V4_1, reader)?.0.len())
         };
         assert_eq!(wire.answer(count).await.1, expected, "of at most {most}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_changes_between_caches_sees_one_that_was_made_anew() {
+    let server = TestServer::start().await;
+    let names = ["a", "b", "c"];
+    for name in names {
+        server.cache(name).await.put(b"k", name.as_bytes(), NEVER).await.unwrap();
+    }
+    let mut wire = Wire::connect(&server).await;
+    let get = |name| message(&header(op::Get::REQUEST, name), &op::Get { key: b"k" });
+    let got = |status, reader: &mut Reader<'_>| {
+        let got = op::Got::decode(status, ProtocolVersion::V4_1, reader)?;
+        Ok(got.0.map(|value| value.get().to_vec()))
+    };
+    for name in names.into_iter().cycle().take(9) {
+        wire.send(&get(name)).await;
+        assert_eq!(wire.answer(got).await.1.as_deref(), Some(name.as_bytes()));
+    }
+    server.rest.delete("/rest/v2/caches/a").await.with(200);
+    server.rest.post("/rest/v2/caches/a", OCTETS).await.with(200);
+    for (name, expected) in [("b", Some(&b"b"[..])), ("a", None), ("b", Some(b"b"))] {
+        wire.send(&get(name)).await;
+        assert_eq!(wire.answer(got).await.1.as_deref(), expected, "{name}");
     }
     server.stop().await;
 }

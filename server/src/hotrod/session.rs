@@ -31,14 +31,19 @@ pub(crate) enum Taken {
 /// Entries of one request that are read or written in the read loop; more are taken beside it.
 const INLINE_ENTRIES: u64 = 64;
 
+/// Caches that a connection remembers beside that of the last request.
+const OTHER_CACHES: usize = 8;
+
 /// What a connection knows between two requests.
 pub(crate) struct Session {
     node: Arc<Node>,
     server: ServerAddress,
     /// The cache of the last request: the next one most often names the same.
     target: Option<Arc<Target>>,
-    /// The conversions of the last request, with the media types they are for.
-    codec: Option<(MediaTypes, Codec)>,
+    /// The conversions of the last request.
+    codec: Remembered,
+    /// The same of other caches that requests were about.
+    others: Vec<(Arc<Target>, Remembered)>,
     /// Iterations that were begun on this connection.
     pub(super) iterations: Arc<super::iteration::Begun>,
     /// See [`Scope::large`].
@@ -64,6 +69,9 @@ pub(crate) struct Scope {
     /// Held while a large answer is put together: one at a time of each connection.
     pub(crate) large: Arc<tokio::sync::Mutex<()>>,
 }
+
+/// The conversions of a request, with the media types they are for.
+type Remembered = Option<(MediaTypes, Codec)>;
 
 /// The media types of a request, for comparison with the next one's.
 #[derive(PartialEq, Eq)]
@@ -101,16 +109,14 @@ impl Kind {
 impl Session {
     pub(crate) fn new(node: Arc<Node>, local: SocketAddr) -> Self {
         let server = topology::address(node.advertised.as_ref(), local);
+        let (target, codec, others) = (None, None, Vec::new());
         let (iterations, large) = (Arc::default(), Arc::default());
-        Self { node, server, target: None, codec: None, iterations, large }
+        Self { node, server, target, codec, others, iterations, large }
     }
 
     /// Looks once a turn whether what it knows still holds.
     pub(crate) fn refresh(&mut self) {
-        let stale = |target: &Arc<Target>| {
-            target.cache.is_removed() || !Arc::ptr_eq(&target.cache.config(), &target.config)
-        };
-        if self.target.as_ref().is_some_and(stale) {
+        if self.target.as_ref().is_some_and(|target| target.is_stale()) {
             (self.target, self.codec) = (None, None);
         }
     }
@@ -213,17 +219,30 @@ impl Session {
     }
 
     fn find(&mut self, name: &str) -> Result<(), Failure> {
+        let known = self.others.iter().position(|(target, _)| target.name == name);
+        let known = known.map(|at| self.others.remove(at)).filter(|(target, _)| !target.is_stale());
+        let (target, codec) = match known {
+            Some((target, codec)) => (target, codec),
+            None => (self.target(name)?, None),
+        };
+        let codec = std::mem::replace(&mut self.codec, codec);
+        if let Some(last) = self.target.replace(target) {
+            self.others.truncate(OTHER_CACHES - 1);
+            self.others.insert(0, (last, codec));
+        }
+        Ok(())
+    }
+
+    fn target(&self, name: &str) -> Result<Arc<Target>, Failure> {
         let cache = self.node.cache(name).ok_or_else(|| errors::no_such_cache(name))?;
         let config = cache.config();
-        let target = Target {
+        Ok(Arc::new(Target {
             name: name.to_owned(),
             default_expiration: crate::node::default_expiration(&config),
             topology: TopologyBlocks::new(self.node.topology_id, &config, self.server.clone()),
             cache,
             config,
-        };
-        (self.target, self.codec) = (Some(Arc::new(target)), None);
-        Ok(())
+        }))
     }
 
     /// What the last request takes along if it waits.
@@ -243,6 +262,11 @@ impl Session {
 }
 
 impl Target {
+    /// Whether the cache has become another one.
+    fn is_stale(&self) -> bool {
+        self.cache.is_removed() || !Arc::ptr_eq(&self.cache.config(), &self.config)
+    }
+
     /// What a request to this cache is carried out in.
     #[inline]
     pub(crate) fn context<'a>(
@@ -262,7 +286,7 @@ impl Target {
 /// The conversions of a request: the last one's, if it had the same media types.
 #[inline]
 fn remembered(
-    last: &mut Option<(MediaTypes, Codec)>,
+    last: &mut Remembered,
     header: &RequestHeader<'_>,
     config: &CacheConfig,
 ) -> Result<Codec, Failure> {
