@@ -16,6 +16,9 @@ use std::{
 pub(crate) use self::settings::{address, read};
 use crate::{CacheConfig, CacheName, ConfigError, MemoryLimit};
 
+/// Longest key that an entry can have, in bytes: a record keeps its length in three.
+pub const MAX_KEY: usize = (1 << 24) - 1;
+
 /// Settings of a server, complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
@@ -261,7 +264,7 @@ impl LimitsFile {
         let default = Limits::default();
         Ok(Limits {
             max_content: at_least_one("limits.max-content", self.max_content, default.max_content)?,
-            max_key: at_least_one("limits.max-key", self.max_key, default.max_key)?,
+            max_key: max_key(self.max_key.unwrap_or(default.max_key))?,
             max_connections: at_least_one(
                 "limits.max-connections",
                 self.max_connections,
@@ -302,6 +305,15 @@ impl MigrationFile {
                 self.max_bytes_per_second,
             )?,
         })
+    }
+}
+
+fn max_key(bytes: u64) -> Result<u64, ConfigError> {
+    let (name, most) = ("limits.max-key", MAX_KEY as u64);
+    match bytes {
+        0 => Err(ConfigError::Setting { name, expected: "at least 1" }),
+        _ if bytes > most => Err(ConfigError::Setting { name, expected: "less than 16MiB" }),
+        _ => Ok(bytes),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     error::DecodeError,
-    header::RequestHeader,
+    header::{REQUEST_MAGIC, RequestHeader},
     op::AnyRequest,
     reader::{Limits, Reader, Resume},
 };
@@ -75,9 +75,7 @@ impl Decoder {
             return Ok(None);
         }
         let mut reader = Reader::resumed(bytes, self.limits, self.resume);
-        let mut message_id = 0;
         let decoded = RequestHeader::decode(&mut reader).and_then(|header| {
-            message_id = header.message_id;
             let request = AnyRequest::decode(&header, &mut reader)?;
             Ok((header, request))
         });
@@ -95,11 +93,11 @@ impl Decoder {
                 if self.needed > self.limits.message {
                     let (len, most) = (self.needed as u64, self.limits.message);
                     let error = DecodeError::TooLong { field: "request", len, most };
-                    return Err(Refused { message_id, error });
+                    return Err(Refused { message_id: message_id(bytes), error });
                 }
                 Ok(None)
             }
-            Err(error) => Err(Refused { message_id, error }),
+            Err(error) => Err(Refused { message_id: message_id(bytes), error }),
         }
     }
 
@@ -122,6 +120,16 @@ impl Decoder {
     #[must_use]
     pub fn visited(&self) -> u64 {
         self.visited
+    }
+}
+
+/// Message id of a request that is refused, 0 if it cannot be read.
+fn message_id(request: &[u8]) -> u64 {
+    match request.split_first() {
+        Some((&REQUEST_MAGIC, rest)) => {
+            Reader::new(rest, Limits::NONE).vlong("message id").unwrap_or(0)
+        }
+        _ => 0,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Bytes in the order of the wire.
 
+use std::ops::ControlFlow;
+
 use crate::error::DecodeError;
 
 /// Longest request, and its parts, in bytes. They hold for what clients send, not for imports.
@@ -224,11 +226,38 @@ impl<'a> Reader<'a> {
                 Ok(array)
             }
             // A length that is too long is refused before anybody waits for that many bytes.
-            _ if len > most || self.at.saturating_add(len) > self.limits.message => {
-                Err(DecodeError::TooLong { field, len: len as u64, most })
+            _ if len > most => Err(DecodeError::TooLong { field, len: len as u64, most }),
+            _ if self.at.saturating_add(len) > self.limits.message => {
+                let (len, most) = (self.at.saturating_add(len) as u64, self.limits.message);
+                Err(DecodeError::TooLong { field: "request", len, most })
             }
             _ => Err(DecodeError::Incomplete { missing: len - bytes.len() }),
         }
+    }
+
+    /// Reads at most `most` elements, up to one that says it is the last. If the bytes run out, the next
+    /// reader of this message goes on at the first element that was not whole.
+    pub(crate) fn elements(
+        &mut self,
+        most: u64,
+        mut element: impl FnMut(&mut Self) -> Result<ControlFlow<()>, DecodeError>,
+    ) -> Result<(), DecodeError> {
+        let mut left = most;
+        if self.resume.at > self.at {
+            (self.at, left) = (self.resume.at, self.resume.left);
+        }
+        while left > 0 {
+            let whole = self.at;
+            match element(self) {
+                Ok(ControlFlow::Continue(())) => left -= 1,
+                Ok(ControlFlow::Break(())) => return Ok(()),
+                Err(error) => {
+                    self.resume = Resume { at: whole, left };
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// `count` times as many arrays as `fields` names, as they lie. If the bytes run out, the next reader

@@ -92,6 +92,16 @@ macro_rules! keyed {
                 Some(if honoured { Command { source: Source::Skip, ..command } } else { command })
             }
 
+            /// Whether the response shows the value of the entry that the outcome names.
+            #[must_use]
+            pub fn shows_value(&self, context: &Context<'_>) -> bool {
+                match self {
+                    Self::Get(_) | Self::GetWithVersion(_) | Self::GetWithMetadata(_) => true,
+                    Self::ContainsKey(_) => false,
+                    _ => context.wants_previous(),
+                }
+            }
+
             /// Writes the response to a request about one key.
             #[inline]
             pub fn respond(&self, outcome: Outcome<'_>, context: &Context<'_>, writer: &mut Writer) {

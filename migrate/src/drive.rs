@@ -107,25 +107,49 @@ impl Driver {
     ///
     /// # Errors
     ///
-    /// If that cannot be recorded. Nothing has changed then.
+    /// If the cache is not served, or that cannot be recorded. Nothing has changed then.
     pub async fn clear(&self, cache: &Arc<Cache>) -> Result<(), CacheError> {
+        loop {
+            cache.check_served()?;
+            // First nothing can come in any more, then everything goes.
+            self.end_imports(cache).await?;
+            if clear_segments(cache).await {
+                return Ok(());
+            }
+            // A source was connected meanwhile, or is just being let go of.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Records that nothing comes from the source any more, if there is one.
+    async fn end_imports(&self, cache: &Arc<Cache>) -> Result<(), CacheError> {
         let name = cache.name().clone();
         let connected = self.agreement.see(|metadata| {
             metadata.cache(name.as_str()).is_some_and(|known| known.connection.is_some())
         });
-        if connected {
-            // First nothing can come in any more, then everything goes.
-            match self.agreement.propose(MetaCommand::Clear { cache: name }).await {
-                Ok(()) | Err(ProposeError::Refused(_)) => {}
-                Err(ProposeError::NotStored(error)) => {
-                    return Err(CacheError::NotStored(error.to_string()));
-                }
-            }
-            if let Some(source) = self.sources.of(cache) {
-                source.cleared();
+        if !connected {
+            return Ok(());
+        }
+        match self.agreement.propose(MetaCommand::Clear { cache: name }).await {
+            Ok(()) | Err(ProposeError::Refused(_)) => {}
+            Err(ProposeError::NotStored(error)) => {
+                return Err(CacheError::NotStored(error.to_string()));
             }
         }
-        cache.clear()
+        if let Some(source) = self.sources.of(cache) {
+            source.cleared();
+        }
+        Ok(())
+    }
+
+    /// The number of entries that are here.
+    pub async fn size_here(&self, cache: &Cache) -> u64 {
+        let mut entries = 0;
+        for segment in cache.segment_ids() {
+            entries += cache.segment_len(segment, self.now());
+            tokio::task::yield_now().await;
+        }
+        entries
     }
 
     /// The number of entries. While the source has some that are not here yet, it is asked.
@@ -137,7 +161,7 @@ impl Driver {
         cache.check_served()?;
         let whole = cache.segment(SegmentId(0)).link().is_none_or(|link| link.is_complete());
         match (whole, self.sources.of(cache)) {
-            (true, _) => Ok(Size { entries: cache.len(self.now()), approximate: false }),
+            (true, _) => Ok(Size { entries: self.size_here(cache).await, approximate: false }),
             (false, None) => Err(CacheError::SourceSilent),
             (false, Some(source)) => {
                 let theirs = source.size().await?;
@@ -172,6 +196,17 @@ impl Driver {
     pub fn source(&self, cache: &Cache) -> Option<Arc<SourceConnection>> {
         self.sources.of(cache)
     }
+}
+
+/// Empties a cache, segment by segment. False once a source is there from which entries may come in.
+async fn clear_segments(cache: &Cache) -> bool {
+    for segment in cache.segment_ids() {
+        if !cache.clear_segment(segment) {
+            return false;
+        }
+        tokio::task::yield_now().await;
+    }
+    true
 }
 
 /// The source segments that these segments overlap with and that are not complete.

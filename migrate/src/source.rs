@@ -392,7 +392,21 @@ impl SourceConnection {
         self: &Arc<Self>,
         segments: &[SourceSegment],
     ) -> Result<(), CacheError> {
-        let _one = self.bringing.lock().await;
+        // In a task of its own: who asks may be busy writing to a client that does not read, and others
+        // wait for the lock.
+        let (connection, segments) = (Arc::clone(self), segments.to_vec());
+        let (tell, told) = tokio::sync::oneshot::channel();
+        self.spawn(async move {
+            let _one = connection.bringing.lock().await;
+            if !tell.is_closed() {
+                // Nobody minds if who asked has left meanwhile.
+                let _ = tell.send(connection.bring_missing(&segments).await);
+            }
+        });
+        told.await.unwrap_or(Err(CacheError::SourceSilent))
+    }
+
+    async fn bring_missing(self: &Arc<Self>, segments: &[SourceSegment]) -> Result<(), CacheError> {
         let missing: Vec<SourceSegment> = match self.link() {
             None => return Ok(()),
             Some(link) => segments

@@ -23,11 +23,14 @@ pub(crate) async fn serve(listener: TcpListener, node: Arc<Node>, router: Router
     let places = Arc::new(Semaphore::new(node.limits.connections));
     let mut connections = JoinSet::new();
     loop {
-        // Beyond the limit, clients wait to be accepted.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
-        let accepted = tokio::select! {
+        let next = async {
+            // Beyond the limit, clients wait to be accepted.
+            let place = Arc::clone(&places).acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
             () = node.stopping.cancelled() => break,
-            accepted = listener.accept() => accepted,
+            next = next => next,
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
         };
         match accepted {

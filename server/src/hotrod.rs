@@ -15,5 +15,6 @@ mod session;
 mod slow;
 mod statistics;
 mod topology;
+mod unsent;
 
 pub(crate) use self::{connection::serve, iteration::Iterations};

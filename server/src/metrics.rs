@@ -6,7 +6,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use metrics::{Label, counter, gauge};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use metrics_exporter_prometheus::PrometheusBuilder;
 
 use crate::node::Node;
 
@@ -39,22 +39,19 @@ mod name {
 /// The metrics of one node.
 pub(crate) struct Metrics {
     node: Arc<Node>,
-    recorder: PrometheusRecorder,
-    handle: PrometheusHandle,
 }
 
 impl Metrics {
     pub(crate) fn start(node: Arc<Node>) -> Self {
-        // Not installed for the whole process: tests and the demo run several nodes in one.
-        let recorder = PrometheusBuilder::new().build_recorder();
-        let handle = recorder.handle();
-        Self { node, recorder, handle }
+        Self { node }
     }
 
     /// All metrics as they are now, in Prometheus' text format.
     pub(crate) fn render(&self) -> String {
-        metrics::with_local_recorder(&self.recorder, || self.publish());
-        self.handle.render()
+        // A new one each time: it knows nothing of caches that are gone, and counts may have been reset.
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || self.publish());
+        recorder.handle().render()
     }
 
     fn publish(&self) {

@@ -1,8 +1,11 @@
 //! One named map: segments, and what is spread over them.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    ops::ControlFlow,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use arc_swap::ArcSwap;
@@ -41,7 +44,7 @@ pub struct Cache {
     segments: Box<[Mutex<Segment>]>,
     usage: Arc<Usage>,
     /// As the segments have it. What it is at most may change, whether there is one may not.
-    bound: Mutex<Bound>,
+    bound: ArcSwap<Bound>,
     bounded: bool,
     /// The segment in which eviction goes on.
     hand: AtomicUsize,
@@ -75,7 +78,7 @@ impl Cache {
             config: ArcSwap::new(config),
             usage,
             bounded: bound.is_some(),
-            bound: Mutex::new(bound),
+            bound: ArcSwap::from_pointee(bound),
             hand: AtomicUsize::new(0),
             started: now,
             removed: AtomicBool::new(false),
@@ -106,7 +109,7 @@ impl Cache {
         let bound = Bound::from(&config.memory);
         self.config.store(config);
         if self.bounded && bound.is_some() {
-            *self.bound.lock() = bound;
+            self.bound.store(Arc::new(bound));
             self.each(|segment| segment.set_bound(bound));
             self.keep_bound(None);
         }
@@ -144,7 +147,9 @@ impl Cache {
     ) -> Result<Progress, CacheError> {
         let placement = hash::hash(command.key);
         let progress = self.placed(placement).lock().apply(placement, command, now, reply);
-        self.keep_bound(Some(command.key));
+        if self.bounded && command.may_add() {
+            self.keep_bound(Some(command.key));
+        }
         progress
     }
 
@@ -184,13 +189,10 @@ impl Cache {
         &self.segments[index.min(self.segments.len() - 1)]
     }
 
-    /// Entries whose time is not over, counted a bounded step at a time where some can end.
+    /// Entries of one segment whose time is not over, counted a bounded step at a time where some can
+    /// end.
     #[must_use]
-    pub fn len(&self, now: Timestamp) -> u64 {
-        self.segment_ids().map(|id| self.segment_len(id, now)).sum()
-    }
-
-    fn segment_len(&self, id: SegmentId, now: Timestamp) -> u64 {
+    pub fn segment_len(&self, id: SegmentId, now: Timestamp) -> u64 {
         let segment = self.segment(id);
         if segment.mortal() == 0 {
             return segment.len();
@@ -257,19 +259,12 @@ impl Cache {
         self.segments.iter().for_each(|segment| segment.lock().reset_stats());
     }
 
-    /// Empties the cache, segment by segment. While a source is connected, all of its segments must be
-    /// complete by now: otherwise what is cleared would come back.
-    ///
-    /// # Errors
-    ///
-    /// If the cache is not served now. Nothing has changed then.
-    pub fn clear(&self) -> Result<(), CacheError> {
-        self.check_served()?;
-        for segment in &self.segments {
-            let records = segment.lock().clear();
-            drop(records);
-        }
-        Ok(())
+    /// Empties one segment. False, and nothing has changed, while its source may have entries that are
+    /// not here: what is cleared would come back.
+    #[must_use]
+    pub fn clear_segment(&self, id: SegmentId) -> bool {
+        let records = self.segment(id).clear();
+        records.is_some()
     }
 
     /// Whether commands are carried out at all.
@@ -294,6 +289,18 @@ impl Cache {
         self.segment(id).walk(position, most.min(BACKGROUND_STEP), now, visit)
     }
 
+    /// As [`Cache::walk`], up to the entry after which `visit` has enough.
+    pub fn walk_while(
+        &self,
+        id: SegmentId,
+        position: &mut Position,
+        most: usize,
+        now: Timestamp,
+        visit: impl FnMut(EntryRef<'_>) -> ControlFlow<()>,
+    ) -> Step {
+        self.segment(id).walk_while(position, most.min(BACKGROUND_STEP), now, visit)
+    }
+
     /// Ends what is over in one segment, a bounded step at a time.
     pub fn sweep(&self, id: SegmentId, now: Timestamp) {
         let mut from = Some(0);
@@ -303,21 +310,22 @@ impl Cache {
         self.segment(id).shrink();
     }
 
-    /// Holds the cache to its bound after a write of `key`, which stays.
-    #[inline]
+    /// Holds a bounded cache to its bound after a write of `key`, which stays.
     fn keep_bound(&self, key: Option<&[u8]>) {
-        if !self.bounded {
-            return;
-        }
-        let bound = *self.bound.lock();
+        let bound = **self.bound.load();
         if bound.when_full == WhenFull::Evict {
             while self.is_over(&bound) && self.evict_one(key) {}
         }
     }
 
+    /// Whether entries have to go. However many bytes tables and tombstones take, which no eviction
+    /// frees, entries keep half of the bound.
     fn is_over(&self, bound: &Bound) -> bool {
-        bound.entries.is_some_and(|most| self.usage.entries() > most)
-            || bound.bytes.is_some_and(|most| self.usage.bytes() > most)
+        let (entries, bytes) = (self.usage.entries(), self.usage.bytes());
+        bound.entries.is_some_and(|most| entries > most)
+            || bound.bytes.is_some_and(|most| {
+                bytes > most && bytes.saturating_sub(self.usage.fixed()) > most / 2 && entries > 1
+            })
     }
 
     fn evict_one(&self, keep: Option<&[u8]>) -> bool {
@@ -366,7 +374,9 @@ impl Cache {
                 }
             }
         }
-        self.keep_bound(None);
+        if self.bounded {
+            self.keep_bound(None);
+        }
     }
 
     /// Ties the cache to a source.
@@ -441,8 +451,13 @@ impl Cache {
         self.removed.load(Ordering::Acquire)
     }
 
+    /// Gives its memory back, and carries nothing out any more.
     pub(crate) fn remove(&self) {
         self.removed.store(true, Ordering::Release);
+        for segment in &self.segments {
+            let records = segment.lock().remove();
+            drop(records);
+        }
     }
 }
 

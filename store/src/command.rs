@@ -48,13 +48,6 @@ impl<'a> Command<'a> {
         Self::new(key, Condition::Always, Change::Remove)
     }
 
-    /// The same command, never asking the source (Hot Rod flag 0x08).
-    #[must_use]
-    pub fn only_here(mut self) -> Self {
-        self.source = Source::Skip;
-        self
-    }
-
     /// Whether its effect or its answer depends on an entry that only the source may know.
     #[must_use]
     pub fn depends_on_entry(&self) -> bool {
@@ -62,6 +55,11 @@ impl<'a> Command<'a> {
             && self.condition == Condition::Always
             && !self.wants_previous;
         !blind_write
+    }
+
+    /// Whether there may be more in the cache after it than before.
+    pub(crate) fn may_add(&self) -> bool {
+        matches!(self.change, Change::Write { .. }) || matches!(self.source, Source::Entry(_))
     }
 
     /// Whether it may be carried out although the source is silent: a plain removal, which leaves a

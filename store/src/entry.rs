@@ -19,7 +19,7 @@ use crate::{
 pub const SHARED_FROM: usize = 16 * 1024;
 
 /// Longest key an entry can have, in bytes. What clients may send is a setting, and less.
-pub const MAX_KEY: usize = (1 << 24) - 1;
+pub const MAX_KEY: usize = config::MAX_KEY;
 
 const HEADER: usize = 12;
 const PAIR: usize = 16;

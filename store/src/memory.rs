@@ -22,8 +22,8 @@ pub(crate) fn allocated(len: usize) -> usize {
 
 /// Memory that all caches of a member take, and how much they may.
 ///
-/// Segments report in steps (see `Account`), so the sum is exact to a few megabytes: a limit for a
-/// process, not a count.
+/// Segments report in steps (see `Account`), so the sum is exact to a few megabytes for each cache: a
+/// limit for a process, not a count.
 #[derive(Debug)]
 pub struct MemoryLimit {
     limit: AtomicU64,
@@ -61,7 +61,7 @@ impl MemoryLimit {
         self.used().saturating_add(more as u64) > self.limit()
     }
 
-    /// Takes (or gives back) memory that is not in a cache: buffers of a sync, tables of a walk.
+    /// Takes (or gives back) memory: that of segments, and of answers that are being put together.
     pub fn add(&self, bytes: i64) {
         self.used.fetch_add(bytes, Ordering::Relaxed);
     }
@@ -73,7 +73,9 @@ pub(crate) struct Usage {
     node: Arc<MemoryLimit>,
     bytes: AtomicI64,
     entries: AtomicI64,
-    /// Bytes that a segment may gather before it reports them.
+    /// Bytes of tables and tombstones, which no eviction frees.
+    fixed: AtomicI64,
+    /// Bytes that a segment may gather before it reports them; 0 if it reports every change.
     step: i64,
 }
 
@@ -82,8 +84,9 @@ impl Usage {
     /// segment.
     #[must_use]
     pub(crate) fn new(node: Arc<MemoryLimit>, exact: bool) -> Arc<Self> {
-        let step = if exact { 1 } else { 16 * 1024 };
-        Arc::new(Self { node, bytes: AtomicI64::new(0), entries: AtomicI64::new(0), step })
+        let step = if exact { 0 } else { 16 * 1024 };
+        let [bytes, entries, fixed] = [const { AtomicI64::new(0) }; 3];
+        Arc::new(Self { node, bytes, entries, fixed, step })
     }
 
     /// Bytes reported.
@@ -96,6 +99,16 @@ impl Usage {
     #[must_use]
     pub(crate) fn entries(&self) -> u64 {
         self.entries.load(Ordering::Relaxed).max(0).unsigned_abs()
+    }
+
+    fn is_exact(&self) -> bool {
+        self.step == 0
+    }
+
+    /// Bytes of tables and tombstones, in a cache that is counted exactly.
+    #[must_use]
+    pub(crate) fn fixed(&self) -> u64 {
+        self.fixed.load(Ordering::Relaxed).max(0).unsigned_abs()
     }
 
     /// The limit of the whole member.
@@ -111,13 +124,14 @@ pub(crate) struct Account {
     usage: Arc<Usage>,
     bytes: i64,
     entries: i64,
+    fixed: i64,
     unreported_bytes: i64,
     unreported_entries: i64,
 }
 
 impl Account {
     pub(crate) fn new(usage: Arc<Usage>) -> Self {
-        Self { usage, bytes: 0, entries: 0, unreported_bytes: 0, unreported_entries: 0 }
+        Self { usage, bytes: 0, entries: 0, fixed: 0, unreported_bytes: 0, unreported_entries: 0 }
     }
 
     /// Bytes that the segment takes.
@@ -142,9 +156,29 @@ impl Account {
         self.entries += entries;
         self.unreported_bytes += bytes;
         self.unreported_entries += entries;
-        if self.unreported_bytes.abs() >= self.usage.step {
+        let changed = self.unreported_bytes != 0 || self.unreported_entries != 0;
+        if changed && self.unreported_bytes.abs() >= self.usage.step {
             self.report();
         }
+    }
+
+    /// A table or a tombstone that took `from` bytes takes `to` now: of all that [`Account::change`]
+    /// counts, what no eviction frees.
+    pub(crate) fn change_fixed(&mut self, from: usize, to: usize) {
+        let bytes = signed(to) - signed(from);
+        if self.usage.is_exact() {
+            self.fixed += bytes;
+            self.usage.fixed.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Everything is gone.
+    pub(crate) fn clear(&mut self) {
+        self.unreported_bytes -= self.bytes;
+        self.unreported_entries -= self.entries;
+        self.usage.fixed.fetch_sub(self.fixed, Ordering::Relaxed);
+        (self.bytes, self.entries, self.fixed) = (0, 0, 0);
+        self.report();
     }
 
     fn report(&mut self) {
@@ -159,9 +193,7 @@ impl Account {
 impl Drop for Account {
     /// A cache that is removed gives back what it took.
     fn drop(&mut self) {
-        self.unreported_bytes -= self.bytes;
-        self.unreported_entries -= self.entries;
-        self.report();
+        self.clear();
     }
 }
 

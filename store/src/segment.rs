@@ -84,6 +84,9 @@ pub enum WhenFull {
     Refuse,
 }
 
+/// Entries that one write evicts, at most, where the member's memory is at its limit.
+const MOST_EVICTED: usize = 64;
+
 /// A hash range of a cache.
 pub struct Segment {
     role: Role,
@@ -187,13 +190,10 @@ impl Segment {
                 }
                 Source::Entry(imported) => match self.take_in(hash, command.key, &imported, now) {
                     Ok(bucket) => found = bucket,
-                    // A read can be answered although there is no room to keep the entry.
-                    Err(_) if matches!(command.change, Change::Read) => {
+                    Err(error) => {
                         let record = self.imported_draft(command.key, &imported).record();
-                        reply.reply(Outcome::Found(record.entry(self.versions)));
-                        return Ok(Progress::Done);
+                        return self.apply_to_passing(hash, &record, command, error, reply);
                     }
-                    Err(error) => return Err(error),
                 },
                 _ => {}
             }
@@ -251,7 +251,7 @@ impl Segment {
                     return Ok(Progress::Mark);
                 }
                 if at_source {
-                    self.insert_tombstone(place.hash, command.key);
+                    self.insert_tombstone(place.hash, command.key, false)?;
                 }
                 self.stats.remove_misses += 1;
                 // Nobody knows whether there was an entry; there is none from now on.
@@ -271,6 +271,36 @@ impl Segment {
                 Ok(Progress::Done)
             }
         }
+    }
+
+    /// Applies a command to an entry of the source for which there is no room here: what need not keep
+    /// it is done all the same.
+    fn apply_to_passing(
+        &mut self,
+        hash: u64,
+        record: &Record,
+        command: &Command<'_>,
+        no_room: CacheError,
+        reply: &mut impl Reply,
+    ) -> Result<Progress, CacheError> {
+        let entry = record.entry(self.versions);
+        match command.change {
+            _ if !holds(command.condition, &entry) => {
+                reply.reply(Outcome::Refused { current: entry });
+            }
+            Change::Read => {
+                self.stats.hits += 1;
+                reply.reply(Outcome::Found(entry));
+            }
+            Change::Write { .. } => return Err(no_room),
+            Change::Remove if self.must_mark() => return Ok(Progress::Mark),
+            Change::Remove => {
+                self.insert_tombstone(hash, command.key, true)?;
+                self.stats.remove_hits += 1;
+                reply.reply(Outcome::Changed { previous: Some(entry) });
+            }
+        }
+        Ok(Progress::Done)
     }
 
     fn apply_to_entry(
@@ -352,6 +382,9 @@ impl Segment {
             self.balance += record.balance();
             self.tombstones -= u64::from(was_tombstone);
             self.account.change(from, draft.memory(), i64::from(was_tombstone));
+            if was_tombstone {
+                self.account.change_fixed(from, 0);
+            }
             return bucket;
         }
         self.account.change(0, draft.memory(), 1);
@@ -367,7 +400,7 @@ impl Segment {
             let from = self.table.allocation_size();
             let hasher = &self.hasher;
             self.table.reserve(1, |record| hash_of(hasher, record.key()));
-            self.account.change(from, self.table.allocation_size(), 0);
+            self.table_changed(from);
         }
         let hasher = &self.hasher;
         self.table
@@ -375,12 +408,31 @@ impl Segment {
             .bucket_index()
     }
 
-    fn insert_tombstone(&mut self, hash: u64, key: &[u8]) {
+    /// Counts the bytes of a table that took `from` before.
+    fn table_changed(&mut self, from: usize) {
+        let to = self.table.allocation_size();
+        self.account.change(from, to, 0);
+        self.account.change_fixed(from, to);
+    }
+
+    /// Removes a key that has no record, so that the source's entry does not come any more.
+    fn insert_tombstone(
+        &mut self,
+        hash: u64,
+        key: &[u8],
+        at_source: bool,
+    ) -> Result<(), CacheError> {
+        let memory = Record::tombstone_memory(key);
+        self.make_memory(key, memory)?;
         self.stamp = self.versions.next_stamp(self.stamp);
-        self.account.change(0, Record::tombstone_memory(key), 0);
+        let tombstone = Record::tombstone(key, self.stamp, at_source);
+        self.account.change(0, memory, 0);
+        self.account.change_fixed(0, memory);
         self.tombstones += 1;
-        let bucket = self.insert(hash, Record::tombstone(key, self.stamp, false));
+        self.balance += tombstone.balance();
+        let bucket = self.insert(hash, tombstone);
         self.emit(Cause::Remove, bucket);
+        Ok(())
     }
 
     /// Ends the entry in a bucket. It becomes a tombstone where the source's copy could come back in
@@ -395,6 +447,9 @@ impl Segment {
         self.mortal -= u64::from(record.is_mortal());
         let to = if leaves_tombstone { Record::tombstone_memory(record.key()) } else { 0 };
         self.account.change(from, to, -1);
+        if leaves_tombstone {
+            self.account.change_fixed(0, to);
+        }
         self.tombstones += u64::from(leaves_tombstone);
         self.balance -= record.balance();
         let key = self.outbox.is_read().then(|| Box::from(record.key()));
@@ -483,17 +538,23 @@ impl Segment {
                 return Err(CacheError::Full);
             }
         }
-        if !usage.node().refuses(more) || more == 0 {
-            return Ok(());
-        }
-        let limit = usage.node().limit();
-        if self.bound.is_some() && self.bound.when_full == WhenFull::Evict {
+        self.make_memory(key, more)
+    }
+
+    /// Makes sure that the member has `more` bytes left, for the record of `key`. A cache that evicts
+    /// gives up entries of its own for them.
+    fn make_memory(&mut self, key: &[u8], more: usize) -> Result<(), CacheError> {
+        let evicts = self.bound.is_some() && self.bound.when_full == WhenFull::Evict;
+        let mut left = if evicts { MOST_EVICTED } else { 0 };
+        while more > 0 && self.account.usage().node().refuses(more) {
             let mut sample = EVICTION_SAMPLE;
-            if (0..=EVICTION_ROUNDS).any(|_| self.evict(Some(key), &mut sample)) {
-                return Ok(());
+            if left == 0 || !(0..=EVICTION_ROUNDS).any(|_| self.evict(Some(key), &mut sample)) {
+                let limit = self.account.usage().node().limit();
+                return Err(CacheError::OutOfMemory { limit });
             }
+            left -= 1;
         }
-        Err(CacheError::OutOfMemory { limit })
+        Ok(())
     }
 
     fn emit(&mut self, cause: Cause, bucket: usize) {

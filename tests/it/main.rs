@@ -10,6 +10,7 @@
 use godwit_tests as harness;
 
 mod cli;
+mod connection;
 mod hostile;
 mod migration;
 mod replay;

@@ -18,12 +18,12 @@ fn lasting(lifespan: u64) -> RequestExpiration {
 }
 
 /// The cache `c` of two servers, of which the second takes it from the first over a relay.
-struct Scene {
+pub(super) struct Scene {
     source: TestServer,
     from: RemoteCache,
-    relay: Faulty,
-    target: TestServer,
-    to: RemoteCache,
+    pub(super) relay: Faulty,
+    pub(super) target: TestServer,
+    pub(super) to: RemoteCache,
 }
 
 impl Scene {
@@ -50,7 +50,7 @@ impl Scene {
     }
 
     /// With so many entries at the source, and connected.
-    async fn connected(entries: u32) -> Self {
+    pub(super) async fn connected(entries: u32) -> Self {
         let scene = Self::new().await;
         scene.fill(entries).await;
         scene.connect().await;
@@ -82,13 +82,13 @@ impl Scene {
         self.target.rest.delete(&path).await
     }
 
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         self.target.stop().await;
         self.source.stop().await;
     }
 }
 
-fn key(number: u32) -> Vec<u8> {
+pub(super) fn key(number: u32) -> Vec<u8> {
     format!("key {number}").into_bytes()
 }
 

@@ -291,7 +291,7 @@ fn is_whole_error(bytes: &[u8]) -> bool {
 fn error_of(bytes: &[u8]) -> String {
     let mut reader = Reader::new(bytes, Limits::NONE);
     let header = ResponseHeader::decode(&mut reader, hotrod::Intelligence::Basic).unwrap();
-    format!("{:?} {}", header.status, reader.text("error").unwrap())
+    format!("message {}: {:?} {}", header.message_id, header.status, reader.text("error").unwrap())
 }
 
 fn compare(theirs: &str, ours: &str) -> Replayed {

@@ -215,6 +215,7 @@ fn settings_that_do_not_fit_together_are_refused() {
         ("default-cache = 'a'", "the default cache 'a' is not among the caches"),
         ("node-name = \"a\\nb\"", "node-name has to be a name of 1 to 255 bytes"),
         ("[limits]\nmax-key = 0", "limits.max-key has to be at least 1"),
+        ("[limits]\nmax-key = \"16MiB\"", "limits.max-key has to be less than 16MiB"),
         ("[migration]\nsource-timeout = 0", "migration.source-timeout has to be longer than 0"),
         (
             "[migration]\nmax-bytes-per-second = 0",

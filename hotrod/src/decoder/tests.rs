@@ -148,6 +148,33 @@ fn a_put_all_of_ten_megabytes_is_read_at_most_three_times_however_it_arrives() {
     }
 }
 
+#[test]
+fn chunks_and_changes_of_a_megabyte_are_read_at_most_three_times_however_they_arrive() {
+    // PUT_STREAM of "k", which never ends by itself, with any version; 500,000 chunks, and the last.
+    let chunks = hex!("01 76").repeat(500_000);
+    let stream =
+        [&header_bytes(0x39)[..], &hex!("01 6B 88 00 00 00 00 00 00 00 00"), &chunks, &[0]];
+    // PREPARE_TX in one phase; 200,000 changes: "k" did not exist and gets "v".
+    let changes = hex!("01 6B 02 88 01 76").repeat(200_000);
+    let transaction =
+        [&header_bytes(0x3B)[..], &hex!("00 01 67 01 62 01"), &hex!("C0 9A 0C"), &changes];
+    for (name, bytes) in [("PUT_STREAM", stream.concat()), ("PREPARE_TX", transaction.concat())] {
+        // What stands before the elements is read each time.
+        for step in [64, 1_448] {
+            let mut decoder = Decoder::default();
+            for (index, piece) in bytes.chunks(step).enumerate() {
+                decoder.push(piece);
+                let decoded = decoder.next_request().unwrap();
+                let last = (index + 1) * step >= bytes.len();
+                let read = decoded.map(|decoded| decoded.request.name());
+                assert_eq!(read, last.then_some(name), "after piece {index} of {step} bytes");
+            }
+            let (visited, len) = (decoder.visited(), bytes.len() as u64);
+            assert!(visited <= 3 * len, "{name}: {visited} of {len} bytes, {step} a time");
+        }
+    }
+}
+
 fn elements(count: u32, value: usize) -> Vec<u8> {
     let mut writer = Writer::default();
     let value = vec![b'v'; value];
@@ -190,6 +217,10 @@ fn what_is_longer_than_allowed_is_refused_before_it_arrives() {
     .concat();
     let count = [&count[..count.len() - 1], &hex!("FF FF FF FF 0F")].concat();
     assert!(refusal(&count).starts_with("the request of 8589934"), "{}", refusal(&count));
+
+    // A value that is short enough itself, but not behind its header and key.
+    let value = [&put[..put.len() - 1], &hex!("F0 AC E2 04")].concat();
+    assert_eq!(refusal(&value), "the request of 10000010 bytes is longer than 10000000 bytes");
 }
 
 fn none() -> crate::Arrays<'static> {
@@ -206,15 +237,15 @@ fn bytes_that_are_no_request_are_named() {
     };
     let table: [(&[u8], u64, &str); 8] = [
         (&hex!("47 45 54"), 0, "a message begins with byte 0xA0, not 0x47"),
-        (&hex!("A0 05 0D 03"), 0, "protocol version 1.3 is not supported, 2.0 to 4.1 are"),
+        (&hex!("A0 05 0D 03"), 5, "protocol version 1.3 is not supported, 2.0 to 4.1 are"),
         (
             &hex!("A0 FF FF FF FF FF FF FF FF FF FF"),
             0,
             "the message id is a number of more than 10 bytes",
         ),
-        (&hex!("A0 05 29 03 01 FF"), 0, "the cache name is not UTF-8"),
-        (&hex!("A0 05 29 03 00 80 80 80 80 10"), 0, "the flags is a number of more than 5 bytes"),
-        (&hex!("A0 05 29 03 00 00 01 00 07"), 0, "the kind of media type cannot be 7"),
+        (&hex!("A0 05 29 03 01 FF"), 5, "the cache name is not UTF-8"),
+        (&hex!("A0 05 29 03 00 80 80 80 80 10"), 5, "the flags is a number of more than 5 bytes"),
+        (&hex!("A0 05 29 03 00 00 01 00 07"), 5, "the kind of media type cannot be 7"),
         (&hex!("A0 05 29 99 00 00 01 00 00 00 00"), 5, "unknown operation 0x99"),
         (
             &hex!("A0 05 29 01 00 00 01 00 00 00 00 01 6B 97"),

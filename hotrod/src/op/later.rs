@@ -1,6 +1,8 @@
 //! Operations that are known and not done yet. Their fields are read, so that the connection can go on
 //! after the error.
 
+use std::ops::ControlFlow;
+
 use super::{DecodeError, Permission, Reader, RequestHeader};
 use crate::{expiration::RequestExpiration, version::ProtocolVersion};
 
@@ -135,7 +137,12 @@ impl Field {
             ByteSince(version) if header.version >= version => drop(reader.byte()?),
             VIntSince(version) if header.version >= version => drop(reader.vint("number")?),
             ByteSince(_) | VIntSince(_) => {}
-            Chunks => while !reader.array("chunk")?.is_empty() {},
+            Chunks => {
+                reader.elements(u64::MAX, |reader| match reader.array("chunk")?.is_empty() {
+                    true => Ok(ControlFlow::Break(())),
+                    false => Ok(ControlFlow::Continue(())),
+                })?;
+            }
             CounterConfiguration => skip_counter_configuration(reader)?,
             Xid => {
                 reader.signed_vint("format of a transaction")?;
@@ -174,7 +181,7 @@ fn skip_modifications(
     if count > MOST_MODIFICATIONS {
         return Err(DecodeError::Illegal { field: FIELD, value: count.into() });
     }
-    for _ in 0..count {
+    reader.elements(count.into(), |reader| {
         reader.key()?;
         let control = reader.byte()?;
         if control & (NOT_READ | NON_EXISTING) == 0 {
@@ -184,6 +191,6 @@ fn skip_modifications(
             RequestExpiration::decode(header, reader)?;
             reader.array("value")?;
         }
-    }
-    Ok(())
+        Ok(ControlFlow::Continue(()))
+    })
 }

@@ -1,6 +1,6 @@
 //! PUT_ALL, GET_ALL, BULK_GET and BULK_GET_KEYS: many entries in one message.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, ops::ControlFlow};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use hotrod::{
@@ -9,13 +9,15 @@ use hotrod::{
     serve::{Context, write_response},
 };
 use store::{
-    BACKGROUND_STEP, Command, Expiration, Outcome, Position, Progress, Source, Step, Timestamp,
+    BACKGROUND_STEP, Command, EntryRef, Expiration, Outcome, Position, Progress, Source, Step,
+    Timestamp,
 };
 
 use super::{
     codec::Codec,
     errors::{self, Failure},
     session::{Scope, Taken, Target},
+    unsent::Unsent,
 };
 
 /// Entries that are read or written before other requests have their turn.
@@ -91,7 +93,7 @@ pub(super) fn get_all_now(
         let mut answer = Ok(());
         let progress = target
             .cache
-            .execute(&Command::read(&stored), context.now, &mut |outcome: Outcome<'_>| {
+            .execute(&read(&stored, context), context.now, &mut |outcome: Outcome<'_>| {
                 answer = found.add(key, outcome, codec);
             })
             .map_err(|error| errors::cache_error(&error))?;
@@ -111,6 +113,7 @@ pub(super) async fn get_all(
     context: &Context<'_>,
     request: &op::GetAll<'_>,
     writer: &mut Writer,
+    unsent: &mut Unsent,
 ) -> Result<(), Failure> {
     let codec = Codec::of(context.header, &target.config.encoding)?;
     let mut keys = distinct(request).collect::<Vec<_>>().into_iter();
@@ -120,6 +123,7 @@ pub(super) async fn get_all(
     let mut count = 0;
     while let Some(found) = reads.next().await {
         all.append(&found?)?;
+        unsent.grow_to(all.entries.len())?;
         reads.extend(keys.next().map(|key| get_one(scope, target, context, codec, key)));
         count += 1;
         if count % STRETCH == 0 {
@@ -138,10 +142,7 @@ async fn get_one(
     key: &[u8],
 ) -> Result<Found, Failure> {
     let stored = codec.key_in(key)?;
-    let mut command = Command::read(&stored);
-    if context.header.flags.has(hotrod::Flags::SKIP_CACHE_LOAD) {
-        command.source = Source::Skip;
-    }
+    let command = read(&stored, context);
     let (mut found, mut answer) = (Found::default(), Ok(()));
     scope
         .node
@@ -152,6 +153,14 @@ async fn get_one(
         .await
         .map_err(|error| errors::cache_error(&error))?;
     answer.map(|()| found)
+}
+
+fn read<'a>(key: &'a [u8], context: &Context<'_>) -> Command<'a> {
+    let source = match context.header.flags.has(hotrod::Flags::SKIP_CACHE_LOAD) {
+        true => Source::Skip,
+        false => Source::NotAsked,
+    };
+    Command { source, ..Command::read(key) }
 }
 
 /// The keys of a request, each once: clients count distinct keys in the answer.
@@ -205,19 +214,25 @@ fn within(bytes: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Entries (or keys alone) of the whole cache in one message, as old clients ask for them.
+/// Entries of the whole cache in one message, as old clients ask for them: at most so many (0 is all), or
+/// all keys alone.
 pub(super) async fn bulk_get(
     scope: &Scope,
     target: &Target,
     context: &Context<'_>,
-    most: u32,
-    with_values: bool,
+    most_entries: Option<u32>,
+    unsent: &mut Unsent,
 ) -> Result<Writer, Failure> {
     let codec = Codec::of(context.header, &target.config.encoding)?;
     let cache = &target.cache;
     let segments: Vec<_> = cache.segment_ids().collect();
     scope.node.driver.make_whole(cache, &segments).await.map_err(|e| errors::cache_error(&e))?;
-    let most = if most == 0 { u64::MAX } else { most.into() };
+    // One at a time of each connection: an answer may be large.
+    let _one = scope.large.lock().await;
+    let most = match most_entries {
+        None | Some(0) => u64::MAX,
+        Some(most) => most.into(),
+    };
     let mut entries = Writer::default();
     let mut count = 0_u64;
     for segment in segments {
@@ -225,34 +240,31 @@ pub(super) async fn bulk_get(
         loop {
             let at = position;
             let mut page = Writer::default();
-            let mut result = Ok(0_u64);
+            let (mut in_page, mut failed) = (0_u64, None);
             let now: Timestamp = scope.node.driver.now();
-            let step = cache.walk(segment, &mut position, BACKGROUND_STEP, now, |entry| {
-                if let Ok(in_page) = &mut result {
-                    let convert = || -> Result<_, Failure> {
-                        Ok((codec.key_out(entry.key())?, codec.value_out(entry.value().bytes())?))
-                    };
-                    match convert() {
-                        Ok((key, value)) => {
-                            page.bool(true);
-                            page.array(&key);
-                            if with_values {
-                                page.array(&value);
-                            }
-                            *in_page += 1;
-                        }
-                        Err(failure) => result = Err(failure),
-                    }
+            let step = cache.walk_while(segment, &mut position, BACKGROUND_STEP, now, |entry| {
+                let with_value = most_entries.is_some();
+                match bulk_entry(entry, codec, with_value, &mut page) {
+                    Ok(()) => in_page += 1,
+                    Err(failure) => failed = Some(failure),
+                }
+                match failed.is_some() || count + in_page >= most {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
                 }
             });
+            if let Some(failure) = failed {
+                return Err(failure);
+            }
             if !position.continues(at) {
                 // The segment is walked again from its start: nothing of it may be sent twice.
                 entries.truncate(start);
                 count = before;
             }
-            count += result?;
+            count += in_page;
             entries.raw(page.bytes());
             within(entries.len())?;
+            unsent.grow_to(entries.len())?;
             if step == Step::End || count >= most {
                 break;
             }
@@ -264,4 +276,20 @@ pub(super) async fn bulk_get(
     }
     entries.bool(false);
     Ok(entries)
+}
+
+fn bulk_entry(
+    entry: EntryRef<'_>,
+    codec: Codec,
+    with_value: bool,
+    page: &mut Writer,
+) -> Result<(), Failure> {
+    let key = codec.key_out(entry.key())?;
+    let value = with_value.then(|| codec.value_out(entry.value().bytes())).transpose()?;
+    page.bool(true);
+    page.array(&key);
+    if let Some(value) = value {
+        page.array(&value);
+    }
+    Ok(())
 }

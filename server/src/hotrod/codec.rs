@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use config::Encoding;
 use hotrod::{DecodeError, MediaTypeRef, RequestHeader};
 use media::{Conversion, ConversionError, MediaType, NoConversion};
+use store::{Change, Command, Value};
 
 use super::errors::{self, Failure};
 
@@ -39,6 +40,15 @@ impl Codec {
             .all(|conversion| conversion.is_identity())
     }
 
+    /// Key and value of a command in the cache's own form.
+    pub(crate) fn stored<'a>(&self, command: &Command<'a>) -> Result<Stored<'a>, Failure> {
+        let value = match command.change {
+            Change::Write { value, .. } => Some(self.value_in(value.bytes())?),
+            Change::Read | Change::Remove => None,
+        };
+        Ok(Stored { key: self.key_in(command.key)?, value })
+    }
+
     pub(crate) fn key_in<'a>(&self, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, Failure> {
         apply(self.key_in, bytes)
     }
@@ -56,6 +66,25 @@ impl Codec {
     }
 }
 
+/// Key and value of a command in the cache's own form.
+pub(crate) struct Stored<'a> {
+    key: Cow<'a, [u8]>,
+    value: Option<Cow<'a, [u8]>>,
+}
+
+impl Stored<'_> {
+    /// The command that they were taken from, with them.
+    pub(crate) fn command<'s>(&'s self, command: &Command<'s>) -> Command<'s> {
+        let change = match (command.change, &self.value) {
+            (Change::Write { expiration, .. }, Some(value)) => {
+                Change::Write { value: Value::Inline(value), expiration }
+            }
+            (change, _) => change,
+        };
+        Command { key: &self.key, change, ..*command }
+    }
+}
+
 fn apply(conversion: Conversion, bytes: &[u8]) -> Result<Cow<'_, [u8]>, Failure> {
     conversion.apply(bytes).map_err(|error| not_convertible(&error))
 }
@@ -65,8 +94,7 @@ fn resolve(media_type: MediaTypeRef<'_>) -> Result<Option<MediaType>, Failure> {
 }
 
 fn no_conversion(error: &NoConversion) -> Failure {
-    let text = format!("org.infinispan.commons.dataconversion.EncodingException: {error}");
-    (hotrod::Status::ServerError, text)
+    (hotrod::Status::ServerError, format!("{}: {error}", NoConversion::EXCEPTION))
 }
 
 fn not_convertible(error: &ConversionError) -> Failure {

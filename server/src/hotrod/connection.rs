@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
-use hotrod::{DecodeError, Decoder, Status, Writer, encode_error};
+use hotrod::{Decoder, Writer, encode_error};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -15,7 +15,8 @@ use tokio::{
 use super::{
     errors,
     session::{Session, Taken},
-    slow,
+    slow::{self, Answer},
+    unsent::Unsent,
 };
 use crate::node::Node;
 
@@ -31,12 +32,15 @@ const READ_ROOM: usize = 8 * 1024;
 /// Memory that an idle connection keeps for its buffers, each.
 const KEEP: usize = 16 * 1024;
 
-/// An answer that was waited for, as it goes on the wire.
-type Answer = std::pin::Pin<Box<dyn Future<Output = Vec<u8>> + Send>>;
+/// Bytes of requests that wait, of one connection, beyond which no more are taken.
+const WAITING_BYTES: usize = 16 * 1024 * 1024;
+
+/// An answer that is waited for.
+type Waiting = std::pin::Pin<Box<dyn Future<Output = Answer> + Send>>;
 
 /// How a turn ended.
 enum Turn {
-    /// Every request that is here was taken.
+    /// Every request that is here was taken, or as many wait as may.
     Drained,
     /// There may be more.
     More,
@@ -55,6 +59,8 @@ pub(crate) async fn serve(stream: TcpStream, node: Arc<Node>) -> io::Result<()> 
         session: Session::new(Arc::clone(&node), stream.local_addr()?),
         writer: Writer::default(),
         waiting: FuturesUnordered::new(),
+        waiting_bytes: 0,
+        unsent: Vec::new(),
         stream,
         node,
     };
@@ -69,7 +75,11 @@ struct Connection {
     decoder: Decoder,
     session: Session,
     writer: Writer,
-    waiting: FuturesUnordered<Answer>,
+    waiting: FuturesUnordered<Waiting>,
+    /// Bytes of the requests that wait.
+    waiting_bytes: usize,
+    /// What the answers in the writer count for.
+    unsent: Vec<Unsent>,
 }
 
 impl Connection {
@@ -91,7 +101,10 @@ impl Connection {
         let now = self.node.driver.now();
         self.session.refresh();
         for _ in 0..TURN_REQUESTS {
-            if self.writer.len() >= TURN_BYTES || self.waiting.len() >= self.node.limits.in_flight {
+            if self.is_full() {
+                return Turn::Drained;
+            }
+            if self.writer.len() >= TURN_BYTES {
                 return Turn::More;
             }
             match self.decoder.next_request() {
@@ -99,6 +112,7 @@ impl Connection {
                     Taken::Answered => {}
                     Taken::Waits => {
                         let scope = self.session.scope();
+                        self.waiting_bytes += decoded.bytes.len();
                         let answer = slow::answer(scope, decoded.bytes.into());
                         self.waiting.push(Box::pin(answer));
                     }
@@ -115,6 +129,7 @@ impl Connection {
 
     /// Waits for bytes, or for an answer. False once the peer has left.
     async fn wait(&mut self) -> io::Result<bool> {
+        let full = self.is_full();
         self.decoder.shrink(KEEP);
         let buffer = self.decoder.buffer();
         buffer.reserve(READ_ROOM);
@@ -123,7 +138,6 @@ impl Connection {
             self.node.traffic.read.fetch_add(read as u64, Relaxed);
             return Ok(read > 0);
         }
-        let full = self.waiting.len() >= self.node.limits.in_flight;
         tokio::select! {
             read = self.stream.read_buf(buffer), if !full => {
                 let read = read?;
@@ -131,18 +145,31 @@ impl Connection {
                 Ok(read > 0)
             }
             Some(answer) = self.waiting.next() => {
-                self.writer.raw(&answer);
+                self.take_answer(answer);
                 self.take_ready_answers();
                 Ok(true)
             }
         }
     }
 
+    /// Whether as many requests wait as may: until one is answered, none is taken.
+    fn is_full(&self) -> bool {
+        self.waiting.len() >= self.node.limits.in_flight || self.waiting_bytes >= WAITING_BYTES
+    }
+
     fn take_ready_answers(&mut self) {
         while self.writer.len() < TURN_BYTES
             && let Some(Some(answer)) = self.waiting.next().now_or_never()
         {
-            self.writer.raw(&answer);
+            self.take_answer(answer);
+        }
+    }
+
+    fn take_answer(&mut self, answer: Answer) {
+        self.writer.raw(&answer.bytes);
+        self.waiting_bytes -= answer.request_len;
+        if !answer.unsent.is_empty() {
+            self.unsent.push(answer.unsent);
         }
     }
 
@@ -151,6 +178,7 @@ impl Connection {
             self.stream.write_all(self.writer.bytes()).await?;
             self.node.traffic.written.fetch_add(self.writer.len() as u64, Relaxed);
             self.writer.reset(KEEP);
+            self.unsent.clear();
         }
         Ok(())
     }
@@ -159,9 +187,5 @@ impl Connection {
 /// Answers bytes that cannot be read. After them, nobody knows where the next request begins.
 fn refuse(refused: &hotrod::Refused, writer: &mut Writer) {
     let (status, text) = errors::refusal(&refused.error);
-    let message_id = match (&refused.error, status) {
-        (DecodeError::Magic { .. }, Status::InvalidMagic) => 0,
-        _ => refused.message_id,
-    };
-    encode_error(writer, message_id, status, &text);
+    encode_error(writer, refused.message_id, status, &text);
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashSet,
+    ops::ControlFlow,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -16,7 +17,7 @@ use hotrod::{
     serve::{Context, write_response},
 };
 use parking_lot::Mutex;
-use store::{Cache, Position, SegmentId, Step, Timestamp};
+use store::{BACKGROUND_STEP, Cache, Position, SegmentId, Step, Timestamp};
 
 use super::{
     codec::Codec,
@@ -61,6 +62,22 @@ struct Walk {
 }
 
 impl Iterations {
+    /// Takes in a walk that begins on a connection, and names it.
+    fn begin(&self, begun: &Begun, walk: Walk) -> Result<String, Failure> {
+        let mut begun = begun.lock();
+        // Those that nobody asked for any more were dropped, or another connection has ended them.
+        begun.retain(|id| self.walks.contains_key(id));
+        if begun.len() >= MOST_PER_CONNECTION {
+            let text =
+                format!("more than {MOST_PER_CONNECTION} iterations are open on this connection");
+            return Err(errors::failed(text));
+        }
+        let id = (self.last.fetch_add(1, Ordering::Relaxed) + 1).to_string();
+        self.walks.insert(id.clone(), Arc::new(Mutex::new(walk)));
+        begun.insert(id.clone());
+        Ok(id)
+    }
+
     fn find(&self, id: &str) -> Option<Arc<Mutex<Walk>>> {
         self.walks.get(id).map(|walk| Arc::clone(&walk))
     }
@@ -95,11 +112,6 @@ pub(super) async fn start(
         Some(KEYS_ONLY) => true,
         Some(other) => return Err(errors::no_such_factory(other)),
     };
-    if scope.iterations.lock().len() >= MOST_PER_CONNECTION {
-        let text =
-            format!("more than {MOST_PER_CONNECTION} iterations are open on this connection");
-        return Err(errors::failed(text));
-    }
     let cache = Arc::clone(&target.cache);
     // A local cache has segments too, but no client knows of them.
     let wanted = request.segments.as_ref().filter(|_| target.config.mode.is_clustered());
@@ -120,10 +132,7 @@ pub(super) async fn start(
         keys_only,
         asked: context.now,
     };
-    let iterations = &scope.node.iterations;
-    let id = (iterations.last.fetch_add(1, Ordering::Relaxed) + 1).to_string();
-    iterations.walks.insert(id.clone(), Arc::new(Mutex::new(walk)));
-    scope.iterations.lock().insert(id.clone());
+    let id = scope.node.iterations.begin(&scope.iterations, walk)?;
     write_response::<op::IterationStart<'_>>(&op::IterationStarted { id: &id }, context, writer);
     Ok(())
 }
@@ -139,6 +148,7 @@ pub(super) async fn next(
         write_response::<op::IterationNext<'_>>(&none, context, writer);
         return Ok(());
     };
+    let _one = scope.large.lock().await;
     let mut page = Page::default();
     loop {
         let more = walk.lock().fill(&mut page, context, scope.node.driver.now())?;
@@ -178,6 +188,12 @@ struct Page {
     entries: Writer,
 }
 
+impl Page {
+    fn is_full(&self, batch: u32) -> bool {
+        self.count >= batch || self.entries.len() >= BATCH_BYTES
+    }
+}
+
 impl Walk {
     /// Segments to report with so many entries. At the end, a repeated question gets the same answer.
     fn take_finished(&mut self, entries: u32) -> SegmentSet {
@@ -200,11 +216,7 @@ impl Walk {
         let Self { cache, codec, position, batch, with_metadata, keys_only, .. } = self;
         // A segment whose table grows meanwhile is walked again: entries may be given twice, as during
         // a rebalance of the real server, and clients know that.
-        let room = usize::try_from(batch.saturating_sub(page.count)).unwrap_or(usize::MAX);
-        let step = cache.walk(segment, position, room, now, |entry| {
-            if failure.is_some() {
-                return;
-            }
+        let step = cache.walk_while(segment, position, BACKGROUND_STEP, now, |entry| {
             let convert = || -> Result<_, Failure> {
                 let value = match *keys_only {
                     true => std::borrow::Cow::Borrowed(&[][..]),
@@ -221,6 +233,10 @@ impl Walk {
                 }
                 Err(error) => failure = Some(error),
             }
+            match failure.is_some() || page.is_full(*batch) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
         });
         if let Some(failure) = failure {
             return Err(failure);
@@ -230,7 +246,64 @@ impl Walk {
             self.ahead.pop();
             self.position = Position::default();
         }
-        let full = page.count >= self.batch || page.entries.len() >= BATCH_BYTES;
-        Ok(!full && !self.ahead.is_empty())
+        Ok(!page.is_full(self.batch) && !self.ahead.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Walks that clients forget.
+
+    use config::{CacheConfig, CacheMode};
+    use store::{MemoryLimit, VersionKey};
+
+    use super::*;
+
+    fn walk(now: Timestamp) -> Walk {
+        let config = CacheConfig::new(CacheMode::Distributed);
+        let header = hotrod::RequestHeader {
+            message_id: 1,
+            version: hotrod::ProtocolVersion::V4_1,
+            opcode: <op::IterationStart<'_> as op::Operation>::REQUEST,
+            cache_name: "c",
+            flags: hotrod::Flags(0),
+            intelligence: hotrod::Intelligence::Basic,
+            topology_id: 0,
+            key_type: hotrod::MediaTypeRef::Unspecified,
+            value_type: hotrod::MediaTypeRef::Unspecified,
+        };
+        let (versions, memory) = (VersionKey::new(1), MemoryLimit::unlimited());
+        Walk {
+            codec: Codec::of(&header, &config.encoding).unwrap(),
+            cache: Arc::new(Cache::new(
+                "c".parse().unwrap(),
+                Arc::new(config),
+                versions,
+                memory,
+                now,
+            )),
+            ahead: Vec::new(),
+            position: Position::default(),
+            finished: SegmentSet::default(),
+            batch: 1,
+            with_metadata: false,
+            keys_only: false,
+            asked: now,
+        }
+    }
+
+    #[test]
+    fn walks_that_were_dropped_leave_room_for_others() {
+        let (iterations, begun) = (Iterations::default(), Begun::default());
+        let start = Timestamp::from_millis(1_000);
+        for _ in 0..MOST_PER_CONNECTION {
+            iterations.begin(&begun, walk(start)).unwrap();
+        }
+        let (_, text) = iterations.begin(&begun, walk(start)).unwrap_err();
+        assert!(text.contains("more than 64 iterations are open"), "{text}");
+
+        iterations.sweep(Timestamp::from_millis(1_000 + 300_000));
+        let id = iterations.begin(&begun, walk(start)).unwrap();
+        assert_eq!(*begun.lock(), HashSet::from([id]));
     }
 }

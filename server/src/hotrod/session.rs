@@ -9,7 +9,7 @@ use hotrod::{
     op::{self, AnyRequest, OPERATIONS, Operation, Request},
     serve::{Context, Responder, write_response},
 };
-use store::{Cache, Change, Command, Expiration, Outcome, Progress, Timestamp, Value};
+use store::{Cache, Command, Expiration, Outcome, Progress, Timestamp};
 
 use super::{
     bulk,
@@ -31,16 +31,23 @@ pub(crate) enum Taken {
 /// Entries of one request that are read or written in the read loop; more are taken beside it.
 const INLINE_ENTRIES: u64 = 64;
 
+/// Caches that a connection remembers beside that of the last request.
+const OTHER_CACHES: usize = 8;
+
 /// What a connection knows between two requests.
 pub(crate) struct Session {
     node: Arc<Node>,
     server: ServerAddress,
     /// The cache of the last request: the next one most often names the same.
     target: Option<Arc<Target>>,
-    /// The conversions of the last request, with the media types they are for.
-    codec: Option<(MediaTypes, Codec)>,
+    /// The conversions of the last request.
+    codec: Remembered,
+    /// The same of other caches that requests were about.
+    others: Vec<(Arc<Target>, Remembered)>,
     /// Iterations that were begun on this connection.
     pub(super) iterations: Arc<super::iteration::Begun>,
+    /// See [`Scope::large`].
+    large: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// A cache, with what its requests need of its configuration.
@@ -59,7 +66,12 @@ pub(crate) struct Scope {
     pub(crate) node: Arc<Node>,
     pub(crate) target: Option<Arc<Target>>,
     pub(crate) iterations: Arc<super::iteration::Begun>,
+    /// Held while a large answer is put together: one at a time of each connection.
+    pub(crate) large: Arc<tokio::sync::Mutex<()>>,
 }
+
+/// The conversions of a request, with the media types they are for.
+type Remembered = Option<(MediaTypes, Codec)>;
 
 /// The media types of a request, for comparison with the next one's.
 #[derive(PartialEq, Eq)]
@@ -97,15 +109,14 @@ impl Kind {
 impl Session {
     pub(crate) fn new(node: Arc<Node>, local: SocketAddr) -> Self {
         let server = topology::address(node.advertised.as_ref(), local);
-        Self { node, server, target: None, codec: None, iterations: Arc::default() }
+        let (target, codec, others) = (None, None, Vec::new());
+        let (iterations, large) = (Arc::default(), Arc::default());
+        Self { node, server, target, codec, others, iterations, large }
     }
 
     /// Looks once a turn whether what it knows still holds.
     pub(crate) fn refresh(&mut self) {
-        let stale = |target: &Arc<Target>| {
-            target.cache.is_removed() || !Arc::ptr_eq(&target.cache.config(), &target.config)
-        };
-        if self.target.as_ref().is_some_and(stale) {
+        if self.target.as_ref().is_some_and(|target| target.is_stale()) {
             (self.target, self.codec) = (None, None);
         }
     }
@@ -208,17 +219,30 @@ impl Session {
     }
 
     fn find(&mut self, name: &str) -> Result<(), Failure> {
+        let known = self.others.iter().position(|(target, _)| target.name == name);
+        let known = known.map(|at| self.others.remove(at)).filter(|(target, _)| !target.is_stale());
+        let (target, codec) = match known {
+            Some((target, codec)) => (target, codec),
+            None => (self.target(name)?, None),
+        };
+        let codec = std::mem::replace(&mut self.codec, codec);
+        if let Some(last) = self.target.replace(target) {
+            self.others.truncate(OTHER_CACHES - 1);
+            self.others.insert(0, (last, codec));
+        }
+        Ok(())
+    }
+
+    fn target(&self, name: &str) -> Result<Arc<Target>, Failure> {
         let cache = self.node.cache(name).ok_or_else(|| errors::no_such_cache(name))?;
         let config = cache.config();
-        let target = Target {
+        Ok(Arc::new(Target {
             name: name.to_owned(),
             default_expiration: crate::node::default_expiration(&config),
             topology: TopologyBlocks::new(self.node.topology_id, &config, self.server.clone()),
             cache,
             config,
-        };
-        (self.target, self.codec) = (Some(Arc::new(target)), None);
-        Ok(())
+        }))
     }
 
     /// What the last request takes along if it waits.
@@ -227,6 +251,7 @@ impl Session {
             node: Arc::clone(&self.node),
             target: self.target.clone(),
             iterations: Arc::clone(&self.iterations),
+            large: Arc::clone(&self.large),
         }
     }
 
@@ -237,6 +262,11 @@ impl Session {
 }
 
 impl Target {
+    /// Whether the cache has become another one.
+    fn is_stale(&self) -> bool {
+        self.cache.is_removed() || !Arc::ptr_eq(&self.cache.config(), &self.config)
+    }
+
     /// What a request to this cache is carried out in.
     #[inline]
     pub(crate) fn context<'a>(
@@ -256,7 +286,7 @@ impl Target {
 /// The conversions of a request: the last one's, if it had the same media types.
 #[inline]
 fn remembered(
-    last: &mut Option<(MediaTypes, Codec)>,
+    last: &mut Remembered,
     header: &RequestHeader<'_>,
     config: &CacheConfig,
 ) -> Result<Codec, Failure> {
@@ -318,16 +348,8 @@ pub(crate) fn execute_converted(
     request: &AnyRequest<'_>,
     writer: &mut Writer,
 ) -> Result<Progress, Failure> {
-    let key = codec.key_in(command.key)?;
-    let value;
-    let change = match command.change {
-        Change::Write { value: given, expiration } => {
-            value = codec.value_in(given.bytes())?;
-            Change::Write { value: Value::Inline(&value), expiration }
-        }
-        other => other,
-    };
-    let command = Command { key: &key, change, ..*command };
+    let stored = codec.stored(command)?;
+    let command = stored.command(command);
     let mut unconvertible = None;
     let progress = cache
         .execute(&command, context.now, &mut |outcome: Outcome<'_>| {
@@ -338,7 +360,7 @@ pub(crate) fn execute_converted(
     unconvertible.map_or(Ok(progress), Err)
 }
 
-/// Writes a response whose value is in another form than the cache's.
+/// Writes a response whose value, if it shows one, is in another form than the cache's.
 pub(crate) fn respond_converted(
     outcome: Outcome<'_>,
     codec: Codec,
@@ -346,18 +368,28 @@ pub(crate) fn respond_converted(
     request: &AnyRequest<'_>,
     writer: &mut Writer,
 ) -> Result<(), Failure> {
-    let entry = match outcome {
-        Outcome::Found(entry) | Outcome::Refused { current: entry } => Some(entry),
-        Outcome::Changed { previous } => previous,
-        Outcome::Missing => None,
-    };
-    let value = entry.map(|entry| codec.value_out(entry.value().bytes())).transpose()?;
-    let converted = entry.zip(value.as_ref()).map(|(entry, value)| entry.with_value(value));
-    let outcome = match (outcome, converted) {
-        (Outcome::Found(_), Some(entry)) => Outcome::Found(entry),
-        (Outcome::Refused { .. }, Some(current)) => Outcome::Refused { current },
-        (Outcome::Changed { .. }, previous) => Outcome::Changed { previous },
-        (other, _) => other,
+    let converted;
+    let outcome = match outcome {
+        outcome if !request.shows_value(context) => outcome,
+        Outcome::Found(entry) => {
+            converted = codec.value_out(entry.value().bytes())?;
+            Outcome::Found(entry.with_value(&converted))
+        }
+        Outcome::Refused { current } => {
+            converted = codec.value_out(current.value().bytes())?;
+            Outcome::Refused { current: current.with_value(&converted) }
+        }
+        // The change is made. What stood there before is left out if the client could not read it.
+        Outcome::Changed { previous: Some(entry) } => {
+            match codec.value_out(entry.value().bytes()) {
+                Ok(value) => {
+                    converted = value;
+                    Outcome::Changed { previous: Some(entry.with_value(&converted)) }
+                }
+                Err(_unreadable) => Outcome::Changed { previous: None },
+            }
+        }
+        outcome => outcome,
     };
     request.respond(outcome, context, writer);
     writer.seal();

@@ -5,7 +5,7 @@ use hotrod::{
     op::{self, AnyRequest, Empty, Operation},
     serve::{Context, Responder, write_response},
 };
-use store::{Change, Command, Outcome, Value};
+use store::Outcome;
 
 use super::{
     admin, bulk,
@@ -13,12 +13,28 @@ use super::{
     errors::{self, Failure},
     iteration,
     session::{Scope, Target, answer as answer_request, respond_converted},
+    unsent::Unsent,
 };
 
-/// The answer to one request, as it goes on the wire. `bytes` is the whole request, already seen to be
-/// one.
-pub(crate) async fn answer(scope: Scope, bytes: Box<[u8]>) -> Vec<u8> {
-    let mut reader = Reader::new(&bytes, Limits::NONE);
+/// An answer that was waited for.
+pub(crate) struct Answer {
+    /// As it goes on the wire.
+    pub(crate) bytes: Vec<u8>,
+    /// Length of the request.
+    pub(crate) request_len: usize,
+    /// What it counts for until it is sent.
+    pub(crate) unsent: Unsent,
+}
+
+/// The answer to one request. `bytes` is the whole request, already seen to be one.
+pub(crate) async fn answer(scope: Scope, bytes: Box<[u8]>) -> Answer {
+    let mut unsent = Unsent::new(scope.node.driver.agreement().container().memory());
+    let answer = answer_bytes(&scope, &bytes, &mut unsent).await;
+    Answer { bytes: answer, request_len: bytes.len(), unsent }
+}
+
+async fn answer_bytes(scope: &Scope, bytes: &[u8], unsent: &mut Unsent) -> Vec<u8> {
+    let mut reader = Reader::new(bytes, Limits::NONE);
     let mut writer = Writer::default();
     let Ok(header) = RequestHeader::decode(&mut reader) else { return Vec::new() };
     let Ok(request) = AnyRequest::decode(&header, &mut reader) else { return Vec::new() };
@@ -26,7 +42,7 @@ pub(crate) async fn answer(scope: Scope, bytes: Box<[u8]>) -> Vec<u8> {
         (AnyRequest::Exec(exec), _) => admin::exec(&scope.node, exec).await.map(|result| {
             answer_request::<op::Exec<'_>>(&header, &op::Executed(&result), &mut writer);
         }),
-        (_, Some(target)) => carry_out(&scope, target, &header, &request, &mut writer).await,
+        (_, Some(target)) => carry_out(scope, target, &header, &request, &mut writer, unsent).await,
         (_, None) => Err(errors::no_such_cache(header.cache_name)),
     };
     if let Err((status, text)) = carried_out {
@@ -42,6 +58,7 @@ async fn carry_out(
     header: &RequestHeader<'_>,
     request: &AnyRequest<'_>,
     writer: &mut Writer,
+    unsent: &mut Unsent,
 ) -> Result<(), Failure> {
     let driver = &scope.node.driver;
     let context = &target.context(header, driver.now());
@@ -53,7 +70,7 @@ async fn carry_out(
         AnyRequest::Size(_) => {
             let skip = header.flags.has(hotrod::Flags::SKIP_CACHE_LOAD);
             let size = match skip {
-                true => target.cache.len(context.now),
+                true => driver.size_here(&target.cache).await,
                 false => {
                     driver.size(&target.cache).await.map_err(|e| errors::cache_error(&e))?.entries
                 }
@@ -66,14 +83,14 @@ async fn carry_out(
             write_response::<op::PutAll<'_>>(&Empty(Status::Success), context, writer);
         }
         AnyRequest::GetAll(get_all) => {
-            bulk::get_all(scope, target, context, get_all, writer).await?;
+            bulk::get_all(scope, target, context, get_all, writer, unsent).await?;
         }
         AnyRequest::BulkGet(bulk) => {
-            let entries = bulk::bulk_get(scope, target, context, bulk.most, true).await?;
+            let entries = bulk::bulk_get(scope, target, context, Some(bulk.most), unsent).await?;
             raw::<op::BulkGet>(context, entries.bytes(), writer);
         }
         AnyRequest::BulkGetKeys(_) => {
-            let keys = bulk::bulk_get(scope, target, context, 0, false).await?;
+            let keys = bulk::bulk_get(scope, target, context, None, unsent).await?;
             raw::<op::BulkGetKeys>(context, keys.bytes(), writer);
         }
         AnyRequest::IterationStart(start) => {
@@ -106,20 +123,10 @@ async fn one_key(
             .await
             .map_err(|error| errors::cache_error(&error));
     }
-    let key = codec.key_in(command.key)?;
-    let value;
-    let change = match command.change {
-        Change::Write { value: given, expiration } => {
-            value = codec.value_in(given.bytes())?;
-            Change::Write { value: Value::Inline(&value), expiration }
-        }
-        other => other,
-    };
+    let stored = codec.stored(&command)?;
     let mut unconvertible = None;
     driver
-        .drive(&target.cache, Command { key: &key, change, ..command }, &mut |outcome: Outcome<
-            '_,
-        >| {
+        .drive(&target.cache, stored.command(&command), &mut |outcome: Outcome<'_>| {
             unconvertible = respond_converted(outcome, codec, context, request, writer).err();
         })
         .await

@@ -31,6 +31,10 @@ fn put(cache: &Cache, key: &[u8], value: &[u8]) {
     assert_eq!(progress, Ok(Progress::Done));
 }
 
+fn len(cache: &Cache, now: Timestamp) -> u64 {
+    cache.segment_ids().map(|id| cache.segment_len(id, now)).sum()
+}
+
 fn has(cache: &Cache, key: &[u8]) -> bool {
     cache.inspect(key, now(), |standing| matches!(standing, Standing::Local(_)))
 }
@@ -43,11 +47,11 @@ fn a_cache_bounded_to_n_entries_holds_n() {
         for key in 0..most {
             put(&cache, &key.to_be_bytes(), b"v");
         }
-        assert_eq!(cache.len(now()), most, "none goes before the bound is reached");
+        assert_eq!(len(&cache, now()), most, "none goes before the bound is reached");
         for key in most..3 * most {
             put(&cache, &key.to_be_bytes(), b"v");
             assert!(has(&cache, &key.to_be_bytes()), "what was just written stays");
-            assert_eq!(cache.len(now()), most);
+            assert_eq!(len(&cache, now()), most);
         }
         assert_eq!(cache.stats().evictions, 2 * most);
     }
@@ -60,7 +64,7 @@ fn a_smaller_bound_holds_at_once() {
     let cache = cache(memory(Some(100)));
     (0_u32..100).for_each(|key| put(&cache, &key.to_be_bytes(), b"v"));
     cache.reconfigure(Arc::new(config(memory(Some(40)))));
-    assert_eq!(cache.len(now()), 40);
+    assert_eq!(len(&cache, now()), 40);
 }
 
 #[test]
@@ -72,6 +76,73 @@ fn a_cache_bounded_to_bytes_stays_below_them_and_near_them() {
         assert!(cache.usage.bytes() <= 2_000_000);
     }
     assert!(cache.memory() > 1_900_000, "{} bytes", cache.memory());
+}
+
+#[test]
+fn entries_keep_half_of_a_bound_that_tables_alone_exceed() {
+    let memory = |max_size| MemoryConfig { max_size: Some(max_size), ..MemoryConfig::default() };
+    let config = |memory| CacheConfig { memory, ..CacheConfig::new(CacheMode::Local) };
+    let cache = cache(memory(100_000_000));
+    (0_u32..60_000).for_each(|key| put(&cache, &key.to_be_bytes(), b"v"));
+    assert!(cache.usage.fixed() > 1_000_000, "{} bytes of tables", cache.usage.fixed());
+    cache.reconfigure(Arc::new(config(memory(1_000_000))));
+    let kept = len(&cache, now());
+    assert!((10_000..60_000).contains(&kept), "{kept} entries");
+    (60_000_u32..60_100).for_each(|key| put(&cache, &key.to_be_bytes(), b"v"));
+    assert_eq!(len(&cache, now()), kept, "one goes for each that comes");
+}
+
+#[test]
+fn removals_of_a_bounded_cache_with_a_source_count_although_their_tombstones_are_as_large() {
+    let bound = MemoryConfig { max_count: Some(500), ..MemoryConfig::default() };
+    let cache = cache(bound);
+    connect(&cache);
+    // A header of 12 bytes, 8 of key and 8 of value take as much as the header and the key alone.
+    let key = |number: u32| u64::from(number).to_be_bytes();
+    for number in 0..1_000 {
+        put(&cache, &key(number), &[7; 8]);
+        let _ = cache.execute(&Command::remove(&key(number)), now(), &mut |_: Outcome<'_>| ());
+    }
+    assert_eq!((len(&cache, now()), cache.usage.entries()), (0, 0));
+    (1_000..1_500).for_each(|number| put(&cache, &key(number), &[7; 8]));
+    assert_eq!(len(&cache, now()), 500, "none had to go");
+}
+
+fn connect(cache: &Cache) {
+    let space = crate::SourceSpace::Unit;
+    let (complete, since) = (Coverage::none(1), Timestamp::default());
+    cache.connect(&Link { space, complete, marked: true, since, max_tombstones: 1_000 });
+}
+
+#[test]
+fn a_segment_is_not_cleared_while_its_source_may_have_more() {
+    let cache = cache(MemoryConfig::default());
+    connect(&cache);
+    put(&cache, b"k", b"v");
+    let segment = cache.segment_of(b"k");
+    assert!(!cache.clear_segment(segment) && has(&cache, b"k"));
+    cache.complete_all();
+    assert!(cache.clear_segment(segment) && !has(&cache, b"k"));
+}
+
+#[test]
+fn a_removed_cache_holds_no_memory_and_carries_nothing_out() {
+    let memory = MemoryLimit::new(100_000_000);
+    let config = Arc::new(CacheConfig::new(CacheMode::Distributed));
+    let container = crate::Container::new(Arc::clone(&memory));
+    let cache = container.start(&"c".parse().unwrap(), config, VersionKey::new(1), now());
+    // Before a client's first write is recorded, it would wait for that for ever.
+    let (space, complete) = (crate::SourceSpace::Unit, Coverage::none(1));
+    (0_u32..1_000).for_each(|key| put(&cache, &key.to_be_bytes(), &[7; 1_000]));
+    let since = Timestamp::default();
+    cache.connect(&Link { space, complete, marked: false, since, max_tombstones: 10 });
+    let write = Command::write(b"k", b"v", Expiration::NEVER);
+    let run = || cache.execute(&write, now(), &mut |_: Outcome<'_>| ());
+    assert_eq!(run(), Ok(Progress::Mark));
+
+    assert!(container.remove("c"));
+    assert_eq!((cache.memory(), memory.used()), (0, 0));
+    assert_eq!(run(), Err(CacheError::NotExecuted));
 }
 
 #[test]
@@ -99,7 +170,7 @@ fn keys_that_collide_in_the_placement_hash_do_not_collide_in_the_table() {
     assert!(keys.iter().all(|key| hash::hash(key) == place));
     let cache = cache(MemoryConfig::default());
     keys.iter().for_each(|key| put(&cache, key, b"v"));
-    assert_eq!(cache.len(now()), 100_000);
+    assert_eq!(len(&cache, now()), 100_000);
     assert!(keys.iter().all(|key| has(&cache, key)));
     let segment = cache.segment(cache.segment_of(&keys[0]));
     assert_eq!(segment.len(), 100_000, "all of them are in one segment");
@@ -171,7 +242,10 @@ fn size_leaves_out_what_is_over() {
         let _ = cache.execute(&command, now(), &mut |_: Outcome<'_>| ());
     }
     let later = Timestamp::from_millis(1_010);
-    assert_eq!((cache.len(now()), cache.len(later), cache.approximate_len()), (1_000, 750, 1_000));
+    assert_eq!(
+        (len(&cache, now()), len(&cache, later), cache.approximate_len()),
+        (1_000, 750, 1_000)
+    );
     cache.segment_ids().for_each(|id| cache.sweep(id, later));
     assert_eq!(cache.approximate_len(), 750);
 }

@@ -1,12 +1,12 @@
 //! What is done to a segment beside commands, a bounded step at a time: walks, expiry, eviction,
 //! clearing.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use hashbrown::HashTable;
 use media::hash;
 
-use super::{Place, Segment};
+use super::{Place, Role, Segment};
 use crate::{
     effect::{Cause, Effect},
     entry::{EntryRef, Record},
@@ -15,6 +15,9 @@ use crate::{
 
 /// Entries that an eviction looks at, at most: the last of them goes, however much it was used.
 pub const EVICTION_SAMPLE: usize = 64;
+
+/// Buckets that an eviction looks at, at most: many of them may be free, or hold tombstones.
+const EVICTION_BUCKETS: usize = 1_024;
 
 /// Times that eviction comes round before it gives up: uses are forgiven one a time, up to three.
 pub(crate) const EVICTION_ROUNDS: usize = 4;
@@ -54,12 +57,28 @@ impl Segment {
         now: Timestamp,
         mut visit: impl FnMut(EntryRef<'_>),
     ) -> Step {
+        self.walk_while(position, limit, now, |entry| {
+            visit(entry);
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// As [`Segment::walk`], up to the entry after which `visit` has enough.
+    pub fn walk_while(
+        &self,
+        position: &mut Position,
+        limit: usize,
+        now: Timestamp,
+        mut visit: impl FnMut(EntryRef<'_>) -> ControlFlow<()>,
+    ) -> Step {
         for bucket in self.next_buckets(position, limit) {
             if let Some(record) = self.table.get_bucket(bucket)
                 && !record.is_tombstone()
                 && !record.is_expired(now)
+                && visit(record.entry(self.versions)).is_break()
             {
-                visit(record.entry(self.versions));
+                position.bucket = bucket + 1;
+                break;
             }
         }
         self.step(position)
@@ -108,14 +127,15 @@ impl Segment {
         let from = self.table.allocation_size();
         let hasher = &self.hasher;
         self.table.shrink_to(self.table.len() * 2, |record| super::hash_of(hasher, record.key()));
-        self.account.change(from, self.table.allocation_size(), 0);
+        self.table_changed(from);
     }
 
     /// Makes room for one entry: from the hand to the end of the table, the first one that was not used
     /// lately goes, or the last of `sample` that were looked at; but not the one under `keep`. False if
-    /// the hand has come to the end without finding any: it starts anew then.
+    /// there is none within a bounded step. At the end, the hand starts anew.
     pub fn evict(&mut self, keep: Option<&[u8]>, sample: &mut usize) -> bool {
-        while self.hand < self.table.num_buckets() {
+        let end = self.table.num_buckets().min(self.hand + EVICTION_BUCKETS);
+        while self.hand < end {
             let bucket = self.hand;
             self.hand += 1;
             let Some(record) = self.table.get_bucket_mut(bucket) else { continue };
@@ -130,17 +150,32 @@ impl Segment {
                 return true;
             }
         }
-        self.hand = 0;
+        if self.hand >= self.table.num_buckets() {
+            self.hand = 0;
+        }
         false
     }
 
-    /// Empties the segment. The records are returned, so that they are freed outside of its lock.
-    pub fn clear(&mut self) -> Records {
+    /// Empties the segment. The records are returned, so that they are freed outside of its lock. `None`
+    /// while its source may have entries that are not here: what is cleared would come back.
+    pub fn clear(&mut self) -> Option<Records> {
+        if self.link.as_ref().is_some_and(|link| !link.is_complete()) {
+            return None;
+        }
+        Some(self.take_records())
+    }
+
+    /// Empties the segment and gives up its part of the cache, which is removed.
+    pub(crate) fn remove(&mut self) -> Records {
+        self.role = Role::Backup;
+        self.disconnect();
+        self.take_records()
+    }
+
+    fn take_records(&mut self) -> Records {
         self.stamp = self.versions.next_stamp(self.stamp);
         let table = std::mem::take(&mut self.table);
-        let entries = i64::try_from(self.account.entries()).unwrap_or(i64::MAX);
-        let memory = usize::try_from(self.account.bytes()).unwrap_or(usize::MAX);
-        self.account.change(memory, 0, -entries);
+        self.account.clear();
         self.generation += 1;
         (self.mortal, self.tombstones, self.hand, self.balance) = (0, 0, 0, 0);
         if self.outbox.is_read() {

@@ -4,7 +4,7 @@ use super::{Place, Position, Segment, Step};
 use crate::{
     command::{CacheError, Imported},
     effect::Cause,
-    entry::{Draft, EntryRef, MAX_KEY, Number, Record},
+    entry::{Draft, EntryRef, MAX_KEY, Number},
     source::{Coverage, Link, SourceSegment, SourceSpace},
     time::Timestamp,
 };
@@ -226,8 +226,10 @@ impl Segment {
             self.balance -= occupied.get().balance();
             if occupied.get().is_tombstone() {
                 self.tombstones -= 1;
-                self.account.change(Record::memory(occupied.get()), 0, 0);
+                let memory = occupied.get().memory();
                 occupied.remove();
+                self.account.change(memory, 0, 0);
+                self.account.change_fixed(memory, 0);
             } else {
                 occupied.get_mut().forget_source();
                 self.balance += occupied.get().balance();

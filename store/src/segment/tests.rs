@@ -75,6 +75,11 @@ fn get(segment: &mut Segment, key: &[u8]) -> Seen {
     run(segment, &Command::read(key), at(1_000))
 }
 
+/// The same command, never asking the source.
+fn only_here(command: Command<'_>) -> Command<'_> {
+    Command { source: Source::Skip, ..command }
+}
+
 fn found(value: &str) -> Seen {
     Seen::Found(value.into())
 }
@@ -265,6 +270,33 @@ fn the_memory_limit_refuses_a_write_and_lets_others_go_on() {
 }
 
 #[test]
+fn at_the_memory_limit_a_write_takes_the_place_of_as_much_as_it_needs() {
+    let memory = MemoryLimit::new(200_000);
+    let bound = Bound { entries: Some(1_000_000), bytes: None, when_full: WhenFull::Evict };
+    let mut segment = limited(bound, Arc::clone(&memory));
+    (0_u32..2_000).for_each(|key| drop(put(&mut segment, &key.to_be_bytes(), &[7; 500])));
+    assert!(memory.used() <= 200_000 && segment.len() > 250, "{} entries", segment.len());
+    assert_eq!(put(&mut segment, b"large", &[7; 15_000]), Seen::Changed(None));
+    assert!(memory.used() <= 200_000, "{} bytes", memory.used());
+    let refused = Seen::Failed(CacheError::OutOfMemory { limit: 200_000 });
+    assert_eq!(put(&mut segment, b"larger than all", &vec![7; 300_000]), refused);
+}
+
+#[test]
+fn removing_unknown_keys_stops_at_the_memory_limit_too() {
+    let memory = MemoryLimit::new(200_000);
+    let mut segment = limited(Bound::default(), Arc::clone(&memory));
+    connect(&mut segment);
+    let remove = |segment: &mut Segment, number: u32| {
+        run(segment, &only_here(Command::remove(&number.to_be_bytes())), at(1_000))
+    };
+    let removed = (0..).take_while(|number| remove(&mut segment, *number) == Seen::Missing).count();
+    let refused = Seen::Failed(CacheError::OutOfMemory { limit: 200_000 });
+    assert_eq!(remove(&mut segment, u32::MAX), refused);
+    assert!((1_000..20_000).contains(&removed), "{removed} tombstones under 200 kB");
+}
+
+#[test]
 fn a_full_cache_that_refuses_keeps_what_it_has() {
     let bound = Bound { entries: Some(2), bytes: None, when_full: WhenFull::Refuse };
     let mut segment = segment(bound);
@@ -290,7 +322,7 @@ fn an_unknown_key_is_asked_for_where_the_answer_depends_on_it() {
         previous,
     ] {
         assert_eq!(run(&mut segment, &command, at(1_000)), Seen::Load, "{command:?}");
-        let only_here = run(&mut segment, &command.only_here(), at(1_000));
+        let only_here = run(&mut segment, &only_here(command), at(1_000));
         assert_ne!(only_here, Seen::Load, "flag 0x08: {command:?}");
         segment = self::segment(Bound::default());
         connect(&mut segment);
@@ -312,7 +344,7 @@ fn what_the_source_said_is_taken_in_only_if_nobody_was_faster() {
     let load = Command { source, ..Command::read(b"written") };
     assert_eq!(run(&mut segment, &load, at(1_000)), found("ours"));
 
-    run(&mut segment, &Command::remove(b"gone").only_here(), at(1_000));
+    run(&mut segment, &only_here(Command::remove(b"gone")), at(1_000));
     let load = Command { source, ..Command::read(b"gone") };
     assert_eq!(run(&mut segment, &load, at(1_000)), Seen::Missing, "a remove during the load wins");
 
@@ -425,7 +457,7 @@ fn a_change_waits_until_it_is_recorded_that_clients_write_here() {
     assert_eq!(run(&mut segment, &load, at(1_000)), found("v"), "reading changes nothing");
     assert_eq!(put(&mut segment, b"k", b"new"), Seen::Mark);
     assert_eq!(run(&mut segment, &Command::remove(b"k"), at(1_000)), Seen::Mark);
-    assert_eq!(run(&mut segment, &Command::remove(b"x").only_here(), at(1_000)), Seen::Mark);
+    assert_eq!(run(&mut segment, &only_here(Command::remove(b"x")), at(1_000)), Seen::Mark);
     assert_eq!(get(&mut segment, b"k"), found("v"), "nothing has changed");
     segment.mark();
     assert_eq!(put(&mut segment, b"k", b"new"), Seen::Changed(Some(b"v".to_vec())));
@@ -461,6 +493,22 @@ fn a_read_is_answered_although_there_is_no_room_to_keep_what_the_source_has() {
     let remove = Command { source, wants_previous: true, ..Command::remove(b"k") };
     let refused = Seen::Failed(CacheError::OutOfMemory { limit: 0 });
     assert_eq!(run(&mut segment, &remove, at(1_000)), refused);
+}
+
+#[test]
+fn what_the_source_has_can_be_removed_although_there_is_no_room_to_keep_it() {
+    // Room for a tombstone and the smallest table.
+    let mut segment = limited(Bound::default(), MemoryLimit::new(1_000));
+    connect(&mut segment);
+    let theirs = [7; 2_000];
+    let source = Source::Entry(imported(&theirs, 5));
+    let condition = Condition::Version(Version(6));
+    let other = Command { source, ..Command::new(b"k", condition, Change::Remove) };
+    assert_eq!(run(&mut segment, &other, at(1_000)), Seen::Refused(theirs.to_vec()));
+    let remove = Command { source, ..Command::remove(b"k") };
+    assert_eq!(run(&mut segment, &remove, at(1_000)), Seen::Changed(Some(theirs.to_vec())));
+    assert_eq!((segment.len(), segment.tombstones(), segment.balance()), (0, 1, -1));
+    assert_eq!(get(&mut segment, b"k"), Seen::Missing, "it does not come back");
 }
 
 #[test]
