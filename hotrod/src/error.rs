@@ -60,6 +60,10 @@ pub enum DecodeError {
         field: &'static str,
     },
 
+    /// A text is no media type.
+    #[error("a media type has to be a text such as text/plain")]
+    NotAMediaType,
+
     /// A number stands for nothing.
     #[error("the {field} cannot be {value}")]
     Illegal {

@@ -101,7 +101,7 @@ impl<'a> MediaTypeRef<'a> {
             }
             Self::Named(name) => match name.parse() {
                 Ok(media_type) => Ok(Some(media_type)),
-                Err(_not_a_media_type) => Err(DecodeError::NotUtf8 { field: "media type" }),
+                Err(_not_a_media_type) => Err(DecodeError::NotAMediaType),
             },
         }
     }
@@ -114,5 +114,22 @@ impl<'a> MediaTypeRef<'a> {
             Some((id, _)) => Self::Known(*id),
             None => Self::Named(media_type.essence()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Names that clients give.
+
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_no_media_type_is_told_so() {
+        assert_eq!(MediaTypeRef::Named("text").resolve(), Err(DecodeError::NotAMediaType));
+        let plain = MediaTypeRef::Named("text/plain").resolve();
+        assert_eq!(
+            plain.map(|known| MediaTypeRef::of(known.as_ref()) == MediaTypeRef::Known(13)),
+            Ok(true)
+        );
     }
 }
