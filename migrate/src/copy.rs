@@ -224,11 +224,12 @@ impl Shared {
     }
 }
 
-/// A key as people can read it.
+/// A key as people can read it, or its beginning if it is long.
 pub(crate) fn shown(key: &[u8]) -> String {
+    const MOST: usize = 1_024;
     match str::from_utf8(key) {
-        Ok(text) if !text.contains(char::is_control) => text.to_owned(),
-        _ => key.iter().fold("0x".to_owned(), |mut hex, byte| {
+        Ok(text) if !text.contains(char::is_control) => text.chars().take(MOST).collect(),
+        _ => key.iter().take(MOST).fold("0x".to_owned(), |mut hex, byte| {
             hex.push_str(&format!("{byte:02x}"));
             hex
         }),

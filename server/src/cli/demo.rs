@@ -237,12 +237,13 @@ async fn synchronize(api: &Api, start: &str, status: &str) -> anyhow::Result<Val
         bar.set_position(number("/job/entries/read"));
         bar.set_message("copy");
         match status.pointer("/job/state").and_then(Value::as_str) {
-            Some("running" | "retrying") | None => tokio::time::sleep(LOOK).await,
+            Some("running" | "retrying") => tokio::time::sleep(LOOK).await,
             Some("finished") => {
                 bar.finish_and_clear();
                 return Ok(status);
             }
-            Some(other) => {
+            other => {
+                let other = other.unwrap_or("there is no job any more");
                 let problem = status.get("problem").and_then(Value::as_str).unwrap_or(other);
                 bail!("the synchronization has failed: {problem}");
             }

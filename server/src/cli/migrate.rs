@@ -227,13 +227,15 @@ async fn synchronize(
         return Ok(ExitCode::SUCCESS);
     }
     let status = watch(&api, target, "/job/entries/read", "/source/entries", |status| {
-        let state = status.pointer("/job/state").and_then(Value::as_str).unwrap_or("running");
+        let state = status.pointer("/job/state").and_then(Value::as_str).unwrap_or_default();
         !matches!(state, "running" | "paused" | "retrying")
     })
     .await?;
     let state = status.pointer("/job/state").and_then(Value::as_str).unwrap_or_default();
     let entries = status.pointer("/job/entries").cloned().unwrap_or_default();
     if state != "finished" {
+        let gone = "it is gone: the cache was disconnected, or the server was started again";
+        let state = if state.is_empty() { gone } else { state };
         let problem = status.pointer("/problem").and_then(Value::as_str).unwrap_or(state);
         bail!("the synchronization has ended without everything: {problem}");
     }
