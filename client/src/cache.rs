@@ -1,6 +1,5 @@
 //! One cache of a cluster.
 
-mod identity;
 mod read;
 mod write;
 
@@ -12,7 +11,6 @@ use hotrod::{
 };
 use media::MediaType;
 
-pub use self::identity::Identity;
 use crate::{
     call::{Answered, Ask, Encode},
     cluster::{CacheState, Cluster, Route},

@@ -13,14 +13,12 @@ use hotrod::{
     },
 };
 
-use tokio::time::Instant;
-
 use crate::{
-    cache::Identity,
     call::failed,
     cluster::{Cluster, Route},
     error::ClientError,
     handshake::establish,
+    identity::Identity,
     line::{Line, Patience, Question},
     walk::{Item, Step, Stop, Walk},
 };
@@ -141,12 +139,11 @@ impl Iteration {
     ///
     /// If the connection ended, or the server said nothing for the time of an operation.
     pub async fn identify(&mut self) -> Result<(Identity, Statistics), ClientError> {
-        let asked_at = Instant::now();
         let answer = self.line.ask(self.about.question(), &Stats, self.about.patience()).await?;
         let mut reader = Reader::new(&answer.body, Limits::NONE);
         let server = self.line.server.clone();
         match Statistics::decode(answer.header.status, self.about.version, &mut reader) {
-            Ok(statistics) => Ok((Identity::of(server, &statistics, None, asked_at), statistics)),
+            Ok(statistics) => Ok((Identity::of(server, &statistics, None), statistics)),
             Err(error) => {
                 let operation = Stats::NAME;
                 Err(ClientError::Protocol { server, operation, source: error.into() })

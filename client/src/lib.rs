@@ -41,6 +41,7 @@ mod entry;
 mod error;
 mod expiration;
 mod handshake;
+mod identity;
 mod idle;
 mod inbox;
 mod iterate;
@@ -60,11 +61,12 @@ pub use hotrod::{
 pub use media::MediaType;
 
 pub use self::{
-    cache::{Identity, MediaTypes, RemoteCache},
+    cache::{MediaTypes, RemoteCache},
     client::Client,
     config::{ClientConfig, ConfigError, Credentials, DEFAULT_PORT, Protocol},
     entry::{Changed, Entry, Previous, Versioned},
     error::{AnswerError, ClientError, ConnectionError},
+    identity::Identity,
     iterate::{Iterate, Iteration},
     notice::Notice,
     sasl::{Mechanism, SaslError, UnknownMechanism},

@@ -225,7 +225,7 @@ fn missing(cache: &Cache, segments: &[SegmentId]) -> Vec<store::SourceSegment> {
 }
 
 /// Whether segment `a.0` of `a.1` and segment `b.0` of `b.1` share a hash.
-fn overlap(a: (u32, u32), b: (u32, u32)) -> bool {
+pub(crate) fn overlap(a: (u32, u32), b: (u32, u32)) -> bool {
     let range = |(segment, count): (u32, u32)| {
         let size = u64::from((1_u32 << 31).div_ceil(count.max(1)));
         (u64::from(segment) * size, (u64::from(segment) + 1) * size)

@@ -10,7 +10,7 @@ use std::{
 };
 
 use client::{Client, ClientError, Iteration, RemoteCache};
-use cluster::{Agreement, Connection, MetaCommand, SourceIdentity};
+use cluster::{Agreement, Connection, MetaCommand, SourceIdentity, SourceProcess};
 use futures_util::FutureExt;
 use parking_lot::{Mutex, RwLock};
 use store::{Cache, CacheError, SourceSegment, Timestamp};
@@ -293,6 +293,10 @@ impl SourceConnection {
         let (identity, statistics) =
             iteration.identify().await.map_err(|error| Doubt::Silent(chain(&error)))?;
         let now = process(&identity, &statistics, self.agreement.clock().now());
+        // Walks are told no topology. The server at this address was asked for it just before.
+        let same_server = known.0.iter().find(|known| known.server == now.server);
+        let topology = same_server.and_then(|known| known.topology);
+        let now = SourceProcess { topology, ..now };
         if known.0.iter().any(|known| now.continues(known)) {
             return Ok(());
         }

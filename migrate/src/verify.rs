@@ -7,13 +7,14 @@ use media::hash;
 use parking_lot::Mutex;
 use serde::Serialize;
 use store::{
-    BACKGROUND_STEP, EntryMetadata, Import, ImportRule, Lifetime, Position, SourceSegment,
-    SourceSpace, Standing, Step, Timestamp,
+    BACKGROUND_STEP, EntryMetadata, Import, ImportRule, Lifetime, Position, SegmentId,
+    SourceSegment, SourceSpace, Standing, Step, Timestamp,
 };
 use tokio::sync::watch;
 
 use crate::{
     copy::{PATIENCE, shown},
+    drive::overlap,
     entry::SourceEntry,
     source::{Doubt, SourceConnection, chain},
     sync::UNIT_SEGMENTS,
@@ -361,8 +362,16 @@ impl Run {
             // Where keys are is not known: nothing can be said by group.
             (Some(_), SourceSpace::Unit) => false,
         };
+        let ours = connection.cache().segment_count();
+        let may_hold = |id: &SegmentId| match (&group.segments, space) {
+            (Some(segments), SourceSpace::Segments(theirs)) => {
+                segments.iter().any(|segment| overlap((id.0, ours), (segment, theirs)))
+            }
+            (None, _) => true,
+            (Some(_), SourceSpace::Unit) => false,
+        };
         let mut suspects = Vec::new();
-        for segment in connection.cache().segment_ids() {
+        for segment in connection.cache().segment_ids().filter(may_hold) {
             let mut position = Position::default();
             loop {
                 let now = connection.agreement().clock().now();

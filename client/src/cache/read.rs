@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use hotrod::{
-    Writer,
+    ServerAddress, Writer,
     op::{
         ContainsKey, Count, Get, GetAll, GetWithMetadata, GetWithVersion, Request as _, Size,
         Statistics, Stats,
@@ -11,9 +11,11 @@ use hotrod::{
 
 use super::RemoteCache;
 use crate::{
+    call::Ask,
     cluster::Route,
     entry::{Entry, Versioned},
     error::ClientError,
+    identity::Identity,
 };
 
 impl RemoteCache {
@@ -97,6 +99,22 @@ impl RemoteCache {
         let answered = self.read::<Size>(Route::Any, &|_, _| {}).await?;
         let Count(count) = answered.read::<Size>()?;
         Ok(count)
+    }
+
+    /// What this server counts, and which process it is.
+    ///
+    /// # Errors
+    ///
+    /// If this server does not answer; no other is asked.
+    pub async fn stats_of(
+        &self,
+        server: &ServerAddress,
+    ) -> Result<(Identity, Statistics), ClientError> {
+        let asked = self.cluster.server(server);
+        let ask = Ask { wants_topology: true, ..self.ask(Route::Server(&asked), true) };
+        let answered = self.cluster.call::<Stats>(ask, &|_, _| {}).await?;
+        let statistics = answered.read::<Stats>()?;
+        Ok((Identity::of(server.clone(), &statistics, answered.topology), statistics))
     }
 
     /// What a server counts: names with decimal numbers, -1 for one that is not known.
