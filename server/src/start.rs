@@ -41,6 +41,16 @@ pub enum StartError {
     Cache(#[from] ProposeError),
 }
 
+/// Whether a server may be started like this.
+///
+/// # Errors
+///
+/// If it would be open to everybody.
+pub(crate) fn check(config: &ServerConfig) -> Result<(), StartError> {
+    let ip = config.socket_address().ip();
+    if ip.is_loopback() || config.insecure { Ok(()) } else { Err(StartError::Insecure(ip)) }
+}
+
 /// A running server.
 pub struct Server {
     node: Arc<Node>,
@@ -55,10 +65,8 @@ impl Server {
     ///
     /// If it cannot be started. Nothing is left running then.
     pub async fn start(config: ServerConfig) -> Result<Self, StartError> {
+        check(&config)?;
         let wanted = config.socket_address();
-        if !wanted.ip().is_loopback() && !config.insecure {
-            return Err(StartError::Insecure(wanted.ip()));
-        }
         let listen = |source| StartError::Listen { address: wanted, source };
         let listener = TcpListener::bind(wanted).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;

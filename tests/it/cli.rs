@@ -90,6 +90,7 @@ async fn verify_says_by_its_exit_status_that_something_differs() {
     let output = godwit(&verify).await;
     assert_eq!(output.status.code(), Some(1), "{}", err(&output));
     assert!(out(&output).contains("1 different"), "{}", out(&output));
+    assert!(out(&output).contains("different    k "), "{}", out(&output));
     let repaired = godwit(&[&verify[..], &["--repair"]].concat()).await;
     assert!(repaired.status.success(), "{}", out(&repaired));
     target.stop().await;
@@ -116,6 +117,8 @@ async fn what_is_wrong_is_said_before_anything_starts() {
     };
     refused(&godwit(&["--port", "99999"]).await, 2, "99999");
     refused(&godwit(&["--bind-address", "0.0.0.0", "--port", "0"]).await, 78, "--insecure");
+    let check = ["--bind-address", "0.0.0.0", "--check-config"];
+    refused(&godwit(&check).await, 78, "--insecure");
     refused(&godwit(&["--config", "/nowhere/at/all.toml"]).await, 1, "/nowhere/at/all.toml");
     let toml = file("wrong.toml", "port = 11222\nprot = 1\n");
     refused(&godwit(&["--config", &toml]).await, 78, "prot");

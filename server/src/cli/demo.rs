@@ -313,6 +313,9 @@ impl Figures {
                 table.add_row(vec![Cell::new(name), value]);
             }
             show::line(table);
+            if self.differences() == 0 {
+                show::line("Every key is as it must be: nothing was lost, and nothing came back.");
+            }
         }
         let wrong = self.worked.wrong.iter().chain(&self.tally.differences);
         for difference in wrong.take(20) {

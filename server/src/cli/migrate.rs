@@ -284,6 +284,9 @@ fn summarize(status: &Value) {
     {
         show::line(format_args!("  segments     {complete} of {all} complete"));
     }
+    if let Some(imported) = number("/imported") {
+        show::line(format_args!("  copied       {imported} entries by all synchronizations"));
+    }
     if let Some(read) = number("/job/entries/read") {
         show::line(format_args!(
             "  job          {}, {read} read, {} written, {} entries/s",
@@ -351,7 +354,30 @@ async fn verify(target: &Target, repair: bool) -> anyhow::Result<ExitCode> {
             number("repaired")
         )
     });
+    if !target.server.json {
+        list(&report);
+    }
     Ok(if differences == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The keys that a verification has found, the first of them.
+fn list(report: &Value) {
+    const MOST: usize = 50;
+    let listed = report.get("listed").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    for found in listed.iter().take(MOST) {
+        let text = |name: &str| found.get(name).and_then(Value::as_str).unwrap_or_default();
+        let repaired = found.get("repaired").and_then(Value::as_bool).unwrap_or(false);
+        let repaired = if repaired { ", repaired" } else { "" };
+        show::line(format_args!(
+            "  {:12} {} {}{repaired}",
+            text("finding"),
+            text("key"),
+            text("what")
+        ));
+    }
+    if listed.len() > MOST {
+        show::line("  …: --json lists more");
+    }
 }
 
 async fn disconnect(target: &Target, force: bool) -> anyhow::Result<ExitCode> {

@@ -1,6 +1,9 @@
 //! `godwit serve`: a server until somebody ends it.
 
-use std::{collections::HashMap, net::IpAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    collections::HashMap, io::IsTerminal as _, net::IpAddr, path::PathBuf, process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::Context;
 use clap::Args;
@@ -112,6 +115,7 @@ pub(super) async fn run(arguments: ServeArgs) -> anyhow::Result<ExitCode> {
     for ignored in &ignored {
         tracing::warn!("ignored: {ignored}");
     }
+    crate::start::check(&config)?;
     if check {
         show::line(format_args!(
             "{} caches; listens on {}",
@@ -149,6 +153,7 @@ pub(super) fn start_logging(filter: &str) {
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .try_init();
 }
