@@ -6,8 +6,8 @@ use server::demo::{Account, Difference};
 
 use super::{DOUBTED, copy_slowly, finish, number, path, refusal, stage, under_way};
 use crate::harness::{
-    TestServer,
-    infinispan::{Infinispan, Setup, Version, cache_element},
+    Faulty, TestServer,
+    infinispan::{Infinispan, Setup, Version, cache_element, free_port},
     note,
 };
 
@@ -33,7 +33,11 @@ async fn a_source_that_was_started_again_is_believed_only_once_its_operator_says
         cache_element(LOST, octets, ""),
         cache_element(UNCOUNTED, octets, "").replace(r#"statistics="true""#, ""),
     ];
-    let mut source = Infinispan::start(Setup::new(Version::V16, elements.concat())).await;
+    let port = free_port();
+    let relay = Faulty::start(([127, 0, 0, 1], port).into()).await;
+    let setup = Setup::new(Version::V16, elements.concat());
+    let setup = Setup { port, announced: Some(relay.address), ..setup };
+    let mut source = Infinispan::start(setup).await;
     let target = TestServer::start().await;
     let (rest, never) = (&target.rest, RequestExpiration::default());
     let mut caches = Vec::new();
@@ -56,7 +60,10 @@ async fn a_source_that_was_started_again_is_believed_only_once_its_operator_says
         under_way(rest, name, HERE).await;
     }
     source.kill().await;
+    // A real server can stand still for good if it is asked for a cache while it starts.
+    relay.refuse(true);
     source.start_again().await;
+    relay.refuse(false);
     for (name, cache, _) in &caches {
         let written = is_refused(&target, name, cache).await;
         note(format_args!("{name}: started again after {written} of {ENTRIES} entries"));
