@@ -303,7 +303,7 @@ impl Run {
                 report.expired += 1;
             }
             Seen::Nothing if self.was_cleared() => report.cleared += 1,
-            Seen::Nothing if self.may_be_removed() => {
+            Seen::Nothing if self.may_be_removed(key) => {
                 report.note(Finding::Missing, key, Some("it may have been removed here"), false);
             }
             Seen::Nothing => {
@@ -322,8 +322,9 @@ impl Run {
     }
 
     /// Whether a key without a record may be one that a client has removed: then it must not come back.
-    fn may_be_removed(&self) -> bool {
-        self.connection.cache().has_forgotten() || self.knows(|connection| connection.forgets)
+    fn may_be_removed(&self, key: &[u8]) -> bool {
+        self.connection.cache().may_have_forgotten(key)
+            || self.knows(|connection| connection.forgets)
     }
 
     fn knows(&self, what: impl Fn(&cluster::Connection) -> bool) -> bool {

@@ -421,10 +421,11 @@ impl Cache {
         self.segments.iter().any(|segment| segment.lock().changed_since_disconnect())
     }
 
-    /// Whether a removed key is not remembered because there were too many, since the source was connected.
+    /// Whether this key may be one that was removed since the source was connected, and is not remembered
+    /// because there were too many.
     #[must_use]
-    pub fn has_forgotten(&self) -> bool {
-        self.segments.iter().any(|segment| segment.lock().has_forgotten())
+    pub fn may_have_forgotten(&self, key: &[u8]) -> bool {
+        self.placed(hash::hash(key)).lock().has_forgotten()
     }
 
     /// Drops the tombstones and marks that a connection has left in one segment, a bounded step at a

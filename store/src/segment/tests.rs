@@ -4,6 +4,8 @@ mod model;
 
 use std::sync::Arc;
 
+use media::hash;
+
 use super::*;
 use crate::{
     command::Imported,
@@ -280,6 +282,19 @@ fn at_the_memory_limit_a_write_takes_the_place_of_as_much_as_it_needs() {
     assert!(memory.used() <= 200_000, "{} bytes", memory.used());
     let refused = Seen::Failed(CacheError::OutOfMemory { limit: 200_000 });
     assert_eq!(put(&mut segment, b"larger than all", &vec![7; 300_000]), refused);
+}
+
+#[test]
+fn stamps_only_grow_also_where_a_write_evicts_others() {
+    let memory = MemoryLimit::new(200_000);
+    let bound = Bound { entries: Some(1_000_000), bytes: None, when_full: WhenFull::Evict };
+    let mut segment = limited(bound, memory);
+    segment.read_effects();
+    (0_u32..500).for_each(|key| drop(put(&mut segment, &key.to_be_bytes(), &[7; 500])));
+    put(&mut segment, b"large", &[7; 15_000]);
+    put(&mut segment, b"next", b"v");
+    let stamps: Vec<_> = segment.take_effects().effects.iter().map(|it| it.stamp).collect();
+    assert!(stamps.is_sorted_by(|one, next| one < next), "{stamps:?}");
 }
 
 #[test]

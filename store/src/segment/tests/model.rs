@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::effect::{Effect, EffectEntry};
 
 /// What a schedule is made of. Keys are few, so that everything meets everything.
 #[derive(Clone, Debug)]

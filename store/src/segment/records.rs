@@ -1,0 +1,224 @@
+//! The table of a segment: how records come into it, end, and make room for others; and what counts of
+//! them.
+
+use media::hash;
+
+use super::{EVICTION_ROUNDS, EVICTION_SAMPLE, Place, Segment, WhenFull, hash_of};
+use crate::{
+    command::CacheError,
+    effect::{Cause, Effect, EffectEntry},
+    entry::{Draft, EntryRef, Record, Value},
+    source::Link,
+    time::Timestamp,
+};
+
+/// Entries that one write evicts, at most, where the member's memory is at its limit.
+const MOST_EVICTED: usize = 64;
+
+impl Segment {
+    /// Puts a record into its bucket, or into a free one. The one place where entries come in.
+    pub(super) fn put(&mut self, hash: u64, bucket: Option<usize>, draft: &Draft<'_>) -> usize {
+        self.mortal += u64::from(!draft.expiration.is_never());
+        if let Some(bucket) = bucket
+            && let Some(record) = self.table.get_bucket_mut(bucket)
+        {
+            let from = record.memory();
+            self.mortal -= u64::from(record.is_mortal());
+            self.balance -= record.balance();
+            let was_tombstone = record.is_tombstone();
+            draft.replace(record);
+            self.balance += record.balance();
+            self.tombstones -= u64::from(was_tombstone);
+            self.account.change(from, draft.memory(), i64::from(was_tombstone));
+            if was_tombstone {
+                self.account.change_fixed(from, 0);
+            }
+            return bucket;
+        }
+        self.account.change(0, draft.memory(), 1);
+        let record = draft.record();
+        self.balance += record.balance();
+        self.insert(hash, record)
+    }
+
+    pub(super) fn insert(&mut self, hash: u64, record: Record) -> usize {
+        if self.table.len() == self.table.capacity() {
+            // The table may grow, or move its records within itself.
+            self.generation += 1;
+            let from = self.table.allocation_size();
+            let hasher = &self.hasher;
+            self.table.reserve(1, |record| hash_of(hasher, record.key()));
+            self.table_changed(from);
+        }
+        let hasher = &self.hasher;
+        self.table
+            .insert_unique(hash, record, |record| hash_of(hasher, record.key()))
+            .bucket_index()
+    }
+
+    /// Counts the bytes of a table that took `from` before.
+    pub(super) fn table_changed(&mut self, from: usize) {
+        let to = self.table.allocation_size();
+        self.account.change(from, to, 0);
+        self.account.change_fixed(from, to);
+    }
+
+    /// Removes a key that has no record, so that the source's entry does not come any more.
+    pub(super) fn insert_tombstone(
+        &mut self,
+        hash: u64,
+        key: &[u8],
+        at_source: bool,
+    ) -> Result<(), CacheError> {
+        let memory = Record::tombstone_memory(key);
+        self.make_memory(key, memory)?;
+        self.stamp = self.versions.next_stamp(self.stamp);
+        let tombstone = Record::tombstone(key, self.stamp, at_source);
+        self.account.change(0, memory, 0);
+        self.account.change_fixed(0, memory);
+        self.tombstones += 1;
+        self.balance += tombstone.balance();
+        let bucket = self.insert(hash, tombstone);
+        self.emit(Cause::Remove, bucket);
+        Ok(())
+    }
+
+    /// Ends the entry in a bucket. It becomes a tombstone where the source's copy could come back in
+    /// its place, or where rollback has to know of it.
+    pub(super) fn end(&mut self, place: Place, cause: Cause) {
+        let Some(bucket) = place.bucket else { return };
+        self.stamp = self.versions.next_stamp(self.stamp);
+        let leaves_tombstone = self.leaves_tombstone(bucket, place.placement, cause);
+        let Ok(mut occupied) = self.table.get_bucket_entry(bucket) else { return };
+        let record = occupied.get_mut();
+        let from = record.memory();
+        self.mortal -= u64::from(record.is_mortal());
+        let to = if leaves_tombstone { Record::tombstone_memory(record.key()) } else { 0 };
+        self.account.change(from, to, -1);
+        if leaves_tombstone {
+            self.account.change_fixed(0, to);
+        }
+        self.tombstones += u64::from(leaves_tombstone);
+        self.balance -= record.balance();
+        let key = self.outbox.is_read().then(|| Box::from(record.key()));
+        if leaves_tombstone {
+            *record = Record::tombstone(record.key(), self.stamp, record.is_at_source());
+            self.balance += record.balance();
+        } else {
+            occupied.remove();
+        }
+        if let Some(key) = key {
+            self.outbox.push(Effect { stamp: self.stamp, key, cause, entry: None });
+        }
+    }
+
+    pub(super) fn leaves_tombstone(&mut self, bucket: usize, placement: u32, cause: Cause) -> bool {
+        let Some(link) = &self.link else { return false };
+        let Some(record) = self.table.get_bucket(bucket) else { return false };
+        let ended_here = match cause {
+            Cause::Remove => true,
+            // An imported entry that ends by itself is unknown again: the source's copy ends likewise.
+            Cause::Expire => !record.is_imported() && self.ended_connected(record, link),
+            Cause::Evict => !record.is_imported(),
+            Cause::Write | Cause::Import | Cause::Clear => false,
+        };
+        let has_room = link.may_hold(placement) || self.tombstones < link.max_tombstones;
+        self.forgotten |= ended_here && !has_room;
+        ended_here && has_room
+    }
+
+    /// Whether a removed key is not remembered because there were too many.
+    pub(crate) fn has_forgotten(&self) -> bool {
+        self.forgotten
+    }
+
+    /// Whether a local entry that is over now was still there when the source was connected.
+    pub(super) fn ended_connected(&self, record: &Record, link: &Link) -> bool {
+        let ends = record.entry(self.versions).metadata().ends();
+        record.is_newer_than(self.connected) || ends.is_some_and(|end| end > link.since)
+    }
+
+    /// The bucket of a key, if it has a record. An entry whose time is over is ended first.
+    #[inline]
+    pub(super) fn find_living(&mut self, hash: u64, key: &[u8], now: Timestamp) -> Option<usize> {
+        let bucket = self.table.find_bucket_index(hash, |record| record.key() == key)?;
+        if self.table.get_bucket(bucket)?.is_expired(now) {
+            self.expire(Place { hash, placement: hash::hash(key), bucket: Some(bucket) });
+            return self
+                .table
+                .get_bucket(bucket)
+                .is_some_and(|record| record.key() == key)
+                .then_some(bucket);
+        }
+        Some(bucket)
+    }
+
+    pub(super) fn expire(&mut self, place: Place) {
+        self.stats.expirations += 1;
+        self.end(place, Cause::Expire);
+    }
+
+    /// The entry in a bucket; `None` for a tombstone too.
+    #[inline]
+    pub(super) fn standing(&self, bucket: Option<usize>) -> Option<EntryRef<'_>> {
+        let record = self.table.get_bucket(bucket?)?;
+        (!record.is_tombstone()).then(|| record.entry(self.versions))
+    }
+
+    /// Makes sure that `to` bytes may be taken in the place of what is in the bucket.
+    pub(super) fn make_room(
+        &mut self,
+        bucket: Option<usize>,
+        key: &[u8],
+        to: usize,
+    ) -> Result<(), CacheError> {
+        let standing = bucket.and_then(|at| self.table.get_bucket(at));
+        let from = standing.map_or(0, Record::memory);
+        let is_new = standing.is_none_or(Record::is_tombstone);
+        let more = to.saturating_sub(from);
+        let usage = self.account.usage();
+        if self.bound.when_full == WhenFull::Refuse {
+            let entries = usage.entries() + u64::from(is_new);
+            let bytes = usage.bytes() + more as u64;
+            if self.bound.entries.is_some_and(|most| is_new && entries > most)
+                || self.bound.bytes.is_some_and(|most| more > 0 && bytes > most)
+            {
+                return Err(CacheError::Full);
+            }
+        }
+        self.make_memory(key, more)
+    }
+
+    /// Makes sure that the member has `more` bytes left, for the record of `key`. A cache that evicts
+    /// gives up entries of its own for them.
+    pub(super) fn make_memory(&mut self, key: &[u8], more: usize) -> Result<(), CacheError> {
+        let evicts = self.bound.is_some() && self.bound.when_full == WhenFull::Evict;
+        let mut left = if evicts { MOST_EVICTED } else { 0 };
+        while more > 0 && self.account.usage().node().refuses(more) {
+            let mut sample = EVICTION_SAMPLE;
+            if left == 0 || !(0..=EVICTION_ROUNDS).any(|_| self.evict(Some(key), &mut sample)) {
+                let limit = self.account.usage().node().limit();
+                return Err(CacheError::OutOfMemory { limit });
+            }
+            left -= 1;
+        }
+        Ok(())
+    }
+
+    pub(super) fn emit(&mut self, cause: Cause, bucket: usize) {
+        if !self.outbox.is_read() {
+            return;
+        }
+        let Some(record) = self.table.get_bucket(bucket) else { return };
+        let entry = (!record.is_tombstone()).then(|| {
+            let entry = record.entry(self.versions);
+            let value = match entry.value() {
+                Value::Inline(bytes) => bytes.into(),
+                Value::Shared(bytes) => std::sync::Arc::clone(bytes),
+            };
+            EffectEntry { value, metadata: entry.metadata() }
+        });
+        let key = record.key().into();
+        self.outbox.push(Effect { stamp: self.stamp, key, cause, entry });
+    }
+}
