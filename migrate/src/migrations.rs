@@ -1,6 +1,8 @@
 //! What operators do: connect, synchronize, pause, verify, disconnect.
 
-use std::{collections::HashMap, sync::Arc};
+mod live;
+
+use std::sync::Arc;
 
 use cluster::{Agreement, MetaCommand, MetaError, ProposeError};
 use config::{CacheName, RemoteStoreConfig};
@@ -19,9 +21,6 @@ use crate::{
     throttle::Rates,
     verify::{self, VerifyReport},
 };
-
-/// Time between two attempts to reach a source that a configuration names.
-const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// What an operator asked for was not done.
 #[derive(Debug, thiserror::Error)]
@@ -131,7 +130,7 @@ impl Migrations {
         self.tasks.close();
         self.tasks.wait().await;
         for source in self.sources.all() {
-            self.sources.remove(source.cache().name());
+            self.sources.remove_this(&source);
             source.end().await;
         }
     }
@@ -478,100 +477,6 @@ impl Migrations {
     fn is_connected(&self, name: &CacheName) -> bool {
         let connected = |known: &cluster::CacheMetadata| known.connection.is_some();
         self.agreement.see(|metadata| metadata.cache(name.as_str()).is_some_and(connected))
-    }
-
-    /// Brings live connections in line with the metadata, whenever it changes: those that a restart has
-    /// left are reached again, those that configurations name are made, those of removed caches end.
-    async fn reconcile(&self) {
-        let mut changes = self.agreement.changes();
-        let mut told = HashMap::new();
-        loop {
-            changes.mark_unchanged();
-            let waits = self.reconcile_once(&mut told).await;
-            let wait = if waits { RETRY } else { std::time::Duration::from_secs(3600) };
-            let _ = tokio::time::timeout(wait, changes.changed()).await;
-        }
-    }
-
-    /// Whether something has to be tried again. `told` is what was said of each cache last: the same is not
-    /// said every time.
-    async fn reconcile_once(&self, told: &mut HashMap<CacheName, String>) -> bool {
-        for source in self.sources.all() {
-            if source.cache().is_removed() {
-                self.sources.remove(source.cache().name());
-                source.end().await;
-            }
-        }
-        let known: Vec<_> = self.agreement.see(|metadata| {
-            let known = metadata.caches().map(|(name, known)| (name.clone(), known.clone()));
-            known.collect()
-        });
-        let mut waits = false;
-        for (name, known) in known {
-            let Some(cache) = self.agreement.container().cache(name.as_str()) else { continue };
-            if self.sources.of(&cache).is_some() {
-                continue;
-            }
-            let reached = match (&known.connection, &known.config.remote_store) {
-                (Some(connection), _) => self.reach(&cache, connection).await,
-                (None, Some(remote)) if known.past.is_none() => {
-                    self.connect_configured(&name, remote).await
-                }
-                (None, _) => Ok(()),
-            };
-            if let Err(reason) = reached {
-                waits = true;
-                if told.get(&name) != Some(&reason) {
-                    tracing::warn!(cache = %name, reason, "the source is not reached yet");
-                    told.insert(name, reason);
-                }
-            } else {
-                told.remove(&name);
-            }
-        }
-        waits
-    }
-
-    async fn reach(
-        &self,
-        cache: &Arc<Cache>,
-        connection: &cluster::Connection,
-    ) -> Result<(), String> {
-        // Without holding up anybody: a source that is away takes its time.
-        let source = SourceConnection::reach(
-            Arc::clone(cache),
-            Arc::clone(&self.agreement),
-            self.settings.clone(),
-            connection,
-        )
-        .await?;
-        let _one = self.changing.lock().await;
-        let name = source.cache().name();
-        let still = |known: &cluster::CacheMetadata| known.connection.is_some();
-        let wanted =
-            self.agreement.see(|metadata| metadata.cache(name.as_str()).is_some_and(still));
-        if wanted && self.sources.of(cache).is_none() {
-            tracing::info!(cache = %name, source = source.server_names(), "reached again");
-            self.sources.insert(source);
-        } else {
-            source.end().await;
-        }
-        Ok(())
-    }
-
-    async fn connect_configured(
-        &self,
-        name: &CacheName,
-        remote: &RemoteStoreConfig,
-    ) -> Result<(), String> {
-        let _one = self.changing.lock().await;
-        let connected = self.connect_one(name, remote.clone(), ConnectOptions::default()).await;
-        match connected {
-            Ok(_) | Err(MigrationError::AlreadyConnected(_) | MigrationError::NoSuchCache(_)) => {
-                Ok(())
-            }
-            Err(error) => Err(error.to_string()),
-        }
     }
 }
 

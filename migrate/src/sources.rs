@@ -65,6 +65,12 @@ impl Sources {
         self.connections.remove(name).map(|(_, connection)| connection)
     }
 
+    /// Removes this connection, and no later one of the same cache name.
+    pub(crate) fn remove_this(&self, connection: &Arc<SourceConnection>) {
+        let is_this = |_: &CacheName, known: &Arc<_>| Arc::ptr_eq(known, connection);
+        self.connections.remove_if(connection.cache().name(), is_this);
+    }
+
     pub(crate) fn all(&self) -> Vec<Arc<SourceConnection>> {
         self.connections.iter().map(|connection| Arc::clone(&connection)).collect()
     }

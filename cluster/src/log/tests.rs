@@ -37,6 +37,31 @@ fn what_was_appended_is_there_after_a_restart() {
 }
 
 #[test]
+fn zeros_behind_the_last_record_are_what_a_crash_has_left() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(FILE);
+    let first = with_log(directory.path(), &[create("one")]);
+    let mut bytes = fs::read(&path).unwrap();
+    for zeros in [1, 8, 4_096] {
+        bytes.extend(std::iter::repeat_n(0, zeros));
+        fs::write(&path, &bytes).unwrap();
+        assert_eq!(with_log(directory.path(), &[]), first, "{zeros} zeros");
+    }
+}
+
+#[test]
+fn a_length_that_no_record_has_is_damage_and_no_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(FILE);
+    with_log(directory.path(), &[create("one"), create("two")]);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[MAGIC.len()..][..4].copy_from_slice(&u32::MAX.to_le_bytes());
+    fs::write(&path, &bytes).unwrap();
+    let error = Log::open(directory.path()).unwrap_err();
+    assert!(matches!(error, LogError::Damaged { .. }), "{error}");
+}
+
+#[test]
 fn one_process_at_a_time_uses_a_directory() {
     let directory = tempfile::tempdir().unwrap();
     let (first, _) = Log::open(directory.path()).unwrap();

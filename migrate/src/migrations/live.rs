@@ -1,0 +1,109 @@
+//! Live connections follow the metadata: what a restart has left is reached again, and what
+//! configurations name is connected.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use config::{CacheName, RemoteStoreConfig};
+use store::Cache;
+
+use super::{ConnectOptions, MigrationError, Migrations};
+use crate::source::SourceConnection;
+
+/// Time between two attempts to reach a source that a configuration names.
+const RETRY: Duration = Duration::from_secs(1);
+
+impl Migrations {
+    /// Brings live connections in line with the metadata, whenever it changes: those that a restart has
+    /// left are reached again, those that configurations name are made, those of removed caches end.
+    pub(super) async fn reconcile(&self) {
+        let mut changes = self.agreement.changes();
+        let mut told = HashMap::new();
+        loop {
+            changes.mark_unchanged();
+            let waits = self.reconcile_once(&mut told).await;
+            let wait = if waits { RETRY } else { Duration::from_secs(3600) };
+            let _ = tokio::time::timeout(wait, changes.changed()).await;
+        }
+    }
+
+    /// Whether something has to be tried again. `told` is what was said of each cache last: the same is not
+    /// said every time.
+    async fn reconcile_once(&self, told: &mut HashMap<CacheName, String>) -> bool {
+        for source in self.sources.all() {
+            if source.cache().is_removed() {
+                self.sources.remove_this(&source);
+                source.end().await;
+            }
+        }
+        let known: Vec<_> = self.agreement.see(|metadata| {
+            let known = metadata.caches().map(|(name, known)| (name.clone(), known.clone()));
+            known.collect()
+        });
+        let mut waits = false;
+        for (name, known) in known {
+            let Some(cache) = self.agreement.container().cache(name.as_str()) else { continue };
+            if self.sources.of(&cache).is_some() {
+                continue;
+            }
+            let reached = match (&known.connection, &known.config.remote_store) {
+                (Some(connection), _) => self.reach(&cache, connection).await,
+                (None, Some(remote)) if known.past.is_none() => {
+                    self.connect_configured(&name, remote).await
+                }
+                (None, _) => Ok(()),
+            };
+            if let Err(reason) = reached {
+                waits = true;
+                if told.get(&name) != Some(&reason) {
+                    tracing::warn!(cache = %name, reason, "the source is not reached yet");
+                    told.insert(name, reason);
+                }
+            } else {
+                told.remove(&name);
+            }
+        }
+        waits
+    }
+
+    async fn reach(
+        &self,
+        cache: &Arc<Cache>,
+        connection: &cluster::Connection,
+    ) -> Result<(), String> {
+        // Without holding up anybody: a source that is away takes its time.
+        let source = SourceConnection::reach(
+            Arc::clone(cache),
+            Arc::clone(&self.agreement),
+            self.settings.clone(),
+            connection,
+        )
+        .await?;
+        let _one = self.changing.lock().await;
+        let name = source.cache().name();
+        let still = |known: &cluster::CacheMetadata| known.connection.is_some();
+        let wanted =
+            self.agreement.see(|metadata| metadata.cache(name.as_str()).is_some_and(still));
+        if wanted && self.sources.of(cache).is_none() {
+            tracing::info!(cache = %name, source = source.server_names(), "reached again");
+            self.sources.insert(source);
+        } else {
+            source.end().await;
+        }
+        Ok(())
+    }
+
+    async fn connect_configured(
+        &self,
+        name: &CacheName,
+        remote: &RemoteStoreConfig,
+    ) -> Result<(), String> {
+        let _one = self.changing.lock().await;
+        let connected = self.connect_one(name, remote.clone(), ConnectOptions::default()).await;
+        match connected {
+            Ok(_) | Err(MigrationError::AlreadyConnected(_) | MigrationError::NoSuchCache(_)) => {
+                Ok(())
+            }
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
