@@ -15,7 +15,10 @@ use serde_json::Value;
 use server::demo::{Account, Tally};
 use tokio::time::Instant;
 
-use crate::harness::{Rest, eventually};
+use crate::harness::{
+    Faulty, Rest, eventually,
+    infinispan::{Infinispan, Setup, free_port},
+};
 
 /// Longest that a request may wait for a source that says nothing. Servers wait 1.5 s, clients often 2 s.
 const DEADLINE: Duration = Duration::from_millis(1_900);
@@ -25,6 +28,14 @@ const SILENT: &str = "the source did not answer in time";
 
 /// What is said of it once the source is not the one that it was.
 const DOUBTED: &str = "the source was started again, or is another one";
+
+/// A real server, and a relay that its clients are told of instead.
+async fn relayed(setup: Setup) -> (Faulty, Infinispan) {
+    let port = free_port();
+    let relay = Faulty::start(([127, 0, 0, 1], port).into()).await;
+    let setup = Setup { port, announced: Some(relay.address), ..setup };
+    (relay, Infinispan::start(setup).await)
+}
 
 fn path(cache: &str, rest: &str) -> String {
     format!("/rest/v2/caches/{cache}{rest}")
@@ -46,6 +57,15 @@ async fn stage(rest: &Rest, cache: &str, stage: &str) -> Value {
     eventually(&format!("{cache} is {stage}"), || async {
         let status = rest.migration(cache).await;
         (status["state"] == stage).then_some(status)
+    })
+    .await
+}
+
+/// Waits until a migration has failed, and its job has found out too, which may be a moment later.
+async fn has_failed(rest: &Rest, cache: &str) -> Value {
+    eventually(&format!("{cache} has failed"), || async {
+        let status = rest.migration(cache).await;
+        (status["state"] == "FAILED" && status["job"]["state"] == "failed").then_some(status)
     })
     .await
 }

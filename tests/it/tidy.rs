@@ -82,9 +82,10 @@ fn one_file_knows_how_an_entry_lies_in_memory() {
 #[test]
 fn nothing_is_left_for_later_without_saying_so() {
     for (path, text) in CRATES.iter().flat_map(|folder| sources(folder)) {
-        for word in ["todo!(", "unimplemented!(", "#[ignore", "dbg!("] {
-            let quoted = path.ends_with("tidy.rs");
-            assert!(quoted || !text.contains(word), "{} has {word}", path.display());
+        // Put together here, so that this file does not have them.
+        for word in ["todo", "unimplemented", "dbg"].map(|name| format!("{name}!(")) {
+            assert!(!text.contains(&word), "{} has {word}", path.display());
         }
+        assert!(!text.contains(&["#[", "ignore"].concat()), "{} skips a test", path.display());
     }
 }

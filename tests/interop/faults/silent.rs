@@ -6,10 +6,10 @@ use client::{Changed, RemoteCache, RequestExpiration};
 use http::Method;
 use tokio::time::Instant;
 
-use super::{DEADLINE, SILENT, path, refusal};
+use super::{DEADLINE, SILENT, path, refusal, relayed};
 use crate::harness::{
-    Faulty, TestServer, eventually,
-    infinispan::{Infinispan, Setup, Version, cache_element, free_port},
+    TestServer, eventually,
+    infinispan::{Setup, Version, cache_element},
     note,
 };
 
@@ -31,11 +31,8 @@ const UNKNOWN: usize = 200;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_says_nothing_holds_nobody_up() {
-    let port = free_port();
-    let relay = Faulty::start(([127, 0, 0, 1], port).into()).await;
     let element = cache_element(CACHE, "application/octet-stream", "");
-    let setup = Setup { port, announced: Some(relay.address), ..Setup::new(Version::V16, element) };
-    let mut source = Infinispan::start(setup).await;
+    let (relay, mut source) = relayed(Setup::new(Version::V16, element)).await;
     let filled = source.cache(CACHE).await;
     for key in 0..UNKNOWN {
         let key = format!("unknown-{key}");

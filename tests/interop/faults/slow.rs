@@ -4,10 +4,10 @@ use client::RequestExpiration;
 use server::demo::Account;
 use tokio::time::Instant;
 
-use super::{DEADLINE, finish, path, stage, throttle};
+use super::{DEADLINE, finish, path, relayed, stage, throttle};
 use crate::harness::{
-    Faulty, TestServer, eventually,
-    infinispan::{Infinispan, Setup, Version, cache_element, free_port},
+    TestServer, eventually,
+    infinispan::{Setup, Version, cache_element},
     note,
 };
 
@@ -18,11 +18,8 @@ const SLOW: u64 = 100_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_source_slows_down_nothing_but_its_copy() {
-    let port = free_port();
-    let relay = Faulty::start(([127, 0, 0, 1], port).into()).await;
     let element = cache_element("c", "application/octet-stream", "");
-    let setup = Setup { port, announced: Some(relay.address), ..Setup::new(Version::V16, element) };
-    let source = Infinispan::start(setup).await;
+    let (relay, source) = relayed(Setup::new(Version::V16, element)).await;
     let account = Account::fill(&source.cache("c").await, ENTRIES, |_| {}).await.unwrap();
     let target = TestServer::start().await;
     let cache = target.cache("c").await;
@@ -67,11 +64,8 @@ async fn a_slow_source_slows_down_nothing_but_its_copy() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_waits_for_a_source_that_is_away_for_a_moment() {
-    let port = free_port();
-    let relay = Faulty::start(([127, 0, 0, 1], port).into()).await;
     let element = cache_element("c", "application/octet-stream", "");
-    let setup = Setup { port, announced: Some(relay.address), ..Setup::new(Version::V16, element) };
-    let source = Infinispan::start(setup).await;
+    let (relay, source) = relayed(Setup::new(Version::V16, element)).await;
     let account = Account::fill(&source.cache("c").await, ENTRIES, |_| {}).await.unwrap();
     let target = TestServer::start().await;
     let (cache, rest) = (target.cache("c").await, &target.rest);
