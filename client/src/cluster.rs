@@ -144,7 +144,9 @@ impl Cluster {
             let mut used = views.iter().flat_map(|view| &view.servers).chain(&self.configured);
             used.any(|used| Arc::ptr_eq(used, server))
         };
-        self.known.lock().retain(|_, server| is_used(server));
+        let mut known = self.known.lock();
+        known.retain(|_, server| is_used(server));
+        self.idle.retain(|address| known.contains_key(address));
     }
 
     /// Goes back to the configured servers, if all announced ones were tried and none was ever reached.

@@ -31,6 +31,11 @@ impl IdleLines {
         }
     }
 
+    /// Ends those to servers that are not wanted any more.
+    pub(crate) fn retain(&self, is_wanted: impl Fn(&ServerAddress) -> bool) {
+        self.lines.lock().retain(|server, _| is_wanted(server));
+    }
+
     /// Ends all of them.
     pub(crate) fn close(&self) {
         self.lines.lock().clear();
