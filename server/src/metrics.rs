@@ -5,35 +5,62 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use metrics::{Label, counter, gauge};
+use metrics::{Label, counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
 use crate::node::Node;
 
-/// Names and meanings, in the words of `docs/operations.md`.
+/// Its name, and its meaning in the words of `docs/operations.md`.
+type Metric = (&'static str, &'static str);
+
 mod name {
-    pub(super) const ENTRIES: &str = "godwit_cache_entries";
-    pub(super) const MEMORY: &str = "godwit_cache_memory_bytes";
-    pub(super) const TOMBSTONES: &str = "godwit_cache_tombstones";
-    pub(super) const HITS: &str = "godwit_cache_hits_total";
-    pub(super) const MISSES: &str = "godwit_cache_misses_total";
-    pub(super) const STORES: &str = "godwit_cache_stores_total";
-    pub(super) const REMOVE_HITS: &str = "godwit_cache_remove_hits_total";
-    pub(super) const REMOVE_MISSES: &str = "godwit_cache_remove_misses_total";
-    pub(super) const EVICTIONS: &str = "godwit_cache_evictions_total";
-    pub(super) const EXPIRATIONS: &str = "godwit_cache_expirations_total";
-    pub(super) const MEMORY_LIMIT: &str = "godwit_memory_limit_bytes";
-    pub(super) const MEMORY_USED: &str = "godwit_memory_used_bytes";
-    pub(super) const BYTES_READ: &str = "godwit_hotrod_bytes_read_total";
-    pub(super) const BYTES_WRITTEN: &str = "godwit_hotrod_bytes_written_total";
-    pub(super) const CONNECTED: &str = "godwit_migration_source_connected";
-    pub(super) const REACHABLE: &str = "godwit_migration_source_reachable";
-    pub(super) const SEGMENTS: &str = "godwit_migration_segments";
-    pub(super) const SEGMENTS_COMPLETE: &str = "godwit_migration_segments_complete";
-    pub(super) const READ: &str = "godwit_migration_entries_read_total";
-    pub(super) const WRITTEN: &str = "godwit_migration_entries_written_total";
-    pub(super) const LOADED: &str = "godwit_migration_read_through_hits_total";
-    pub(super) const UNANSWERED: &str = "godwit_migration_read_through_silent_total";
+    use super::Metric;
+
+    pub(super) const ENTRIES: Metric = (
+        "godwit_cache_entries",
+        "Entries, those included whose time is over and that were not swept yet",
+    );
+    pub(super) const MEMORY: Metric = (
+        "godwit_cache_memory_bytes",
+        "Bytes that the entries take, with their share of the tables",
+    );
+    pub(super) const TOMBSTONES: Metric =
+        ("godwit_cache_tombstones", "Removed keys that are remembered");
+    pub(super) const HITS: Metric = ("godwit_cache_hits_total", "Reads that found an entry");
+    pub(super) const MISSES: Metric = ("godwit_cache_misses_total", "Reads that found none");
+    pub(super) const STORES: Metric = ("godwit_cache_stores_total", "Writes");
+    pub(super) const REMOVE_HITS: Metric =
+        ("godwit_cache_remove_hits_total", "Removals that found an entry");
+    pub(super) const REMOVE_MISSES: Metric =
+        ("godwit_cache_remove_misses_total", "Removals that found none");
+    pub(super) const EVICTIONS: Metric =
+        ("godwit_cache_evictions_total", "Entries that went because of the bound");
+    pub(super) const EXPIRATIONS: Metric =
+        ("godwit_cache_expirations_total", "Entries that went because of time");
+    pub(super) const MEMORY_LIMIT: Metric =
+        ("godwit_memory_limit_bytes", "Bytes that entries may take");
+    pub(super) const MEMORY_USED: Metric = ("godwit_memory_used_bytes", "Bytes that entries take");
+    pub(super) const BYTES_READ: Metric =
+        ("godwit_hotrod_bytes_read_total", "Bytes that Hot Rod clients sent");
+    pub(super) const BYTES_WRITTEN: Metric =
+        ("godwit_hotrod_bytes_written_total", "Bytes that Hot Rod clients were sent");
+    pub(super) const CONNECTED: Metric =
+        ("godwit_migration_source_connected", "1 if the cache is connected to a source, else 0");
+    pub(super) const REACHABLE: Metric =
+        ("godwit_migration_source_reachable", "1 if the source answers, else 0");
+    pub(super) const SEGMENTS: Metric = ("godwit_migration_segments", "Segments of the source");
+    pub(super) const SEGMENTS_COMPLETE: Metric = (
+        "godwit_migration_segments_complete",
+        "Segments of the source of which everything was copied",
+    );
+    pub(super) const READ: Metric =
+        ("godwit_migration_entries_read_total", "Entries that the last synchronization read");
+    pub(super) const WRITTEN: Metric =
+        ("godwit_migration_entries_written_total", "Entries that the last synchronization wrote");
+    pub(super) const LOADED: Metric =
+        ("godwit_migration_read_through_hits_total", "Reads of the source that brought an entry");
+    pub(super) const UNANSWERED: Metric =
+        ("godwit_migration_read_through_silent_total", "Reads of the source without an answer");
 }
 
 /// The metrics of one node.
@@ -60,18 +87,15 @@ impl Metrics {
         set(name::MEMORY_LIMIT, Vec::new(), memory.limit());
         set(name::MEMORY_USED, Vec::new(), memory.used());
         let traffic = &self.node.traffic;
-        let bytes = |name, count: &std::sync::atomic::AtomicU64| {
-            counter!(name).absolute(count.load(Ordering::Relaxed));
-        };
-        bytes(name::BYTES_READ, &traffic.read);
-        bytes(name::BYTES_WRITTEN, &traffic.written);
+        count(name::BYTES_READ, Vec::new(), traffic.read.load(Ordering::Relaxed));
+        count(name::BYTES_WRITTEN, Vec::new(), traffic.written.load(Ordering::Relaxed));
         for cache in container.caches() {
             let labels = || vec![Label::new("cache", cache.name().to_string())];
             let stats = cache.stats();
             set(name::ENTRIES, labels(), cache.approximate_len());
             set(name::MEMORY, labels(), cache.memory());
             set(name::TOMBSTONES, labels(), cache.tombstones());
-            for (name, count) in [
+            for (metric, so_far) in [
                 (name::HITS, stats.hits),
                 (name::MISSES, stats.misses),
                 (name::STORES, stats.stores),
@@ -80,7 +104,7 @@ impl Metrics {
                 (name::EVICTIONS, stats.evictions),
                 (name::EXPIRATIONS, stats.expirations),
             ] {
-                counter!(name, labels()).absolute(count);
+                count(metric, labels(), so_far);
             }
         }
         self.node.migrations.all().iter().for_each(publish_migration);
@@ -96,16 +120,22 @@ fn publish_migration(status: &migrate::Status) {
         set(name::SEGMENTS_COMPLETE, labels(), source.segments_complete.into());
     }
     if let Some(job) = &status.job {
-        counter!(name::READ, labels()).absolute(job.entries.read);
-        counter!(name::WRITTEN, labels()).absolute(job.entries.written);
+        count(name::READ, labels(), job.entries.read);
+        count(name::WRITTEN, labels(), job.entries.written);
     }
     if let Some(read_through) = &status.read_through {
-        counter!(name::LOADED, labels()).absolute(read_through.hits);
-        counter!(name::UNANSWERED, labels()).absolute(read_through.silent);
+        count(name::LOADED, labels(), read_through.hits);
+        count(name::UNANSWERED, labels(), read_through.silent);
     }
 }
 
-fn set(name: &'static str, labels: Vec<Label>, value: u64) {
+fn set((name, meaning): Metric, labels: Vec<Label>, value: u64) {
+    describe_gauge!(name, meaning);
     #[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other number")]
     gauge!(name, labels).set(value as f64);
+}
+
+fn count((name, meaning): Metric, labels: Vec<Label>, so_far: u64) {
+    describe_counter!(name, meaning);
+    counter!(name, labels).absolute(so_far);
 }

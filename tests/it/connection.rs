@@ -321,6 +321,7 @@ async fn metrics_forget_caches_that_are_gone_and_counts_that_were_reset() {
     assert!(before.contains("cache=\"gone\"") && before.contains(&stores(1)), "{before}");
     server.rest.delete("/rest/v2/caches/gone").await.with(200);
     server.rest.post("/rest/v2/caches/c?action=stats-reset", "").await.with(204);
+    assert!(before.contains("# HELP godwit_cache_stores_total Writes\n"), "{before}");
     let after = metrics().await;
     assert!(!after.contains("cache=\"gone\"") && after.contains(&stores(0)), "{after}");
     server.stop().await;
