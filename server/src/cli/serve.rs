@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
 use clap::Args;
 use config::{Advertised, MemoryLimit, Options, ServerConfig, ServerFile};
 use tokio::signal::unix::{SignalKind, signal};
@@ -100,12 +99,18 @@ enum OnSourceError {
     Absent,
 }
 
-/// The settings make no sense.
+/// The settings make no sense, or are not there.
 #[derive(Debug, thiserror::Error)]
 #[error("{file} cannot be used")]
 pub(super) struct WrongConfiguration {
     file: String,
-    source: config::ConfigError,
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl WrongConfiguration {
+    fn new(file: &str, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self { file: file.to_owned(), source: Box::new(source) }
+    }
 }
 
 pub(super) async fn run(arguments: ServeArgs) -> anyhow::Result<ExitCode> {
@@ -174,11 +179,12 @@ impl ServeArgs {
             .config
             .as_ref()
             .map_or_else(|| "settings".to_owned(), |file| file.display().to_string());
-        let wrong = |source| WrongConfiguration { file: name.clone(), source };
+        let wrong = |source| WrongConfiguration::new(&name, source);
         let (file, ignored) = match &self.config {
             None => (ServerFile::default(), Vec::new()),
             Some(path) => {
-                let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+                let bytes = std::fs::read(path)
+                    .map_err(|unreadable| WrongConfiguration::new(&name, unreadable))?;
                 let properties: HashMap<&str, &str> =
                     self.properties.iter().map(|(name, value)| (&**name, &**value)).collect();
                 let lookup = |name: &str| match name.strip_prefix("env.") {
