@@ -1,5 +1,6 @@
 //! What operators do: connect, synchronize, pause, verify, disconnect.
 
+mod changing;
 mod live;
 
 use std::sync::Arc;
@@ -7,9 +8,9 @@ use std::sync::Arc;
 use cluster::{Agreement, MetaCommand, MetaError, ProposeError};
 use config::{CacheName, RemoteStoreConfig};
 use store::{Cache, CacheError, Fence};
-use tokio::sync::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::changing::Changing;
 use crate::{
     copy::{self, Copy, CopyStatus, SyncRequest},
     preflight::{self, Plan, Problem},
@@ -39,6 +40,9 @@ pub enum MigrationError {
         "ISPN010016: Could not migrate data for cache {0}, check remote store config in the target \
          cluster. Make sure only one remote store is present and is pointing to the source cluster"
     )]
+    NothingToSynchronize(CacheName),
+    /// What was asked for needs a source.
+    #[error("cache {0} is not connected to a source: connect it first")]
     NotConnected(CacheName),
     /// The job has failed, or was cancelled.
     #[error("the synchronization of cache {cache} has ended without everything: {reason}")]
@@ -83,6 +87,10 @@ impl From<ProposeError> for MigrationError {
     }
 }
 
+fn no_job(name: &CacheName) -> MigrationError {
+    MigrationError::NotNow(format!("no synchronization of cache {name} is running"))
+}
+
 /// How a source is connected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnectOptions {
@@ -96,8 +104,7 @@ pub struct Migrations {
     agreement: Arc<Agreement>,
     sources: Arc<Sources>,
     settings: Settings,
-    /// Held while a cache is connected or disconnected: one after the other.
-    changing: Arc<Mutex<()>>,
+    changing: Changing,
     tasks: TaskTracker,
     ended: CancellationToken,
 }
@@ -111,7 +118,7 @@ impl Migrations {
             agreement,
             sources,
             settings,
-            changing: Arc::default(),
+            changing: Changing::default(),
             tasks: TaskTracker::new(),
             ended: CancellationToken::new(),
         };
@@ -146,11 +153,11 @@ impl Migrations {
         remote: RemoteStoreConfig,
         options: ConnectOptions,
     ) -> Result<Vec<String>, MigrationError> {
-        let _one = self.changing.lock().await;
-        self.connect_one(name, remote, options).await
+        let _alone = self.changing.alone(self.cache(name)?.name()).await;
+        self.connect_alone(name, remote, options).await
     }
 
-    async fn connect_one(
+    async fn connect_alone(
         &self,
         name: &CacheName,
         remote: RemoteStoreConfig,
@@ -245,7 +252,7 @@ impl Migrations {
         if let Some(reason) = source.changed() {
             return Err(not_synchronized(reason));
         }
-        let _one = self.changing.lock().await;
+        let _alone = self.changing.alone(name).await;
         let running = source.job.lock().as_ref().filter(|job| !job.has_ended()).cloned();
         if let Some(job) = running {
             return Ok(Synchronizing(Asked::Job(name.clone(), job)));
@@ -272,19 +279,22 @@ impl Migrations {
             self.agreement.see(|metadata| metadata.cache(name.as_str())?.past.as_ref()?.imported);
         imported
             .map(|written| Synchronizing(Asked::Finished(written)))
-            .ok_or_else(|| MigrationError::NotConnected(name.clone()))
+            .ok_or_else(|| MigrationError::NothingToSynchronize(name.clone()))
     }
 
-    /// Tells a running job something.
+    /// Tells the running job something.
     fn tell(&self, name: &CacheName, event: Event) -> Result<(), MigrationError> {
+        match self.running(name)?.tell(event) {
+            true => Ok(()),
+            false => Err(no_job(name)),
+        }
+    }
+
+    /// The job that has not ended.
+    fn running(&self, name: &CacheName) -> Result<copy::JobHandle, MigrationError> {
         let source = self.source(name)?;
         let job = source.job.lock().as_ref().filter(|job| !job.has_ended()).cloned();
-        let no_job =
-            || MigrationError::NotNow(format!("no synchronization of cache {name} is running"));
-        match job.ok_or_else(no_job)?.tell(event) {
-            true => Ok(()),
-            false => Err(no_job()),
-        }
+        job.ok_or_else(|| no_job(name))
     }
 
     /// Stops reading from the source until [`Migrations::resume`].
@@ -302,11 +312,10 @@ impl Migrations {
     ///
     /// If the cache is not connected.
     pub async fn resume(&self, name: &CacheName) -> Result<(), MigrationError> {
-        match self.tell(name, Event::Resume) {
-            Err(MigrationError::NotNow(_)) => {
-                self.synchronize(name, SyncRequest::default()).await.map(drop)
-            }
-            told => told,
+        match self.running(name) {
+            Ok(job) if job.tell(Event::Resume) => Ok(()),
+            Err(error @ MigrationError::NotConnected(_)) => Err(error),
+            _ => self.synchronize(name, SyncRequest::default()).await.map(drop),
         }
     }
 
@@ -323,13 +332,9 @@ impl Migrations {
     ///
     /// # Errors
     ///
-    /// If no job was started.
+    /// If nothing is being synchronized.
     pub fn throttle(&self, name: &CacheName, rates: Rates) -> Result<(), MigrationError> {
-        let source = self.source(name)?;
-        let job = source.job.lock().clone();
-        let no_job =
-            || MigrationError::NotNow(format!("no synchronization of cache {name} was started"));
-        job.ok_or_else(no_job)?.throttle().set(rates);
+        self.running(name)?.throttle().set(rates);
         Ok(())
     }
 
@@ -388,8 +393,8 @@ impl Migrations {
     ///
     /// If entries would be lost and `strict` says that they must not; or if the cache was never connected.
     pub async fn disconnect(&self, name: &CacheName, strict: bool) -> Result<bool, MigrationError> {
-        let _one = self.changing.lock().await;
         let cache = self.cache(name)?;
+        let _alone = self.changing.alone(name).await;
         let status = self.status(name)?;
         if strict && status.source.is_some() && !status.can_disconnect {
             let blockers = status.blockers;

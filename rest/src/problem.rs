@@ -111,7 +111,8 @@ impl From<MigrationError> for Problem {
             MigrationError::NoSuchCache(_) => StatusCode::NOT_FOUND,
             MigrationError::AlreadyConnected(_) => StatusCode::NOT_MODIFIED,
             MigrationError::Problems(_) => StatusCode::BAD_REQUEST,
-            MigrationError::NotConnected(_)
+            MigrationError::NothingToSynchronize(_)
+            | MigrationError::NotConnected(_)
             | MigrationError::WouldLose { .. }
             | MigrationError::NotNow(_) => StatusCode::CONFLICT,
             MigrationError::NotSynchronized { .. } | MigrationError::NotStored(_) => {

@@ -3,7 +3,9 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use cluster::CacheMetadata;
 use config::{CacheName, RemoteStoreConfig};
+use futures_util::{StreamExt as _, stream};
 use store::Cache;
 
 use super::{ConnectOptions, MigrationError, Migrations};
@@ -11,6 +13,9 @@ use crate::source::SourceConnection;
 
 /// Time between two attempts to reach a source that a configuration names.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// Most sources that are tried at the same time.
+const AT_ONCE: usize = 16;
 
 impl Migrations {
     /// Brings live connections in line with the metadata, whenever it changes: those that a restart has
@@ -29,6 +34,7 @@ impl Migrations {
     /// Whether something has to be tried again. `told` is what was said of each cache last: the same is not
     /// said every time.
     async fn reconcile_once(&self, told: &mut HashMap<CacheName, String>) -> bool {
+        self.changing.forget_unused();
         for source in self.sources.all() {
             if source.cache().is_removed() {
                 self.sources.remove_this(&source);
@@ -39,19 +45,13 @@ impl Migrations {
             let known = metadata.caches().map(|(name, known)| (name.clone(), known.clone()));
             known.collect()
         });
+        let attempts = known.into_iter().map(|(name, known)| async move {
+            let reached = self.bring_in_line(&name, &known).await;
+            (name, reached)
+        });
+        let mut attempts = stream::iter(attempts).buffer_unordered(AT_ONCE);
         let mut waits = false;
-        for (name, known) in known {
-            let Some(cache) = self.agreement.container().cache(name.as_str()) else { continue };
-            if self.sources.of(&cache).is_some() {
-                continue;
-            }
-            let reached = match (&known.connection, &known.config.remote_store) {
-                (Some(connection), _) => self.reach(&cache, connection).await,
-                (None, Some(remote)) if known.past.is_none() => {
-                    self.connect_configured(&name, remote).await
-                }
-                (None, _) => Ok(()),
-            };
+        while let Some((name, reached)) = attempts.next().await {
             if let Err(reason) = reached {
                 waits = true;
                 if told.get(&name) != Some(&reason) {
@@ -63,6 +63,21 @@ impl Migrations {
             }
         }
         waits
+    }
+
+    /// Gives a cache the live connection that it should have.
+    async fn bring_in_line(&self, name: &CacheName, known: &CacheMetadata) -> Result<(), String> {
+        let Some(cache) = self.agreement.container().cache(name.as_str()) else { return Ok(()) };
+        if self.sources.of(&cache).is_some() {
+            return Ok(());
+        }
+        match (&known.connection, &known.config.remote_store) {
+            (Some(connection), _) => self.reach(&cache, connection).await,
+            (None, Some(remote)) if known.past.is_none() => {
+                self.connect_configured(name, remote).await
+            }
+            (None, _) => Ok(()),
+        }
     }
 
     async fn reach(
@@ -78,9 +93,9 @@ impl Migrations {
             connection,
         )
         .await?;
-        let _one = self.changing.lock().await;
         let name = source.cache().name();
-        let still = |known: &cluster::CacheMetadata| known.connection.is_some();
+        let _alone = self.changing.alone(name).await;
+        let still = |known: &CacheMetadata| known.connection.is_some();
         let wanted =
             self.agreement.see(|metadata| metadata.cache(name.as_str()).is_some_and(still));
         if wanted && self.sources.of(cache).is_none() {
@@ -97,8 +112,8 @@ impl Migrations {
         name: &CacheName,
         remote: &RemoteStoreConfig,
     ) -> Result<(), String> {
-        let _one = self.changing.lock().await;
-        let connected = self.connect_one(name, remote.clone(), ConnectOptions::default()).await;
+        let _alone = self.changing.alone(name).await;
+        let connected = self.connect_alone(name, remote.clone(), ConnectOptions::default()).await;
         match connected {
             Ok(_) | Err(MigrationError::AlreadyConnected(_) | MigrationError::NoSuchCache(_)) => {
                 Ok(())

@@ -62,7 +62,7 @@ async fn begin(
 /// Whoever waits for the end is told of any failure in the same way.
 fn not_synchronized(error: MigrationError) -> Problem {
     match error {
-        MigrationError::NotConnected(_) | MigrationError::NotNow(_) => {
+        MigrationError::NothingToSynchronize(_) | MigrationError::NotNow(_) => {
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error)
         }
         error => error.into(),
