@@ -105,6 +105,7 @@ async fn the_demo_shows_no_differences() {
     let figures: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(figures["differences"], 0, "{figures}");
     assert!(figures["copied"].as_u64().unwrap() > 1_000, "{figures}");
+    refused(&godwit(&["demo", "--entries", "0"]).await, 2, "--entries");
 }
 
 #[tokio::test]
@@ -119,7 +120,7 @@ async fn what_is_wrong_is_said_before_anything_starts() {
     refused(&godwit(&["--bind-address", "0.0.0.0", "--port", "0"]).await, 78, "--insecure");
     let check = ["--bind-address", "0.0.0.0", "--check-config"];
     refused(&godwit(&check).await, 78, "--insecure");
-    refused(&godwit(&["--config", "/nowhere/at/all.toml"]).await, 1, "/nowhere/at/all.toml");
+    refused(&godwit(&["--config", "/nowhere/at/all.toml"]).await, 78, "/nowhere/at/all.toml");
     let toml = file("wrong.toml", "port = 11222\nprot = 1\n");
     refused(&godwit(&["--config", &toml]).await, 78, "prot");
     let xml =

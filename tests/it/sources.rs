@@ -4,7 +4,7 @@ use client::RequestExpiration;
 use config::ServerFile;
 use http::Method;
 
-use crate::harness::{OCTETS, TestServer};
+use crate::harness::{Faulty, OCTETS, TestServer, eventually, source_document};
 
 const CONNECTION: &str = "/rest/v2/caches/c/rolling-upgrade/source-connection";
 
@@ -56,4 +56,51 @@ async fn a_source_that_a_restart_has_not_found_again_is_named_as_the_reason() {
     target.rest.delete(CONNECTION).await.with(204);
     target.rest.get("/rest/v2/caches/c/k").await.with(404);
     target.stop().await;
+}
+
+#[tokio::test]
+async fn what_needs_a_source_says_that_there_is_none() {
+    let (source, target) = (TestServer::start().await, TestServer::start().await);
+    source.cache("c").await;
+    target.cache("c").await;
+    let act = async |action: &str| {
+        let path = format!("/rest/v2/caches/c/rolling-upgrade?action={action}");
+        target.rest.post(&path, "{}").await.with(409).text().to_owned()
+    };
+    for action in ["resume", "pause", "cancel", "throttle", "verify", "accept-source-loss"] {
+        let text = act(action).await;
+        assert!(text.contains("cache c is not connected to a source"), "{action}: {text}");
+    }
+    target.connect("c", &source.as_source("c")).await;
+    assert_eq!(target.synchronize("c").await, 0);
+    for action in ["pause", "cancel", "throttle"] {
+        let text = act(action).await;
+        assert!(text.contains("no synchronization of cache c is running"), "{action}: {text}");
+    }
+    target.stop().await;
+    source.stop().await;
+}
+
+#[tokio::test]
+async fn a_source_that_says_nothing_holds_up_its_own_cache_only() {
+    let (source, target) = (TestServer::start().await, TestServer::start().await);
+    source.cache("c").await;
+    target.cache("c").await;
+    target.cache("other").await;
+    let silent = Faulty::start(source.address()).await;
+    silent.silence(true);
+    let waiting = async {
+        let path = CONNECTION.replace("/c/", "/other/");
+        target.rest.post(&path, source_document(silent.address, "c")).await.status
+    };
+    let others = async {
+        eventually("it waits", || async { (silent.connections() > 0).then_some(()) }).await;
+        target.connect("c", &source.as_source("c")).await;
+    };
+    tokio::select! {
+        status = waiting => panic!("{status} before the other was connected"),
+        () = others => {}
+    }
+    target.stop().await;
+    source.stop().await;
 }

@@ -37,7 +37,7 @@ pub(super) struct DemoArgs {
     source: Option<String>,
 
     /// Entries to migrate
-    #[arg(long, default_value_t = 100_000)]
+    #[arg(long, default_value_t = 100_000, value_parser = at_least_one)]
     entries: usize,
 
     /// Clients that read, write and remove meanwhile
@@ -59,7 +59,7 @@ pub(super) struct DemoArgs {
 
 pub(super) async fn run(arguments: DemoArgs) -> anyhow::Result<ExitCode> {
     start_logging(&arguments.log);
-    let seed = arguments.seed.unwrap_or_else(rand::random);
+    let seed = arguments.seed.unwrap_or_else(|| rand::random::<u32>().into());
     let source = Source::start(arguments.source.as_deref()).await?;
     let demo = tokio::select! {
         demo = demonstrate(&source, &arguments, seed) => demo,
@@ -154,6 +154,11 @@ impl Source {
 
 /// What the demo's caches are.
 const CACHE: &str = r#"{"distributed-cache":{"mode":"SYNC","statistics":true,"encoding":{"media-type":"application/octet-stream"}}}"#;
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    let entries: std::num::NonZeroUsize = text.parse().map_err(|error| format!("{error}"))?;
+    Ok(entries.get())
+}
 
 fn uri_error(uri: &str) -> String {
     // Without user and password.
@@ -277,38 +282,39 @@ impl Figures {
             + verify.iter().sum::<u64>()
     }
 
-    fn rows(&self) -> Vec<(&'static str, Value)> {
+    /// Each figure: its name as JSON, its name for people, and what it is.
+    fn rows(&self) -> Vec<(&'static str, &'static str, Value)> {
         let job = |name: &str| Self::number(&self.status, &format!("/job/entries/{name}"));
         let millis = u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
         let requests = self.worked.reads + self.worked.writes + self.worked.removals;
         vec![
-            ("copied", job("written").into()),
-            ("read through", Self::number(&self.after, "/readThrough/hits").into()),
-            ("kept from clients", job("keptForClient").into()),
-            ("removed by clients", self.tally.removed.into()),
-            ("of those, back again", self.tally.came_back.into()),
-            ("expired", self.tally.expired.into()),
-            ("client requests meanwhile", requests.into()),
-            ("client requests that failed", self.worked.errors.into()),
-            ("compared by verify", Self::number(&self.report, "/compared").into()),
-            ("read again without source", self.tally.checked.into()),
-            ("differences", self.differences().into()),
-            ("seconds to copy", (millis as f64 / 1_000.0).into()),
-            ("entries/s", (job("read") * 1_000 / millis).into()),
+            ("copied", "copied", job("written").into()),
+            ("readThrough", "read through", Self::number(&self.after, "/readThrough/hits").into()),
+            ("keptForClient", "kept from clients", job("keptForClient").into()),
+            ("removed", "removed by clients", self.tally.removed.into()),
+            ("cameBack", "of those, back again", self.tally.came_back.into()),
+            ("expired", "expired", self.tally.expired.into()),
+            ("requests", "client requests meanwhile", requests.into()),
+            ("failedRequests", "client requests that failed", self.worked.errors.into()),
+            ("compared", "compared by verify", Self::number(&self.report, "/compared").into()),
+            ("checked", "read again without source", self.tally.checked.into()),
+            ("differences", "differences", self.differences().into()),
+            ("seconds", "seconds to copy", (millis as f64 / 1_000.0).into()),
+            ("entriesPerSecond", "entries/s", (job("read") * 1_000 / millis).into()),
         ]
     }
 
     fn show(&self, as_json: bool) {
         let rows = self.rows();
         if as_json {
-            let figures = rows.into_iter().map(|(name, value)| (name.to_owned(), value));
+            let figures = rows.into_iter().map(|(name, _, value)| (name.to_owned(), value));
             let mut figures = serde_json::Map::from_iter(figures);
             figures.insert("seed".into(), json!(self.seed));
             show::line(Value::Object(figures));
         } else {
             let mut table = Table::new();
             table.load_style(UTF8_BORDERS_ONLY);
-            for (name, value) in rows {
+            for (_, name, value) in rows {
                 let value = Cell::new(value).set_alignment(CellAlignment::Right);
                 table.add_row(vec![Cell::new(name), value]);
             }

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use http::{Method, StatusCode};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::{
@@ -187,7 +187,7 @@ async fn connect(target: &Target, file: &std::path::Path, fresh: bool) -> anyhow
         bail!("cache {} is connected already", target.cache);
     }
     if answer.status == StatusCode::NOT_FOUND && answer.text.is_empty() {
-        bail!("there is no cache {}", target.cache);
+        bail!("there is no cache {} on the target: create it first", target.cache);
     }
     answer.success()?;
     say(target.server.json, json!({ "connected": target.cache }), || {
@@ -322,8 +322,21 @@ async fn act(target: &Target, action: &str, body: Option<Value>) -> anyhow::Resu
     let path = target.path(&format!("/rolling-upgrade?action={action}"));
     let body = body.map(|body| body.to_string().into_bytes());
     target.api()?.post(&path, body).await?.success()?;
-    say(target.server.json, json!({ "done": action }), || "Done.".to_owned());
+    say(target.server.json, json!({ "done": action }), || done(action).to_owned());
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is so now that this was done.
+fn done(action: &str) -> &'static str {
+    match action {
+        "pause" => "Paused: nothing is read from the source until it is resumed.",
+        "resume" => "Copying goes on; status shows how far it is.",
+        "cancel" => "Cancelled: what is complete stays complete.",
+        "throttle" => "The running job keeps to these limits from now on.",
+        "accept-source-loss" => "The source counts as it is now. Next: synchronize.",
+        "accept-loss" => "The cache serves again, without what was lost.",
+        _ => "Done.",
+    }
 }
 
 async fn verify(target: &Target, repair: bool) -> anyhow::Result<ExitCode> {
@@ -425,10 +438,14 @@ async fn watch(
 
 /// A bar for entries, on standard error if people can see it.
 pub(super) fn progress_bar() -> ProgressBar {
-    let template = "{msg:10} {bar:30} {human_pos} of {human_len} entries, {per_sec}, {eta} left";
+    let template = "{msg:10} {bar:30} {human_pos} of {human_len} entries, {rate}/s, {eta} left";
     let bar = ProgressBar::new(0);
+    let rate = |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+        // A bar has no place for an error.
+        let _ = write!(text, "{:.0}", state.per_sec());
+    };
     match ProgressStyle::with_template(template) {
-        Ok(style) => bar.with_style(style),
+        Ok(style) => bar.with_style(style.with_key("rate", rate)),
         Err(_) => bar,
     }
 }
