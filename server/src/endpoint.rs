@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use hotrod::REQUEST_MAGIC;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -14,6 +15,12 @@ use crate::{hotrod::serve as serve_hotrod, http, node::Node};
 
 /// Most time that a client may take to say its first byte.
 const FIRST_BYTE: Duration = Duration::from_secs(10);
+
+/// How peers are noticed that vanished without a word: within two minutes they give their place back.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(60))
+    .with_interval(Duration::from_secs(10))
+    .with_retries(6);
 
 /// Pause after a connection could not be accepted: file descriptors may come back meanwhile.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -54,6 +61,7 @@ pub(crate) async fn serve(listener: TcpListener, node: Arc<Node>, router: Router
 
 async fn serve_one(stream: TcpStream, node: Arc<Node>, router: Router) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
+    SockRef::from(&stream).set_tcp_keepalive(&KEEPALIVE)?;
     let mut first = [0];
     match tokio::time::timeout(FIRST_BYTE, stream.peek(&mut first)).await {
         Err(_) | Ok(Ok(0)) => Ok(()),
