@@ -26,6 +26,12 @@ pub(crate) struct NodeLimits {
     pub(crate) connections: usize,
 }
 
+/// Part of the memory limit that answers may take on top of it, until they are sent.
+const ANSWERS: u64 = 8;
+
+/// Bytes that they may take however little memory there is.
+const LEAST_FOR_ANSWERS: u64 = 16 * 1024 * 1024;
+
 /// A running member.
 pub(crate) struct Node {
     pub(crate) config: ServerConfig,
@@ -38,6 +44,8 @@ pub(crate) struct Node {
     /// Where clients are told to connect to, if not to where they are connected.
     pub(crate) advertised: Option<ServerAddress>,
     pub(crate) traffic: Traffic,
+    /// Memory of answers that are not sent yet.
+    pub(crate) unsent: Arc<MemoryLimit>,
     /// Told when the process is to end.
     pub(crate) stopping: CancellationToken,
     pub(crate) tasks: TaskTracker,
@@ -81,6 +89,7 @@ impl Node {
             topology_id: topology_id & (u32::MAX >> 1),
             advertised,
             traffic: Traffic::default(),
+            unsent: MemoryLimit::new((memory / ANSWERS).max(LEAST_FOR_ANSWERS)),
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
             config,

@@ -211,21 +211,29 @@ async fn an_answer_of_an_iteration_is_sent_once_it_is_large() {
 }
 
 #[tokio::test]
-async fn a_large_answer_counts_as_memory_until_it_is_sent() {
+async fn large_answers_are_bounded_and_take_no_room_from_entries() {
     let max_memory = Some(MemoryLimit::Bytes(30_000_000));
     let server = TestServer::start_with(ServerFile { max_memory, ..ServerFile::default() }).await;
     let cache = server.cache("c").await;
-    for number in 0..16 {
-        cache.put(&key(number), &[7; 1_000_000], NEVER).await.unwrap();
+    let mut full = 0;
+    while cache.put(&key(full), &[7; 1_000_000], NEVER).await.is_ok() {
+        full += 1;
     }
+    assert!(full > 20, "{full} entries");
     let mut wire = Wire::connect(&server).await;
-    for _ in 0..2 {
+    let bulk_get = |status, reader: &mut Reader<'_>| {
+        Ok(op::BulkGot::decode(status, ProtocolVersion::V4_1, reader)?.0.len())
+    };
+    for _ in 0..3 {
         wire.send(&to_c(&op::BulkGet { most: 0 })).await;
         let (status, text) = wire.status().await;
         assert_eq!(status, Status::ServerError);
-        assert!(text.ends_with("the memory limit of 30000000 bytes is reached"), "{text}");
-        // What the refused answer took is free again.
-        cache.put(b"more", &[7; 5_000_000], NEVER).await.unwrap();
+        assert!(text.contains("not sent yet take 16777216 bytes"), "{text}");
+        // What the refused answer took is free again, and a server that is full answers.
+        wire.send(&to_c(&op::BulkGet { most: 15 })).await;
+        assert_eq!(wire.answer(bulk_get).await.1, 15);
+        let some = (0..10).map(key).collect::<Vec<_>>();
+        assert_eq!(cache.get_all(some).await.unwrap().len(), 10);
     }
     server.stop().await;
 }

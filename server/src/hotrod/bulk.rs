@@ -26,6 +26,12 @@ const STRETCH: usize = 256;
 /// Keys of one request that are asked for at the source at the same time.
 const LOADS: usize = 64;
 
+/// Bytes from which on an answer is large: each connection gets one such at a time.
+const LARGE: usize = 256 * 1024;
+
+/// Bytes that are taken out of a segment before others have their turn at it.
+const PAGE_BYTES: usize = 1024 * 1024;
+
 /// Most bytes of an answer that is one message by its nature.
 const MOST_BYTES: usize = 256 * 1024 * 1024;
 
@@ -79,7 +85,7 @@ pub(super) async fn put_all(
     Ok(())
 }
 
-/// Reads few entries at once, unless some of them may be at the source.
+/// Reads few entries at once, unless some of them may be at the source, or they are large.
 pub(super) fn get_all_now(
     target: &Target,
     context: &Context<'_>,
@@ -98,7 +104,8 @@ pub(super) fn get_all_now(
             })
             .map_err(|error| errors::cache_error(&error))?;
         answer?;
-        if matches!(progress, Progress::Load | Progress::Mark) {
+        let is_large = found.entries.len() >= LARGE;
+        if is_large || matches!(progress, Progress::Load | Progress::Mark) {
             return Ok(Taken::Waits);
         }
     }
@@ -120,9 +127,12 @@ pub(super) async fn get_all(
     let mut reads = FuturesUnordered::new();
     reads.extend(keys.by_ref().take(LOADS).map(|key| get_one(scope, target, context, codec, key)));
     let mut all = Found::default();
-    let mut count = 0;
+    let (mut count, mut alone) = (0, None);
     while let Some(found) = reads.next().await {
         all.append(&found?)?;
+        if alone.is_none() && all.entries.len() >= LARGE {
+            alone = Some(scope.large.lock().await);
+        }
         unsent.grow_to(all.entries.len())?;
         reads.extend(keys.next().map(|key| get_one(scope, target, context, codec, key)));
         count += 1;
@@ -248,7 +258,8 @@ pub(super) async fn bulk_get(
                     Ok(()) => in_page += 1,
                     Err(failure) => failed = Some(failure),
                 }
-                match failed.is_some() || count + in_page >= most {
+                let enough = page.len() >= PAGE_BYTES || count + in_page >= most;
+                match failed.is_some() || enough {
                     true => ControlFlow::Break(()),
                     false => ControlFlow::Continue(()),
                 }

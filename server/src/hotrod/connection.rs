@@ -3,12 +3,13 @@
 use std::{
     io,
     sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
 };
 
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use hotrod::{Decoder, Writer, encode_error};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
 };
 
@@ -34,6 +35,9 @@ const KEEP: usize = 16 * 1024;
 
 /// Bytes of requests that wait, of one connection, beyond which no more are taken.
 const WAITING_BYTES: usize = 16 * 1024 * 1024;
+
+/// Time in which a peer has to take something of an answer that counts as memory.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An answer that is waited for.
 type Waiting = std::pin::Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -175,7 +179,10 @@ impl Connection {
 
     async fn flush(&mut self) -> io::Result<()> {
         if !self.writer.is_empty() {
-            self.stream.write_all(self.writer.bytes()).await?;
+            match self.unsent.is_empty() {
+                true => self.stream.write_all(self.writer.bytes()).await?,
+                false => send_counted(&mut self.stream, self.writer.bytes()).await?,
+            }
             self.node.traffic.written.fetch_add(self.writer.len() as u64, Relaxed);
             self.writer.reset(KEEP);
             self.unsent.clear();
@@ -184,8 +191,43 @@ impl Connection {
     }
 }
 
+/// Sends what counts as memory, to a peer that takes some of it now and then.
+async fn send_counted(stream: &mut (impl AsyncWrite + Unpin), mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let sent = tokio::time::timeout(PATIENCE, stream.write(bytes)).await??;
+        if sent == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        bytes = &bytes[sent..];
+    }
+    Ok(())
+}
+
 /// Answers bytes that cannot be read. After them, nobody knows where the next request begins.
 fn refuse(refused: &hotrod::Refused, writer: &mut Writer) {
     let (status, text) = errors::refusal(&refused.error);
     encode_error(writer, refused.message_id, status, &text);
+}
+
+#[cfg(test)]
+mod tests {
+    //! Peers that do not read.
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_nothing_of_a_large_answer_is_given_up() {
+        let (mut stream, mut peer) = tokio::io::duplex(64);
+        let reading = async {
+            let mut taken = 0;
+            while taken < 1_000 {
+                tokio::time::sleep(PATIENCE / 2).await;
+                taken += peer.read(&mut [0; 50]).await.unwrap();
+            }
+        };
+        let (sent, ()) = tokio::join!(send_counted(&mut stream, &[7; 1_000]), reading);
+        assert!(sent.is_ok(), "it was slow, but read on");
+        let given_up = send_counted(&mut stream, &[7; 1_000]).await.unwrap_err();
+        assert_eq!(given_up.kind(), io::ErrorKind::TimedOut);
+    }
 }

@@ -212,6 +212,10 @@ impl Walk {
     ) -> Result<bool, Failure> {
         self.asked = now;
         let Some(&segment) = self.ahead.last() else { return Ok(false) };
+        if self.cache.is_removed() {
+            return Err(errors::no_such_cache(self.cache.name().as_str()));
+        }
+        self.cache.check_served().map_err(|error| errors::cache_error(&error))?;
         let mut failure = None;
         let Self { cache, codec, position, batch, with_metadata, keys_only, .. } = self;
         // A segment whose table grows meanwhile is walked again: entries may be given twice, as during

@@ -28,7 +28,7 @@ pub(crate) struct Answer {
 
 /// The answer to one request. `bytes` is the whole request, already seen to be one.
 pub(crate) async fn answer(scope: Scope, bytes: Box<[u8]>) -> Answer {
-    let mut unsent = Unsent::new(scope.node.driver.agreement().container().memory());
+    let mut unsent = Unsent::new(&scope.node.unsent);
     let answer = answer_bytes(&scope, &bytes, &mut unsent).await;
     Answer { bytes: answer, request_len: bytes.len(), unsent }
 }

@@ -1,8 +1,9 @@
-//! Memory of answers that are not sent yet, counted with that of the caches.
+//! Memory of answers that are not sent yet. It has a limit of its own, beside that of the entries: a server
+//! that is full goes on answering, and clients that do not read take no room from those that write.
 
 use std::sync::Arc;
 
-use store::{CacheError, MemoryLimit};
+use store::MemoryLimit;
 
 use super::errors::{self, Failure};
 
@@ -30,7 +31,7 @@ impl Unsent {
     ///
     /// # Errors
     ///
-    /// If the member has no memory left for them.
+    /// If there is no memory left for them.
     pub(crate) fn grow_to(&mut self, bytes: usize) -> Result<(), Failure> {
         let more = i64::try_from(bytes).unwrap_or(i64::MAX) - self.counted;
         let Ok(wanted) = usize::try_from(more) else { return Ok(()) };
@@ -39,7 +40,11 @@ impl Unsent {
         }
         if self.memory.refuses(wanted) {
             let limit = self.memory.limit();
-            return Err(errors::cache_error(&CacheError::OutOfMemory { limit }));
+            let text = format!(
+                "large answers that are not sent yet take {limit} bytes, as much as they may: ask for \
+                 fewer keys, or iterate"
+            );
+            return Err(errors::failed(text));
         }
         self.memory.add(more);
         self.counted += more;
@@ -71,7 +76,7 @@ mod tests {
         let mut other = Unsent::new(&memory);
         let (status, text) = other.grow_to(200_000).unwrap_err();
         assert_eq!(status, hotrod::Status::ServerError);
-        assert!(text.ends_with("the memory limit of 300000 bytes is reached"), "{text}");
+        assert!(text.contains("not sent yet take 300000 bytes"), "{text}");
         drop(answer);
         assert_eq!(memory.used(), 0);
         assert!(other.grow_to(200_000).is_ok());
