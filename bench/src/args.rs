@@ -21,16 +21,16 @@ Examples:
   godwit bench --protocol memcached --server-pid $(pidof memcached)
   godwit bench -c orders --no-fill --mix get --requests 1000000 --json
   godwit bench iterate -c orders --connections 4     entries in a second, with their metadata
-  godwit bench compare --target godwit=hotrod:127.0.0.1:11222:$(pidof godwit) \\
-                       --target memcached=memcached:127.0.0.1:11211:$(pidof memcached) \\
-                       --mix get,put --depth 1,16 --value-size 100 --value-size 4096
+  godwit bench compare -c bench --target godwit=hotrod:127.0.0.1:11222:$(pidof godwit) \\
+                                --target memcached=memcached:127.0.0.1:11211:$(pidof memcached) \\
+                                --mix get,put --depth 1,16 --value-size 100 --value-size 4096
 
 Keys are numbers with zeros in front; they are written to the cache that is named, and stay there. One is
 created by: curl -X POST 'http://127.0.0.1:11222/rest/v2/caches/bench?template=org.infinispan.DIST_SYNC'
 
 Server and load generator should not share processors; the generator has one thread for each of --threads:
   taskset -c 0 godwit &
-  taskset -c 1 godwit bench --server-pid $(pidof -s godwit)
+  taskset -c 1 godwit bench -c bench --server-pid $(pidof -s godwit)
 
 The loop is closed: each connection keeps --depth requests in flight, and asks again when it was answered.
 So the latencies are those at the rate that was reached.

@@ -354,6 +354,13 @@ impl Migrations {
         }
         let mut verification = source.verification.lock();
         if let Some(running) = verification.as_ref().filter(|running| running.is_running()) {
+            if running.report().repair != repair {
+                let text = format!(
+                    "cache {name} is being verified already, {} repairing: try again when it is over",
+                    if repair { "without" } else { "and that with" }
+                );
+                return Err(MigrationError::NotNow(text));
+            }
             return Ok(Verifying(running.clone()));
         }
         let started = verify::start(&source, repair);

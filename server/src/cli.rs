@@ -77,7 +77,7 @@ const WRONG_CONFIGURATION: u8 = 78;
 
 fn failed(error: &anyhow::Error) -> ExitCode {
     show::error(error);
-    let configuration = error.downcast_ref::<crate::StartError>().is_some()
-        || error.downcast_ref::<serve::WrongConfiguration>().is_some();
+    let insecure = matches!(error.downcast_ref(), Some(crate::StartError::Insecure(_)));
+    let configuration = insecure || error.downcast_ref::<serve::WrongConfiguration>().is_some();
     if configuration { ExitCode::from(WRONG_CONFIGURATION) } else { ExitCode::FAILURE }
 }

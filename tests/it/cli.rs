@@ -132,7 +132,7 @@ async fn what_is_wrong_is_said_before_anything_starts() {
     refused(&godwit(&["migrate", "cluster", "connect", "-c", "c"]).await, 2, "--file");
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let busy = closed.local_addr().unwrap().port().to_string();
-    refused(&godwit(&["--port", &busy]).await, 78, "cannot listen");
+    refused(&godwit(&["--port", &busy]).await, 1, "cannot listen");
     drop(closed);
     let server = format!("http://127.0.0.1:{busy}");
     refused(&godwit(&["migrate", "cluster", "status", "-s", &server]).await, 1, &busy);

@@ -29,8 +29,11 @@ pub(super) async fn start(
     let request = SyncRequest { read_batch, threads };
     let name = name_of(node, name)?;
     if parameters.is_true("async") {
-        begin(&node.migrations, &name, request).await.map_err(not_synchronized)?;
-        return accepted(node, &name, uri);
+        let begun = begin(&node.migrations, &name, request).await.map_err(not_synchronized)?;
+        if begun.job().is_some() {
+            return accepted(node, &name, uri);
+        }
+        // Nothing runs: the answer of the job that has finished is there already.
     }
     let form = if wants_json_only(headers) {
         Form::Json { pretty: parameters.is_true("pretty") }

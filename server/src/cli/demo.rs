@@ -298,6 +298,7 @@ impl Figures {
             ("failedRequests", "client requests that failed", self.worked.errors.into()),
             ("compared", "compared by verify", Self::number(&self.report, "/compared").into()),
             ("checked", "read again without source", self.tally.checked.into()),
+            ("unknown", "of those, not judged", self.tally.unknown.into()),
             ("differences", "differences", self.differences().into()),
             ("seconds", "seconds to copy", (millis as f64 / 1_000.0).into()),
             ("entriesPerSecond", "entries/s", (job("read") * 1_000 / millis).into()),
@@ -319,7 +320,7 @@ impl Figures {
                 table.add_row(vec![Cell::new(name), value]);
             }
             show::line(table);
-            if self.differences() == 0 {
+            if self.differences() == 0 && self.tally.unknown == 0 {
                 show::line("Every key is as it must be: nothing was lost, and nothing came back.");
             }
         }

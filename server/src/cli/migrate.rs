@@ -234,8 +234,12 @@ async fn synchronize(
     let state = status.pointer("/job/state").and_then(Value::as_str).unwrap_or_default();
     let entries = status.pointer("/job/entries").cloned().unwrap_or_default();
     if state != "finished" {
-        let gone = "it is gone: the cache was disconnected, or the server was started again";
-        let state = if state.is_empty() { gone } else { state };
+        if state.is_empty() {
+            bail!(
+                "the job is gone: the cache was disconnected, or the server was started again; status \
+                 shows what is here"
+            );
+        }
         let problem = status.pointer("/problem").and_then(Value::as_str).unwrap_or(state);
         bail!("the synchronization has ended without everything: {problem}");
     }
@@ -373,11 +377,13 @@ async fn verify(target: &Target, repair: bool) -> anyhow::Result<ExitCode> {
     Ok(if differences == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The keys that a verification has found, the first of them.
+/// The keys at which a verification has found a difference, the first of them.
 fn list(report: &Value) {
     const MOST: usize = 50;
     let listed = report.get("listed").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    for found in listed.iter().take(MOST) {
+    let is_difference = |found: &&Value| found["finding"] != "changedHere";
+    let mut differences = listed.iter().filter(is_difference);
+    for found in differences.by_ref().take(MOST) {
         let text = |name: &str| found.get(name).and_then(Value::as_str).unwrap_or_default();
         let repaired = found.get("repaired").and_then(Value::as_bool).unwrap_or(false);
         let repaired = if repaired { ", repaired" } else { "" };
@@ -388,7 +394,7 @@ fn list(report: &Value) {
             text("what")
         ));
     }
-    if listed.len() > MOST {
+    if differences.next().is_some() {
         show::line("  …: --json lists more");
     }
 }
