@@ -198,7 +198,7 @@ async fn send_counted(stream: &mut (impl AsyncWrite + Unpin), mut bytes: &[u8]) 
         if sent == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
-        bytes = &bytes[sent..];
+        bytes = bytes.get(sent..).unwrap_or_default();
     }
     Ok(())
 }
