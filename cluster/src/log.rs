@@ -25,9 +25,6 @@ const MAGIC: &[u8; 8] = b"GDWTMD\x00\x01";
 /// Bytes in front of a record: its length and its checksum.
 const HEAD: usize = 8;
 
-/// No record has more bytes: configurations of caches are the longest.
-const MOST_BYTES: u32 = 64 * 1024 * 1024;
-
 /// The file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -204,10 +201,11 @@ fn split_record(bytes: &[u8]) -> Result<Option<Split<'_>>, ()> {
     let Some((head, rest)) = bytes.split_first_chunk::<HEAD>() else { return Ok(None) };
     let &[a, b, c, d, e, f, g, h] = head;
     let (len, checksum) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
-    if len == 0 || len > MOST_BYTES {
+    let len = len as usize;
+    if len == 0 || len > wire::MOST_BYTES {
         return Err(());
     }
-    let Some((body, rest)) = rest.split_at_checked(len as usize) else { return Ok(None) };
+    let Some((body, rest)) = rest.split_at_checked(len) else { return Ok(None) };
     match crc32fast::hash(body) == checksum {
         true => Ok(Some((body, rest))),
         // Lengths are written first: a crash can leave a last record of the right length.

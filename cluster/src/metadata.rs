@@ -110,7 +110,8 @@ pub struct Connection {
     pub marked: bool,
     /// Whether a client has cleared the cache since.
     pub cleared: bool,
-    /// Whether keys were removed here that nobody remembers: between an earlier connection and this one.
+    /// Whether keys may have been removed here that nobody remembers: during an earlier connection that this
+    /// one takes up again, or between the two.
     pub forgets: bool,
     /// Entries that finished sync jobs wrote.
     pub imported: Option<u64>,
@@ -259,6 +260,10 @@ impl Metadata {
             }
             MetaCommand::BecomeUnit { cache } => {
                 let connection = self.connection_mut(cache)?;
+                if connection.space == SourceSpace::Unit {
+                    // Said again: what is complete of it stays so.
+                    return Ok(());
+                }
                 connection.space = SourceSpace::Unit;
                 // After a clear nothing comes, however the source divides it.
                 connection.complete =

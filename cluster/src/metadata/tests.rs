@@ -72,6 +72,22 @@ fn what_an_earlier_connection_completes_is_not_believed() {
 }
 
 #[test]
+fn a_source_that_is_a_unit_already_stays_as_complete_as_it_is() {
+    let mut metadata = connected();
+    let become_unit = MetaCommand::BecomeUnit { cache: name("orders") };
+    metadata.apply(&become_unit).unwrap();
+    let complete = MetaCommand::Complete {
+        cache: name("orders"),
+        since: tie(&metadata).since,
+        space: SourceSpace::Unit,
+        segments: vec![SourceSegment(0)],
+    };
+    metadata.apply(&complete).unwrap();
+    metadata.apply(&become_unit).unwrap();
+    assert_eq!(tie(&metadata).complete.len(), 1);
+}
+
+#[test]
 fn a_clear_stays_one_when_the_source_becomes_a_unit() {
     let mut metadata = connected();
     metadata.apply(&MetaCommand::Clear { cache: name("orders") }).unwrap();

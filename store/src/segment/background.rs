@@ -162,6 +162,8 @@ impl Segment {
         if self.link.as_ref().is_some_and(|link| !link.is_complete()) {
             return None;
         }
+        // Of what is removed here no tombstones stay.
+        self.forgotten = self.link.is_some();
         Some(self.take_records())
     }
 

@@ -79,6 +79,10 @@ impl Segment {
                 return Import::AlreadyHere;
             }
         }
+        if found.is_none() && rule == ImportRule::Repair && self.forgotten {
+            // A client may have removed it meanwhile.
+            return Import::Tombstone;
+        }
         let place = Place { hash, placement, bucket: found };
         match self.take_in_place(place, key, imported, now) {
             Ok(Some(_)) => Import::Written,

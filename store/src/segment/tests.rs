@@ -493,6 +493,8 @@ fn repair_replaces_what_was_imported_and_nothing_else() {
     assert_eq!(import(&mut segment, b"b", b"new", 2, ImportRule::Repair), Import::KeptForClient);
     assert_eq!(get(&mut segment, b"a"), found("new"));
     assert_eq!(version_of(&segment, b"a"), Version(2));
+    drop(segment.clear());
+    assert_eq!(import(&mut segment, b"a", b"new", 2, ImportRule::Repair), Import::Tombstone);
 }
 
 #[test]

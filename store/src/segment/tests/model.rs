@@ -60,6 +60,8 @@ enum ModelRecord {
 struct Model {
     records: BTreeMap<Vec<u8>, ModelRecord>,
     complete: Option<Vec<bool>>,
+    /// The cache was cleared since the source was connected.
+    cleared: bool,
     now: u64,
 }
 
@@ -200,7 +202,7 @@ impl Model {
         }
         let settled = !repair && !self.may_hold(key);
         match self.records.get(key) {
-            None if settled => return Import::Tombstone,
+            None if settled || (repair && self.cleared) => return Import::Tombstone,
             Some(ModelRecord::Tombstone) => return Import::Tombstone,
             Some(ModelRecord::Entry(entry)) if !entry.imported => return Import::KeptForClient,
             Some(ModelRecord::Entry(_)) if !repair => return Import::AlreadyHere,
@@ -368,6 +370,7 @@ fn play(segment: &mut Segment, model: &mut Model, act: Act) {
         }
         Act::Connect if model.complete.is_none() => {
             model.complete = Some(vec![false; SOURCE_SEGMENTS as usize]);
+            model.cleared = false;
             segment.connect(Link {
                 space: SourceSpace::Segments(SOURCE_SEGMENTS),
                 complete: Coverage::none(SOURCE_SEGMENTS),
@@ -388,6 +391,7 @@ fn play(segment: &mut Segment, model: &mut Model, act: Act) {
             drop(segment.clear());
             model.complete.iter_mut().for_each(|complete| complete.fill(true));
             model.records.clear();
+            model.cleared = model.complete.is_some();
         }
         Act::Disconnect => {
             // What was over by now was over while the source was still connected.
