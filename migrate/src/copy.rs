@@ -444,7 +444,7 @@ impl Driver {
         // A checkpoint that cannot be written ends the job: what it says would not be true.
         let reason = format!("complete segments cannot be recorded: {reason}");
         self.to_complete.clear();
-        self.ending = Some(Ending::Failed { reason, source_changed: false });
+        self.ending = Some(Ending::Failed { reason });
         self.readers.abort_all();
         self.shared.job.lock().on(Event::Cancel);
         Vec::new()
@@ -458,7 +458,7 @@ impl Driver {
         let become_unit = MetaCommand::BecomeUnit { cache: name };
         if let Err(error) = self.connection.agreement().propose(become_unit).await {
             let reason = error.to_string();
-            self.ending = Some(Ending::Failed { reason, source_changed: false });
+            self.ending = Some(Ending::Failed { reason });
             self.readers.abort_all();
         }
     }
@@ -479,9 +479,6 @@ impl Driver {
             if let Err(error) = connection.agreement().propose(finish).await {
                 tracing::warn!(cache = %connection.cache().name(), %error, "the end is not recorded");
             }
-        }
-        if let Ending::Failed { reason, source_changed: true } = &ending {
-            connection.distrust(reason.clone());
         }
         if self.records {
             let (cache, written) = (connection.cache().name(), counts.written);

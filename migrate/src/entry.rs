@@ -74,8 +74,8 @@ impl SourceEntry {
 /// millisecond, clocks are not.
 const TOLERATED: i64 = 1_000;
 
-/// Milliseconds that no clock is ahead: a day.
-const ABSURD: i64 = 24 * 60 * 60 * 1_000;
+/// Milliseconds that a clock may be ahead and be corrected: a quarter of an hour.
+const ABSURD: i64 = 15 * 60 * 1_000;
 
 /// By how much the source's clock is ahead of ours, at least, as far as entries show it: none is written
 /// in the future.
@@ -93,7 +93,7 @@ impl Skew {
     fn by_our_clock(&self, millis: u64, now: Timestamp) -> Timestamp {
         let ahead = i64::try_from(millis).unwrap_or(i64::MAX).saturating_sub_unsigned(now.millis());
         if ahead > ABSURD {
-            // No clock: one such entry must not make all others end early.
+            // One such entry, of a server whose clock is wrong, must not make all others end early.
             return now;
         }
         let ahead = self.0.fetch_max(ahead, Ordering::Relaxed).max(ahead);
@@ -142,6 +142,7 @@ mod tests {
     fn an_instant_that_no_clock_shows_says_nothing_of_others() {
         let skew = Skew::default();
         assert_eq!(entry(u64::MAX / 2, 10, &skew).created, Some(NOW));
+        assert_eq!(entry(1_000_000 + 3_600_000, 10, &skew).created, Some(NOW));
         assert_eq!(entry(999_000, 10, &skew).created, Some(Timestamp::from_millis(999_000)));
         assert_eq!(skew.millis(), 0);
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use client::{ClientError, Identity, RemoteCache, Statistics};
-use cluster::{SourceIdentity, SourceProcess};
+use cluster::{Clock, SourceIdentity, SourceProcess};
 use futures_util::future::join_all;
 use store::Timestamp;
 
@@ -17,27 +17,32 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// If none of them answers.
 pub(crate) async fn identify(
     remote: &RemoteCache,
-    now: Timestamp,
+    clock: &Clock,
 ) -> Result<SourceIdentity, ClientError> {
     let remote = remote.with_timeout(PATIENCE);
-    match ask_each(&remote, now).await {
+    match ask_each(&remote, clock).await {
         // Those that were announced may all be gone: who else is configured announces others.
         Err(_) => {
             remote.ping().await?;
-            ask_each(&remote, now).await
+            ask_each(&remote, clock).await
         }
         answered => answered,
     }
 }
 
-async fn ask_each(remote: &RemoteCache, now: Timestamp) -> Result<SourceIdentity, ClientError> {
+async fn ask_each(remote: &RemoteCache, clock: &Clock) -> Result<SourceIdentity, ClientError> {
     let servers = remote.servers();
-    let answers = join_all(servers.iter().map(|server| remote.stats_of(server))).await;
+    let ask = async |server| {
+        let (identity, statistics) = remote.stats_of(server).await?;
+        // It says how long it has run by the time at which it answers.
+        Ok(process(&identity, &statistics, clock.now()))
+    };
+    let answers = join_all(servers.iter().map(ask)).await;
     let mut processes = Vec::new();
     let mut failed = ClientError::NoServer;
     for answer in answers {
         match answer {
-            Ok((identity, statistics)) => processes.push(process(&identity, &statistics, now)),
+            Ok(process) => processes.push(process),
             Err(error) => failed = error,
         }
     }

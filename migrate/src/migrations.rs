@@ -186,9 +186,13 @@ impl Migrations {
             past: past.as_ref(),
             fresh: options.fresh,
             settings: &self.settings,
-            now: self.agreement.clock().now(),
+            clock: self.agreement.clock(),
         };
-        let ready = preflight::check(&plan).await.map_err(MigrationError::Problems)?;
+        let mut ready = preflight::check(&plan).await.map_err(MigrationError::Problems)?;
+        if let Err(problem) = ready.settle(&plan) {
+            ready.client.close().await;
+            return Err(MigrationError::Problems(vec![problem]));
+        }
         let source = SourceConnection::new(
             Arc::clone(&cache),
             Arc::clone(&self.agreement),
@@ -385,6 +389,7 @@ impl Migrations {
     /// If the cache is not connected.
     pub async fn accept_loss(&self, name: &CacheName) -> Result<(), MigrationError> {
         let cache = self.cache(name)?;
+        let _alone = self.changing.alone(name).await;
         // A connection that works would forget what is complete, and what clients have cleared.
         if cache.check_served() != Err(CacheError::Fenced(Fence::Lost)) {
             return Err(MigrationError::NotNow(format!("cache {name} has not lost anything")));
@@ -525,7 +530,7 @@ impl Synchronizing {
         let CopyStatus { ending, counts, .. } = job.ended().await;
         let reason = match ending {
             Some(Ending::Finished) => return Ok(counts.written),
-            Some(Ending::Failed { reason, .. }) => reason,
+            Some(Ending::Failed { reason }) => reason,
             Some(Ending::Cancelled) => "it was cancelled".into(),
             None => "the source was let go of".into(),
         };

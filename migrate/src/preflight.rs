@@ -3,11 +3,11 @@
 use std::net::ToSocketAddrs;
 
 use client::{Client, ClientError, Item, Iterate, RemoteCache, ServerAddress};
-use cluster::{Connection, SourceIdentity};
+use cluster::{Clock, Connection, SourceIdentity};
 use config::{CacheConfig, RemoteStoreConfig};
 use media::{MediaType, hash};
 use serde::Serialize;
-use store::{Cache, Coverage, SourceSpace, Timestamp};
+use store::{Cache, Coverage, SourceSpace};
 
 use crate::{identity::identify, remote, settings::Settings, source::chain};
 
@@ -54,6 +54,27 @@ pub(crate) struct Ready {
     pub(crate) connection: Connection,
     /// What the operator should know although nothing stands in the way.
     pub(crate) notices: Vec<String>,
+    /// Whether an earlier connection is taken up again.
+    is_again: bool,
+}
+
+impl Ready {
+    /// Looks again at what clients may have done while everything was looked at: of what they removed,
+    /// nothing is remembered before the connection is made.
+    ///
+    /// # Errors
+    ///
+    /// If that stands in the way by now.
+    pub(crate) fn settle(&mut self, plan: &Plan<'_>) -> Result<(), Problem> {
+        if !self.is_again || !plan.cache.changed_since_disconnect() {
+            return Ok(());
+        }
+        if !has_all(&self.connection) {
+            return Err(could_come_back(plan));
+        }
+        self.connection.forgets = true;
+        Ok(())
+    }
 }
 
 /// What is to be connected.
@@ -65,7 +86,7 @@ pub(crate) struct Plan<'a> {
     /// Whether removed keys may come back.
     pub(crate) fresh: bool,
     pub(crate) settings: &'a Settings,
-    pub(crate) now: Timestamp,
+    pub(crate) clock: &'a Clock,
 }
 
 /// Looks at everything that could stand in the way.
@@ -94,9 +115,10 @@ pub(crate) async fn check(plan: &Plan<'_>) -> Result<Ready, Vec<Problem>> {
             return Err(problems);
         }
     };
-    match look_inside(plan, &client, user.as_deref(), &mut problems).await {
-        Some((remote, connection, notices)) if problems.is_empty() => {
-            Ok(Ready { client, remote, connection, notices })
+    let mut notices = Vec::new();
+    match look_inside(plan, &client, user.as_deref(), &mut problems, &mut notices).await {
+        Some(Seen { remote, connection, is_again }) if problems.is_empty() => {
+            Ok(Ready { client, remote, connection, notices, is_again })
         }
         _ => {
             client.close().await;
@@ -105,12 +127,20 @@ pub(crate) async fn check(plan: &Plan<'_>) -> Result<Ready, Vec<Problem>> {
     }
 }
 
+/// What a look inside the source has shown.
+struct Seen {
+    remote: RemoteCache,
+    connection: Connection,
+    is_again: bool,
+}
+
 async fn look_inside(
     plan: &Plan<'_>,
     client: &Client,
     user: Option<&str>,
     problems: &mut Vec<Problem>,
-) -> Option<(RemoteCache, Connection, Vec<String>)> {
+    notices: &mut Vec<String>,
+) -> Option<Seen> {
     let name = remote::cache_name(plan.remote, plan.cache.name());
     let remote = match client.cache(&name).await {
         Ok(remote) => remote,
@@ -121,10 +151,10 @@ async fn look_inside(
     };
     problems.extend(media_types(plan, &remote));
     problems.extend(permissions(&remote, user).await);
-    let mut notices: Vec<String> = client.notices().iter().map(ToString::to_string).collect();
+    notices.extend(client.notices().iter().map(ToString::to_string));
     notices.extend(plan.remote.ignored.iter().map(|ignored| format!("{ignored} is ignored")));
     notices.extend(too_small(plan, &remote).await);
-    let identity = match identify(&remote, plan.now).await {
+    let identity = match identify(&remote, plan.clock).await {
         Ok(identity) => identity,
         Err(error) => {
             problems.push(of_client(&error));
@@ -155,23 +185,23 @@ async fn look_inside(
                 .into(),
         );
     }
-    match reconnect(plan, space, &identity) {
+    match reconnect(plan, &identity) {
         Ok(past) => {
+            let (space, complete) = taken_up(past, space);
             let connection = Connection {
                 remote: plan.remote.clone(),
                 space,
                 identity,
-                since: plan.now,
-                complete: past
-                    .map_or_else(|| Coverage::none(space.count()), |past| past.complete.clone()),
+                since: plan.clock.now(),
+                complete,
                 // What stands here already would be lost with the process too.
                 marked: plan.cache.approximate_len() > 0 || past.is_some_and(|past| past.marked),
                 cleared: past.is_some_and(|past| past.cleared),
-                forgets: past.is_some_and(|past| past.forgets)
-                    || (past.is_some() && plan.cache.changed_since_disconnect()),
+                // And of what was removed before, nothing is remembered any more.
+                forgets: past.is_some_and(|past| past.forgets || past.marked),
                 imported: None,
             };
-            Some((remote, connection, notices))
+            Some(Seen { remote, connection, is_again: past.is_some() })
         }
         Err(problem) => {
             problems.push(problem);
@@ -315,31 +345,49 @@ async fn space(remote: &RemoteCache) -> Result<SourceSpace, ClientError> {
 /// The connection that is taken up again, if the same source was let go of before.
 fn reconnect<'a>(
     plan: &Plan<'a>,
-    space: SourceSpace,
     identity: &SourceIdentity,
 ) -> Result<Option<&'a Connection>, Problem> {
     let same = |past: &&Connection| {
-        past.space == space
-            && remote::cache_name(&past.remote, plan.cache.name())
-                == remote::cache_name(plan.remote, plan.cache.name())
+        remote::cache_name(&past.remote, plan.cache.name())
+            == remote::cache_name(plan.remote, plan.cache.name())
             && identity
                 .0
                 .iter()
                 .any(|process| past.identity.0.iter().any(|known| known.server == process.server))
     };
     let Some(past) = plan.past.filter(same).filter(|_| !plan.fresh) else { return Ok(None) };
-    let all = past.complete.len() >= space.count();
     let unchanged = !past.marked && !plan.cache.changed_since_disconnect();
-    if (all || unchanged) && identity.continues(&past.identity) {
+    if (has_all(past) || unchanged) && identity.continues(&past.identity) {
         return Ok(Some(past));
     }
+    Err(could_come_back(plan))
+}
+
+/// Whether everything of the source was here.
+fn has_all(connection: &Connection) -> bool {
+    connection.complete.len() >= connection.space.count()
+}
+
+fn could_come_back(plan: &Plan<'_>) -> Problem {
     let text = format!(
         "cache {} was connected to this source before, and let go of it before everything was here, or \
          one of them was started again since: keys that clients have removed could come back. Connect \
          with fresh=true to accept that",
         plan.cache.name()
     );
-    Err(Problem { code: ProblemCode::Reconnect, text })
+    Problem { code: ProblemCode::Reconnect, text }
+}
+
+/// How the source divides its keys, and what of them is here, if `past` is taken up again.
+fn taken_up(past: Option<&Connection>, space: SourceSpace) -> (SourceSpace, Coverage) {
+    match past {
+        None => (space, Coverage::none(space.count())),
+        Some(past) if past.space == space => (space, past.complete.clone()),
+        // Keys were seen where they should not be, then. A sample may have missed them now.
+        Some(past) if past.space == SourceSpace::Unit => (past.space, past.complete.clone()),
+        Some(past) if has_all(past) => (space, Coverage::all(space.count())),
+        Some(_) => (space, Coverage::none(space.count())),
+    }
 }
 
 fn problem(code: ProblemCode, text: impl ToString) -> Problem {
@@ -368,7 +416,9 @@ fn of_client(error: &ClientError) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    //! Who is who.
+    //! Who is who, and what is known of it.
+
+    use store::{SourceSegment, Timestamp};
 
     use super::*;
 
@@ -381,5 +431,35 @@ mod tests {
         assert!(is_same(&server("127.0.0.1", 11222), &own("0.0.0.0")));
         assert!(!is_same(&server("127.0.0.1", 11322), &own("127.0.0.1")));
         assert!(!is_same(&server("192.0.2.1", 11222), &own("127.0.0.1")));
+    }
+
+    #[test]
+    fn what_is_taken_up_again_is_as_complete_as_it_was() {
+        let past = |space: SourceSpace, complete: &[u32]| {
+            let mut coverage = Coverage::none(space.count());
+            complete.iter().for_each(|segment| coverage.insert(SourceSegment(*segment)));
+            Connection {
+                remote: RemoteStoreConfig::new(Vec::new()),
+                space,
+                identity: SourceIdentity::default(),
+                since: Timestamp::default(),
+                complete: coverage,
+                marked: false,
+                cleared: false,
+                forgets: false,
+                imported: None,
+            }
+        };
+        let (four, eight) = (SourceSpace::Segments(4), SourceSpace::Segments(8));
+        let taken_up = |past: Option<Connection>, space| {
+            let (space, complete) = taken_up(past.as_ref(), space);
+            (space, complete.len())
+        };
+        assert_eq!(taken_up(None, four), (four, 0));
+        assert_eq!(taken_up(Some(past(four, &[0, 2])), four), (four, 2));
+        assert_eq!(taken_up(Some(past(four, &[0, 1, 2, 3])), eight), (eight, 8));
+        assert_eq!(taken_up(Some(past(four, &[0, 2])), eight), (eight, 0));
+        assert_eq!(taken_up(Some(past(SourceSpace::Unit, &[0])), four), (SourceSpace::Unit, 1));
+        assert_eq!(taken_up(Some(past(SourceSpace::Unit, &[])), four), (SourceSpace::Unit, 0));
     }
 }

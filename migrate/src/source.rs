@@ -62,6 +62,9 @@ pub struct SourceConnection {
     ended: CancellationToken,
 }
 
+/// Held by who looks whether the source is the one that it should be.
+type Looking<'a> = tokio::sync::MutexGuard<'a, ()>;
+
 /// Why it is not known that the source is the one that it should be.
 #[derive(Clone, Debug)]
 pub(crate) enum Doubt {
@@ -132,9 +135,8 @@ impl SourceConnection {
         let reached = Self::new(cache, agreement, settings, client, remote, connection);
         // Nothing is believed before it was seen who this is.
         reached.seen_at.store(UNSEEN, Ordering::Release);
-        if let Err(Doubt::Another(reason)) = reached.check_identity().await {
-            reached.distrust(reason);
-        }
+        // A doubt is noted; and who does not answer is asked again before anything else.
+        let _ = reached.check_identity().await;
         Ok(reached)
     }
 
@@ -234,19 +236,8 @@ impl SourceConnection {
             return true;
         }
         let one = self.looking.lock().await;
-        let seen = match self.was_seen() {
-            true => Ok(()),
-            false => self.look(&one).await,
-        };
-        drop(one);
-        match seen {
-            Ok(()) => self.changed.read().is_none(),
-            Err(Doubt::Silent(_)) => false,
-            Err(Doubt::Another(reason)) => {
-                self.distrust(reason);
-                false
-            }
-        }
+        let seen = self.was_seen() || self.look(&one).await.is_ok();
+        seen && self.changed.read().is_none()
     }
 
     /// Whether no connection was made since the source was last seen to be the same.
@@ -264,14 +255,14 @@ impl SourceConnection {
         self.look(&one).await
     }
 
-    async fn look(&self, _one: &tokio::sync::MutexGuard<'_, ()>) -> Result<(), Doubt> {
+    async fn look(&self, one: &Looking<'_>) -> Result<(), Doubt> {
         let made = self.client.connections_made();
-        let now = identify(&self.remote, self.agreement.clock().now())
+        let now = identify(&self.remote, self.agreement.clock())
             .await
             .map_err(|error| Doubt::Silent(chain(&error)))?;
         let mut known = self.identity.write();
         if !now.continues(&known) {
-            return Err(Doubt::Another(self.another()));
+            return Err(self.distrust(one));
         }
         // A server that was started again beside others that were not is a new process of the same
         // source, and bytes only grow.
@@ -305,14 +296,17 @@ impl SourceConnection {
         if now.started.is_some_and(|started| started < since) {
             return Ok(());
         }
-        Err(Doubt::Another(self.another()))
-    }
-
-    fn another(&self) -> String {
-        let servers = self.server_names();
-        format!(
-            "the source at {servers} was started again, or is another one: what it had may be lost"
-        )
+        if same_server.is_none() {
+            // It did not answer when all were asked: whether it belongs to them shows when it does.
+            let text = format!("{} was not heard when the source was asked who it is", now.server);
+            return Err(Doubt::Silent(text));
+        }
+        let one = self.looking.lock().await;
+        if !self.identity.read().continues(&known) {
+            // Its operator has accepted it meanwhile.
+            return Err(Doubt::Silent("the source was accepted as another one".into()));
+        }
+        Err(self.distrust(&one))
     }
 
     pub(crate) fn server_names(&self) -> String {
@@ -320,10 +314,19 @@ impl SourceConnection {
         names.join(", ")
     }
 
-    /// From now on nothing that the source says is believed, until its operator accepts it.
-    pub(crate) fn distrust(&self, reason: String) {
-        tracing::error!(cache = %self.cache.name(), reason, "the source has changed");
-        self.changed.write().get_or_insert(reason);
+    /// From now on nothing that the source says is believed, until its operator accepts it. Both happen
+    /// while nobody else looks: an old doubt is not raised again after it was settled.
+    fn distrust(&self, _one: &Looking<'_>) -> Doubt {
+        let mut changed = self.changed.write();
+        let reason = changed.get_or_insert_with(|| {
+            let servers = self.server_names();
+            let reason = format!(
+                "the source at {servers} was started again, or is another one: what it had may be lost"
+            );
+            tracing::error!(cache = %self.cache.name(), reason, "the source has changed");
+            reason
+        });
+        Doubt::Another(reason.clone())
     }
 
     /// Why the source is not believed any more, if so.
@@ -335,9 +338,8 @@ impl SourceConnection {
     pub(crate) async fn accept(&self) -> Result<(), String> {
         let _one = self.looking.lock().await;
         let made = self.client.connections_made();
-        let identity = identify(&self.remote, self.agreement.clock().now())
-            .await
-            .map_err(|error| chain(&error))?;
+        let identity =
+            identify(&self.remote, self.agreement.clock()).await.map_err(|error| chain(&error))?;
         let cache = self.cache.name().clone();
         self.agreement
             .propose(MetaCommand::AcceptSource { cache, identity: identity.clone() })
@@ -358,11 +360,8 @@ impl SourceConnection {
                     failures = 0;
                     self.health.write().problem = None;
                 }
-                Err(Doubt::Another(reason)) => {
-                    if self.changed.read().is_none() {
-                        self.distrust(reason);
-                    }
-                }
+                // Who finds that out notes it.
+                Err(Doubt::Another(_)) => {}
                 Err(Doubt::Silent(problem)) => {
                     failures += 1;
                     if failures == 1 {
@@ -399,13 +398,15 @@ impl SourceConnection {
         // In a task of its own: who asks may be busy writing to a client that does not read, and others
         // wait for the lock.
         let (connection, segments) = (Arc::clone(self), segments.to_vec());
-        let (tell, told) = tokio::sync::oneshot::channel();
+        let (mut tell, told) = tokio::sync::oneshot::channel();
         self.spawn(async move {
-            let _one = connection.bringing.lock().await;
-            if !tell.is_closed() {
-                // Nobody minds if who asked has left meanwhile.
-                let _ = tell.send(connection.bring_missing(&segments).await);
-            }
+            let _one = tokio::select! {
+                one = connection.bringing.lock() => one,
+                // Who asked has left: the next in line need not wait for nobody.
+                () = tell.closed() => return,
+            };
+            // Nobody minds if who asked has left meanwhile.
+            let _ = tell.send(connection.bring_missing(&segments).await);
         });
         told.await.unwrap_or(Err(CacheError::SourceSilent))
     }

@@ -140,8 +140,6 @@ pub enum Ending {
     Failed {
         /// Why.
         reason: String,
-        /// Whether the source has become another one.
-        source_changed: bool,
     },
     /// Somebody has ended it.
     Cancelled,
@@ -251,7 +249,7 @@ impl SyncJob {
             Event::UnitRead { unit, failed } => self.unit_read(unit, failed),
             Event::Lost { unit, reason } => self.lost(unit, reason),
             Event::Misplaced => self.become_unit(),
-            Event::SourceChanged { reason } => self.fail(reason, true),
+            Event::SourceChanged { reason } => self.fail(reason),
             Event::Again { unit } => {
                 self.waiting.extend(self.pausing.remove(&unit));
                 self.go_on()
@@ -358,8 +356,8 @@ impl SyncJob {
         actions
     }
 
-    fn fail(&mut self, reason: String, source_changed: bool) -> Vec<Action> {
-        self.end(Ending::Failed { reason, source_changed })
+    fn fail(&mut self, reason: String) -> Vec<Action> {
+        self.end(Ending::Failed { reason })
     }
 
     fn end(&mut self, ending: Ending) -> Vec<Action> {
@@ -406,11 +404,11 @@ impl SyncJob {
             let units = self.given_up.len();
             let reason = format!("{units} of the source's units could not be read: {reason}");
             tracing::debug!(?unit, "given up");
-            return self.fail(reason, false);
+            return self.fail(reason);
         }
         if !self.defective.is_empty() {
             let failed = self.counts.failed;
-            return self.fail(format!("{failed} entries could not be taken"), false);
+            return self.fail(format!("{failed} entries could not be taken"));
         }
         let mut actions = Vec::new();
         if self.space == SourceSpace::Unit && !self.complete.contains(SourceSegment(0)) {
@@ -418,7 +416,7 @@ impl SyncJob {
             actions.push(Action::Complete(vec![SourceSegment(0)]));
         }
         if self.complete.len() < self.space.count() {
-            return self.fail("not all of the source's segments were read".into(), false);
+            return self.fail("not all of the source's segments were read".into());
         }
         actions.extend(self.end(Ending::Finished));
         actions

@@ -288,7 +288,8 @@ impl Run {
             Standing::Local(_) | Standing::Tombstone => Seen::ChangedHere,
             Standing::Unknown => Seen::Nothing,
             Standing::Imported(ours) => {
-                match difference(&ours.metadata(), ours.value().bytes(), &theirs) {
+                let skew = connection.skew().millis().unsigned_abs();
+                match difference(&ours.metadata(), ours.value().bytes(), &theirs, skew) {
                     None => Seen::Same,
                     Some(what) => Seen::Other(what),
                 }
@@ -423,7 +424,12 @@ enum Seen {
 
 /// What differs between an entry that was brought in and the source's. When it was last used is not
 /// compared: reading moves that.
-fn difference(ours: &EntryMetadata, value: &[u8], theirs: &SourceEntry) -> Option<&'static str> {
+fn difference(
+    ours: &EntryMetadata,
+    value: &[u8],
+    theirs: &SourceEntry,
+    skew: u64,
+) -> Option<&'static str> {
     let metadata = theirs.metadata();
     let seconds = |lifetime: Option<Lifetime>| lifetime.map(Lifetime::whole_secs);
     let created = ours.created.zip(metadata.created);
@@ -436,7 +442,9 @@ fn difference(ours: &EntryMetadata, value: &[u8], theirs: &SourceEntry) -> Optio
     if seconds(ours.expiration.max_idle) != seconds(metadata.expiration.max_idle) {
         return Some("max idle");
     }
-    if created.is_some_and(|(a, b)| a.millis().abs_diff(b.millis()) > INSTANT_TOLERANCE) {
+    // An entry may have come before it showed that the source's clock is ahead.
+    let tolerance = INSTANT_TOLERANCE + skew;
+    if created.is_some_and(|(a, b)| a.millis().abs_diff(b.millis()) > tolerance) {
         return Some("created");
     }
     (value != theirs.value()).then_some("value")
@@ -480,7 +488,7 @@ mod tests {
     #[test]
     fn an_entry_is_the_same_if_all_that_a_client_can_see_of_it_is() {
         let same = |ours: EntryMetadata, value: &[u8], theirs: SourceEntry| {
-            difference(&ours, value, &theirs)
+            difference(&ours, value, &theirs, 0)
         };
         assert_eq!(same(ours(1, None, 0), b"v", theirs(1, None, 0)), None);
         assert_eq!(same(ours(1, None, 0), b"w", theirs(1, None, 0)), Some("value"));
@@ -489,6 +497,8 @@ mod tests {
         let nine = || ours(1, Some(9_400), 50_000);
         assert_eq!(same(nine(), b"v", theirs(1, Some(9), 50_900)), None, "whole seconds");
         assert_eq!(same(nine(), b"v", theirs(1, Some(9), 52_000)), Some("created"));
+        let ahead = difference(&nine(), b"v", &theirs(1, Some(9), 52_000), 2_000);
+        assert_eq!(ahead, None, "the clock is seen to be ahead");
     }
 
     #[test]

@@ -95,10 +95,12 @@ impl Migrations {
         .await?;
         let name = source.cache().name();
         let _alone = self.changing.alone(name).await;
-        let still = |known: &CacheMetadata| known.connection.is_some();
+        let still = |known: &CacheMetadata| {
+            known.connection.as_ref().is_some_and(|connection| connection.since == source.since())
+        };
         let wanted =
             self.agreement.see(|metadata| metadata.cache(name.as_str()).is_some_and(still));
-        if wanted && self.sources.of(cache).is_none() {
+        if wanted && !cache.is_removed() && self.sources.of(cache).is_none() {
             tracing::info!(cache = %name, source = source.server_names(), "reached again");
             self.sources.insert(source);
         } else {

@@ -125,7 +125,7 @@ fn an_entry_that_cannot_be_taken_keeps_its_segment_incomplete_and_fails_the_job_
     assert_eq!(job.on(Event::UnitRead { unit: FIRST, failed: 0 }), [], "the others go on");
     job.on(read(SECOND, B));
     let reason = "1 entries could not be taken".into();
-    let failed = Ending::Failed { reason, source_changed: false };
+    let failed = Ending::Failed { reason };
     assert_eq!(job.on(Event::UnitRead { unit: SECOND, failed: 0 }), [Action::End(failed)]);
     assert_eq!(job.failed().collect::<Vec<_>>(), [A]);
 }
@@ -144,7 +144,7 @@ fn a_source_that_stays_away_fails_the_job_only_when_nothing_else_can_be_read() {
     assert_eq!(job.on(lost(FIRST)), [], "given up, while the other is still read");
     assert_eq!(job.on(read(SECOND, B)), [Action::Complete(vec![B])]);
     let reason = "1 of the source's units could not be read: connection reset".into();
-    let failed = Ending::Failed { reason, source_changed: false };
+    let failed = Ending::Failed { reason };
     assert_eq!(job.on(Event::UnitRead { unit: SECOND, failed: 0 }), [Action::End(failed)]);
 }
 
@@ -175,7 +175,7 @@ fn a_source_that_ends_an_iteration_too_early_is_asked_again() {
 fn another_source_stops_the_job_at_once() {
     let (mut job, _) = two_servers();
     let reason = String::from("it was started again");
-    let failed = Ending::Failed { reason: reason.clone(), source_changed: true };
+    let failed = Ending::Failed { reason: reason.clone() };
     assert_eq!(job.on(Event::SourceChanged { reason }), [Action::Stop, Action::End(failed)]);
     assert_eq!(job.on(read(FIRST, A)), [], "a late answer completes nothing");
     assert_eq!(job.on(Event::Applied { unit: FIRST, counts: written(3) }), []);

@@ -106,6 +106,23 @@ async fn nothing_is_read_from_a_source_that_was_let_go_of() {
 }
 
 #[tokio::test]
+async fn verify_through_a_second_connection_brings_nothing_back() {
+    let scene = Scene::connected(50).await;
+    scene.target.synchronize("c").await;
+    scene.to.remove(&key(0)).await.unwrap();
+    scene.disconnect("").await.with(204);
+    // Its tombstone is gone with the connection.
+    scene.connect().await;
+    let report = scene.action("verify&repair=true").await.with(200).json();
+    assert_eq!((&report["missing"], &report["repaired"]), (&1.into(), &0.into()), "{report:#}");
+    let listed = report["listed"].as_array().unwrap();
+    let missing = listed.iter().find(|found| found["finding"] == "missing").unwrap();
+    assert_eq!(missing["what"], "it may have been removed here");
+    assert_eq!(scene.to.get(&key(0)).await.unwrap(), None);
+    scene.stop().await;
+}
+
+#[tokio::test]
 async fn a_second_connection_neither_brings_back_nor_overwrites() {
     let scene = Scene::connected(50).await;
     scene.target.synchronize("c").await;
