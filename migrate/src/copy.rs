@@ -1,31 +1,22 @@
 //! Drives a sync job: reads units from the source, brings their entries in, tells the job what happened
 //! and does what it says.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::Arc;
 
 use cluster::MetaCommand;
-use parking_lot::Mutex;
 use rand::Rng;
-use serde::Serialize;
-use store::{CacheError, Coverage, SourceSegment, SourceSpace, Timestamp};
+use store::{Coverage, SourceSegment, SourceSpace};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
 };
 
 use crate::{
-    counts::Counts,
+    job::{JobHandle, Shared, Tagged, Teller},
     read::{self, Reading},
     source::SourceConnection,
-    sync::{Action, Ending, Event, SyncJob, SyncSettings, Unit, UnitId},
-    throttle::{Rates, Throttle},
+    sync::{Action, Ending, Event, SyncJob, SyncSettings, Unit},
+    throttle::Rates,
 };
 
 /// Events that wait for the job. Readers wait beyond it.
@@ -34,9 +25,6 @@ const MOST_EVENTS: usize = 256;
 /// What operators and clients want of the job and it has not heard yet.
 const MOST_ORDERS: usize = 64;
 
-/// Entries that could not be taken and are listed by key.
-const MOST_FAILURES: usize = 1_000;
-
 /// What a job copies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Copy {
@@ -44,196 +32,6 @@ pub(crate) enum Copy {
     All,
     /// These segments, because somebody iterates over them.
     Only(Vec<SourceSegment>),
-}
-
-/// A job that runs, or has run.
-#[derive(Clone)]
-pub(crate) struct JobHandle {
-    shared: Arc<Shared>,
-    orders: mpsc::Sender<Event>,
-    ended: watch::Receiver<bool>,
-}
-
-/// What a job and those who look at it share.
-pub(crate) struct Shared {
-    pub(crate) id: String,
-    pub(crate) started: Timestamp,
-    pub(crate) throttle: Throttle,
-    pub(crate) batch: Option<u32>,
-    pub(crate) entries_read: AtomicU64,
-    pub(crate) bytes_read: AtomicU64,
-    has_ended: AtomicBool,
-    job: Mutex<SyncJob>,
-    progress: Mutex<Progress>,
-}
-
-#[derive(Default)]
-struct Progress {
-    by_segment: BTreeMap<u32, Counts>,
-    failures: Vec<FailedEntry>,
-    failed_more: u64,
-    ending: Option<Ending>,
-    ended: Option<Timestamp>,
-}
-
-/// An entry that could not be taken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FailedEntry {
-    /// Its key: as text if it is text, otherwise in hexadecimal behind `0x`.
-    pub key: String,
-    /// Why it could not be taken.
-    pub reason: String,
-}
-
-/// Where a job stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct CopyStatus {
-    /// Its name.
-    pub id: String,
-    /// When it was started.
-    pub started: Timestamp,
-    /// When it ended.
-    pub ended: Option<Timestamp>,
-    /// How it ended.
-    pub ending: Option<Ending>,
-    /// Whether it was told to pause.
-    pub paused: bool,
-    /// Whether it waits for the source to come back.
-    pub retrying: bool,
-    /// What became of the entries.
-    pub counts: Counts,
-    /// The same for each source segment; segment 0 for a source that is one unit.
-    pub by_segment: BTreeMap<u32, Counts>,
-    /// Bytes of keys and values that were read.
-    pub bytes: u64,
-    /// Segments that are being read.
-    pub in_progress: Vec<u32>,
-    /// Segments that could not be read, or of which an entry could not be taken.
-    pub failed: Vec<u32>,
-    /// Entries that could not be taken, up to a thousand.
-    pub failures: Vec<FailedEntry>,
-    /// Entries beyond those.
-    pub failures_not_listed: u64,
-    /// How fast it copies, at most.
-    pub rates: Rates,
-}
-
-/// An event of readers that were begun in this stretch between two stops.
-pub(crate) struct Tagged {
-    stretch: u64,
-    event: Event,
-}
-
-/// Who tells a job what happens to one unit.
-#[derive(Clone)]
-pub(crate) struct Teller {
-    stretch: u64,
-    events: mpsc::Sender<Tagged>,
-}
-
-impl Teller {
-    /// Tells the job; waits while it has too much to hear.
-    pub(crate) async fn tell(&self, event: Event) {
-        // A job that is over hears nothing any more.
-        let _ = self.events.send(Tagged { stretch: self.stretch, event }).await;
-    }
-}
-
-impl JobHandle {
-    /// Tells the job what an operator, or a client, wants. False if it hears nothing any more.
-    pub(crate) fn tell(&self, order: Event) -> bool {
-        self.orders.try_send(order).is_ok()
-    }
-
-    /// Waits until the job is over.
-    pub(crate) async fn ended(&self) -> CopyStatus {
-        let mut ended = self.ended.clone();
-        // A job whose task is gone is over too.
-        let _ = ended.wait_for(|ended| *ended).await;
-        self.status()
-    }
-
-    pub(crate) fn has_ended(&self) -> bool {
-        self.shared.has_ended.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn throttle(&self) -> &Throttle {
-        &self.shared.throttle
-    }
-
-    pub(crate) fn status(&self) -> CopyStatus {
-        let (job, progress) = (self.shared.job.lock(), self.shared.progress.lock());
-        CopyStatus {
-            id: self.shared.id.clone(),
-            started: self.shared.started,
-            ended: progress.ended,
-            ending: progress.ending.clone(),
-            paused: job.is_paused(),
-            retrying: job.is_retrying(),
-            counts: job.counts(),
-            by_segment: progress.by_segment.clone(),
-            bytes: self.shared.bytes_read.load(Ordering::Relaxed),
-            in_progress: job.in_progress().map(|segment| segment.0).collect(),
-            failed: job.failed().map(|segment| segment.0).collect(),
-            failures: progress.failures.clone(),
-            failures_not_listed: progress.failed_more,
-            rates: self.shared.throttle.rates(),
-        }
-    }
-}
-
-impl Shared {
-    /// Counts what became of entries of a unit: at once, so that nothing is forgotten if the reader ends.
-    pub(crate) fn count(&self, unit: UnitId, counts: Counts, by_segment: &BTreeMap<u32, Counts>) {
-        // Counting has no consequences.
-        let _ = self.job.lock().on(Event::Applied { unit, counts });
-        let mut progress = self.progress.lock();
-        for (segment, counts) in by_segment {
-            *progress.by_segment.entry(*segment).or_default() += *counts;
-        }
-    }
-
-    /// Notes an entry that could not be taken.
-    pub(crate) fn fail(&self, key: &[u8], error: &CacheError) {
-        let mut progress = self.progress.lock();
-        if progress.failures.len() < MOST_FAILURES {
-            let reason = error.to_string();
-            progress.failures.push(FailedEntry { key: shown(key), reason });
-        } else {
-            progress.failed_more += 1;
-        }
-    }
-
-    /// How the source divides its keys, as far as the job knows.
-    pub(crate) fn space(&self) -> SourceSpace {
-        self.job.lock().space()
-    }
-
-    /// Most entries in one answer of the source: so many that it has about a mebibyte.
-    pub(crate) fn next_batch(&self) -> u32 {
-        const FIRST: u32 = 256;
-        const BYTES: u64 = 1024 * 1024;
-        if let Some(batch) = self.batch {
-            return batch;
-        }
-        let entries = self.entries_read.load(Ordering::Relaxed);
-        match self.bytes_read.load(Ordering::Relaxed).checked_div(entries) {
-            None => FIRST,
-            Some(mean) => u32::try_from(BYTES / mean.max(1)).unwrap_or(u32::MAX).clamp(16, 10_000),
-        }
-    }
-}
-
-/// A key as people can read it, or its beginning if it is long.
-pub(crate) fn shown(key: &[u8]) -> String {
-    const MOST: usize = 1_024;
-    match str::from_utf8(key) {
-        Ok(text) if !text.contains(char::is_control) => text.chars().take(MOST).collect(),
-        _ => key.iter().take(MOST).fold("0x".to_owned(), |mut hex, byte| {
-            hex.push_str(&format!("{byte:02x}"));
-            hex
-        }),
-    }
 }
 
 /// What an operator asks of a job.
@@ -245,22 +43,12 @@ pub struct SyncRequest {
     pub threads: Option<u32>,
 }
 
-/// Starts a job.
+/// Starts a job. `batch` is the number of entries that the source is asked for at a time.
 ///
 /// # Errors
 ///
 /// If the cache is not connected any more.
 pub(crate) async fn start(
-    connection: &Arc<SourceConnection>,
-    copy: Copy,
-    settings: SyncSettings,
-    rates: Rates,
-) -> Result<JobHandle, String> {
-    start_with(connection, copy, settings, rates, None).await
-}
-
-/// As [`start`], with the number of entries that the source is asked for at a time.
-pub(crate) async fn start_with(
     connection: &Arc<SourceConnection>,
     copy: Copy,
     settings: SyncSettings,
@@ -283,18 +71,9 @@ pub(crate) async fn start_with(
     let (events, heard) = mpsc::channel(MOST_EVENTS);
     let (orders, ordered) = mpsc::channel(MOST_ORDERS);
     let (end, ended) = watch::channel(false);
-    let shared = Arc::new(Shared {
-        id: format!("{:016x}", rand::random::<u64>()),
-        started: connection.agreement().clock().now(),
-        throttle: Throttle::new(rates),
-        batch,
-        entries_read: AtomicU64::new(0),
-        bytes_read: AtomicU64::new(0),
-        has_ended: AtomicBool::new(false),
-        job: Mutex::new(job),
-        progress: Mutex::default(),
-    });
-    let handle = JobHandle { shared: Arc::clone(&shared), orders, ended };
+    let now = connection.agreement().clock().now();
+    let shared = Arc::new(Shared::new(job, rates, batch, now));
+    let handle = JobHandle::new(Arc::clone(&shared), orders, ended);
     let driver = Driver {
         connection: Arc::clone(connection),
         shared,
@@ -355,7 +134,7 @@ impl Driver {
             self.complete();
             let actions = tokio::select! {
                 Some(order) = ordered.recv(), if self.ending.is_none() => {
-                    self.shared.job.lock().on(order)
+                    self.shared.on(order)
                 }
                 Some(tagged) = heard.recv(), if self.ending.is_none() => self.hear(tagged),
                 Some(completed) = self.completing.join_next(), if !self.completing.is_empty() => {
@@ -366,7 +145,6 @@ impl Driver {
             self.follow(actions).await;
         }
         self.record_end().await;
-        self.shared.has_ended.store(true, Ordering::Release);
         end.send_replace(true);
     }
 
@@ -374,7 +152,7 @@ impl Driver {
         if tagged.stretch != self.stretch {
             return Vec::new();
         }
-        self.shared.job.lock().on(tagged.event)
+        self.shared.on(tagged.event)
     }
 
     async fn follow(&mut self, actions: Vec<Action>) {
@@ -446,7 +224,7 @@ impl Driver {
         self.to_complete.clear();
         self.ending = Some(Ending::Failed { reason });
         self.readers.abort_all();
-        self.shared.job.lock().on(Event::Cancel);
+        self.shared.on(Event::Cancel);
         Vec::new()
     }
 
@@ -467,7 +245,7 @@ impl Driver {
         // What they have brought in is counted before the count is written down.
         self.readers.shutdown().await;
         let connection = &self.connection;
-        let counts = self.shared.job.lock().counts();
+        let counts = self.shared.counts();
         let ending = self.ending.take().unwrap_or(Ending::Cancelled);
         if self.records && ending != Ending::Finished {
             connection.left_unfinished(counts.written);
@@ -484,11 +262,6 @@ impl Driver {
             let (cache, written) = (connection.cache().name(), counts.written);
             tracing::info!(%cache, written, read = counts.read, ?ending, "synchronization ended");
         }
-        let mut progress = self.shared.progress.lock();
-        progress.ending = Some(ending);
-        progress.ended = Some(connection.agreement().clock().now());
+        self.shared.end(ending, connection.agreement().clock().now());
     }
 }
-
-/// Most time that the source may say nothing in the middle of an iteration.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use cluster::{Agreement, MetaCommand, ProposeError};
 use store::{Cache, CacheError, Change, Command, Progress, Reply, SegmentId, Source, Timestamp};
 
-use crate::{loader::Loaded, source::SourceConnection, sources::Sources};
+use crate::{loader::Loaded, overlap::overlap, sources::Sources};
 
 /// Carries commands to their end.
 #[derive(Clone)]
@@ -73,7 +73,9 @@ impl Driver {
 
     /// A source that is not believed counts as silent; people are told which of both it is.
     fn explained(&self, cache: &Cache, error: CacheError) -> CacheError {
-        let doubted = || self.sources.of(cache).is_some_and(|source| source.changed().is_some());
+        let doubted = || {
+            self.sources.of(cache).is_some_and(|migration| migration.source().changed().is_some())
+        };
         match error {
             CacheError::SourceSilent if doubted() => CacheError::SourceDoubted,
             error => error,
@@ -83,9 +85,9 @@ impl Driver {
     /// Asks the source for a key.
     async fn ask(&self, cache: &Arc<Cache>, key: &[u8]) -> Said {
         match self.sources.reached(cache).await {
-            Some(source) => {
-                let loaded = source.load(key).await;
-                Said { loaded, reads_without: source.reads_without() }
+            Some(migration) => {
+                let source = migration.source();
+                Said { loaded: source.load(key).await, reads_without: source.reads_without() }
             }
             // Not reached since the start; or let go of meanwhile, and then nobody asks any more.
             None => Said { loaded: Loaded::Silent, reads_without: false },
@@ -136,8 +138,8 @@ impl Driver {
                 return Err(CacheError::NotStored(error.to_string()));
             }
         }
-        if let Some(source) = self.sources.of(cache) {
-            source.cleared();
+        if let Some(migration) = self.sources.of(cache) {
+            migration.cleared();
         }
         Ok(())
     }
@@ -163,8 +165,8 @@ impl Driver {
         match (whole, self.sources.of(cache)) {
             (true, _) => Ok(Size { entries: self.size_here(cache).await, approximate: false }),
             (false, None) => Err(CacheError::SourceSilent),
-            (false, Some(source)) => {
-                let theirs = source.size().await?;
+            (false, Some(migration)) => {
+                let theirs = migration.source().size().await?;
                 let entries = theirs.saturating_add_signed(cache.balance());
                 Ok(Size { entries, approximate: true })
             }
@@ -187,14 +189,8 @@ impl Driver {
         if missing.is_empty() {
             return Ok(());
         }
-        let source = self.sources.of(cache).ok_or(CacheError::SourceSilent)?;
-        source.bring(&missing).await
-    }
-
-    /// The live connection of a cache to its source.
-    #[must_use]
-    pub fn source(&self, cache: &Cache) -> Option<Arc<SourceConnection>> {
-        self.sources.of(cache)
+        let migration = self.sources.of(cache).ok_or(CacheError::SourceSilent)?;
+        migration.bring(&missing).await
     }
 }
 
@@ -224,16 +220,6 @@ fn missing(cache: &Cache, segments: &[SegmentId]) -> Vec<store::SourceSegment> {
     (0..link.space.count()).map(store::SourceSegment).filter(incomplete).filter(overlaps).collect()
 }
 
-/// Whether segment `a.0` of `a.1` and segment `b.0` of `b.1` share a hash.
-pub(crate) fn overlap(a: (u32, u32), b: (u32, u32)) -> bool {
-    let range = |(segment, count): (u32, u32)| {
-        let size = u64::from((1_u32 << 31).div_ceil(count.max(1)));
-        (u64::from(segment) * size, (u64::from(segment) + 1) * size)
-    };
-    let (a, b) = (range(a), range(b));
-    a.0 < b.1 && b.0 < a.1
-}
-
 /// What the source said, and what to make of it if it said nothing.
 struct Said {
     loaded: Loaded,
@@ -252,24 +238,5 @@ impl Said {
             }
             Loaded::Silent => Source::Silent,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    //! Which source segments an iteration needs.
-
-    use super::*;
-
-    #[test]
-    fn segments_of_different_counts_overlap_where_they_share_a_hash() {
-        assert!(overlap((0, 256), (0, 256)) && !overlap((0, 256), (1, 256)));
-        let of_20 = |segment| {
-            (0..20).filter(|other| overlap((segment, 256), (*other, 20))).collect::<Vec<_>>()
-        };
-        assert_eq!(of_20(0), [0]);
-        assert_eq!(of_20(12), [0, 1], "the border lies within");
-        assert_eq!(of_20(255), [19]);
-        assert!((0..1024).all(|other| overlap((0, 1), (other, 1024))));
     }
 }

@@ -11,8 +11,11 @@ mod counts;
 mod drive;
 mod entry;
 mod identity;
+mod job;
 mod loader;
+mod migration;
 mod migrations;
+mod overlap;
 mod preflight;
 mod read;
 mod remote;
@@ -25,13 +28,13 @@ mod throttle;
 mod verify;
 
 pub use self::{
-    copy::{FailedEntry, SyncRequest},
+    copy::SyncRequest,
     counts::Counts,
     drive::{Driver, Size},
+    job::FailedEntry,
     migrations::{ConnectOptions, MigrationError, Migrations, Synchronizing, Verifying},
     preflight::{Problem, ProblemCode},
     settings::{ByteBudget, OnSourceError, Settings},
-    source::SourceConnection,
     sources::Sources,
     status::{JobStatus, ReadThrough, Segments, SourceStatus, Stage, Status},
     throttle::Rates,

@@ -1,6 +1,7 @@
 //! What operators do: connect, synchronize, pause, verify, disconnect.
 
 mod changing;
+mod error;
 mod live;
 
 use std::sync::Arc;
@@ -11,81 +12,20 @@ use store::{Cache, CacheError, Fence};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::changing::Changing;
+pub use self::error::MigrationError;
 use crate::{
-    copy::{self, Copy, CopyStatus, SyncRequest},
-    preflight::{self, Plan, Problem},
+    copy::SyncRequest,
+    job::{CopyStatus, JobHandle},
+    migration::Migration,
+    preflight::{self, Plan},
     settings::Settings,
     source::SourceConnection,
     sources::Sources,
     status::{Facts, NOT_REACHED, Status},
-    sync::{Ending, Event, SyncSettings},
+    sync::{Ending, Event},
     throttle::Rates,
-    verify::{self, VerifyReport},
+    verify::{VerifyHandle, VerifyReport},
 };
-
-/// What an operator asked for was not done.
-#[derive(Debug, thiserror::Error)]
-pub enum MigrationError {
-    /// There is no such cache.
-    #[error("ISPN012010: Cache with name '{0}' not found amongst the configured caches")]
-    NoSuchCache(String),
-    /// The cache is connected to a source already.
-    #[error("cache {0} is connected to a source already")]
-    AlreadyConnected(CacheName),
-    /// The source cannot be connected: everything that stands in the way.
-    #[error("{}", texts(.0))]
-    Problems(Vec<Problem>),
-    /// There is nothing to synchronize from.
-    #[error(
-        "ISPN010016: Could not migrate data for cache {0}, check remote store config in the target \
-         cluster. Make sure only one remote store is present and is pointing to the source cluster"
-    )]
-    NothingToSynchronize(CacheName),
-    /// What was asked for needs a source.
-    #[error("cache {0} is not connected to a source: connect it first")]
-    NotConnected(CacheName),
-    /// The job has failed, or was cancelled.
-    #[error("the synchronization of cache {cache} has ended without everything: {reason}")]
-    NotSynchronized {
-        /// The cache.
-        cache: CacheName,
-        /// Why.
-        reason: String,
-    },
-    /// Entries would be lost.
-    #[error("cache {cache} cannot let go of its source without loss: {}", blockers.join("; "))]
-    WouldLose {
-        /// The cache.
-        cache: CacheName,
-        /// What is in the way.
-        blockers: Vec<String>,
-    },
-    /// It is not the time for that.
-    #[error("{0}")]
-    NotNow(String),
-    /// It could not be recorded.
-    #[error(transparent)]
-    NotStored(#[from] cluster::LogError),
-}
-
-fn texts(problems: &[Problem]) -> String {
-    problems.iter().map(|problem| problem.text.as_str()).collect::<Vec<_>>().join("\n")
-}
-
-impl From<ProposeError> for MigrationError {
-    fn from(error: ProposeError) -> Self {
-        match error {
-            ProposeError::NotStored(error) => Self::NotStored(error),
-            ProposeError::Refused(MetaError::Connected(cache)) => Self::AlreadyConnected(cache),
-            ProposeError::Refused(MetaError::NotConnected(cache) | MetaError::Outdated(cache)) => {
-                Self::NotConnected(cache)
-            }
-            ProposeError::Refused(
-                MetaError::NoSuchCache(cache) | MetaError::CacheExists(cache),
-            ) => Self::NoSuchCache(cache.to_string()),
-        }
-    }
-}
 
 fn no_job(name: &CacheName) -> MigrationError {
     MigrationError::NotNow(format!("no synchronization of cache {name} is running"))
@@ -136,9 +76,9 @@ impl Migrations {
         self.ended.cancel();
         self.tasks.close();
         self.tasks.wait().await;
-        for source in self.sources.all() {
-            self.sources.remove_this(&source);
-            source.end().await;
+        for migration in self.sources.all() {
+            self.sources.remove_this(&migration);
+            migration.end().await;
         }
     }
 
@@ -203,7 +143,7 @@ impl Migrations {
         );
         // The live connection stands before the metadata says that there is one: whoever needs it then
         // finds it.
-        self.sources.insert(Arc::clone(&source));
+        self.sources.insert(Migration::new(Arc::clone(&source)));
         let connection = Box::new(ready.connection);
         let connect = MetaCommand::Connect { cache: name.clone(), connection };
         if let Err(error) = self.agreement.propose(connect).await {
@@ -247,32 +187,23 @@ impl Migrations {
         let not_synchronized =
             |reason| MigrationError::NotSynchronized { cache: name.clone(), reason };
         self.cache(name)?.check_served().map_err(|error| not_synchronized(error.to_string()))?;
-        let Some(source) = self.sources.named(name) else {
+        let Some(migration) = self.sources.named(name) else {
             return match self.is_connected(name) {
                 true => Err(not_synchronized(NOT_REACHED.into())),
                 false => self.finished(name),
             };
         };
+        let source = migration.source();
         if let Some(reason) = source.changed() {
             return Err(not_synchronized(reason));
         }
         let _alone = self.changing.alone(name).await;
-        let running = source.job.lock().as_ref().filter(|job| !job.has_ended()).cloned();
-        if let Some(job) = running {
+        if let Some(job) = migration.running() {
             return Ok(Synchronizing(Asked::Job(name.clone(), job)));
         }
         // How much there is to copy, for who watches.
         let _ = source.size().await;
-        let settings = SyncSettings {
-            units: request.threads.map_or(self.settings.sync.units, |threads| threads as usize),
-            ..self.settings.sync
-        };
-        let rates = self.settings.rates;
-        let batch = request.read_batch;
-        let job = copy::start_with(&source, Copy::All, settings, rates, batch)
-            .await
-            .map_err(MigrationError::NotNow)?;
-        *source.job.lock() = Some(job.clone());
+        let job = migration.synchronize(request).await.map_err(MigrationError::NotNow)?;
         tracing::info!(cache = %name, source = source.server_names(), "synchronizing");
         Ok(Synchronizing(Asked::Job(name.clone(), job)))
     }
@@ -295,10 +226,8 @@ impl Migrations {
     }
 
     /// The job that has not ended.
-    fn running(&self, name: &CacheName) -> Result<copy::JobHandle, MigrationError> {
-        let source = self.source(name)?;
-        let job = source.job.lock().as_ref().filter(|job| !job.has_ended()).cloned();
-        job.ok_or_else(|| no_job(name))
+    fn running(&self, name: &CacheName) -> Result<JobHandle, MigrationError> {
+        self.migration(name)?.running().ok_or_else(|| no_job(name))
     }
 
     /// Stops reading from the source until [`Migrations::resume`].
@@ -348,7 +277,8 @@ impl Migrations {
     ///
     /// If not everything was copied yet.
     pub fn verify(&self, name: &CacheName, repair: bool) -> Result<Verifying, MigrationError> {
-        let source = self.source(name)?;
+        let migration = self.migration(name)?;
+        let source = migration.source();
         if let Some(reason) = source.changed() {
             return Err(MigrationError::NotNow(reason));
         }
@@ -356,20 +286,13 @@ impl Migrations {
             let text = format!("not everything of cache {name} was copied yet: synchronize first");
             return Err(MigrationError::NotNow(text));
         }
-        let mut verification = source.verification.lock();
-        if let Some(running) = verification.as_ref().filter(|running| running.is_running()) {
-            if running.report().repair != repair {
-                let text = format!(
-                    "cache {name} is being verified already, {} repairing: try again when it is over",
-                    if repair { "without" } else { "and that with" }
-                );
-                return Err(MigrationError::NotNow(text));
-            }
-            return Ok(Verifying(running.clone()));
-        }
-        let started = verify::start(&source, repair);
-        *verification = Some(started.clone());
-        Ok(Verifying(started))
+        migration.verify(repair).map(Verifying).ok_or_else(|| {
+            let other = if repair { "without" } else { "and that with" };
+            let text = format!(
+                "cache {name} is being verified already, {other} repairing: try again when it is over"
+            );
+            MigrationError::NotNow(text)
+        })
     }
 
     /// Goes on with a source that has become another one.
@@ -378,8 +301,8 @@ impl Migrations {
     ///
     /// If it does not answer.
     pub async fn accept_source_loss(&self, name: &CacheName) -> Result<(), MigrationError> {
-        let source = self.source(name)?;
-        source.accept().await.map_err(MigrationError::NotNow)
+        let migration = self.migration(name)?;
+        migration.source().accept().await.map_err(MigrationError::NotNow)
     }
 
     /// Goes on although entries that clients had changed here were lost with a process.
@@ -426,8 +349,8 @@ impl Migrations {
             }
             Err(error) => return Err(error.into()),
         }
-        if let Some(source) = self.sources.remove(name) {
-            source.end().await;
+        if let Some(migration) = self.sources.remove(name) {
+            migration.end().await;
         }
         tracing::info!(cache = %name, lost_if_any = ?status.blockers, "disconnected");
         let migrations = self.clone();
@@ -482,7 +405,7 @@ impl Migrations {
         cache.ok_or_else(|| MigrationError::NoSuchCache(name.to_string()))
     }
 
-    fn source(&self, name: &CacheName) -> Result<Arc<SourceConnection>, MigrationError> {
+    fn migration(&self, name: &CacheName) -> Result<Arc<Migration>, MigrationError> {
         let cache = self.cache(name)?;
         self.sources.of(&cache).ok_or_else(|| match self.is_connected(name) {
             true => MigrationError::NotNow(NOT_REACHED.into()),
@@ -502,7 +425,7 @@ pub struct Synchronizing(Asked);
 
 enum Asked {
     /// A job, which may still run.
-    Job(CacheName, copy::JobHandle),
+    Job(CacheName, JobHandle),
     /// There is no source any more; its finished jobs have written so many entries.
     Finished(u64),
 }
@@ -539,7 +462,7 @@ impl Synchronizing {
 }
 
 /// A verification that was asked for.
-pub struct Verifying(verify::VerifyHandle);
+pub struct Verifying(VerifyHandle);
 
 impl Verifying {
     /// Waits until it is over.

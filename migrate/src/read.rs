@@ -8,10 +8,10 @@ use store::{Import, ImportRule, Imported, SourceSegment};
 use tokio::sync::SemaphorePermit;
 
 use crate::{
-    copy::{PATIENCE, Shared, Teller},
     counts::Counts,
     entry::SourceEntry,
-    source::{Doubt, SourceConnection, chain},
+    job::{Shared, Teller},
+    source::{Doubt, PATIENCE, SourceConnection, chain},
     sync::{Event, Unit},
 };
 

@@ -12,28 +12,29 @@ use std::{
 use client::{Client, ClientError, Iteration, RemoteCache};
 use cluster::{Agreement, Connection, MetaCommand, SourceIdentity, SourceProcess};
 use futures_util::FutureExt;
-use parking_lot::{Mutex, RwLock};
-use store::{Cache, CacheError, SourceSegment, Timestamp};
+use parking_lot::RwLock;
+use store::{Cache, CacheError, Timestamp};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    copy::{self, Copy, CopyStatus, JobHandle},
     entry::{Skew, SourceEntry},
     identity::{identify, process},
     loader::{LoadCounts, Loaded, Loader},
     remote,
     settings::{OnSourceError, Settings},
-    verify::VerifyHandle,
 };
 
 /// Time between two looks at whether the source is there.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// Most time that the source may say nothing in the middle of an iteration.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
 /// No number of connections: who the source is was not seen yet.
 const UNSEEN: u64 = u64::MAX;
 
 /// A cache's live tie to its source.
-pub struct SourceConnection {
+pub(crate) struct SourceConnection {
     cache: Arc<Cache>,
     /// When the connection was made, before any restart: it is known by that.
     since: Timestamp,
@@ -54,10 +55,6 @@ pub struct SourceConnection {
     health: RwLock<Health>,
     /// Entries that jobs wrote which did not come to their end.
     unfinished: AtomicU64,
-    pub(crate) job: Mutex<Option<JobHandle>>,
-    pub(crate) verification: Mutex<Option<VerifyHandle>>,
-    /// Held while segments are brought in for an iteration: one at a time is enough.
-    bringing: tokio::sync::Mutex<()>,
     tasks: TaskTracker,
     ended: CancellationToken,
 }
@@ -109,9 +106,6 @@ impl SourceConnection {
             changed: RwLock::new(None),
             health: RwLock::default(),
             unfinished: AtomicU64::new(0),
-            job: Mutex::new(None),
-            verification: Mutex::new(None),
-            bringing: tokio::sync::Mutex::new(()),
             tasks,
             ended: CancellationToken::new(),
         });
@@ -390,65 +384,9 @@ impl SourceConnection {
         }
     }
 
-    /// Copies these source segments now, whatever the job does.
-    pub(crate) async fn bring(
-        self: &Arc<Self>,
-        segments: &[SourceSegment],
-    ) -> Result<(), CacheError> {
-        // In a task of its own: who asks may be busy writing to a client that does not read, and others
-        // wait for the lock.
-        let (connection, segments) = (Arc::clone(self), segments.to_vec());
-        let (mut tell, told) = tokio::sync::oneshot::channel();
-        self.spawn(async move {
-            let _one = tokio::select! {
-                one = connection.bringing.lock() => one,
-                // Who asked has left: the next in line need not wait for nobody.
-                () = tell.closed() => return,
-            };
-            // Nobody minds if who asked has left meanwhile.
-            let _ = tell.send(connection.bring_missing(&segments).await);
-        });
-        told.await.unwrap_or(Err(CacheError::SourceSilent))
-    }
-
-    async fn bring_missing(self: &Arc<Self>, segments: &[SourceSegment]) -> Result<(), CacheError> {
-        let missing: Vec<SourceSegment> = match self.link() {
-            None => return Ok(()),
-            Some(link) => segments
-                .iter()
-                .filter(|segment| !link.complete.contains(**segment))
-                .copied()
-                .collect(),
-        };
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let handle =
-            copy::start(self, Copy::Only(missing), self.settings.sync, self.settings.rates)
-                .await
-                .map_err(|error| {
-                tracing::warn!(cache = %self.cache.name(), error, "segments cannot be brought in");
-                CacheError::SourceSilent
-            })?;
-        match handle.ended().await.ending {
-            Some(crate::sync::Ending::Finished) => Ok(()),
-            other => {
-                tracing::warn!(cache = %self.cache.name(), ?other, "segments were not brought in");
-                Err(CacheError::SourceSilent)
-            }
-        }
-    }
-
     /// What the segments of the cache know of the source.
     pub(crate) fn link(&self) -> Option<store::Link> {
         self.cache.segment(store::SegmentId(0)).link().cloned()
-    }
-
-    /// A client has cleared the cache: there is nothing left to copy.
-    pub(crate) fn cleared(&self) {
-        if let Some(job) = &*self.job.lock() {
-            job.tell(crate::sync::Event::Cleared);
-        }
     }
 
     /// Notes what a job wrote that did not come to its end: the one that does counts it too.
@@ -459,16 +397,6 @@ impl SourceConnection {
     /// What jobs wrote that did not come to their end, once.
     pub(crate) fn take_unfinished(&self) -> u64 {
         self.unfinished.swap(0, Ordering::Relaxed)
-    }
-
-    /// The last job, as it stands.
-    pub(crate) fn job_status(&self) -> Option<CopyStatus> {
-        self.job.lock().as_ref().map(JobHandle::status)
-    }
-
-    /// The last verification, as it stands.
-    pub(crate) fn verify_report(&self) -> Option<crate::verify::VerifyReport> {
-        self.verification.lock().as_ref().map(VerifyHandle::report)
     }
 
     /// Lets go of the source. When this returns, nothing is asked of it any more.

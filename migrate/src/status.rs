@@ -7,8 +7,9 @@ use serde::Serialize;
 use store::{SourceSpace, Timestamp};
 
 use crate::{
-    copy::{CopyStatus, FailedEntry},
     counts::Counts,
+    job::{CopyStatus, FailedEntry},
+    migration::Migration,
     remote,
     source::SourceConnection,
     sync::Ending,
@@ -167,15 +168,15 @@ pub(crate) struct Facts<'a> {
     pub(crate) cache: &'a store::Cache,
     pub(crate) connection: Option<&'a Connection>,
     pub(crate) past: Option<&'a Connection>,
-    pub(crate) live: Option<&'a SourceConnection>,
+    pub(crate) live: Option<&'a Migration>,
     pub(crate) now: Timestamp,
 }
 
 impl Facts<'_> {
     /// Where the migration stands.
     pub(crate) fn status(&self) -> Status {
-        let job = self.live.and_then(SourceConnection::job_status);
-        let verify = self.live.and_then(SourceConnection::verify_report);
+        let job = self.live.and_then(Migration::job_status);
+        let verify = self.live.and_then(Migration::verify_report);
         let problem = self.problem(job.as_ref());
         let state = self.stage(job.as_ref(), verify.as_ref(), problem.as_deref());
         let blockers = self.blockers(verify.as_ref(), problem.as_deref());
@@ -188,7 +189,7 @@ impl Facts<'_> {
             source: self.connection.map(|connection| self.source(connection)),
             job: job.as_ref().map(|job| self.job(job)),
             imported: known.and_then(|connection| connection.imported),
-            read_through: self.live.map(read_through),
+            read_through: self.live.map(|live| read_through(live.source())),
             tombstones: self.cache.tombstones(),
             verify,
             can_disconnect: self.connection.is_some() && blockers.is_empty(),
@@ -210,7 +211,7 @@ impl Facts<'_> {
             return Some(NOT_REACHED.into());
         };
         // Where everything is here, nobody needs it any more.
-        if let Some(reason) = live.changed().filter(|_| !self.is_complete()) {
+        if let Some(reason) = live.source().changed().filter(|_| !self.is_complete()) {
             return Some(format!("{reason}; accept-source-loss goes on with what it has now"));
         }
         match job.and_then(|job| job.ending.as_ref()) {
@@ -264,20 +265,22 @@ impl Facts<'_> {
     }
 
     fn source(&self, connection: &Connection) -> SourceStatus {
-        let health = self.live.map(SourceConnection::health);
+        let health = self.live.map(|live| live.source().health());
         SourceStatus {
             servers: match self.live {
-                Some(live) => live.remote().servers().iter().map(ToString::to_string).collect(),
+                Some(live) => {
+                    live.source().remote().servers().iter().map(ToString::to_string).collect()
+                }
                 None => vec![remote::servers(&connection.remote)],
             },
             cache: remote::cache_name(&connection.remote, self.cache.name()),
-            protocol: self.live.map(|live| live.remote().protocol_version().to_string()),
+            protocol: self.live.map(|live| live.source().remote().protocol_version().to_string()),
             segments: match connection.space {
                 SourceSpace::Segments(count) => count,
                 SourceSpace::Unit => 1,
             },
             segments_complete: connection.complete.len(),
-            clock_skew_ms: self.live.map_or(0, |live| live.skew().millis()),
+            clock_skew_ms: self.live.map_or(0, |live| live.source().skew().millis()),
             reachable: health.as_ref().is_some_and(|health| health.problem.is_none()),
             entries: health.and_then(|health| health.entries),
         }

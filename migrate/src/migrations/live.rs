@@ -9,7 +9,7 @@ use futures_util::{StreamExt as _, stream};
 use store::Cache;
 
 use super::{ConnectOptions, MigrationError, Migrations};
-use crate::source::SourceConnection;
+use crate::{migration::Migration, source::SourceConnection};
 
 /// Time between two attempts to reach a source that a configuration names.
 const RETRY: Duration = Duration::from_secs(1);
@@ -35,10 +35,10 @@ impl Migrations {
     /// said every time.
     async fn reconcile_once(&self, told: &mut HashMap<CacheName, String>) -> bool {
         self.changing.forget_unused();
-        for source in self.sources.all() {
-            if source.cache().is_removed() {
-                self.sources.remove_this(&source);
-                source.end().await;
+        for migration in self.sources.all() {
+            if migration.cache().is_removed() {
+                self.sources.remove_this(&migration);
+                migration.end().await;
             }
         }
         let known: Vec<_> = self.agreement.see(|metadata| {
@@ -102,7 +102,7 @@ impl Migrations {
             self.agreement.see(|metadata| metadata.cache(name.as_str()).is_some_and(still));
         if wanted && !cache.is_removed() && self.sources.of(cache).is_none() {
             tracing::info!(cache = %name, source = source.server_names(), "reached again");
-            self.sources.insert(source);
+            self.sources.insert(Migration::new(source));
         } else {
             source.end().await;
         }

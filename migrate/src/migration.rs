@@ -1,0 +1,151 @@
+//! The migration of one cache while it is connected: its source, and the jobs that read from it.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use store::{Cache, CacheError, SourceSegment};
+
+use crate::{
+    copy::{self, Copy, SyncRequest},
+    job::{CopyStatus, JobHandle},
+    source::SourceConnection,
+    sync::{Ending, Event, SyncSettings},
+    verify::{self, VerifyHandle, VerifyReport},
+};
+
+/// The migration of one cache while it is connected.
+pub(crate) struct Migration {
+    source: Arc<SourceConnection>,
+    job: Mutex<Option<JobHandle>>,
+    verification: Mutex<Option<VerifyHandle>>,
+    /// Held while segments are brought in for an iteration: one at a time is enough.
+    bringing: tokio::sync::Mutex<()>,
+}
+
+impl Migration {
+    /// Nothing runs yet.
+    pub(crate) fn new(source: Arc<SourceConnection>) -> Arc<Self> {
+        let (job, verification, bringing) = Default::default();
+        Arc::new(Self { source, job, verification, bringing })
+    }
+
+    pub(crate) fn source(&self) -> &Arc<SourceConnection> {
+        &self.source
+    }
+
+    /// The cache that is being filled.
+    pub(crate) fn cache(&self) -> &Arc<Cache> {
+        self.source.cache()
+    }
+
+    /// The job that has not ended, if there is one.
+    pub(crate) fn running(&self) -> Option<JobHandle> {
+        self.job.lock().as_ref().filter(|job| !job.has_ended()).cloned()
+    }
+
+    /// Copies everything that is not here.
+    ///
+    /// # Errors
+    ///
+    /// If the cache is not connected any more.
+    pub(crate) async fn synchronize(&self, request: SyncRequest) -> Result<JobHandle, String> {
+        let settings = self.source.settings();
+        let sync = SyncSettings {
+            units: request.threads.map_or(settings.sync.units, |threads| threads as usize),
+            ..settings.sync
+        };
+        let batch = request.read_batch;
+        let job = copy::start(&self.source, Copy::All, sync, settings.rates, batch).await?;
+        *self.job.lock() = Some(job.clone());
+        Ok(job)
+    }
+
+    /// Copies these source segments now, whatever the job does.
+    pub(crate) async fn bring(
+        self: &Arc<Self>,
+        segments: &[SourceSegment],
+    ) -> Result<(), CacheError> {
+        // In a task of its own: who asks may be busy writing to a client that does not read, and others
+        // wait for the lock.
+        let (migration, segments) = (Arc::clone(self), segments.to_vec());
+        let (mut tell, told) = tokio::sync::oneshot::channel();
+        self.source.spawn(async move {
+            let _one = tokio::select! {
+                one = migration.bringing.lock() => one,
+                // Who asked has left: the next in line need not wait for nobody.
+                () = tell.closed() => return,
+            };
+            // Nobody minds if who asked has left meanwhile.
+            let _ = tell.send(migration.bring_missing(&segments).await);
+        });
+        told.await.unwrap_or(Err(CacheError::SourceSilent))
+    }
+
+    async fn bring_missing(&self, segments: &[SourceSegment]) -> Result<(), CacheError> {
+        let missing: Vec<SourceSegment> = match self.source.link() {
+            None => return Ok(()),
+            Some(link) => segments
+                .iter()
+                .filter(|segment| !link.complete.contains(**segment))
+                .copied()
+                .collect(),
+        };
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let settings = self.source.settings();
+        let handle = copy::start(
+            &self.source,
+            Copy::Only(missing),
+            settings.sync,
+            settings.rates,
+            None,
+        )
+        .await
+        .map_err(|error| {
+            tracing::warn!(cache = %self.cache().name(), error, "segments cannot be brought in");
+            CacheError::SourceSilent
+        })?;
+        match handle.ended().await.ending {
+            Some(Ending::Finished) => Ok(()),
+            other => {
+                tracing::warn!(cache = %self.cache().name(), ?other, "segments were not brought in");
+                Err(CacheError::SourceSilent)
+            }
+        }
+    }
+
+    /// A client has cleared the cache: there is nothing left to copy.
+    pub(crate) fn cleared(&self) {
+        if let Some(job) = &*self.job.lock() {
+            job.tell(Event::Cleared);
+        }
+    }
+
+    /// Compares everything with the source; or joins who does, if that is `repair`ing too, or not either.
+    /// `None` if it is otherwise.
+    pub(crate) fn verify(&self, repair: bool) -> Option<VerifyHandle> {
+        let mut verification = self.verification.lock();
+        if let Some(running) = verification.as_ref().filter(|running| running.is_running()) {
+            return (running.report().repair == repair).then(|| running.clone());
+        }
+        let started = verify::start(&self.source, repair);
+        *verification = Some(started.clone());
+        Some(started)
+    }
+
+    /// The last job, as it stands.
+    pub(crate) fn job_status(&self) -> Option<CopyStatus> {
+        self.job.lock().as_ref().map(JobHandle::status)
+    }
+
+    /// The last verification, as it stands.
+    pub(crate) fn verify_report(&self) -> Option<VerifyReport> {
+        self.verification.lock().as_ref().map(VerifyHandle::report)
+    }
+
+    /// Lets go of the source. When this returns, nothing is asked of it any more.
+    pub(crate) async fn end(&self) {
+        self.source.end().await;
+    }
+}

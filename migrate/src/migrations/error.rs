@@ -1,0 +1,70 @@
+//! Why an operator did not get what was asked for.
+
+use cluster::{MetaError, ProposeError};
+use config::CacheName;
+
+use crate::preflight::Problem;
+
+/// What an operator asked for was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrationError {
+    /// There is no such cache.
+    #[error("ISPN012010: Cache with name '{0}' not found amongst the configured caches")]
+    NoSuchCache(String),
+    /// The cache is connected to a source already.
+    #[error("cache {0} is connected to a source already")]
+    AlreadyConnected(CacheName),
+    /// The source cannot be connected: everything that stands in the way.
+    #[error("{}", texts(.0))]
+    Problems(Vec<Problem>),
+    /// There is nothing to synchronize from.
+    #[error(
+        "ISPN010016: Could not migrate data for cache {0}, check remote store config in the target \
+         cluster. Make sure only one remote store is present and is pointing to the source cluster"
+    )]
+    NothingToSynchronize(CacheName),
+    /// What was asked for needs a source.
+    #[error("cache {0} is not connected to a source: connect it first")]
+    NotConnected(CacheName),
+    /// The job has failed, or was cancelled.
+    #[error("the synchronization of cache {cache} has ended without everything: {reason}")]
+    NotSynchronized {
+        /// The cache.
+        cache: CacheName,
+        /// Why.
+        reason: String,
+    },
+    /// Entries would be lost.
+    #[error("cache {cache} cannot let go of its source without loss: {}", blockers.join("; "))]
+    WouldLose {
+        /// The cache.
+        cache: CacheName,
+        /// What is in the way.
+        blockers: Vec<String>,
+    },
+    /// It is not the time for that.
+    #[error("{0}")]
+    NotNow(String),
+    /// It could not be recorded.
+    #[error(transparent)]
+    NotStored(#[from] cluster::LogError),
+}
+
+fn texts(problems: &[Problem]) -> String {
+    problems.iter().map(|problem| problem.text.as_str()).collect::<Vec<_>>().join("\n")
+}
+
+impl From<ProposeError> for MigrationError {
+    fn from(error: ProposeError) -> Self {
+        match error {
+            ProposeError::NotStored(error) => Self::NotStored(error),
+            ProposeError::Refused(MetaError::Connected(cache)) => Self::AlreadyConnected(cache),
+            ProposeError::Refused(MetaError::NotConnected(cache) | MetaError::Outdated(cache)) => {
+                Self::NotConnected(cache)
+            }
+            ProposeError::Refused(
+                MetaError::NoSuchCache(cache) | MetaError::CacheExists(cache),
+            ) => Self::NoSuchCache(cache.to_string()),
+        }
+    }
+}
