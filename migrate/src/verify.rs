@@ -88,7 +88,7 @@ impl Run {
     async fn verify(&self) -> Result<(), String> {
         let connection = &self.connection;
         let link = connection.link().ok_or("the cache is not connected to a source")?;
-        let groups = self.groups();
+        let groups = self.groups(link.space);
         self.report.lock().segments = link.space.count();
         for group in groups {
             self.with_patience(&group, link.space).await?;
@@ -97,9 +97,10 @@ impl Run {
         Ok(())
     }
 
-    fn groups(&self) -> Vec<Group> {
+    fn groups(&self, space: SourceSpace) -> Vec<Group> {
         let by_owner = self.connection.remote().segments_by_owner();
-        if by_owner.is_empty() {
+        // Where the keys of a unit are is not known: only all of them together are compared.
+        if by_owner.is_empty() || space == SourceSpace::Unit {
             return vec![Group { segments: None, server: None }];
         }
         let mut groups = Vec::new();
@@ -251,22 +252,15 @@ impl Run {
         seen: &HashSet<Box<[u8]>>,
     ) -> Result<(), Doubt> {
         let connection = &self.connection;
-        let of_group = |key: &[u8]| match (&group.segments, space) {
-            (Some(segments), SourceSpace::Segments(_)) => {
-                let SourceSegment(segment) = space.segment_of(hash::hash(key));
-                segments.contains(segment)
-            }
-            (None, _) => true,
-            // Where keys are is not known: nothing can be said by group.
-            (Some(_), SourceSpace::Unit) => false,
+        let of_group = |key: &[u8]| {
+            let SourceSegment(segment) = space.segment_of(hash::hash(key));
+            group.segments.as_ref().is_none_or(|segments| segments.contains(segment))
         };
-        let ours = connection.cache().segment_count();
-        let may_hold = |id: &SegmentId| match (&group.segments, space) {
-            (Some(segments), SourceSpace::Segments(theirs)) => {
+        let (ours, theirs) = (connection.cache().segment_count(), space.count());
+        let may_hold = |id: &SegmentId| {
+            group.segments.as_ref().is_none_or(|segments| {
                 segments.iter().any(|segment| overlap((id.0, ours), (segment, theirs)))
-            }
-            (None, _) => true,
-            (Some(_), SourceSpace::Unit) => false,
+            })
         };
         let mut suspects = Vec::new();
         for segment in connection.cache().segment_ids().filter(may_hold) {

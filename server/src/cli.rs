@@ -14,7 +14,7 @@ use clap::{Parser, Subcommand};
 ///
 /// Without a subcommand, `godwit` serves: Hot Rod, REST and metrics on 127.0.0.1:11222.
 #[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+#[command(name = "godwit", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
