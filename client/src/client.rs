@@ -12,11 +12,11 @@ use crate::{
     cache::RemoteCache,
     call::{Answered, Ask},
     cluster::{Cluster, Route},
+    common::Common,
     config::{ClientConfig, Protocol},
     deadline::Deadline,
     error::{AnswerError, ClientError},
     notice::{Notice, Notices},
-    server::Common,
 };
 
 /// A client of a cluster. Clones share everything.

@@ -13,12 +13,7 @@ use hotrod::{Intelligence, NO_TOPOLOGY, ServerAddress, Topology};
 use media::hash;
 use parking_lot::{Mutex, RwLock};
 
-use crate::{
-    error::ClientError,
-    idle::IdleLines,
-    notice::Notice,
-    server::{Common, Server},
-};
+use crate::{common::Common, error::ClientError, idle::IdleLines, notice::Notice, server::Server};
 
 /// Most servers that a cluster is believed to have.
 const MOST_SERVERS: usize = 1_024;

@@ -9,7 +9,9 @@ use hotrod::{
 };
 
 use crate::{
-    config::{Credentials, Protocol},
+    common::Common,
+    config::Protocol,
+    credentials::Credentials,
     deadline::Deadline,
     error::{AnswerError, ClientError, ConnectionError},
     inbox::Answer,
@@ -17,7 +19,6 @@ use crate::{
     notice::Notice,
     probe::{PROBE_2_0, PROBE_3_1, PROBE_AGAIN, Verdict, judge},
     sasl::{self, Login, Mechanism, SaslError, Step},
-    server::Common,
 };
 
 /// Most messages of a login. No mechanism here takes more than three.

@@ -34,8 +34,10 @@ mod cache;
 mod call;
 mod client;
 mod cluster;
+mod common;
 mod config;
 mod connection;
+mod credentials;
 mod deadline;
 mod entry;
 mod error;
@@ -63,7 +65,8 @@ pub use media::MediaType;
 pub use self::{
     cache::{MediaTypes, RemoteCache},
     client::Client,
-    config::{ClientConfig, ConfigError, Credentials, DEFAULT_PORT, Protocol},
+    config::{ClientConfig, ConfigError, DEFAULT_PORT, Protocol},
+    credentials::Credentials,
     entry::{Changed, Entry, Previous, Versioned},
     error::{AnswerError, ClientError, ConnectionError},
     identity::Identity,

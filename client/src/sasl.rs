@@ -17,7 +17,7 @@ use self::{
     mechanism::{Scheme, scheme},
     scram::Scram,
 };
-use crate::config::Credentials;
+use crate::credentials::Credentials;
 
 /// A login on one connection.
 #[derive(Debug)]

@@ -1,9 +1,6 @@
 //! One server: its connection, and when to connect again after a failure.
 
-use std::{
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{
     FutureExt as _,
@@ -14,28 +11,13 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    config::ClientConfig, connection::Connection, deadline::Deadline, error::ClientError,
-    handshake::establish, notice::Notices,
+    common::Common, connection::Connection, deadline::Deadline, error::ClientError,
+    handshake::establish,
 };
 
 /// Pauses between attempts to connect: the first, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-/// What the connections of a client have in common.
-#[derive(Debug)]
-pub(crate) struct Common {
-    pub(crate) config: ClientConfig,
-    pub(crate) notices: Notices,
-    /// Connections that have come about, of all servers.
-    pub(crate) connections_made: AtomicU64,
-}
-
-impl Common {
-    pub(crate) fn new(config: ClientConfig, notices: Notices) -> Self {
-        Self { config, notices, connections_made: AtomicU64::new(0) }
-    }
-}
 
 type Connected = Result<Arc<Connection>, ClientError>;
 

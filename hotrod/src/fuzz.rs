@@ -2,9 +2,10 @@
 
 use crate::{
     decoder::Decoder,
-    header::{Intelligence, ResponseHeader},
+    header::ResponseHeader,
     op::{self, Operation, Response},
     reader::{Limits, Reader},
+    topology::Intelligence,
     version::ProtocolVersion,
 };
 

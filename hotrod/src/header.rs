@@ -1,8 +1,13 @@
 //! What every message begins with.
 
 use crate::{
-    error::DecodeError, media_type::MediaTypeRef, reader::Reader, status::Status,
-    topology::Topology, version::ProtocolVersion, writer::Writer,
+    error::DecodeError,
+    media_type::MediaTypeRef,
+    reader::Reader,
+    status::Status,
+    topology::{Intelligence, Topology},
+    version::ProtocolVersion,
+    writer::Writer,
 };
 
 /// First byte of a request.
@@ -32,27 +37,6 @@ impl Flags {
     #[must_use]
     pub const fn has(self, flag: u32) -> bool {
         self.0 & flag != 0
-    }
-}
-
-/// How much of the topology a client wants to know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Intelligence {
-    /// Nothing.
-    Basic = 1,
-    /// The servers.
-    TopologyAware = 2,
-    /// The servers, and which of them own which segment.
-    HashAware = 3,
-}
-
-impl Intelligence {
-    fn from_byte(byte: u8) -> Self {
-        match byte {
-            3 => Self::HashAware,
-            2 => Self::TopologyAware,
-            _ => Self::Basic,
-        }
     }
 }
 

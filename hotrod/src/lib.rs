@@ -32,8 +32,8 @@ pub use self::{
     error::DecodeError,
     expiration::{Duration, RequestExpiration},
     header::{
-        ERROR_RESPONSE, Flags, Intelligence, NO_TOPOLOGY, REQUEST_MAGIC, RESPONSE_MAGIC,
-        RequestHeader, ResponseHeader, encode_error, encode_response_header,
+        ERROR_RESPONSE, Flags, NO_TOPOLOGY, REQUEST_MAGIC, RESPONSE_MAGIC, RequestHeader,
+        ResponseHeader, encode_error, encode_response_header,
     },
     media_type::MediaTypeRef,
     metadata::{Lifetime, Metadata},
@@ -41,7 +41,7 @@ pub use self::{
     reader::{Arrays, Limits, Reader, Resume},
     segments::SegmentSet,
     status::Status,
-    topology::{ServerAddress, Topology},
+    topology::{Intelligence, ServerAddress, Topology},
     version::{ProtocolVersion, UnknownVersionName},
     writer::Writer,
 };

@@ -1,6 +1,27 @@
 //! Which servers there are, and which of them own which segment.
 
-use crate::{error::DecodeError, header::Intelligence, reader::Reader, writer::Writer};
+use crate::{error::DecodeError, reader::Reader, writer::Writer};
+
+/// How much of the topology a client wants to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Intelligence {
+    /// Nothing.
+    Basic = 1,
+    /// The servers.
+    TopologyAware = 2,
+    /// The servers, and which of them own which segment.
+    HashAware = 3,
+}
+
+impl Intelligence {
+    pub(crate) fn from_byte(byte: u8) -> Self {
+        match byte {
+            3 => Self::HashAware,
+            2 => Self::TopologyAware,
+            _ => Self::Basic,
+        }
+    }
+}
 
 /// Most servers, and most segments, that a topology is believed to have.
 const MOST: u32 = 65_536;

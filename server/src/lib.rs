@@ -9,6 +9,7 @@ mod background;
 mod cli;
 pub mod demo;
 mod endpoint;
+mod error;
 mod hotrod;
 mod http;
 mod memory;
@@ -16,7 +17,4 @@ mod metrics;
 mod node;
 mod start;
 
-pub use self::{
-    cli::main,
-    start::{Server, StartError},
-};
+pub use self::{cli::main, error::StartError, start::Server};

@@ -9,7 +9,7 @@ use migrate::{ByteBudget, Driver, Migrations, Settings, Sources};
 use store::{Cache, Container, Expiration, MemoryLimit};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{background, hotrod::Iterations, start::StartError};
+use crate::{error::StartError, hotrod::Iterations};
 
 /// Caches that a real server has from its start, for schemas and scripts.
 const INTERNAL_CACHES: [&str; 2] = ["___protobuf_metadata", "___script_cache"];
@@ -94,7 +94,6 @@ impl Node {
             tasks: TaskTracker::new(),
             config,
         });
-        background::start(&node);
         Ok(node)
     }
 

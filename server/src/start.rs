@@ -1,45 +1,15 @@
 //! Starting and stopping a server.
 
-use std::{
-    io,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::{net::SocketAddr, sync::Arc};
 
-use cluster::{LogError, ProposeError};
 use config::{MemoryLimit, ServerConfig};
 use hotrod::ServerAddress;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use crate::{endpoint, http, memory, node::Node};
+use crate::{background, endpoint, error::StartError, http, memory, node::Node};
 
 /// Share of the memory that there is which entries may take, unless it is configured.
 const DEFAULT_MEMORY: MemoryLimit = MemoryLimit::Percent(80);
-
-/// A server cannot be started.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The port cannot be listened on.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// Address and port.
-        address: SocketAddr,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// It would be open to everybody.
-    #[error(
-        "{0} can be reached from other machines, and there is no authentication yet: bind to 127.0.0.1, \
-         or say --insecure if everybody who reaches it may do everything"
-    )]
-    Insecure(IpAddr),
-    /// The data directory cannot be used.
-    #[error("the data directory cannot be used")]
-    Data(#[from] LogError),
-    /// A configured cache cannot be created.
-    #[error("a configured cache cannot be created")]
-    Cache(#[from] ProposeError),
-}
 
 /// Whether a server may be started like this.
 ///
@@ -77,6 +47,7 @@ impl Server {
             port: advertised.port,
         }));
         let node = Node::start(config, memory, own).await?;
+        background::start(&node);
         let endpoint = tokio::spawn(endpoint::serve(
             listener,
             Arc::clone(&node),

@@ -5,7 +5,7 @@ use std::time::Duration as StdDuration;
 use hotrod::ServerAddress;
 
 use super::*;
-use crate::{config::ClientConfig, error::AnswerError, notice::Notices, server::Common};
+use crate::{common::Common, config::ClientConfig, error::AnswerError, notice::Notices};
 
 fn server() -> Arc<Server> {
     let address = ServerAddress { host: "a".into(), port: 1 };

@@ -4,7 +4,8 @@ use std::{str::FromStr, time::Duration};
 
 use hotrod::{Intelligence, ProtocolVersion, ServerAddress};
 
-use super::{ClientConfig, Credentials, DEFAULT_PORT, Protocol};
+use super::{ClientConfig, DEFAULT_PORT, Protocol};
+use crate::credentials::Credentials;
 
 /// A text is not the URI of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use subtle::ConstantTimeEq as _;
 
 use super::{SaslError, Step, hash::Algorithm};
-use crate::config::Credentials;
+use crate::credentials::Credentials;
 
 /// The service in `digest-uri`.
 const SERVICE: &str = "hotrod";

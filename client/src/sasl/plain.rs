@@ -1,6 +1,6 @@
 //! PLAIN (RFC 4616): user and password in one message.
 
-use crate::config::Credentials;
+use crate::credentials::Credentials;
 
 pub(super) fn message(credentials: &Credentials) -> Vec<u8> {
     // No authorization identity: who logs in acts as itself.

@@ -4,7 +4,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use subtle::ConstantTimeEq as _;
 
 use super::{SaslError, Step, hash::Algorithm};
-use crate::config::Credentials;
+use crate::credentials::Credentials;
 
 /// "No channel binding, no authorization identity", and the same in base64.
 const HEADER: &str = "n,,";

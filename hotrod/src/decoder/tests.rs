@@ -4,10 +4,11 @@ use hex_literal::hex;
 
 use super::*;
 use crate::{
-    header::{Flags, Intelligence},
+    header::Flags,
     media_type::MediaTypeRef,
     op::{Get, OPERATIONS, Operation, Permission, Put, PutAll, Request},
     recorded,
+    topology::Intelligence,
     version::ProtocolVersion,
     writer::Writer,
 };

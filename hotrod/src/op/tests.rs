@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::{
-    Limits, ResponseHeader, Status, decoder::Decoder, encode_response_header, header::Intelligence,
-    recorded,
+    Limits, ResponseHeader, Status, decoder::Decoder, encode_response_header, recorded,
+    topology::Intelligence,
 };
 
 /// Reads a response to the end, and writes it again.
