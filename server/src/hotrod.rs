@@ -11,6 +11,7 @@ mod codec;
 mod connection;
 mod errors;
 mod iteration;
+mod scope;
 mod session;
 mod slow;
 mod statistics;

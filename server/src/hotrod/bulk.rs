@@ -16,7 +16,7 @@ use store::{
 use super::{
     codec::Codec,
     errors::{self, Failure},
-    session::{Scope, Taken, Target},
+    scope::{Scope, Taken, Target},
     unsent::Unsent,
 };
 

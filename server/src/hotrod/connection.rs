@@ -15,7 +15,8 @@ use tokio::{
 
 use super::{
     errors,
-    session::{Session, Taken},
+    scope::Taken,
+    session::Session,
     slow::{self, Answer},
     unsent::Unsent,
 };

@@ -1,7 +1,6 @@
 //! ITERATION_START, NEXT and END: walks over a cache that clients hold on to.
 
 use std::{
-    collections::HashSet,
     ops::ControlFlow,
     sync::{
         Arc,
@@ -22,7 +21,7 @@ use store::{BACKGROUND_STEP, Cache, Position, SegmentId, Step, Timestamp};
 use super::{
     codec::Codec,
     errors::{self, Failure},
-    session::{Scope, Target},
+    scope::{Begun, Scope, Target},
 };
 
 /// A walk that nobody asks for this long is dropped.
@@ -43,9 +42,6 @@ pub(crate) struct Iterations {
     walks: DashMap<String, Arc<Mutex<Walk>>>,
     last: AtomicU64,
 }
-
-/// The names of the walks that were begun on one connection.
-pub(crate) type Begun = Mutex<HashSet<String>>;
 
 struct Walk {
     cache: Arc<Cache>,
@@ -257,6 +253,8 @@ impl Walk {
 #[cfg(test)]
 mod tests {
     //! Walks that clients forget.
+
+    use std::collections::HashSet;
 
     use config::{CacheConfig, CacheMode};
     use store::{MemoryLimit, VersionKey};

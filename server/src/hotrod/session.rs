@@ -15,18 +15,11 @@ use super::{
     bulk,
     codec::Codec,
     errors::{self, Failure},
+    scope::{Begun, Scope, Taken, Target},
     statistics,
     topology::{self, TopologyBlocks},
 };
 use crate::node::Node;
-
-/// What became of a request.
-pub(crate) enum Taken {
-    /// The answer is written.
-    Answered,
-    /// It has to wait for something; nothing has changed yet.
-    Waits,
-}
 
 /// Entries of one request that are read or written in the read loop; more are taken beside it.
 const INLINE_ENTRIES: u64 = 64;
@@ -45,29 +38,9 @@ pub(crate) struct Session {
     /// The same of other caches that requests were about.
     others: Vec<(Arc<Target>, Remembered)>,
     /// Iterations that were begun on this connection.
-    pub(super) iterations: Arc<super::iteration::Begun>,
+    pub(super) iterations: Arc<Begun>,
     /// See [`Scope::large`].
     large: Arc<tokio::sync::Mutex<()>>,
-}
-
-/// A cache, with what its requests need of its configuration.
-pub(crate) struct Target {
-    /// As the request named it.
-    name: String,
-    pub(crate) cache: Arc<Cache>,
-    pub(crate) config: Arc<CacheConfig>,
-    default_expiration: Expiration,
-    topology: Option<TopologyBlocks>,
-}
-
-/// What a request that waits takes along.
-#[derive(Clone)]
-pub(crate) struct Scope {
-    pub(crate) node: Arc<Node>,
-    pub(crate) target: Option<Arc<Target>>,
-    pub(crate) iterations: Arc<super::iteration::Begun>,
-    /// Held while a large answer is put together: one at a time of each connection.
-    pub(crate) large: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// The conversions of a request, with the media types they are for.
@@ -258,28 +231,6 @@ impl Session {
     /// Ends what was begun on this connection.
     pub(crate) fn close(&self) {
         self.node.iterations.end_all(&self.iterations);
-    }
-}
-
-impl Target {
-    /// Whether the cache has become another one.
-    fn is_stale(&self) -> bool {
-        self.cache.is_removed() || !Arc::ptr_eq(&self.cache.config(), &self.config)
-    }
-
-    /// What a request to this cache is carried out in.
-    #[inline]
-    pub(crate) fn context<'a>(
-        &'a self,
-        header: &'a RequestHeader<'a>,
-        now: Timestamp,
-    ) -> Context<'a> {
-        Context {
-            header,
-            now,
-            default_expiration: self.default_expiration,
-            topology: self.topology.as_ref().and_then(|blocks| blocks.news_for(header)),
-        }
     }
 }
 

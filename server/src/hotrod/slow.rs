@@ -12,7 +12,8 @@ use super::{
     codec::Codec,
     errors::{self, Failure},
     iteration,
-    session::{Scope, Target, answer as answer_request, respond_converted},
+    scope::{Scope, Target},
+    session::{answer as answer_request, respond_converted},
     unsent::Unsent,
 };
 

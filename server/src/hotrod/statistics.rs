@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use hotrod::op::Statistics;
 use store::Timestamp;
 
-use super::session::Target;
+use super::scope::Target;
 use crate::node::Traffic;
 
 /// The statistics of a cache. From 2.4 on they come a second time, for the cluster.

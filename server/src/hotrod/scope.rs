@@ -1,0 +1,64 @@
+//! What a request is carried out with, and what became of it.
+
+use std::{collections::HashSet, sync::Arc};
+
+use config::CacheConfig;
+use hotrod::{RequestHeader, serve::Context};
+use parking_lot::Mutex;
+use store::{Cache, Expiration, Timestamp};
+
+use super::topology::TopologyBlocks;
+use crate::node::Node;
+
+/// What became of a request.
+pub(crate) enum Taken {
+    /// The answer is written.
+    Answered,
+    /// It has to wait for something; nothing has changed yet.
+    Waits,
+}
+
+/// A cache, with what its requests need of its configuration.
+pub(crate) struct Target {
+    /// As the request named it.
+    pub(super) name: String,
+    pub(crate) cache: Arc<Cache>,
+    pub(crate) config: Arc<CacheConfig>,
+    pub(super) default_expiration: Expiration,
+    pub(super) topology: Option<TopologyBlocks>,
+}
+
+/// The names of the iterations that were begun on one connection.
+pub(crate) type Begun = Mutex<HashSet<String>>;
+
+/// What a request that waits takes along.
+#[derive(Clone)]
+pub(crate) struct Scope {
+    pub(crate) node: Arc<Node>,
+    pub(crate) target: Option<Arc<Target>>,
+    pub(crate) iterations: Arc<Begun>,
+    /// Held while a large answer is put together: one at a time of each connection.
+    pub(crate) large: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Target {
+    /// Whether the cache has become another one.
+    pub(super) fn is_stale(&self) -> bool {
+        self.cache.is_removed() || !Arc::ptr_eq(&self.cache.config(), &self.config)
+    }
+
+    /// What a request to this cache is carried out in.
+    #[inline]
+    pub(crate) fn context<'a>(
+        &'a self,
+        header: &'a RequestHeader<'a>,
+        now: Timestamp,
+    ) -> Context<'a> {
+        Context {
+            header,
+            now,
+            default_expiration: self.default_expiration,
+            topology: self.topology.as_ref().and_then(|blocks| blocks.news_for(header)),
+        }
+    }
+}
