@@ -320,6 +320,9 @@ impl Figures {
                 table.add_row(vec![Cell::new(name), value]);
             }
             show::line(table);
+            show::line(
+                "Rows overlap: an entry may be read through, then be removed by a client, or expire.",
+            );
             if self.differences() == 0 && self.tally.unknown == 0 {
                 show::line("Every key is as it must be: nothing was lost, and nothing came back.");
             }
