@@ -35,6 +35,7 @@ pub struct Agreement {
     container: Arc<Container>,
     clock: Arc<Clock>,
     max_tombstones: u64,
+    durable: bool,
     changes: watch::Sender<u64>,
 }
 
@@ -57,6 +58,7 @@ impl Agreement {
         let commands = metadata.commands();
         let agreement = Self {
             metadata: RwLock::new(metadata),
+            durable: log.is_some(),
             log: Mutex::new(log),
             container,
             clock,
@@ -186,6 +188,12 @@ impl Agreement {
     #[must_use]
     pub fn clock(&self) -> &Arc<Clock> {
         &self.clock
+    }
+
+    /// Whether what is agreed on outlives the process.
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        self.durable
     }
 }
 

@@ -1,6 +1,12 @@
 //! The migration of one cache while it is connected: its source, and the jobs that read from it.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use store::{Cache, CacheError, SourceSegment};
@@ -13,6 +19,9 @@ use crate::{
     verify::{self, VerifyHandle, VerifyReport},
 };
 
+/// Time between two looks whether the source still answers.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// The migration of one cache while it is connected.
 pub(crate) struct Migration {
     source: Arc<SourceConnection>,
@@ -20,13 +29,18 @@ pub(crate) struct Migration {
     verification: Mutex<Option<VerifyHandle>>,
     /// Held while segments are brought in for an iteration: one at a time is enough.
     bringing: tokio::sync::Mutex<()>,
+    /// Entries that were brought in for iterations.
+    brought: AtomicU64,
+    /// Entries that had had to make room before there was a source.
+    evicted_before: u64,
 }
 
 impl Migration {
     /// Nothing runs yet.
     pub(crate) fn new(source: Arc<SourceConnection>) -> Arc<Self> {
-        let (job, verification, bringing) = Default::default();
-        Arc::new(Self { source, job, verification, bringing })
+        let (job, verification, bringing, brought) = Default::default();
+        let evicted_before = source.cache().stats().evictions;
+        Arc::new(Self { source, job, verification, bringing, brought, evicted_before })
     }
 
     pub(crate) fn source(&self) -> &Arc<SourceConnection> {
@@ -106,13 +120,40 @@ impl Migration {
             tracing::warn!(cache = %self.cache().name(), error, "segments cannot be brought in");
             CacheError::SourceSilent
         })?;
-        match handle.ended().await.ending {
+        let status = self.while_it_answers(&handle).await;
+        self.brought.fetch_add(status.counts.written, Ordering::Relaxed);
+        match status.ending {
             Some(Ending::Finished) => Ok(()),
             other => {
                 tracing::warn!(cache = %self.cache().name(), ?other, "segments were not brought in");
                 Err(CacheError::SourceSilent)
             }
         }
+    }
+
+    /// Waits for the end of a copy that somebody waits for: it is cancelled while the source is silent.
+    async fn while_it_answers(&self, copy: &JobHandle) -> CopyStatus {
+        loop {
+            if let Ok(status) = tokio::time::timeout(LOOK, copy.ended()).await {
+                return status;
+            }
+            if self.source.health().problem.is_some() {
+                copy.tell(Event::Cancel);
+                return copy.ended().await;
+            }
+        }
+    }
+
+    /// Entries that were brought in for iterations.
+    pub(crate) fn brought(&self) -> u64 {
+        self.brought.load(Ordering::Relaxed)
+    }
+
+    /// Entries that had to make room since there is a source.
+    pub(crate) fn evicted(&self) -> u64 {
+        // Counts that were reset since begin anew.
+        let all = self.cache().stats().evictions;
+        all.checked_sub(self.evicted_before).unwrap_or(all)
     }
 
     /// A client has cleared the cache: there is nothing left to copy.
@@ -132,6 +173,13 @@ impl Migration {
         let started = verify::start(&self.source, repair);
         *verification = Some(started.clone());
         Some(started)
+    }
+
+    /// Ends the verification that runs. False if there is none.
+    pub(crate) fn cancel_verification(&self) -> bool {
+        let verification = self.verification.lock();
+        let running = verification.as_ref().filter(|running| running.is_running());
+        running.map(VerifyHandle::cancel).is_some()
     }
 
     /// The last job, as it stands.

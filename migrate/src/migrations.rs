@@ -27,6 +27,11 @@ use crate::{
     verify::{VerifyHandle, VerifyReport},
 };
 
+/// What happens to a cache whose source is in the configuration, if nothing else is remembered.
+pub(crate) const CONNECTED_AGAIN: &str = "the configuration names the source and there is no data directory: \
+     after a restart the cache is connected again, and what clients had changed or removed is as the source \
+     has it. Take the source out of the configuration, or start with --data-dir";
+
 fn no_job(name: &CacheName) -> MigrationError {
     MigrationError::NotNow(format!("no synchronization of cache {name} is running"))
 }
@@ -248,17 +253,25 @@ impl Migrations {
         match self.running(name) {
             Ok(job) if job.tell(Event::Resume) => Ok(()),
             Err(error @ MigrationError::NotConnected(_)) => Err(error),
+            Err(MigrationError::NotNow(_)) if self.is_complete(name) => {
+                let text =
+                    format!("everything of cache {name} is here: there is nothing to resume");
+                Err(MigrationError::NotNow(text))
+            }
             _ => self.synchronize(name, SyncRequest::default()).await.map(drop),
         }
     }
 
-    /// Ends the job where it is. Complete segments stay complete.
+    /// Ends the job where it is, or else the verification. Complete segments stay complete.
     ///
     /// # Errors
     ///
-    /// If nothing is being synchronized.
+    /// If neither is under way.
     pub fn cancel(&self, name: &CacheName) -> Result<(), MigrationError> {
-        self.tell(name, Event::Cancel)
+        match self.tell(name, Event::Cancel) {
+            Err(MigrationError::NotNow(_)) if self.migration(name)?.cancel_verification() => Ok(()),
+            told => told,
+        }
     }
 
     /// Changes how fast the running job copies, at most.
@@ -302,6 +315,11 @@ impl Migrations {
     /// If it does not answer.
     pub async fn accept_source_loss(&self, name: &CacheName) -> Result<(), MigrationError> {
         let migration = self.migration(name)?;
+        if migration.source().changed().is_none() {
+            let text =
+                format!("the source of cache {name} has not changed: there is nothing to accept");
+            return Err(MigrationError::NotNow(text));
+        }
         migration.source().accept().await.map_err(MigrationError::NotNow)
     }
 
@@ -321,13 +339,17 @@ impl Migrations {
         Ok(())
     }
 
-    /// Lets go of the source. When this returns, nothing is asked of it any more. False if the cache was
-    /// let go of before.
+    /// Lets go of the source. When this returns, nothing is asked of it any more; nor if the cache was let
+    /// go of before. Returns what the operator should know.
     ///
     /// # Errors
     ///
     /// If entries would be lost and `strict` says that they must not; or if the cache was never connected.
-    pub async fn disconnect(&self, name: &CacheName, strict: bool) -> Result<bool, MigrationError> {
+    pub async fn disconnect(
+        &self,
+        name: &CacheName,
+        strict: bool,
+    ) -> Result<Vec<String>, MigrationError> {
         let cache = self.cache(name)?;
         let _alone = self.changing.alone(name).await;
         let status = self.status(name)?;
@@ -342,7 +364,7 @@ impl Migrations {
                 let was =
                     self.agreement.see(|metadata| metadata.cache(name.as_str()).is_some_and(ever));
                 return if was {
-                    Ok(false)
+                    Ok(Vec::new())
                 } else {
                     Err(MigrationError::NotConnected(name.clone()))
                 };
@@ -354,8 +376,11 @@ impl Migrations {
         }
         tracing::info!(cache = %name, lost_if_any = ?status.blockers, "disconnected");
         let migrations = self.clone();
+        let configured = cache.config().remote_store.is_some();
         self.tasks.spawn(async move { migrations.forget(&cache).await });
-        Ok(true)
+        let again =
+            (configured && !self.agreement.is_durable()).then(|| CONNECTED_AGAIN.to_owned());
+        Ok(again.into_iter().collect())
     }
 
     /// Drops what a connection that is gone has left behind.
@@ -411,6 +436,12 @@ impl Migrations {
             true => MigrationError::NotNow(NOT_REACHED.into()),
             false => MigrationError::NotConnected(name.clone()),
         })
+    }
+
+    /// Whether everything of the source is here.
+    fn is_complete(&self, name: &CacheName) -> bool {
+        let link = self.sources.named(name).and_then(|migration| migration.source().link());
+        link.is_some_and(|link| link.is_complete())
     }
 
     /// Whether the cache is connected, whether or not its source was reached.

@@ -372,7 +372,7 @@ fn could_come_back(plan: &Plan<'_>) -> Problem {
     let text = format!(
         "cache {} was connected to this source before, and let go of it before everything was here, or \
          one of them was started again since: keys that clients have removed could come back. Connect \
-         with fresh=true to accept that",
+         with --fresh (fresh=true) to accept that",
         plan.cache.name()
     );
     Problem { code: ProblemCode::Reconnect, text }
@@ -411,7 +411,11 @@ fn of_client(error: &ClientError) -> Problem {
             ProblemCode::Protocol
         }
     };
-    Problem { code, text: chain(error) }
+    let text = match error {
+        ClientError::NoSuchCache { name } => format!("the source has no cache \"{name}\""),
+        error => chain(error),
+    };
+    Problem { code, text }
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@ use crate::{
     job::{CopyStatus, FailedEntry},
     migration::Migration,
     remote,
-    source::SourceConnection,
     sync::Ending,
     throttle::Rates,
     verify::VerifyReport,
@@ -97,6 +96,9 @@ pub struct SourceStatus {
     pub clock_skew_ms: i64,
     /// Whether it answers.
     pub reachable: bool,
+    /// What is wrong if it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
     /// Entries that it had when it was last asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entries: Option<u64>,
@@ -161,6 +163,8 @@ pub struct ReadThrough {
     pub silent: u64,
     /// Keys that it is being asked for.
     pub in_flight: usize,
+    /// Entries that were brought in at once because clients iterate over them.
+    pub for_iterations: u64,
 }
 
 /// What a status is made from.
@@ -179,7 +183,7 @@ impl Facts<'_> {
         let verify = self.live.and_then(Migration::verify_report);
         let problem = self.problem(job.as_ref());
         let state = self.stage(job.as_ref(), verify.as_ref(), problem.as_deref());
-        let blockers = self.blockers(verify.as_ref(), problem.as_deref());
+        let blockers = self.blockers(job.as_ref(), verify.as_ref(), problem.as_deref());
         let known = self.connection.or(self.past);
         Status {
             cache: self.cache.name().to_string(),
@@ -189,7 +193,7 @@ impl Facts<'_> {
             source: self.connection.map(|connection| self.source(connection)),
             job: job.as_ref().map(|job| self.job(job)),
             imported: known.and_then(|connection| connection.imported),
-            read_through: self.live.map(|live| read_through(live.source())),
+            read_through: self.live.map(read_through),
             tombstones: self.cache.tombstones(),
             verify,
             can_disconnect: self.connection.is_some() && blockers.is_empty(),
@@ -215,7 +219,17 @@ impl Facts<'_> {
             return Some(format!("{reason}; accept-source-loss goes on with what it has now"));
         }
         match job.and_then(|job| job.ending.as_ref()) {
-            Some(Ending::Failed { reason, .. }) if !self.is_complete() => Some(reason.clone()),
+            Some(Ending::Failed { reason }) if !self.is_complete() => {
+                let first = job.and_then(|job| job.failures.first());
+                Some(match first {
+                    Some(FailedEntry { key, reason: why }) => {
+                        format!(
+                            "{reason}, the first of them {key}: {why} (the status document lists more)"
+                        )
+                    }
+                    None => reason.clone(),
+                })
+            }
             _ => None,
         }
     }
@@ -243,23 +257,39 @@ impl Facts<'_> {
         }
     }
 
-    fn blockers(&self, verify: Option<&VerifyReport>, problem: Option<&str>) -> Vec<String> {
+    fn blockers(
+        &self,
+        job: Option<&CopyStatus>,
+        verify: Option<&VerifyReport>,
+        problem: Option<&str>,
+    ) -> Vec<String> {
         let mut blockers: Vec<String> = problem.map(ToOwned::to_owned).into_iter().collect();
         let Some(connection) = self.connection else { return blockers };
         if !self.is_complete() {
             let (complete, all) = (connection.complete.len(), connection.space.count());
-            blockers.push(format!("{complete} of {all} source segments are complete: synchronize"));
+            let is_paused = job.is_some_and(|job| job.ended.is_none() && job.paused);
+            let next = if is_paused { "resume" } else { "synchronize" };
+            blockers.push(format!("{complete} of {all} source segments are complete: {next}"));
         }
         if let Some(report) = verify {
             if report.is_running() {
                 blockers.push("a verification is running".into());
-            } else if !report.is_finished() {
+            } else if !report.is_finished() && !report.is_cancelled() {
                 blockers.push(format!("the last verification has broken off: {}", report.state));
             }
             if report.differences() > 0 {
                 let differences = report.differences();
-                blockers.push(format!("verify has found {differences} differences: see its list"));
+                let text = "the status document lists them, and repair fetches them again";
+                blockers.push(format!("verify has found {differences} differences: {text}"));
             }
+        }
+        let evicted = self.live.map_or(0, Migration::evicted);
+        // A verification has seen whether they are missed.
+        if evicted > 0 && !verify.is_some_and(VerifyReport::is_finished) {
+            blockers.push(format!(
+                "{evicted} entries had to make room since the cache was connected: verify shows what is \
+                 missing"
+            ));
         }
         blockers
     }
@@ -282,6 +312,7 @@ impl Facts<'_> {
             segments_complete: connection.complete.len(),
             clock_skew_ms: self.live.map_or(0, |live| live.source().skew().millis()),
             reachable: health.as_ref().is_some_and(|health| health.problem.is_none()),
+            problem: health.as_ref().and_then(|health| health.problem.clone()),
             entries: health.and_then(|health| health.entries),
         }
     }
@@ -336,13 +367,14 @@ fn eta(job: &CopyStatus, complete: u32, total: u32, elapsed_ms: u64) -> Option<u
     Some(elapsed_ms.saturating_mul(left.into()) / u64::from(complete) / 1_000)
 }
 
-fn read_through(live: &SourceConnection) -> ReadThrough {
+fn read_through(live: &Migration) -> ReadThrough {
     use std::sync::atomic::Ordering::Relaxed;
-    let counts = live.load_counts();
+    let counts = live.source().load_counts();
     ReadThrough {
         hits: counts.hits.load(Relaxed),
         misses: counts.misses.load(Relaxed),
         silent: counts.silent.load(Relaxed),
-        in_flight: live.loads_in_flight(),
+        in_flight: live.source().loads_in_flight(),
+        for_iterations: live.brought(),
     }
 }

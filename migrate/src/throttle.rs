@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 /// Most entries and bytes in a second. `None` is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -15,15 +15,26 @@ pub struct Rates {
     pub bytes_per_second: Option<u64>,
 }
 
+impl Rates {
+    /// Whether nothing could ever be copied.
+    #[must_use]
+    pub fn is_standstill(&self) -> bool {
+        self.entries_per_second == Some(0) || self.bytes_per_second == Some(0)
+    }
+}
+
 /// Holds a job to its rates, which may change while it runs.
 #[derive(Debug)]
 pub(crate) struct Throttle {
     pace: Mutex<Pace>,
+    /// Told of other rates.
+    changes: watch::Sender<()>,
 }
 
 impl Throttle {
     pub(crate) fn new(rates: Rates) -> Self {
-        Self { pace: Mutex::new(Pace { rates, entries_due: None, bytes_due: None }) }
+        let pace = Mutex::new(Pace { rates, entries_due: None, bytes_due: None });
+        Self { pace, changes: watch::Sender::new(()) }
     }
 
     pub(crate) fn rates(&self) -> Rates {
@@ -32,13 +43,15 @@ impl Throttle {
 
     pub(crate) fn set(&self, rates: Rates) {
         *self.pace.lock() = Pace { rates, entries_due: None, bytes_due: None };
+        self.changes.send_replace(());
     }
 
-    /// Waits until so much may be copied.
+    /// Waits until so much may be copied; or until there are other rates, to which the next one keeps.
     pub(crate) async fn take(&self, entries: u64, bytes: u64) {
+        let mut changes = self.changes.subscribe();
         let wait = self.pace.lock().take(entries, bytes, Instant::now());
         if !wait.is_zero() {
-            tokio::time::sleep(wait).await;
+            let _ = tokio::time::timeout(wait, changes.changed()).await;
         }
     }
 }
@@ -86,6 +99,20 @@ mod tests {
         let later = start + Duration::from_secs(10);
         assert_eq!(pace.take(10, 10, later), Duration::ZERO, "nothing is owed any more");
         assert_eq!(pace.take(10, 10, later), Duration::from_millis(100), "and nothing saved up");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_is_woken_by_other_rates() {
+        let slow = Rates { entries_per_second: Some(1), bytes_per_second: None };
+        let throttle = Throttle::new(slow);
+        throttle.take(1_000, 0).await;
+        let begin = Instant::now();
+        let lift = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            throttle.set(Rates::default());
+        };
+        tokio::join!(throttle.take(1_000, 0), lift);
+        assert_eq!(begin.elapsed().as_secs(), 1);
     }
 
     #[test]

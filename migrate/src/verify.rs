@@ -12,8 +12,9 @@ use store::{
     SourceSegment, SourceSpace, Standing, Step, Timestamp,
 };
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-use self::report::{FINISHED, RUNNING};
+use self::report::{CANCELLED, FINISHED, RUNNING};
 pub use self::report::{Finding, Listed, VerifyReport};
 use crate::{
     entry::SourceEntry,
@@ -33,6 +34,7 @@ const INSTANT_TOLERANCE: u64 = 1_000;
 pub(crate) struct VerifyHandle {
     report: Arc<Mutex<VerifyReport>>,
     ended: watch::Receiver<bool>,
+    cancelled: CancellationToken,
 }
 
 impl VerifyHandle {
@@ -42,6 +44,11 @@ impl VerifyHandle {
 
     pub(crate) fn is_running(&self) -> bool {
         self.report.lock().is_running()
+    }
+
+    /// Ends it where it is.
+    pub(crate) fn cancel(&self) {
+        self.cancelled.cancel();
     }
 
     /// Waits until it is over.
@@ -61,15 +68,18 @@ pub(crate) fn start(connection: &Arc<SourceConnection>, repair: bool) -> VerifyH
     }));
     let (end, ended) = watch::channel(false);
     let run = Run { connection: Arc::clone(connection), report: Arc::clone(&report), repair };
+    let cancelled = CancellationToken::new();
+    let cancel = cancelled.clone();
     connection.spawn(async move {
-        let state = match run.verify().await {
-            Ok(()) => FINISHED.to_owned(),
-            Err(reason) => reason,
+        let state = match cancel.run_until_cancelled(run.verify()).await {
+            Some(Ok(())) => FINISHED.to_owned(),
+            Some(Err(reason)) => reason,
+            None => CANCELLED.to_owned(),
         };
         run.report.lock().state = state;
         end.send_replace(true);
     });
-    VerifyHandle { report, ended }
+    VerifyHandle { report, ended, cancelled }
 }
 
 struct Run {
@@ -90,10 +100,12 @@ impl Run {
         let link = connection.link().ok_or("the cache is not connected to a source")?;
         let groups = self.groups(link.space);
         self.report.lock().segments = link.space.count();
+        let before = connection.cache().stats().evictions;
         for group in groups {
             self.with_patience(&group, link.space).await?;
         }
-        self.report.lock().evicted = connection.cache().stats().evictions;
+        let evictions = connection.cache().stats().evictions;
+        self.report.lock().evict(evictions.saturating_sub(before));
         Ok(())
     }
 

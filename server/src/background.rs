@@ -1,4 +1,5 @@
-//! What is done beside requests: the clock, sweeps over entries that nobody reads, old iterations.
+//! What is done beside requests: the clock, sweeps over entries that nobody reads, what memory they take,
+//! old iterations.
 
 use std::{sync::Arc, time::Duration};
 
@@ -34,7 +35,7 @@ fn every(node: &Arc<Node>, interval: Duration, act: impl Fn() + Send + 'static) 
     });
 }
 
-/// Ends entries whose time is over, each cache as often as it is configured.
+/// Ends entries whose time is over, each cache as often as it is configured; and counts its memory.
 async fn sweep(node: Arc<Node>) {
     let mut swept = std::collections::HashMap::<String, u64>::new();
     loop {
@@ -43,6 +44,7 @@ async fn sweep(node: Arc<Node>) {
         let caches = node.driver.agreement().container().caches();
         swept.retain(|name, _| caches.iter().any(|cache| cache.name().as_str() == name));
         for cache in caches {
+            cache.settle_accounts();
             let interval = cache.config().expiration.interval;
             let last = swept.entry(cache.name().to_string()).or_insert_with(|| now.millis());
             let due = last.saturating_add(u64::try_from(interval.as_millis()).unwrap_or(u64::MAX));

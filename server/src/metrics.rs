@@ -59,6 +59,10 @@ mod name {
         ("godwit_migration_entries_written_total", "Entries that the last synchronization wrote");
     pub(super) const LOADED: Metric =
         ("godwit_migration_read_through_hits_total", "Reads of the source that brought an entry");
+    pub(super) const FOR_ITERATIONS: Metric = (
+        "godwit_migration_iteration_entries_total",
+        "Entries that were brought in because clients iterate over them",
+    );
     pub(super) const UNANSWERED: Metric =
         ("godwit_migration_read_through_silent_total", "Reads of the source without an answer");
 }
@@ -126,6 +130,7 @@ fn publish_migration(status: &migrate::Status) {
     if let Some(read_through) = &status.read_through {
         count(name::LOADED, labels(), read_through.hits);
         count(name::UNANSWERED, labels(), read_through.silent);
+        count(name::FOR_ITERATIONS, labels(), read_through.for_iterations);
     }
 }
 

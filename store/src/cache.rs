@@ -301,6 +301,11 @@ impl Cache {
         self.segment(id).walk_while(position, most.min(BACKGROUND_STEP), now, visit)
     }
 
+    /// Brings what the cache and its member know of the memory of its segments up to date.
+    pub fn settle_accounts(&self) {
+        self.segments.iter().for_each(|segment| segment.lock().settle_account());
+    }
+
     /// Ends what is over in one segment, a bounded step at a time.
     pub fn sweep(&self, id: SegmentId, now: Timestamp) {
         let mut from = Some(0);

@@ -207,8 +207,8 @@ pub enum Progress {
 pub enum Fence {
     /// The process that held what clients had changed is gone, and its source still has older entries.
     #[error(
-        "entries written here were lost with the process, and the source has older ones: accept the \
-         loss, or connect another source"
+        "entries written here were lost with the process, and the source has older ones: \
+         accept-loss goes on without them"
     )]
     Lost,
     /// The cache is configured with a source that was not reached yet.

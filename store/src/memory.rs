@@ -22,8 +22,8 @@ pub(crate) fn allocated(len: usize) -> usize {
 
 /// Memory that all caches of a member take, and how much they may.
 ///
-/// Segments report in steps (see `Account`), so the sum is exact to a few megabytes for each cache: a
-/// limit for a process, not a count.
+/// Segments report in steps (see `Account`), and what is left of them every second, so the sum may lag
+/// behind by a few megabytes for a cache that is written to: a limit for a process, not a count.
 #[derive(Debug)]
 pub struct MemoryLimit {
     limit: AtomicU64,
@@ -67,6 +67,9 @@ impl MemoryLimit {
     }
 }
 
+/// Steps in which a limit is taken, at least.
+const STEPS: u64 = 64 * 1024;
+
 /// What one cache holds, as far as its segments have reported.
 #[derive(Debug)]
 pub(crate) struct Usage {
@@ -81,10 +84,11 @@ pub(crate) struct Usage {
 
 impl Usage {
     /// Usage of a cache. A cache that is bounded is counted exactly, any other in steps of 16 KiB a
-    /// segment.
+    /// segment, or less where there is little memory.
     #[must_use]
     pub(crate) fn new(node: Arc<MemoryLimit>, exact: bool) -> Arc<Self> {
-        let step = if exact { 0 } else { 16 * 1024 };
+        let step = if exact { 0 } else { (node.limit() / STEPS).min(16 * 1024) };
+        let step = i64::try_from(step).unwrap_or(0);
         let [bytes, entries, fixed] = [const { AtomicI64::new(0) }; 3];
         Arc::new(Self { node, bytes, entries, fixed, step })
     }
@@ -181,6 +185,13 @@ impl Account {
         self.report();
     }
 
+    /// Reports what was not reported yet.
+    pub(crate) fn settle(&mut self) {
+        if self.unreported_bytes != 0 || self.unreported_entries != 0 {
+            self.report();
+        }
+    }
+
     fn report(&mut self) {
         self.usage.bytes.fetch_add(self.unreported_bytes, Ordering::Relaxed);
         self.usage.node.add(self.unreported_bytes);
@@ -247,6 +258,8 @@ mod tests {
             "10 bytes are not reported yet"
         );
         assert!(node.refuses(900_001) && !node.refuses(900_000));
+        account.settle();
+        assert_eq!(node.used(), 100_010);
         drop(account);
         assert_eq!((usage.bytes(), usage.entries(), node.used()), (0, 0, 0));
     }

@@ -391,6 +391,11 @@ impl Segment {
         self.outbox.take()
     }
 
+    /// Tells the cache and the member of all that was not told yet.
+    pub fn settle_account(&mut self) {
+        self.account.settle();
+    }
+
     /// Counts since the start or the last reset.
     #[must_use]
     pub fn stats(&self) -> &Stats {

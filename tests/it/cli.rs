@@ -117,6 +117,8 @@ async fn what_is_wrong_is_said_before_anything_starts() {
         path.to_str().unwrap().to_owned()
     };
     refused(&godwit(&["--port", "99999"]).await, 2, "99999");
+    refused(&godwit(&["--log", "frobnicate", "--check-config"]).await, 78, "frobnicate");
+    refused(&godwit(&["--log", "migrate=loud", "--check-config"]).await, 78, "migrate=loud");
     refused(&godwit(&["--bind-address", "0.0.0.0", "--port", "0"]).await, 78, "--insecure");
     let check = ["--bind-address", "0.0.0.0", "--check-config"];
     refused(&godwit(&check).await, 78, "--insecure");

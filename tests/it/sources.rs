@@ -77,6 +77,11 @@ async fn what_needs_a_source_says_that_there_is_none() {
         let text = act(action).await;
         assert!(text.contains("no synchronization of cache c is running"), "{action}: {text}");
     }
+    assert!(act("resume").await.contains("there is nothing to resume"));
+    assert!(act("accept-source-loss").await.contains("has not changed"));
+    let zero = "/rest/v2/caches/c/rolling-upgrade?action=throttle";
+    let answer = target.rest.post(zero, r#"{"entriesPerSecond":0}"#).await.with(400);
+    assert!(answer.text().contains("pause instead"), "{}", answer.text());
     target.stop().await;
     source.stop().await;
 }
@@ -100,6 +105,34 @@ async fn a_source_that_says_nothing_holds_up_its_own_cache_only() {
     tokio::select! {
         status = waiting => panic!("{status} before the other was connected"),
         () = others => {}
+    }
+    target.stop().await;
+    source.stop().await;
+}
+
+#[tokio::test]
+async fn entries_that_had_to_make_room_are_said_to_be_missing() {
+    let (source, target) = (TestServer::start().await, TestServer::start().await);
+    let from = source.cache("c").await;
+    let all = (0..500).map(|number| (format!("key {number}").into_bytes(), b"v".to_vec()));
+    from.put_all(all, RequestExpiration::default()).await.unwrap();
+    let small = r#"{"distributed-cache":{"memory":{"max-count":100,"when-full":"REMOVE"},
+        "encoding":{"media-type":"application/octet-stream"}}}"#;
+    target.cache_of("c", small).await;
+    let connected = target.rest.post(CONNECTION, source.as_source("c")).await.with(204);
+    let notice = connected.headers["godwit-notice"].to_str().unwrap();
+    assert!(notice.contains("500 entries") && notice.contains("at most 100"), "{notice}");
+    assert_eq!(target.synchronize("c").await, 500);
+    let refused = target.rest.delete(&format!("{CONNECTION}?strict=true")).await.with(409);
+    assert!(refused.text().contains("had to make room"), "{}", refused.text());
+    for repair in [false, true] {
+        let path = format!("/rest/v2/caches/c/rolling-upgrade?action=verify&repair={repair}");
+        let report = target.rest.post(&path, "").await.with(200).json();
+        let number = |name: &str| report[name].as_u64().unwrap();
+        let differences = number("missing") - number("repaired");
+        assert!(differences >= 400 && number("repaired") <= 100, "{report:#}");
+        assert_ne!(target.rest.migration("c").await["state"], "VERIFIED");
+        target.rest.delete(&format!("{CONNECTION}?strict=true")).await.with(409);
     }
     target.stop().await;
     source.stop().await;

@@ -8,7 +8,7 @@ use config::{CacheName, RemoteStoreConfig};
 use futures_util::{StreamExt as _, stream};
 use store::Cache;
 
-use super::{ConnectOptions, MigrationError, Migrations};
+use super::{CONNECTED_AGAIN, ConnectOptions, MigrationError, Migrations};
 use crate::{migration::Migration, source::SourceConnection};
 
 /// Time between two attempts to reach a source that a configuration names.
@@ -116,6 +116,9 @@ impl Migrations {
     ) -> Result<(), String> {
         let _alone = self.changing.alone(name).await;
         let connected = self.connect_alone(name, remote.clone(), ConnectOptions::default()).await;
+        if connected.is_ok() && !self.agreement.is_durable() {
+            tracing::warn!(cache = %name, "{CONNECTED_AGAIN}");
+        }
         match connected {
             Ok(_) | Err(MigrationError::AlreadyConnected(_) | MigrationError::NoSuchCache(_)) => {
                 Ok(())

@@ -40,7 +40,7 @@ pub struct Listed {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VerifyReport {
-    /// `running`, `finished`, or why it failed.
+    /// `running`, `finished`, `cancelled`, or why it failed.
     pub state: String,
     /// Whether what is missing or different is fetched again.
     pub repair: bool,
@@ -62,9 +62,9 @@ pub struct VerifyReport {
     pub vanished: u64,
     /// See [`Finding::ChangedHere`].
     pub changed_here: u64,
-    /// Missing and different entries that were put right.
+    /// Missing and different entries that were put right; at the end, without as many as had to make room.
     pub repaired: u64,
-    /// Entries that had to make room here: they may be among the missing.
+    /// Entries that had to make room here meanwhile.
     pub evicted: u64,
     /// Entries of the source that a client's clear has removed here.
     pub cleared: u64,
@@ -85,10 +85,22 @@ impl VerifyReport {
         self.state == FINISHED
     }
 
+    /// Whether an operator has ended it.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.state == CANCELLED
+    }
+
     /// Whether it still goes on.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.state == RUNNING
+    }
+
+    /// So many had to make room while this went on. What was put right may be among them.
+    pub(super) fn evict(&mut self, entries: u64) {
+        self.evicted = entries;
+        self.repaired = self.repaired.saturating_sub(entries);
     }
 
     pub(super) fn note(
@@ -115,6 +127,7 @@ impl VerifyReport {
 
 pub(super) const RUNNING: &str = "running";
 pub(super) const FINISHED: &str = "finished";
+pub(super) const CANCELLED: &str = "cancelled";
 
 #[cfg(test)]
 mod tests {
@@ -132,6 +145,8 @@ mod tests {
         report.note(Finding::Vanished, b"\xFF", None, false);
         assert_eq!((report.differences(), report.repaired, report.listed.len()), (2, 1, 4));
         assert_eq!(report.listed[3].key, "0xff");
+        report.evict(5);
+        assert_eq!(report.differences(), 3, "what was repaired may be gone again");
         for _ in 0..2 * MOST_LISTED {
             report.note(Finding::Missing, b"k", None, false);
         }

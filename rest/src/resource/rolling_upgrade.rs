@@ -92,7 +92,11 @@ async fn carry_out(
 }
 
 fn rates(content: &[u8]) -> Result<Rates, Problem> {
-    serde_json::from_slice(content).map_err(Problem::bad_request)
+    let rates: Rates = serde_json::from_slice(content).map_err(Problem::bad_request)?;
+    match rates.is_standstill() {
+        true => Err(Problem::bad_request("a rate of 0 copies nothing: pause instead")),
+        false => Ok(rates),
+    }
 }
 
 /// Starts to compare everything with the source, or joins who does, and answers with what was found;

@@ -59,7 +59,7 @@ async fn connect(
     let migrations = node.migrations.clone();
     let connect = async move { migrations.connect(&name, parsed.value, options).await };
     match to_its_end(connect).await {
-        Ok(notices) => Ok(connected(&notices)),
+        Ok(notices) => Ok(done(&notices)),
         Err(MigrationError::AlreadyConnected(_)) => Ok(empty(StatusCode::NOT_MODIFIED)),
         Err(MigrationError::Problems(problems)) if wants_json_only(&headers) => {
             Ok(all(Json::of(&problems).0))
@@ -68,7 +68,8 @@ async fn connect(
     }
 }
 
-fn connected(notices: &[String]) -> Response {
+/// It is done, and there may be something to know about it.
+fn done(notices: &[String]) -> Response {
     let mut response = empty(StatusCode::NO_CONTENT);
     for notice in notices {
         if let Ok(notice) = notice.replace('\n', " ").parse() {
@@ -109,7 +110,7 @@ pub(super) async fn disconnect(
     let name = name_of(node, name)?;
     let (migrations, strict) = (node.migrations.clone(), parameters.is_true("strict"));
     match to_its_end(async move { migrations.disconnect(&name, strict).await }).await {
-        Ok(_) => Ok(empty(StatusCode::NO_CONTENT)),
+        Ok(notices) => Ok(done(&notices)),
         Err(MigrationError::NotConnected(_)) => Ok(empty(StatusCode::NOT_MODIFIED)),
         Err(MigrationError::WouldLose { blockers, .. }) if wants_json_only(headers) => {
             let blockers = Json(json!({ "blockers": blockers }));

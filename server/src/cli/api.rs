@@ -24,6 +24,10 @@ pub(super) struct Api {
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) text: String,
+    /// What the operator should know although it is done.
+    pub(super) notices: Vec<String>,
+    /// What was called.
+    uri: String,
 }
 
 impl Answer {
@@ -38,8 +42,16 @@ impl Answer {
         if self.status.is_success() {
             return Ok(self);
         }
-        let text = self.text.trim();
-        if text.is_empty() { bail!("the server answers {}", self.status) } else { bail!("{text}") }
+        let (uri, text) = (self.uri, self.text.trim());
+        match (self.status, text) {
+            (status, "") => bail!("{uri} answers {status}"),
+            (StatusCode::NOT_FOUND, "Resource not found") => {
+                bail!(
+                    "{uri} is not there: is this a Godwit server, and its address without a path?"
+                )
+            }
+            (_, text) => bail!("{text}"),
+        }
     }
 }
 
@@ -48,6 +60,7 @@ impl Api {
     pub(super) fn new(server: &str) -> anyhow::Result<Self> {
         let server = server.trim_end_matches('/');
         let server = match server.split_once("://") {
+            _ if server.is_empty() => bail!("the address of the server is empty"),
             Some(("http", _)) => server.to_owned(),
             Some((scheme, _)) => bail!("{scheme}:// is not supported yet, only http://"),
             None => format!("http://{server}"),
@@ -74,12 +87,16 @@ impl Api {
             .await
             .with_context(|| format!("no server answers at {}", self.server))?;
         let status = response.status();
+        let notices = response.headers().get_all("godwit-notice").iter();
+        let notices =
+            notices.map(|it| String::from_utf8_lossy(it.as_bytes()).into_owned()).collect();
         let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
         let body = match body {
             Ok(body) => body.to_bytes(),
             Err(error) => bail!("the answer of {uri} breaks off: {error}"),
         };
-        Ok(Answer { status, text: String::from_utf8_lossy(&body).into_owned() })
+        let text = String::from_utf8_lossy(&body).into_owned();
+        Ok(Answer { status, text, notices, uri })
     }
 
     pub(super) async fn get(&self, path: &str) -> anyhow::Result<Answer> {

@@ -98,7 +98,7 @@ enum Step {
         #[command(flatten)]
         target: Target,
     },
-    /// End copying; what is complete stays complete
+    /// End copying, or verifying; what is complete stays complete
     Cancel {
         #[command(flatten)]
         target: Target,
@@ -189,8 +189,9 @@ async fn connect(target: &Target, file: &std::path::Path, fresh: bool) -> anyhow
     if answer.status == StatusCode::NOT_FOUND && answer.text.is_empty() {
         bail!("there is no cache {} on the target: create it first", target.cache);
     }
-    answer.success()?;
-    say(target.server.json, json!({ "connected": target.cache }), || {
+    let notices = answer.success().with_context(|| file.display().to_string())?.notices;
+    remark(&notices);
+    say(target.server.json, json!({ "connected": target.cache, "notices": notices }), || {
         format!("Cache {} reads from its source now. Next: synchronize.", target.cache)
     });
     Ok(ExitCode::SUCCESS)
@@ -221,9 +222,19 @@ async fn synchronize(
     if let Some(threads) = threads {
         path.push_str(&format!("&threads={threads}"));
     }
-    let answer = api.post(&path, None).await?.success()?;
+    let answer = api.post(&path, None).await?;
+    if answer.text.contains("ISPN010016") {
+        bail!(
+            "{}\n(cache {} is not connected: connect it first)",
+            answer.text.trim(),
+            target.cache
+        );
+    }
+    let answer = answer.success()?;
     if answer.status != StatusCode::ACCEPTED {
-        show::line(answer.text.trim());
+        // It has finished, and the cache was disconnected: this is what it had written.
+        let text = answer.text.trim();
+        say(target.server.json, json!({ "state": "finished", "text": text }), || text.to_owned());
         return Ok(ExitCode::SUCCESS);
     }
     let status = watch(&api, target, "/job/entries/read", "/source/entries", |status| {
@@ -288,6 +299,9 @@ fn summarize(status: &Value) {
     {
         show::line(format_args!("  segments     {complete} of {all} complete"));
     }
+    if let Some(problem) = status.pointer("/source/problem").and_then(Value::as_str) {
+        show::line(format_args!("  source       does not answer: {problem}"));
+    }
     if let Some(imported) = number("/imported") {
         show::line(format_args!("  copied       {imported} entries by all synchronizations"));
     }
@@ -301,7 +315,10 @@ fn summarize(status: &Value) {
     }
     if let Some(hits) = number("/readThrough/hits") {
         let silent = number("/readThrough/silent").unwrap_or(0);
-        show::line(format_args!("  read through {hits} entries, {silent} unanswered"));
+        let walked = number("/readThrough/forIterations").unwrap_or(0);
+        show::line(format_args!(
+            "  read through {hits} entries, and {walked} for iterations; {silent} unanswered"
+        ));
     }
     if let Some(compared) = number("/verify/compared") {
         let of = |name: &str| number(&format!("/verify/{name}")).unwrap_or(0);
@@ -333,10 +350,10 @@ async fn act(target: &Target, action: &str, body: Option<Value>) -> anyhow::Resu
 /// What is so now that this was done.
 fn done(action: &str) -> &'static str {
     match action {
-        "pause" => "Paused: nothing is read from the source until it is resumed.",
+        "pause" => "Paused: nothing is copied until it is resumed. Clients still read through.",
         "resume" => "Copying goes on; status shows how far it is.",
         "cancel" => "Cancelled: what is complete stays complete.",
-        "throttle" => "The running job keeps to these limits from now on.",
+        "throttle" => "The running job keeps to these limits, and to no others, from now on.",
         "accept-source-loss" => "The source counts as it is now. Next: synchronize.",
         "accept-loss" => "The cache serves again, without what was lost.",
         _ => "Done.",
@@ -355,10 +372,18 @@ async fn verify(target: &Target, repair: bool) -> anyhow::Result<ExitCode> {
     let number = |name: &str| report.get(name).and_then(Value::as_u64).unwrap_or(0);
     let state = report.get("state").and_then(Value::as_str).unwrap_or("unknown");
     if state != "finished" {
-        bail!("the verification has ended without a result: it is {state}");
+        let gone = "the cache was disconnected, or the server was started again";
+        let state = if report.is_null() { gone } else { state };
+        bail!("the verification has ended without a result: {state}");
     }
     let differences = (number("missing") + number("different") + number("vanished"))
         .saturating_sub(number("repaired"));
+    if number("evicted") > 0 {
+        let evicted = number("evicted");
+        remark(&[format!(
+            "{evicted} entries had to make room meanwhile: the cache's bound is too small"
+        )]);
+    }
     say(target.server.json, report.clone(), || {
         format!(
             "Compared {} entries: {} missing, {} different, {} vanished, {} changed here (no \
@@ -409,8 +434,9 @@ async fn disconnect(target: &Target, force: bool) -> anyhow::Result<ExitCode> {
     if answer.status == StatusCode::CONFLICT {
         bail!("{}\n(--force lets go of the source all the same)", answer.text.trim());
     }
-    answer.success()?;
-    say(target.server.json, json!({ "disconnected": target.cache }), || {
+    let notices = answer.success()?.notices;
+    remark(&notices);
+    say(target.server.json, json!({ "disconnected": target.cache, "notices": notices }), || {
         format!("Cache {} stands alone now: its source is not asked any more.", target.cache)
     });
     Ok(ExitCode::SUCCESS)
@@ -425,15 +451,22 @@ async fn watch(
     is_over: impl Fn(&Value) -> bool,
 ) -> anyhow::Result<Value> {
     let bar = progress_bar();
+    let mut said = false;
     loop {
         let status = api.get(&target.path("/rolling-upgrade")).await?.success()?.json()?;
         let number = |pointer: &str| status.pointer(pointer).and_then(Value::as_u64);
-        if let Some(total) = number(total) {
-            bar.set_length(total.max(number(done).unwrap_or(0)));
-        }
+        // While it is not known how much there is, nothing of it is done.
+        bar.set_length(number(total).unwrap_or(1).max(number(done).unwrap_or(0)).max(1));
         bar.set_position(number(done).unwrap_or(0));
         let state = status.get("state").and_then(Value::as_str).unwrap_or_default();
         bar.set_message(state.to_lowercase());
+        if let Some(problem) = status.pointer("/source/problem").and_then(Value::as_str) {
+            bar.set_message("waiting");
+            if !said {
+                bar.suspend(|| show::note(format_args!("the source does not answer: {problem}")));
+            }
+            said = true;
+        }
         if is_over(&status) {
             bar.finish_and_clear();
             return Ok(status);
@@ -454,6 +487,11 @@ pub(super) fn progress_bar() -> ProgressBar {
         Ok(style) => bar.with_style(style.with_key("rate", rate)),
         Err(_) => bar,
     }
+}
+
+/// What the operator should know, on standard error.
+fn remark(notices: &[String]) {
+    notices.iter().for_each(|notice| show::note(format_args!("note: {notice}")));
 }
 
 fn say(as_json: bool, json: Value, text: impl FnOnce() -> String) {

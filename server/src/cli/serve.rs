@@ -5,10 +5,10 @@ use std::{
     time::Duration,
 };
 
-use clap::Args;
+use clap::{Args, builder::BoolishValueParser};
 use config::{Advertised, MemoryLimit, Options, ServerConfig, ServerFile};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use super::show;
 use crate::Server;
@@ -59,7 +59,7 @@ pub(super) struct ServeArgs {
 
     /// Listen on other addresses than loopback although there is no authentication: everybody who reaches
     /// the port may do everything
-    #[arg(long, env = "GODWIT_INSECURE")]
+    #[arg(long, env = "GODWIT_INSECURE", value_parser = BoolishValueParser::new())]
     insecure: bool,
 
     /// Where clients are told to connect to, if not to where it listens
@@ -75,7 +75,7 @@ pub(super) struct ServeArgs {
     on_source_error: Option<OnSourceError>,
 
     /// Note what is unknown in the file instead of refusing it
-    #[arg(long, env = "GODWIT_LENIENT")]
+    #[arg(long, env = "GODWIT_LENIENT", value_parser = BoolishValueParser::new())]
     lenient: bool,
 
     /// Value of a property that the file names as ${name}
@@ -116,6 +116,7 @@ impl WrongConfiguration {
 pub(super) async fn run(arguments: ServeArgs) -> anyhow::Result<ExitCode> {
     let check = arguments.check_config;
     let (config, ignored) = arguments.resolve()?;
+    check_log(&config.log)?;
     start_logging(&config.log);
     for ignored in &ignored {
         tracing::warn!("ignored: {ignored}");
@@ -161,6 +162,25 @@ pub(super) fn start_logging(filter: &str) {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .try_init();
+}
+
+/// Whether a filter means what it seems to: a word without `=` is a level.
+fn check_log(filter: &str) -> Result<(), WrongConfiguration> {
+    let is_level = |text: &str| text.parse::<LevelFilter>().is_ok();
+    let level = |part: &str| match part.split_once('=') {
+        Some((_, level)) => is_level(level),
+        None => is_level(part),
+    };
+    match filter.split(',').map(str::trim).find(|part| !level(part)) {
+        None => Ok(()),
+        Some(part) => {
+            let text = format!(
+                "\"{part}\" is no filter of log lines: write error, warn, info, debug or trace, or a part \
+                 and a level, as in migrate=debug"
+            );
+            Err(WrongConfiguration::new("log", std::io::Error::other(text)))
+        }
+    }
 }
 
 async fn until_ended(server: &Server) -> std::io::Result<()> {

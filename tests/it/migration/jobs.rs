@@ -1,5 +1,7 @@
 //! Synchronizing: what is counted, what is kept, and how a job is steered.
 
+use std::time::Duration;
+
 use client::{Item, Iterate};
 use serde_json::{Value, json};
 
@@ -100,6 +102,41 @@ async fn a_clear_during_the_job_leaves_nothing_of_the_source() {
 }
 
 #[tokio::test]
+async fn nobody_waits_for_ever_while_the_source_is_silent() {
+    let scene = Scene::connected(500).await;
+    scene.relay.silence(true);
+    let walk = async || -> Result<usize, client::ClientError> {
+        let mut entries = 0;
+        let mut walk = scene.to.iterate(Iterate::default()).await?;
+        while let Some(item) = walk.next().await? {
+            entries += usize::from(matches!(item, Item::Entry { .. }));
+        }
+        Ok(entries)
+    };
+    let refused = tokio::time::timeout(Duration::from_secs(30), walk()).await;
+    refused.expect("an answer in time").unwrap_err();
+    let status = scene.target.rest.migration("c").await;
+    assert!(status["source"]["problem"].is_string(), "{status:#}");
+
+    scene.relay.silence(false);
+    let whole = eventually("the source is back", || async { walk().await.ok() }).await;
+    assert_eq!(whole, 500);
+    let status = scene.target.rest.migration("c").await;
+    assert_eq!(status["readThrough"]["forIterations"], 500, "{status:#}");
+
+    scene.relay.silence(true);
+    scene.action("verify&async=true").await.with(202);
+    scene.action("cancel").await.with(204);
+    eventually("it has ended", || async {
+        let status = scene.target.rest.migration("c").await;
+        (status["verify"]["state"] == "cancelled").then_some(())
+    })
+    .await;
+    scene.disconnect("?strict=true").await.with(204);
+    scene.stop().await;
+}
+
+#[tokio::test]
 async fn a_job_is_paused_resumed_throttled_and_cancelled() {
     let scene = Scene::connected(3_000).await;
     let path = "/rest/v2/caches/c/rolling-upgrade?action=throttle";
@@ -120,7 +157,6 @@ async fn a_job_is_paused_resumed_throttled_and_cancelled() {
     scene.disconnect("?strict=true").await.with(409);
     // What was copied before is not copied again, and nothing is counted twice.
     let before = status["job"]["entries"]["written"].as_u64().unwrap();
-    scene.target.rest.post(path, r#"{"entriesPerSecond": 0}"#).await;
     assert_eq!(scene.target.synchronize("c").await + before, 3_000);
     assert_eq!(scene.to.size().await.unwrap(), 3_000);
     scene.stop().await;
