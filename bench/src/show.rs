@@ -1,8 +1,6 @@
 //! What people see.
 
-#![expect(clippy::print_stdout, reason = "a command line talks to people")]
-
-use std::time::Duration;
+use std::{io::Write as _, time::Duration};
 
 use comfy_table::{Cell, CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -20,10 +18,9 @@ pub(crate) fn print<T: Serialize>(
     result: &T,
     text: fn(&T) -> String,
 ) -> serde_json::Result<()> {
-    match json {
-        true => println!("{}", serde_json::to_string_pretty(result)?),
-        false => println!("{}", text(result)),
-    }
+    let text = if json { serde_json::to_string_pretty(result)? } else { text(result) };
+    // Who does not read to the end, such as `head`, is not told the rest.
+    let _ = writeln!(std::io::stdout(), "{text}");
     Ok(())
 }
 

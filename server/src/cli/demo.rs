@@ -288,12 +288,20 @@ impl Figures {
         let millis = u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
         let requests = self.worked.reads + self.worked.writes + self.worked.removals;
         vec![
-            ("copied", "copied", job("written").into()),
-            ("readThrough", "read through", Self::number(&self.after, "/readThrough/hits").into()),
-            ("keptForClient", "kept from clients", job("keptForClient").into()),
-            ("removed", "removed by clients", self.tally.removed.into()),
+            ("read", "read by the copy", job("read").into()),
+            ("copied", "  copied", job("written").into()),
+            ("alreadyHere", "  here, read through", job("alreadyHere").into()),
+            ("keptForClient", "  kept from clients", job("keptForClient").into()),
+            ("tombstones", "  removed by clients", job("tombstone").into()),
+            ("expiredBefore", "  expired", job("expired").into()),
+            (
+                "readThrough",
+                "read through in all",
+                Self::number(&self.after, "/readThrough/hits").into(),
+            ),
+            ("removed", "removed in all", self.tally.removed.into()),
             ("cameBack", "of those, back again", self.tally.came_back.into()),
-            ("expired", "expired", self.tally.expired.into()),
+            ("expired", "expired in all", self.tally.expired.into()),
             ("requests", "client requests meanwhile", requests.into()),
             ("failedRequests", "client requests that failed", self.worked.errors.into()),
             ("compared", "compared by verify", Self::number(&self.report, "/compared").into()),
@@ -301,7 +309,11 @@ impl Figures {
             ("unknown", "of those, not judged", self.tally.unknown.into()),
             ("differences", "differences", self.differences().into()),
             ("seconds", "seconds to copy", (millis as f64 / 1_000.0).into()),
-            ("entriesPerSecond", "entries/s", (job("read") * 1_000 / millis).into()),
+            (
+                "entriesPerSecond",
+                "entries/s read by the copy",
+                (job("read") * 1_000 / millis).into(),
+            ),
         ]
     }
 
@@ -320,9 +332,6 @@ impl Figures {
                 table.add_row(vec![Cell::new(name), value]);
             }
             show::line(table);
-            show::line(
-                "Rows overlap: an entry may be read through, then be removed by a client, or expire.",
-            );
             if self.differences() == 0 && self.tally.unknown == 0 {
                 show::line("Every key is as it must be: nothing was lost, and nothing came back.");
             }

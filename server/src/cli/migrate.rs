@@ -459,12 +459,14 @@ async fn watch(
         bar.set_length(number(total).unwrap_or(1).max(number(done).unwrap_or(0)).max(1));
         bar.set_position(number(done).unwrap_or(0));
         let state = status.get("state").and_then(Value::as_str).unwrap_or_default();
-        bar.set_message(state.to_lowercase());
-        if let Some(problem) = status.pointer("/source/problem").and_then(Value::as_str) {
-            bar.set_message("waiting");
-            if !said {
-                bar.suspend(|| show::note(format_args!("the source does not answer: {problem}")));
-            }
+        let problem = status.pointer("/source/problem").and_then(Value::as_str);
+        bar.set_message(if problem.is_some() {
+            "waiting".to_owned()
+        } else {
+            state.to_lowercase()
+        });
+        if let Some(problem) = problem.filter(|_| !said) {
+            bar.suspend(|| show::note(format_args!("the source does not answer: {problem}")));
             said = true;
         }
         if is_over(&status) {
