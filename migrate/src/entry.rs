@@ -15,6 +15,8 @@ use store::{
 pub(crate) struct SourceEntry {
     value: Held,
     metadata: EntryMetadata,
+    /// Whether the source gave it an instant that no clock shows yet.
+    absurd: bool,
 }
 
 /// A value, small enough to be copied or to be shared as it is.
@@ -41,7 +43,17 @@ impl SourceEntry {
             true => Held::Large(Arc::from(&value[..])),
             false => Held::Small(value),
         };
-        Self { value, metadata: EntryMetadata { version, created, last_used, expiration } }
+        let is_absurd = |reported: Option<client::Lifetime>| {
+            reported.is_some_and(|it| ahead(it.since, now) > ABSURD)
+        };
+        let absurd = is_absurd(metadata.lifespan) || is_absurd(metadata.max_idle);
+        Self { value, metadata: EntryMetadata { version, created, last_used, expiration }, absurd }
+    }
+
+    /// Whether the source's own instants of it are of no use, and others stand in their place.
+    #[must_use]
+    pub(crate) fn has_absurd_instants(&self) -> bool {
+        self.absurd
     }
 
     /// The entry as the store takes it in.
@@ -77,6 +89,11 @@ const TOLERATED: i64 = 1_000;
 /// Milliseconds that a clock may be ahead and be corrected: a quarter of an hour.
 const ABSURD: i64 = 15 * 60 * 1_000;
 
+/// Milliseconds by which an instant of the source is ahead of now.
+fn ahead(millis: u64, now: Timestamp) -> i64 {
+    i64::try_from(millis).unwrap_or(i64::MAX).saturating_sub_unsigned(now.millis())
+}
+
 /// By how much the source's clock is ahead of ours, at least, as far as entries show it: none is written
 /// in the future.
 #[derive(Debug, Default)]
@@ -91,7 +108,7 @@ impl Skew {
 
     /// An instant of the source by our clock.
     fn by_our_clock(&self, millis: u64, now: Timestamp) -> Timestamp {
-        let ahead = i64::try_from(millis).unwrap_or(i64::MAX).saturating_sub_unsigned(now.millis());
+        let ahead = ahead(millis, now);
         if ahead > ABSURD {
             // One such entry, of a server whose clock is wrong, must not make all others end early.
             return now;

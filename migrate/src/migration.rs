@@ -27,6 +27,8 @@ pub(crate) struct Migration {
     source: Arc<SourceConnection>,
     job: Mutex<Option<JobHandle>>,
     verification: Mutex<Option<VerifyHandle>>,
+    /// What the verification before that one has found, if it was not cancelled.
+    verified_before: Mutex<Option<VerifyReport>>,
     /// Held while segments are brought in for an iteration: one at a time is enough.
     bringing: tokio::sync::Mutex<()>,
     /// Entries that were brought in for iterations.
@@ -38,9 +40,16 @@ pub(crate) struct Migration {
 impl Migration {
     /// Nothing runs yet.
     pub(crate) fn new(source: Arc<SourceConnection>) -> Arc<Self> {
-        let (job, verification, bringing, brought) = Default::default();
-        let evicted_before = source.cache().stats().evictions;
-        Arc::new(Self { source, job, verification, bringing, brought, evicted_before })
+        let evicted_before = source.cache().evicted();
+        Arc::new(Self {
+            source,
+            job: Mutex::default(),
+            verification: Mutex::default(),
+            verified_before: Mutex::default(),
+            bringing: tokio::sync::Mutex::default(),
+            brought: AtomicU64::new(0),
+            evicted_before,
+        })
     }
 
     pub(crate) fn source(&self) -> &Arc<SourceConnection> {
@@ -151,9 +160,7 @@ impl Migration {
 
     /// Entries that had to make room since there is a source.
     pub(crate) fn evicted(&self) -> u64 {
-        // Counts that were reset since begin anew.
-        let all = self.cache().stats().evictions;
-        all.checked_sub(self.evicted_before).unwrap_or(all)
+        self.cache().evicted() - self.evicted_before
     }
 
     /// A client has cleared the cache: there is nothing left to copy.
@@ -167,8 +174,11 @@ impl Migration {
     /// `None` if it is otherwise.
     pub(crate) fn verify(&self, repair: bool) -> Option<VerifyHandle> {
         let mut verification = self.verification.lock();
-        if let Some(running) = verification.as_ref().filter(|running| running.is_running()) {
+        if let Some(running) = verification.as_ref().filter(|running| running.goes_on()) {
             return (running.report().repair == repair).then(|| running.clone());
+        }
+        if let Some(last) = verification.as_ref().filter(|last| !last.is_cancelled()) {
+            *self.verified_before.lock() = Some(last.report());
         }
         let started = verify::start(&self.source, repair);
         *verification = Some(started.clone());
@@ -178,7 +188,7 @@ impl Migration {
     /// Ends the verification that runs. False if there is none.
     pub(crate) fn cancel_verification(&self) -> bool {
         let verification = self.verification.lock();
-        let running = verification.as_ref().filter(|running| running.is_running());
+        let running = verification.as_ref().filter(|running| running.goes_on());
         running.map(VerifyHandle::cancel).is_some()
     }
 
@@ -190,6 +200,15 @@ impl Migration {
     /// The last verification, as it stands.
     pub(crate) fn verify_report(&self) -> Option<VerifyReport> {
         self.verification.lock().as_ref().map(VerifyHandle::report)
+    }
+
+    /// What is known of differences: the last verification; or, if that was cancelled, the one before.
+    pub(crate) fn known_differences(&self) -> Option<VerifyReport> {
+        let verification = self.verification.lock();
+        match verification.as_ref() {
+            Some(last) if last.is_cancelled() => self.verified_before.lock().clone(),
+            last => last.map(VerifyHandle::report),
+        }
     }
 
     /// Lets go of the source. When this returns, nothing is asked of it any more.

@@ -138,6 +138,7 @@ impl Migrations {
             ready.client.close().await;
             return Err(MigrationError::Problems(vec![problem]));
         }
+        let needs_unchanged = ready.needs_unchanged();
         let source = SourceConnection::new(
             Arc::clone(&cache),
             Arc::clone(&self.agreement),
@@ -155,6 +156,14 @@ impl Migrations {
             self.sources.remove(name);
             source.end().await;
             return Err(error.into());
+        }
+        if let Some(problem) = needs_unchanged.then(|| plan.changed_before_connect()).flatten() {
+            // Clients were quicker: what they removed just before is not remembered, also for the next time.
+            self.agreement.propose(MetaCommand::Mark { cache: name.clone() }).await?;
+            self.agreement.propose(MetaCommand::Disconnect { cache: name.clone() }).await?;
+            self.sources.remove(name);
+            source.end().await;
+            return Err(MigrationError::Problems(vec![problem]));
         }
         for notice in &ready.notices {
             tracing::info!(cache = %name, "{notice}");

@@ -75,6 +75,18 @@ impl Ready {
         self.connection.forgets = true;
         Ok(())
     }
+
+    /// Whether nothing may have changed here before the connection is made.
+    pub(crate) fn needs_unchanged(&self) -> bool {
+        self.is_again && !has_all(&self.connection)
+    }
+}
+
+impl Plan<'_> {
+    /// What stands in the way if something had changed all the same.
+    pub(crate) fn changed_before_connect(&self) -> Option<Problem> {
+        self.cache.changed_before_connect().then(|| could_come_back(self))
+    }
 }
 
 /// What is to be connected.

@@ -354,8 +354,8 @@ impl SourceConnection {
                     failures = 0;
                     self.health.write().problem = None;
                 }
-                // Who finds that out notes it.
-                Err(Doubt::Another(_)) => {}
+                // Who finds that out notes it. It answers, at least.
+                Err(Doubt::Another(_)) => self.health.write().problem = None,
                 Err(Doubt::Silent(problem)) => {
                     failures += 1;
                     if failures == 1 {

@@ -182,8 +182,9 @@ impl Facts<'_> {
         let job = self.live.and_then(Migration::job_status);
         let verify = self.live.and_then(Migration::verify_report);
         let problem = self.problem(job.as_ref());
-        let state = self.stage(job.as_ref(), verify.as_ref(), problem.as_deref());
-        let blockers = self.blockers(job.as_ref(), verify.as_ref(), problem.as_deref());
+        let known = self.live.and_then(Migration::known_differences);
+        let state = self.stage(job.as_ref(), known.as_ref(), problem.as_deref());
+        let blockers = self.blockers(job.as_ref(), known.as_ref(), problem.as_deref());
         let known = self.connection.or(self.past);
         Status {
             cache: self.cache.name().to_string(),
@@ -274,13 +275,15 @@ impl Facts<'_> {
         if let Some(report) = verify {
             if report.is_running() {
                 blockers.push("a verification is running".into());
-            } else if !report.is_finished() && !report.is_cancelled() {
+            } else if !report.is_finished() {
                 blockers.push(format!("the last verification has broken off: {}", report.state));
             }
             if report.differences() > 0 {
                 let differences = report.differences();
-                let text = "the status document lists them, and repair fetches them again";
-                blockers.push(format!("verify has found {differences} differences: {text}"));
+                blockers.push(format!(
+                    "verify has found {differences} differences: the status document lists them, and \
+                     repair fetches those that it can; to let go all the same takes force"
+                ));
             }
         }
         let evicted = self.live.map_or(0, Migration::evicted);

@@ -2,7 +2,11 @@
 
 mod report;
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
 
 use client::{Item, Iterate, SegmentSet};
 use media::hash;
@@ -42,8 +46,14 @@ impl VerifyHandle {
         self.report.lock().clone()
     }
 
-    pub(crate) fn is_running(&self) -> bool {
-        self.report.lock().is_running()
+    /// Whether it runs, and will come to its end.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.report.lock().is_running() && !self.is_cancelled()
+    }
+
+    /// Whether an operator has ended it.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled.is_cancelled()
     }
 
     /// Ends it where it is.
@@ -54,7 +64,10 @@ impl VerifyHandle {
     /// Waits until it is over.
     pub(crate) async fn ended(&self) -> VerifyReport {
         let mut ended = self.ended.clone();
-        let _ = ended.wait_for(|ended| *ended).await;
+        if ended.wait_for(|ended| *ended).await.is_err() {
+            // Its task went with the connection.
+            self.report.lock().state = "the source was let go of".into();
+        }
         self.report()
     }
 }
@@ -71,7 +84,10 @@ pub(crate) fn start(connection: &Arc<SourceConnection>, repair: bool) -> VerifyH
     let cancelled = CancellationToken::new();
     let cancel = cancelled.clone();
     connection.spawn(async move {
-        let state = match cancel.run_until_cancelled(run.verify()).await {
+        let verified = cancel.run_until_cancelled(run.verify()).await;
+        let state = match verified {
+            // Who has cancelled it was told that it ends so, even at the last moment.
+            _ if cancel.is_cancelled() => CANCELLED.to_owned(),
             Some(Ok(())) => FINISHED.to_owned(),
             Some(Err(reason)) => reason,
             None => CANCELLED.to_owned(),
@@ -100,12 +116,11 @@ impl Run {
         let link = connection.link().ok_or("the cache is not connected to a source")?;
         let groups = self.groups(link.space);
         self.report.lock().segments = link.space.count();
-        let before = connection.cache().stats().evictions;
+        let before = connection.cache().evicted();
         for group in groups {
             self.with_patience(&group, link.space).await?;
         }
-        let evictions = connection.cache().stats().evictions;
-        self.report.lock().evict(evictions.saturating_sub(before));
+        self.report.lock().evict(connection.cache().evicted() - before);
         Ok(())
     }
 
@@ -160,13 +175,13 @@ impl Run {
         };
         let mut iteration = remote.iterate(iterate).await.map_err(silent)?;
         connection.check_iteration(&mut iteration).await?;
-        let mut seen = HashSet::new();
+        let mut seen = Met::default();
         let mut left = group.segments.clone().unwrap_or_default();
         while let Some(item) = iteration.next().await.map_err(silent)? {
             match item {
                 Item::Entry { key, value, metadata } => {
                     // An entry may be given twice: nothing counts on once.
-                    if seen.insert(Box::<[u8]>::from(&key[..])) {
+                    if seen.insert(&key) {
                         self.compare(&key, value, &metadata.unwrap_or_default());
                     }
                 }
@@ -182,10 +197,7 @@ impl Run {
         let _ = iteration.end().await;
         self.look_for_vanished(group, space, &seen).await?;
         let compared = group.segments.as_ref().map_or(1, |segments| segments.iter().count());
-        self.report.lock().segments_compared += match space {
-            SourceSpace::Segments(_) => u32::try_from(compared).unwrap_or(u32::MAX),
-            SourceSpace::Unit => 0,
-        };
+        self.report.lock().segments_compared += u32::try_from(compared).unwrap_or(u32::MAX);
         Ok(())
     }
 
@@ -261,7 +273,7 @@ impl Run {
         &self,
         group: &Group,
         space: SourceSpace,
-        seen: &HashSet<Box<[u8]>>,
+        seen: &Met,
     ) -> Result<(), Doubt> {
         let connection = &self.connection;
         let of_group = |key: &[u8]| {
@@ -316,6 +328,29 @@ impl Run {
     }
 }
 
+/// Keys that were met, as far as 128 bits tell them apart which nobody can foresee: a source may have very
+/// many.
+#[derive(Default)]
+struct Met {
+    hashers: [RandomState; 2],
+    hashes: HashSet<[u64; 2]>,
+}
+
+impl Met {
+    /// False if it was met before.
+    fn insert(&mut self, key: &[u8]) -> bool {
+        self.hashes.insert(self.hash(key))
+    }
+
+    fn contains(&self, key: &[u8]) -> bool {
+        self.hashes.contains(&self.hash(key))
+    }
+
+    fn hash(&self, key: &[u8]) -> [u64; 2] {
+        self.hashers.each_ref().map(|hasher| hasher.hash_one(key))
+    }
+}
+
 /// What is known here of a key of the source.
 enum Seen {
     Same,
@@ -346,7 +381,8 @@ fn difference(
     }
     // An entry may have come before it showed that the source's clock is ahead.
     let tolerance = INSTANT_TOLERANCE + skew;
-    if created.is_some_and(|(a, b)| a.millis().abs_diff(b.millis()) > tolerance) {
+    let told = !theirs.has_absurd_instants();
+    if told && created.is_some_and(|(a, b)| a.millis().abs_diff(b.millis()) > tolerance) {
         return Some("created");
     }
     (value != theirs.value()).then_some("value")
@@ -399,6 +435,8 @@ mod tests {
         let nine = || ours(1, Some(9_400), 50_000);
         assert_eq!(same(nine(), b"v", theirs(1, Some(9), 50_900)), None, "whole seconds");
         assert_eq!(same(nine(), b"v", theirs(1, Some(9), 52_000)), Some("created"));
+        let absurd = theirs(1, Some(9), 100_000 + 3_600_000);
+        assert_eq!(difference(&nine(), b"v", &absurd, 0), None, "no clock shows that yet");
         let ahead = difference(&nine(), b"v", &theirs(1, Some(9), 52_000), 2_000);
         assert_eq!(ahead, None, "the clock is seen to be ahead");
     }

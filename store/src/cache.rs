@@ -426,6 +426,18 @@ impl Cache {
         self.segments.iter().any(|segment| segment.lock().changed_since_disconnect())
     }
 
+    /// Whether anything had changed between the last source and the one that is connected now.
+    #[must_use]
+    pub fn changed_before_connect(&self) -> bool {
+        self.segments.iter().any(|segment| segment.lock().changed_before_connect())
+    }
+
+    /// Entries that had to make room, ever.
+    #[must_use]
+    pub fn evicted(&self) -> u64 {
+        self.sum(Segment::evicted)
+    }
+
     /// Whether this key may be one that was removed since the source was connected, and is not remembered
     /// because there were too many.
     #[must_use]

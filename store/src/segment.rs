@@ -108,6 +108,10 @@ pub struct Segment {
     connected: Stamp,
     /// Whether a removed key left no tombstone since then, because there were too many.
     forgotten: bool,
+    /// Whether anything had changed between the last source and this one.
+    changed_between: bool,
+    /// Entries that had to make room.
+    evicted: u64,
     outbox: Outbox,
     stats: Stats,
 }
@@ -137,6 +141,8 @@ impl Segment {
             link: None,
             connected: Stamp::default(),
             forgotten: false,
+            changed_between: false,
+            evicted: 0,
             outbox: Outbox::default(),
             stats: Stats::default(),
         }
@@ -243,12 +249,12 @@ impl Segment {
                 Condition::Always | Condition::Absent | Condition::NotEtag(_),
             ) => self.write(place, command.key, value, expiration, now, reply),
             (Change::Remove, Condition::Always) => {
-                let at_source = place.bucket.is_none() && self.may_be_at_source(place.placement);
-                if at_source && self.must_mark() {
+                let is_unknown = place.bucket.is_none() && self.link.is_some();
+                if is_unknown && self.must_mark() {
                     return Ok(Progress::Mark);
                 }
-                if at_source {
-                    self.insert_tombstone(place.hash, command.key, false)?;
+                if is_unknown {
+                    self.remember_removal(place, command.key)?;
                 }
                 self.stats.remove_misses += 1;
                 // Nobody knows whether there was an entry; there is none from now on.
@@ -400,6 +406,12 @@ impl Segment {
     #[must_use]
     pub fn stats(&self) -> &Stats {
         &self.stats
+    }
+
+    /// Entries that had to make room, ever.
+    #[must_use]
+    pub fn evicted(&self) -> u64 {
+        self.evicted
     }
 
     /// Starts counting anew.

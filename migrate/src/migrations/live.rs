@@ -1,12 +1,17 @@
 //! Live connections follow the metadata: what a restart has left is reached again, and what
 //! configurations name is connected.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use cluster::CacheMetadata;
 use config::{CacheName, RemoteStoreConfig};
-use futures_util::{StreamExt as _, stream};
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use store::Cache;
+use tokio::sync::Semaphore;
 
 use super::{CONNECTED_AGAIN, ConnectOptions, MigrationError, Migrations};
 use crate::{migration::Migration, source::SourceConnection};
@@ -19,21 +24,34 @@ const AT_ONCE: usize = 16;
 
 impl Migrations {
     /// Brings live connections in line with the metadata, whenever it changes: those that a restart has
-    /// left are reached again, those that configurations name are made, those of removed caches end.
+    /// left are reached again, those that configurations name are made, those of removed caches end. Each
+    /// source is tried by itself, so that one that is away holds up no other.
     pub(super) async fn reconcile(&self) {
         let mut changes = self.agreement.changes();
-        let mut told = HashMap::new();
+        let (mut told, mut under_way) = (HashMap::new(), HashSet::new());
+        let places = Semaphore::new(AT_ONCE);
+        let mut attempts = FuturesUnordered::new();
         loop {
             changes.mark_unchanged();
-            let waits = self.reconcile_once(&mut told).await;
-            let wait = if waits { RETRY } else { Duration::from_secs(3600) };
-            let _ = tokio::time::timeout(wait, changes.changed()).await;
+            self.end_removed().await;
+            for name in self.wanted() {
+                if under_way.insert(name.clone()) {
+                    attempts.push(self.attempt(name, &places));
+                }
+            }
+            tokio::select! {
+                // Cannot fail: the sender is here.
+                _ = changes.changed() => {}
+                Some((name, reached)) = attempts.next() => {
+                    under_way.remove(&name);
+                    tell(&mut told, name, reached);
+                }
+            }
         }
     }
 
-    /// Whether something has to be tried again. `told` is what was said of each cache last: the same is not
-    /// said every time.
-    async fn reconcile_once(&self, told: &mut HashMap<CacheName, String>) -> bool {
+    /// Ends the live connections of caches that are gone.
+    async fn end_removed(&self) {
         self.changing.forget_unused();
         for migration in self.sources.all() {
             if migration.cache().is_removed() {
@@ -41,42 +59,50 @@ impl Migrations {
                 migration.end().await;
             }
         }
-        let known: Vec<_> = self.agreement.see(|metadata| {
-            let known = metadata.caches().map(|(name, known)| (name.clone(), known.clone()));
-            known.collect()
+    }
+
+    /// The caches that should have a live connection, and have none.
+    fn wanted(&self) -> Vec<CacheName> {
+        let is_wanted = |known: &CacheMetadata| {
+            let configured = known.config.remote_store.is_some() && known.past.is_none();
+            known.connection.is_some() || configured
+        };
+        let mut names: Vec<CacheName> = self.agreement.see(|metadata| {
+            let wanted = metadata.caches().filter(|(_, known)| is_wanted(known));
+            wanted.map(|(name, _)| name.clone()).collect()
         });
-        let attempts = known.into_iter().map(|(name, known)| async move {
-            let reached = self.bring_in_line(&name, &known).await;
-            (name, reached)
-        });
-        let mut attempts = stream::iter(attempts).buffer_unordered(AT_ONCE);
-        let mut waits = false;
-        while let Some((name, reached)) = attempts.next().await {
-            if let Err(reason) = reached {
-                waits = true;
-                if told.get(&name) != Some(&reason) {
-                    tracing::warn!(cache = %name, reason, "the source is not reached yet");
-                    told.insert(name, reason);
-                }
-            } else {
-                told.remove(&name);
-            }
+        let is_live = |name: &CacheName| {
+            let cache = self.agreement.container().cache(name.as_str());
+            cache.is_none_or(|cache| self.sources.of(&cache).is_some())
+        };
+        names.retain(|name| !is_live(name));
+        names
+    }
+
+    /// Tries to give a cache its live connection. After a failure, it takes a while longer.
+    async fn attempt(
+        &self,
+        name: CacheName,
+        places: &Semaphore,
+    ) -> (CacheName, Result<(), String>) {
+        let place = places.acquire().await;
+        let reached = self.bring_in_line(&name).await;
+        drop(place);
+        if reached.is_err() {
+            tokio::time::sleep(RETRY).await;
         }
-        waits
+        (name, reached)
     }
 
     /// Gives a cache the live connection that it should have.
-    async fn bring_in_line(&self, name: &CacheName, known: &CacheMetadata) -> Result<(), String> {
-        let Some(cache) = self.agreement.container().cache(name.as_str()) else { return Ok(()) };
-        if self.sources.of(&cache).is_some() {
-            return Ok(());
-        }
+    async fn bring_in_line(&self, name: &CacheName) -> Result<(), String> {
+        let known = self.agreement.see(|metadata| metadata.cache(name.as_str()).cloned());
+        let cache = self.agreement.container().cache(name.as_str());
+        let (Some(known), Some(cache)) = (known, cache) else { return Ok(()) };
         match (&known.connection, &known.config.remote_store) {
             (Some(connection), _) => self.reach(&cache, connection).await,
-            (None, Some(remote)) if known.past.is_none() => {
-                self.connect_configured(name, remote).await
-            }
-            (None, _) => Ok(()),
+            (None, Some(remote)) => self.connect_configured(name, remote).await,
+            (None, None) => Ok(()),
         }
     }
 
@@ -115,6 +141,10 @@ impl Migrations {
         remote: &RemoteStoreConfig,
     ) -> Result<(), String> {
         let _alone = self.changing.alone(name).await;
+        let let_go = |known: &CacheMetadata| known.past.is_some();
+        if self.agreement.see(|metadata| metadata.cache(name.as_str()).is_some_and(let_go)) {
+            return Ok(());
+        }
         let connected = self.connect_alone(name, remote.clone(), ConnectOptions::default()).await;
         if connected.is_ok() && !self.agreement.is_durable() {
             tracing::warn!(cache = %name, "{CONNECTED_AGAIN}");
@@ -124,6 +154,20 @@ impl Migrations {
                 Ok(())
             }
             Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+/// Says why a source is not reached, and the same only once.
+fn tell(told: &mut HashMap<CacheName, String>, cache: CacheName, reached: Result<(), String>) {
+    match reached {
+        Ok(()) => {
+            told.remove(&cache);
+        }
+        Err(reason) if told.get(&cache) == Some(&reason) => {}
+        Err(reason) => {
+            tracing::warn!(%cache, reason, "the source is not reached yet");
+            told.insert(cache, reason);
         }
     }
 }

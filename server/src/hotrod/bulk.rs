@@ -95,6 +95,9 @@ pub(super) fn get_all_now(
     let codec = Codec::of(context.header, &target.config.encoding)?;
     let mut found = Found::default();
     for key in distinct(request) {
+        if found.entries.len() >= LARGE {
+            return Ok(Taken::Waits);
+        }
         let stored = codec.key_in(key)?;
         let mut answer = Ok(());
         let progress = target
@@ -104,8 +107,7 @@ pub(super) fn get_all_now(
             })
             .map_err(|error| errors::cache_error(&error))?;
         answer?;
-        let is_large = found.entries.len() >= LARGE;
-        if is_large || matches!(progress, Progress::Load | Progress::Mark) {
+        if matches!(progress, Progress::Load | Progress::Mark) {
             return Ok(Taken::Waits);
         }
     }

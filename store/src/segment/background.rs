@@ -145,6 +145,7 @@ impl Segment {
             *sample = sample.saturating_sub(1);
             if !record.forgive_use() || *sample == 0 {
                 self.stats.evictions += 1;
+                self.evicted += 1;
                 let place = self.place_of(bucket);
                 self.end(place, Cause::Evict);
                 return true;

@@ -169,9 +169,17 @@ impl Segment {
 
     /// Ties the segment to a source. What stands here already counts as a client's.
     pub fn connect(&mut self, link: Link) {
+        self.changed_between = self.changed_since_disconnect();
+        // Something is complete from the start only if the same source was connected before.
+        self.forgotten = self.changed_between && !link.complete.is_empty();
         self.connected = self.stamp;
         self.link = Some(link);
-        self.forgotten = false;
+    }
+
+    /// Whether anything had changed between the last source and this one.
+    #[must_use]
+    pub fn changed_before_connect(&self) -> bool {
+        self.changed_between
     }
 
     /// The tie to the source, if there is one.

@@ -83,6 +83,19 @@ impl Segment {
         Ok(())
     }
 
+    /// Remembers that a key of which nothing is known was removed: the source may have it, or get it from
+    /// others. Where everything of the source is here, that may be too much.
+    pub(super) fn remember_removal(&mut self, place: Place, key: &[u8]) -> Result<(), CacheError> {
+        if self.may_be_at_source(place.placement) {
+            return self.insert_tombstone(place.hash, key, false);
+        }
+        let most = self.link.as_ref().map_or(0, |link| link.max_tombstones);
+        if self.tombstones >= most || self.insert_tombstone(place.hash, key, false).is_err() {
+            self.forgotten = true;
+        }
+        Ok(())
+    }
+
     /// Ends the entry in a bucket. It becomes a tombstone where the source's copy could come back in
     /// its place, or where rollback has to know of it.
     pub(super) fn end(&mut self, place: Place, cause: Cause) {

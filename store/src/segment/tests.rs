@@ -464,6 +464,36 @@ fn nothing_is_asked_for_in_a_complete_source_segment() {
 }
 
 #[test]
+fn a_removal_of_what_is_not_here_is_remembered_while_there_is_a_source() {
+    let link = |complete: &[u32], max_tombstones| {
+        let mut coverage = Coverage::none(1);
+        complete.iter().for_each(|segment| coverage.insert(SourceSegment(*segment)));
+        let (space, complete) = (SourceSpace::Unit, coverage);
+        Link { space, complete, marked: true, since: at(0), max_tombstones }
+    };
+    let mut segment = segment(Bound::default());
+    let repair = |segment: &mut Segment, key: &[u8]| {
+        segment.import(hash::hash(key), key, &imported(b"v", 1), ImportRule::Repair, at(1_000))
+    };
+    segment.connect(link(&[0], 1));
+    assert_eq!(run(&mut segment, &Command::remove(b"a"), at(1_000)), Seen::Missing);
+    assert_eq!(repair(&mut segment, b"a"), Import::Tombstone);
+    assert_eq!(repair(&mut segment, b"b"), Import::Written, "nobody removed it");
+    assert_eq!(run(&mut segment, &Command::remove(b"c"), at(1_000)), Seen::Missing);
+    assert_eq!((segment.tombstones(), repair(&mut segment, b"c")), (1, Import::Tombstone));
+
+    segment.disconnect();
+    segment.forget_source(&mut Position::default(), usize::MAX);
+    segment.connect(link(&[0], 1));
+    assert_eq!(repair(&mut segment, b"a"), Import::Written, "as far as the segment knows");
+    segment.disconnect();
+    run(&mut segment, &Command::remove(b"a"), at(1_000));
+    segment.connect(link(&[0], 1));
+    assert!(segment.changed_before_connect());
+    assert_eq!(repair(&mut segment, b"a"), Import::Tombstone, "nobody knows what went meanwhile");
+}
+
+#[test]
 fn a_change_waits_until_it_is_recorded_that_clients_write_here() {
     let mut segment = segment(Bound::default());
     let (space, complete) = (SourceSpace::Unit, Coverage::none(1));

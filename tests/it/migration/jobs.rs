@@ -276,8 +276,23 @@ async fn verify_finds_what_others_did_at_the_source_and_repairs_it() {
         assert_eq!(report[finding], expected, "{finding} in {report}");
     }
     scene.disconnect("?strict=true").await.with(409);
+    // What is known stays known if it is looked at again and not to the end.
+    scene.relay.silence(true);
+    scene.action("verify&async=true").await.with(202);
+    scene.action("cancel").await.with(204);
+    eventually("it has ended", || async {
+        let status = scene.target.rest.migration("c").await;
+        (status["verify"]["state"] == "cancelled").then_some(())
+    })
+    .await;
+    scene.disconnect("?strict=true").await.with(409);
+    scene.relay.silence(false);
+    // A client has removed it, although it never was here.
+    scene.from.put(b"unwanted", b"v", NEVER).await.unwrap();
+    assert!(!scene.to.remove(b"unwanted").await.unwrap().is_done());
     let report = scene.action("verify&repair=true").await.with(200).json();
     assert_eq!(report["repaired"], 2, "{report}");
+    assert_eq!(scene.to.get(b"unwanted").await.unwrap(), None);
     assert_eq!(scene.to.get(b"late").await.unwrap().as_deref(), Some(&b"v"[..]));
     assert_eq!(scene.to.get(&key(1)).await.unwrap().as_deref(), Some(&b"changed there"[..]));
     assert_eq!(scene.to.get(&key(3)).await.unwrap().as_deref(), Some(&b"changed here"[..]));

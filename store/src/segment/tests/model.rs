@@ -123,7 +123,7 @@ impl Model {
                     Seen::Changed(None)
                 }
                 (Change::Remove, Condition::Always)
-                    if !self.records.contains_key(&key) && self.may_hold(&key) =>
+                    if !self.records.contains_key(&key) && self.complete.is_some() =>
                 {
                     self.records.insert(key, ModelRecord::Tombstone);
                     if matches!(command.source, Source::Silent) {
