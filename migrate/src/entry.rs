@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicI64, Ordering},
+    atomic::{AtomicBool, AtomicI64, Ordering},
 };
 
 use client::{Bytes, Metadata};
@@ -15,8 +15,6 @@ use store::{
 pub(crate) struct SourceEntry {
     value: Held,
     metadata: EntryMetadata,
-    /// Whether the source gave it an instant that no clock shows yet.
-    absurd: bool,
 }
 
 /// A value, small enough to be copied or to be shared as it is.
@@ -43,17 +41,7 @@ impl SourceEntry {
             true => Held::Large(Arc::from(&value[..])),
             false => Held::Small(value),
         };
-        let is_absurd = |reported: Option<client::Lifetime>| {
-            reported.is_some_and(|it| ahead(it.since, now) > ABSURD)
-        };
-        let absurd = is_absurd(metadata.lifespan) || is_absurd(metadata.max_idle);
-        Self { value, metadata: EntryMetadata { version, created, last_used, expiration }, absurd }
-    }
-
-    /// Whether the source's own instants of it are of no use, and others stand in their place.
-    #[must_use]
-    pub(crate) fn has_absurd_instants(&self) -> bool {
-        self.absurd
+        Self { value, metadata: EntryMetadata { version, created, last_used, expiration } }
     }
 
     /// The entry as the store takes it in.
@@ -89,31 +77,38 @@ const TOLERATED: i64 = 1_000;
 /// Milliseconds that a clock may be ahead and be corrected: a quarter of an hour.
 const ABSURD: i64 = 15 * 60 * 1_000;
 
-/// Milliseconds by which an instant of the source is ahead of now.
-fn ahead(millis: u64, now: Timestamp) -> i64 {
-    i64::try_from(millis).unwrap_or(i64::MAX).saturating_sub_unsigned(now.millis())
-}
-
 /// By how much the source's clock is ahead of ours, at least, as far as entries show it: none is written
 /// in the future.
 #[derive(Debug, Default)]
-pub(crate) struct Skew(AtomicI64);
+pub(crate) struct Skew {
+    ahead: AtomicI64,
+    /// Whether an instant was seen that no clock shows: others stand in the place of such.
+    absurd: AtomicBool,
+}
 
 impl Skew {
     /// Milliseconds that the source's clock is ahead of ours, at least.
     #[must_use]
     pub(crate) fn millis(&self) -> i64 {
-        self.0.load(Ordering::Relaxed)
+        self.ahead.load(Ordering::Relaxed)
+    }
+
+    /// Milliseconds by which an instant here may differ from the source's; `None` if by any number.
+    #[must_use]
+    pub(crate) fn difference(&self) -> Option<u64> {
+        let absurd = self.absurd.load(Ordering::Relaxed);
+        (!absurd).then(|| self.millis().unsigned_abs())
     }
 
     /// An instant of the source by our clock.
     fn by_our_clock(&self, millis: u64, now: Timestamp) -> Timestamp {
-        let ahead = ahead(millis, now);
+        let ahead = i64::try_from(millis).unwrap_or(i64::MAX).saturating_sub_unsigned(now.millis());
         if ahead > ABSURD {
             // One such entry, of a server whose clock is wrong, must not make all others end early.
+            self.absurd.store(true, Ordering::Relaxed);
             return now;
         }
-        let ahead = self.0.fetch_max(ahead, Ordering::Relaxed).max(ahead);
+        let ahead = self.ahead.fetch_max(ahead, Ordering::Relaxed).max(ahead);
         let correction = if ahead > TOLERATED { ahead } else { 0 };
         Timestamp::from_millis(millis.saturating_sub(correction.unsigned_abs()))
     }
@@ -161,7 +156,7 @@ mod tests {
         assert_eq!(entry(u64::MAX / 2, 10, &skew).created, Some(NOW));
         assert_eq!(entry(1_000_000 + 3_600_000, 10, &skew).created, Some(NOW));
         assert_eq!(entry(999_000, 10, &skew).created, Some(Timestamp::from_millis(999_000)));
-        assert_eq!(skew.millis(), 0);
+        assert_eq!((skew.millis(), skew.difference()), (0, None));
     }
 
     #[test]

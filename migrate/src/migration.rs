@@ -174,12 +174,12 @@ impl Migration {
     /// `None` if it is otherwise.
     pub(crate) fn verify(&self, repair: bool) -> Option<VerifyHandle> {
         let mut verification = self.verification.lock();
-        if let Some(running) = verification.as_ref().filter(|running| running.goes_on()) {
+        if let Some(running) = verification.as_ref().filter(|running| running.is_running()) {
             return (running.report().repair == repair).then(|| running.clone());
         }
-        if let Some(last) = verification.as_ref().filter(|last| !last.is_cancelled()) {
-            *self.verified_before.lock() = Some(last.report());
-        }
+        let mut before = self.verified_before.lock();
+        *before = known(verification.as_ref().map(VerifyHandle::report), before.take());
+        drop(before);
         let started = verify::start(&self.source, repair);
         *verification = Some(started.clone());
         Some(started)
@@ -188,7 +188,7 @@ impl Migration {
     /// Ends the verification that runs. False if there is none.
     pub(crate) fn cancel_verification(&self) -> bool {
         let verification = self.verification.lock();
-        let running = verification.as_ref().filter(|running| running.goes_on());
+        let running = verification.as_ref().filter(|running| running.is_running());
         running.map(VerifyHandle::cancel).is_some()
     }
 
@@ -202,17 +202,47 @@ impl Migration {
         self.verification.lock().as_ref().map(VerifyHandle::report)
     }
 
-    /// What is known of differences: the last verification; or, if that was cancelled, the one before.
+    /// What is known of differences.
     pub(crate) fn known_differences(&self) -> Option<VerifyReport> {
         let verification = self.verification.lock();
-        match verification.as_ref() {
-            Some(last) if last.is_cancelled() => self.verified_before.lock().clone(),
-            last => last.map(VerifyHandle::report),
-        }
+        let last = verification.as_ref().map(VerifyHandle::report);
+        known(last, self.verified_before.lock().clone())
     }
 
     /// Lets go of the source. When this returns, nothing is asked of it any more.
     pub(crate) async fn end(&self) {
         self.source.end().await;
+    }
+}
+
+/// What is known of differences: by the last verification; or, if that was cancelled before it found any, by
+/// those before.
+fn known(last: Option<VerifyReport>, before: Option<VerifyReport>) -> Option<VerifyReport> {
+    match last {
+        Some(last) if last.is_cancelled() && last.differences() == 0 => before,
+        last => last,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! What a cancelled verification leaves.
+
+    use super::*;
+
+    #[test]
+    fn what_was_found_stays_known() {
+        let report = |state: &str, missing| {
+            let state = state.to_owned();
+            Some(VerifyReport { state, missing, ..VerifyReport::default() })
+        };
+        let found = |last, before| known(last, before).map(|known| (known.state, known.missing));
+        let is = |state: &str, missing| Some((state.to_owned(), missing));
+        assert_eq!(found(None, None), None);
+        assert_eq!(found(report("finished", 0), report("finished", 5)), is("finished", 0));
+        assert_eq!(found(report("cancelled", 0), None), None);
+        assert_eq!(found(report("cancelled", 0), report("finished", 5)), is("finished", 5));
+        assert_eq!(found(report("cancelled", 2), report("finished", 0)), is("cancelled", 2));
+        assert_eq!(found(report("running", 0), report("finished", 5)), is("running", 0));
     }
 }

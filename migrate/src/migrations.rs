@@ -139,6 +139,7 @@ impl Migrations {
             return Err(MigrationError::Problems(vec![problem]));
         }
         let needs_unchanged = ready.needs_unchanged();
+        cache.expect_unchanged(needs_unchanged);
         let source = SourceConnection::new(
             Arc::clone(&cache),
             Arc::clone(&self.agreement),
@@ -159,10 +160,12 @@ impl Migrations {
         }
         if let Some(problem) = needs_unchanged.then(|| plan.changed_before_connect()).flatten() {
             // Clients were quicker: what they removed just before is not remembered, also for the next time.
-            self.agreement.propose(MetaCommand::Mark { cache: name.clone() }).await?;
+            let marked = self.agreement.propose(MetaCommand::Mark { cache: name.clone() }).await;
             self.agreement.propose(MetaCommand::Disconnect { cache: name.clone() }).await?;
             self.sources.remove(name);
             source.end().await;
+            self.forget(&cache).await;
+            marked?;
             return Err(MigrationError::Problems(vec![problem]));
         }
         for notice in &ready.notices {
@@ -409,17 +412,16 @@ impl Migrations {
         let cache = self.cache(name)?;
         let live = self.sources.of(&cache);
         let now = self.agreement.clock().now();
-        Ok(self.agreement.see(|metadata| {
-            let known = metadata.cache(name.as_str());
-            let facts = Facts {
-                cache: &cache,
-                connection: known.and_then(|known| known.connection.as_ref()),
-                past: known.and_then(|known| known.past.as_ref()),
-                live: live.as_deref(),
-                now,
-            };
-            facts.status()
-        }))
+        // Copied: what is asked of the live connection may wait for who waits for the metadata.
+        let known = self.agreement.see(|metadata| metadata.cache(name.as_str()).cloned());
+        let facts = Facts {
+            cache: &cache,
+            connection: known.as_ref().and_then(|known| known.connection.as_ref()),
+            past: known.as_ref().and_then(|known| known.past.as_ref()),
+            live: live.as_deref(),
+            now,
+        };
+        Ok(facts.status())
     }
 
     /// Where the migrations of all caches stand that are, or were, connected.

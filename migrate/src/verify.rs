@@ -46,19 +46,14 @@ impl VerifyHandle {
         self.report.lock().clone()
     }
 
-    /// Whether it runs, and will come to its end.
-    pub(crate) fn goes_on(&self) -> bool {
-        self.report.lock().is_running() && !self.is_cancelled()
-    }
-
-    /// Whether an operator has ended it.
-    pub(crate) fn is_cancelled(&self) -> bool {
-        self.cancelled.is_cancelled()
+    pub(crate) fn is_running(&self) -> bool {
+        self.report.lock().is_running()
     }
 
     /// Ends it where it is.
     pub(crate) fn cancel(&self) {
         self.cancelled.cancel();
+        self.report.lock().state = CANCELLED.into();
     }
 
     /// Waits until it is over.
@@ -209,33 +204,36 @@ impl Run {
             Standing::Local(_) | Standing::Tombstone => Seen::ChangedHere,
             Standing::Unknown => Seen::Nothing,
             Standing::Imported(ours) => {
-                let skew = connection.skew().millis().unsigned_abs();
+                let skew = connection.skew().difference();
                 match difference(&ours.metadata(), ours.value().bytes(), &theirs, skew) {
                     None => Seen::Same,
                     Some(what) => Seen::Other(what),
                 }
             }
         });
+        // Found out before the report is held: who reads it may hold what is asked here.
+        let verdict = match seen {
+            Seen::Same => Verdict::Same,
+            Seen::ChangedHere => Verdict::Found(Finding::ChangedHere, None, false),
+            Seen::Nothing if theirs.metadata().ends().is_some_and(|end| ends_about(end, now)) => {
+                Verdict::Expired
+            }
+            Seen::Nothing if self.was_cleared() => Verdict::Cleared,
+            Seen::Nothing if self.may_be_removed(key) => {
+                Verdict::Found(Finding::Missing, Some("it may have been removed here"), false)
+            }
+            Seen::Nothing => Verdict::Found(Finding::Missing, None, self.mend(key, &theirs, now)),
+            Seen::Other(what) => {
+                Verdict::Found(Finding::Different, Some(what), self.mend(key, &theirs, now))
+            }
+        };
         let mut report = self.report.lock();
         report.compared += 1;
-        match seen {
-            Seen::Same => report.same += 1,
-            Seen::ChangedHere => report.note(Finding::ChangedHere, key, None, false),
-            Seen::Nothing if theirs.metadata().ends().is_some_and(|end| ends_about(end, now)) => {
-                report.expired += 1;
-            }
-            Seen::Nothing if self.was_cleared() => report.cleared += 1,
-            Seen::Nothing if self.may_be_removed(key) => {
-                report.note(Finding::Missing, key, Some("it may have been removed here"), false);
-            }
-            Seen::Nothing => {
-                let repaired = self.mend(key, &theirs, now);
-                report.note(Finding::Missing, key, None, repaired);
-            }
-            Seen::Other(what) => {
-                let repaired = self.mend(key, &theirs, now);
-                report.note(Finding::Different, key, Some(what), repaired);
-            }
+        match verdict {
+            Verdict::Same => report.same += 1,
+            Verdict::Expired => report.expired += 1,
+            Verdict::Cleared => report.cleared += 1,
+            Verdict::Found(finding, what, repaired) => report.note(finding, key, what, repaired),
         }
     }
 
@@ -328,6 +326,15 @@ impl Run {
     }
 }
 
+/// What is to be reported of a key.
+enum Verdict {
+    Same,
+    Expired,
+    Cleared,
+    /// What it is, what differs, and whether it was put right.
+    Found(Finding, Option<&'static str>, bool),
+}
+
 /// Keys that were met, as far as 128 bits tell them apart which nobody can foresee: a source may have very
 /// many.
 #[derive(Default)]
@@ -365,7 +372,7 @@ fn difference(
     ours: &EntryMetadata,
     value: &[u8],
     theirs: &SourceEntry,
-    skew: u64,
+    skew: Option<u64>,
 ) -> Option<&'static str> {
     let metadata = theirs.metadata();
     let seconds = |lifetime: Option<Lifetime>| lifetime.map(Lifetime::whole_secs);
@@ -380,9 +387,11 @@ fn difference(
         return Some("max idle");
     }
     // An entry may have come before it showed that the source's clock is ahead.
-    let tolerance = INSTANT_TOLERANCE + skew;
-    let told = !theirs.has_absurd_instants();
-    if told && created.is_some_and(|(a, b)| a.millis().abs_diff(b.millis()) > tolerance) {
+    let is_off = |(ours, theirs): (Timestamp, Timestamp)| {
+        let difference = ours.millis().abs_diff(theirs.millis());
+        skew.is_some_and(|skew| difference > INSTANT_TOLERANCE + skew)
+    };
+    if created.is_some_and(is_off) {
         return Some("created");
     }
     (value != theirs.value()).then_some("value")
@@ -426,7 +435,7 @@ mod tests {
     #[test]
     fn an_entry_is_the_same_if_all_that_a_client_can_see_of_it_is() {
         let same = |ours: EntryMetadata, value: &[u8], theirs: SourceEntry| {
-            difference(&ours, value, &theirs, 0)
+            difference(&ours, value, &theirs, Some(0))
         };
         assert_eq!(same(ours(1, None, 0), b"v", theirs(1, None, 0)), None);
         assert_eq!(same(ours(1, None, 0), b"w", theirs(1, None, 0)), Some("value"));
@@ -435,9 +444,9 @@ mod tests {
         let nine = || ours(1, Some(9_400), 50_000);
         assert_eq!(same(nine(), b"v", theirs(1, Some(9), 50_900)), None, "whole seconds");
         assert_eq!(same(nine(), b"v", theirs(1, Some(9), 52_000)), Some("created"));
-        let absurd = theirs(1, Some(9), 100_000 + 3_600_000);
-        assert_eq!(difference(&nine(), b"v", &absurd, 0), None, "no clock shows that yet");
-        let ahead = difference(&nine(), b"v", &theirs(1, Some(9), 52_000), 2_000);
+        let absurd = difference(&nine(), b"v", &theirs(1, Some(9), 52_000), None);
+        assert_eq!(absurd, None, "the clock says nothing");
+        let ahead = difference(&nine(), b"v", &theirs(1, Some(9), 52_000), Some(2_000));
         assert_eq!(ahead, None, "the clock is seen to be ahead");
     }
 }

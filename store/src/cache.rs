@@ -426,6 +426,12 @@ impl Cache {
         self.segments.iter().any(|segment| segment.lock().changed_since_disconnect())
     }
 
+    /// Whether nothing may have changed when the next source is connected: from one that is connected to a
+    /// segment which has, nothing comes.
+    pub fn expect_unchanged(&self, expects: bool) {
+        self.each(|segment| segment.expect_unchanged(expects));
+    }
+
     /// Whether anything had changed between the last source and the one that is connected now.
     #[must_use]
     pub fn changed_before_connect(&self) -> bool {

@@ -108,6 +108,8 @@ pub struct Segment {
     connected: Stamp,
     /// Whether a removed key left no tombstone since then, because there were too many.
     forgotten: bool,
+    /// Whether nothing may have changed between the last source and the next one.
+    expects_unchanged: bool,
     /// Whether anything had changed between the last source and this one.
     changed_between: bool,
     /// Entries that had to make room.
@@ -141,6 +143,7 @@ impl Segment {
             link: None,
             connected: Stamp::default(),
             forgotten: false,
+            expects_unchanged: false,
             changed_between: false,
             evicted: 0,
             outbox: Outbox::default(),

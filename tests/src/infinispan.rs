@@ -215,8 +215,13 @@ impl Infinispan {
     /// # Panics
     ///
     /// If that is not possible.
-    pub fn freeze(&self, frozen: bool) {
+    pub async fn freeze(&self, frozen: bool) {
         self.process.signal(if frozen { "STOP" } else { "CONT" });
+        if frozen {
+            // A thread that runs goes on for a moment.
+            eventually("it stands still", || async { self.process.is_stopped().then_some(()) })
+                .await;
+        }
     }
 
     /// A client of it, with the login that it wants.

@@ -39,6 +39,7 @@ impl Migrations {
                     attempts.push(self.attempt(name, &places));
                 }
             }
+            told.retain(|name, _| under_way.contains(name));
             tokio::select! {
                 // Cannot fail: the sender is here.
                 _ = changes.changed() => {}

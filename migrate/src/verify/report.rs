@@ -85,6 +85,12 @@ impl VerifyReport {
         self.state == FINISHED
     }
 
+    /// Whether an operator has ended it.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.state == CANCELLED
+    }
+
     /// Whether it still goes on.
     #[must_use]
     pub fn is_running(&self) -> bool {

@@ -168,12 +168,21 @@ impl Segment {
     }
 
     /// Ties the segment to a source. What stands here already counts as a client's.
-    pub fn connect(&mut self, link: Link) {
+    pub fn connect(&mut self, mut link: Link) {
         self.changed_between = self.changed_since_disconnect();
+        if self.changed_between && self.expects_unchanged {
+            // What was removed meanwhile is not remembered: nothing may come in.
+            link.complete = Coverage::all(link.space.count());
+        }
         // Something is complete from the start only if the same source was connected before.
         self.forgotten = self.changed_between && !link.complete.is_empty();
         self.connected = self.stamp;
         self.link = Some(link);
+    }
+
+    /// Whether nothing may have changed when the next source is connected: if it has, nothing comes from it.
+    pub fn expect_unchanged(&mut self, expects: bool) {
+        self.expects_unchanged = expects;
     }
 
     /// Whether anything had changed between the last source and this one.

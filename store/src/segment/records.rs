@@ -90,10 +90,15 @@ impl Segment {
             return self.insert_tombstone(place.hash, key, false);
         }
         let most = self.link.as_ref().map_or(0, |link| link.max_tombstones);
-        if self.tombstones >= most || self.insert_tombstone(place.hash, key, false).is_err() {
+        // Entries are worth more, so what is left for them at the last is not taken.
+        let node = self.account.usage().node();
+        let reserve = usize::try_from(node.limit() / 8).unwrap_or(usize::MAX);
+        let needed = reserve.saturating_add(Record::tombstone_memory(key));
+        if self.tombstones >= most || node.refuses(needed) {
             self.forgotten = true;
+            return Ok(());
         }
-        Ok(())
+        self.insert_tombstone(place.hash, key, false)
     }
 
     /// Ends the entry in a bucket. It becomes a tombstone where the source's copy could come back in

@@ -491,6 +491,16 @@ fn a_removal_of_what_is_not_here_is_remembered_while_there_is_a_source() {
     segment.connect(link(&[0], 1));
     assert!(segment.changed_before_connect());
     assert_eq!(repair(&mut segment, b"a"), Import::Tombstone, "nobody knows what went meanwhile");
+
+    segment.disconnect();
+    segment.expect_unchanged(true);
+    segment.connect(link(&[], 1));
+    assert_eq!(get(&mut segment, b"d"), Seen::Load, "nothing has changed");
+    segment.disconnect();
+    run(&mut segment, &Command::remove(b"d"), at(1_000));
+    put(&mut segment, b"e", b"v");
+    segment.connect(link(&[], 1));
+    assert_eq!(get(&mut segment, b"d"), Seen::Missing);
 }
 
 #[test]

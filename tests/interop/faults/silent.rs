@@ -48,7 +48,7 @@ async fn a_source_that_says_nothing_holds_nobody_up() {
         assert!(cache.get(known.as_bytes()).await.unwrap().is_some(), "{known} comes over");
         match silence {
             Silence::Swallowed => relay.silence(true),
-            Silence::Frozen => source.freeze(true),
+            Silence::Frozen => source.freeze(true).await,
             Silence::Killed => source.kill().await,
         }
         let keys = Keys { round, known };
@@ -57,7 +57,7 @@ async fn a_source_that_says_nothing_holds_nobody_up() {
         note(format_args!("{silence:?}: all answered in {:.1} s", begin.elapsed().as_secs_f64()));
         match silence {
             Silence::Swallowed => relay.silence(false),
-            Silence::Frozen => source.freeze(false),
+            Silence::Frozen => source.freeze(false).await,
             Silence::Killed => break,
         }
         keys.are_found_again(&target, &cache).await;

@@ -58,13 +58,13 @@ async fn a_target_that_was_killed_shows_nothing_old_and_completes_its_migration(
     target.kill().await;
 
     // The source says nothing while the target starts: nobody may take that for "no such entry".
-    source.freeze(true);
+    source.freeze(true).await;
     let target = start(data.path()).await;
     let read = open(&target, READ).await;
     let text = refusal(read.get(b"to be changed")).await;
     assert!(text.contains(SILENT), "{text}");
     lost(&target).await;
-    source.freeze(false);
+    source.freeze(false).await;
 
     let found = eventually("the source is reached again", || async {
         read.get(b"to be changed").await.ok()

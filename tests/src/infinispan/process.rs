@@ -82,6 +82,16 @@ impl Process {
         self.child.kill().await.expect("killed");
     }
 
+    /// Whether every thread of it stands still.
+    pub(super) fn is_stopped(&self) -> bool {
+        let pid = self.child.id().expect("it runs");
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("its threads");
+        // A thread that has ended meanwhile stands still, too.
+        let stats =
+            threads.flatten().flat_map(|it| std::fs::read_to_string(it.path().join("stat")));
+        stats.into_iter().all(|stat| stat.rsplit(") ").next().is_some_and(|it| it.starts_with('T')))
+    }
+
     /// Sends it a signal.
     pub(super) fn signal(&self, name: &str) {
         let pid = self.child.id().expect("it runs").to_string();
