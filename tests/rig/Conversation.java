@@ -232,6 +232,13 @@ public final class Conversation {
       });
    }
 
+   private static void nextMillisecond() {
+      long begin = System.currentTimeMillis();
+      while (System.currentTimeMillis() <= begin + 1) {
+         Thread.onSpinWait();
+      }
+   }
+
    private void lifetimes(RemoteCache<String, String> cache) {
       part = "lifetimes";
       step("put with lifespan", () -> cache.put("a", "1", 100, TimeUnit.SECONDS));
@@ -243,6 +250,8 @@ public final class Conversation {
       step("put if absent with lifespan", () -> cache.putIfAbsent("d", "1", 4, TimeUnit.DAYS));
       step("metadata of put if absent", () -> cache.getWithMetadata("d"));
       step("replace with lifespan", () -> cache.replace("d", "2", 50, TimeUnit.DAYS));
+      // What has ended is there until the millisecond is over.
+      nextMillisecond();
       step("metadata of more than thirty days", () -> cache.getWithMetadata("d"));
       step("part of a second", () -> {
          cache.put("e", "1", 61_500, TimeUnit.MILLISECONDS);

@@ -170,7 +170,8 @@ impl Segment {
     /// Ties the segment to a source. What stands here already counts as a client's.
     pub fn connect(&mut self, mut link: Link) {
         self.changed_between = self.changed_since_disconnect();
-        if self.changed_between && self.expects_unchanged {
+        let expects_unchanged = std::mem::take(&mut self.expects_unchanged);
+        if self.changed_between && expects_unchanged {
             // What was removed meanwhile is not remembered: nothing may come in.
             link.complete = Coverage::all(link.space.count());
         }

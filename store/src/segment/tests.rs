@@ -499,6 +499,7 @@ fn a_removal_of_what_is_not_here_is_remembered_while_there_is_a_source() {
     segment.disconnect();
     run(&mut segment, &Command::remove(b"d"), at(1_000));
     put(&mut segment, b"e", b"v");
+    segment.expect_unchanged(true);
     segment.connect(link(&[], 1));
     assert_eq!(get(&mut segment, b"d"), Seen::Missing);
 }
