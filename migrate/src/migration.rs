@@ -27,7 +27,7 @@ pub(crate) struct Migration {
     source: Arc<SourceConnection>,
     job: Mutex<Option<JobHandle>>,
     verification: Mutex<Option<VerifyHandle>>,
-    /// What the verification before that one has found, if it was not cancelled.
+    /// What was known of differences before that one.
     verified_before: Mutex<Option<VerifyReport>>,
     /// Held while segments are brought in for an iteration: one at a time is enough.
     bringing: tokio::sync::Mutex<()>,

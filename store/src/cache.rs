@@ -444,8 +444,8 @@ impl Cache {
         self.sum(Segment::evicted)
     }
 
-    /// Whether this key may be one that was removed since the source was connected, and is not remembered
-    /// because there were too many.
+    /// Whether this key may be one that was removed and is not remembered: there were too many, the cache was
+    /// cleared, or it was just before the source was connected again.
     #[must_use]
     pub fn may_have_forgotten(&self, key: &[u8]) -> bool {
         self.placed(hash::hash(key)).lock().has_forgotten()

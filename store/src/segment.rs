@@ -106,7 +106,7 @@ pub struct Segment {
     link: Option<Link>,
     /// The newest write before the source was connected.
     connected: Stamp,
-    /// Whether a removed key left no tombstone since then, because there were too many.
+    /// Whether keys were removed since then, or just before it, that left no tombstones.
     forgotten: bool,
     /// Whether nothing may have changed between the last source and the next one.
     expects_unchanged: bool,

@@ -145,7 +145,7 @@ impl Segment {
         ended_here && has_room
     }
 
-    /// Whether a removed key is not remembered because there were too many.
+    /// Whether there may be removed keys that are not remembered.
     pub(crate) fn has_forgotten(&self) -> bool {
         self.forgotten
     }

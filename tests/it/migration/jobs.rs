@@ -101,6 +101,17 @@ async fn a_clear_during_the_job_leaves_nothing_of_the_source() {
     scene.stop().await;
 }
 
+/// Begins a verification, which must not be over at once, and ends it.
+async fn verify_and_cancel(scene: &Scene) {
+    scene.action("verify&async=true").await.with(202);
+    scene.action("cancel").await.with(204);
+    eventually("it has ended", || async {
+        let status = scene.target.rest.migration("c").await;
+        (status["verify"]["state"] == "cancelled").then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn nobody_waits_for_ever_while_the_source_is_silent() {
     let scene = Scene::connected(500).await;
@@ -125,13 +136,7 @@ async fn nobody_waits_for_ever_while_the_source_is_silent() {
     assert_eq!(status["readThrough"]["forIterations"], 500, "{status:#}");
 
     scene.relay.silence(true);
-    scene.action("verify&async=true").await.with(202);
-    scene.action("cancel").await.with(204);
-    eventually("it has ended", || async {
-        let status = scene.target.rest.migration("c").await;
-        (status["verify"]["state"] == "cancelled").then_some(())
-    })
-    .await;
+    verify_and_cancel(&scene).await;
     scene.disconnect("?strict=true").await.with(204);
     scene.stop().await;
 }
@@ -278,13 +283,7 @@ async fn verify_finds_what_others_did_at_the_source_and_repairs_it() {
     scene.disconnect("?strict=true").await.with(409);
     // What is known stays known if it is looked at again and not to the end.
     scene.relay.silence(true);
-    scene.action("verify&async=true").await.with(202);
-    scene.action("cancel").await.with(204);
-    eventually("it has ended", || async {
-        let status = scene.target.rest.migration("c").await;
-        (status["verify"]["state"] == "cancelled").then_some(())
-    })
-    .await;
+    verify_and_cancel(&scene).await;
     scene.disconnect("?strict=true").await.with(409);
     scene.relay.silence(false);
     // A client has removed it, although it never was here.
