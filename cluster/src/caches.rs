@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use config::{CacheConfig, CacheName, ConfigError, Format, Ignored, Options, Parsed};
+use store::{CacheError, Fence};
 
 use crate::{
     agreement::{Agreement, ProposeError},
@@ -38,6 +39,13 @@ pub enum AdminError {
         /// What differs.
         what: &'static str,
     },
+    /// Clients have changed entries of the cache, and its source does not know of that.
+    #[error(
+        "Cache {0} stays: it is connected to a source, and clients have written or removed entries here \
+         that the source does not know of. They would be lost with the cache.\n\
+         To remove it anyway: DELETE /rest/v2/caches/{0}?force=true"
+    )]
+    WouldLose(CacheName),
     /// The cache belongs to the server.
     #[error("cache {0} belongs to the server and cannot be removed")]
     Internal(CacheName),
@@ -64,6 +72,15 @@ impl From<ProposeError> for AdminError {
             ProposeError::NotStored(error) => Self::NotStored(error),
         }
     }
+}
+
+/// Which caches may be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RemoveRule {
+    /// Those whose entries nobody misses, as far as is known.
+    Careful,
+    /// All.
+    Force,
 }
 
 /// Creates, changes and removes caches.
@@ -151,22 +168,71 @@ impl Caches {
         if let Some(what) = immutable_difference(&standing, &config) {
             return Err(AdminError::Immutable { cache: name.clone(), what });
         }
+        self.warn_of_evictions(name, &standing, &config);
         let (cache, config) = (name.clone(), Arc::new(config));
         self.agreement.propose(MetaCommand::UpdateCache { cache, config }).await?;
         Ok(())
     }
 
-    /// Removes a cache with all of its entries.
+    /// Says that a smaller bound drops entries that are here.
+    fn warn_of_evictions(&self, name: &CacheName, standing: &CacheConfig, next: &CacheConfig) {
+        let Some(cache) = self.agreement.container().cache(name.as_str()) else { return };
+        let (old, new) = (&standing.memory, &next.memory);
+        let (entries, bytes) = (cache.approximate_len(), cache.memory());
+        let is_over = |old: Option<u64>, new: Option<u64>, used| {
+            new.is_some_and(|new| old.is_none_or(|old| new < old) && new < used)
+        };
+        if is_over(old.max_count, new.max_count, entries)
+            || is_over(old.max_size, new.max_size, bytes)
+        {
+            tracing::warn!(
+                cache = %name, entries, bytes,
+                "the new bound is smaller than what the cache holds: entries will be evicted"
+            );
+        }
+    }
+
+    /// Removes a cache with all of its entries. Returns what was lost with it, if it was forced.
     ///
     /// # Errors
     ///
-    /// If there is none, or it belongs to the server.
-    pub async fn remove(&self, name: &CacheName) -> Result<(), AdminError> {
+    /// If there is none, or it belongs to the server; or if it is connected to a source that does not know
+    /// what clients have changed here, and the rule does not allow that.
+    pub async fn remove(
+        &self,
+        name: &CacheName,
+        rule: RemoveRule,
+    ) -> Result<Option<String>, AdminError> {
         if name.is_internal() {
             return Err(AdminError::Internal(name.clone()));
         }
+        let entries = self.changed_at_target(name);
+        if entries.is_some() && rule == RemoveRule::Careful {
+            return Err(AdminError::WouldLose(name.clone()));
+        }
         self.agreement.propose(MetaCommand::RemoveCache { cache: name.clone() }).await?;
-        Ok(())
+        let lost = entries.map(|entries| {
+            format!(
+                "Cache {name} was removed with {entries} entries while it was connected to a source that does \
+                 not know what clients had changed here."
+            )
+        });
+        if let Some(lost) = &lost {
+            tracing::warn!("{lost}");
+        }
+        Ok(lost)
+    }
+
+    /// The number of entries of a cache that clients have changed while it is connected. `None` if they have
+    /// not, or if what they had changed was lost before.
+    fn changed_at_target(&self, name: &CacheName) -> Option<u64> {
+        let marked = self.agreement.see(|metadata| {
+            let connection = metadata.cache(name.as_str())?.connection.as_ref()?;
+            Some(connection.marked)
+        });
+        let cache = self.agreement.container().cache(name.as_str())?;
+        let is_lost = cache.check_served() == Err(CacheError::Fenced(Fence::Lost));
+        (marked == Some(true) && !is_lost).then(|| cache.approximate_len())
     }
 
     /// The configuration of a cache.
@@ -247,8 +313,8 @@ mod tests {
         let again = caches.create(&name("a"), config, false).await.unwrap_err();
         assert_eq!(again.to_string(), "ISPN000507: Cache a already exists");
         assert_eq!(caches.names(), [name("a")]);
-        caches.remove(&name("a")).await.unwrap();
-        let again = caches.remove(&name("a")).await.unwrap_err().to_string();
+        caches.remove(&name("a"), RemoveRule::Careful).await.unwrap();
+        let again = caches.remove(&name("a"), RemoveRule::Careful).await.unwrap_err().to_string();
         assert!(again.starts_with("ISPN012010: Cache with name 'a' not found"), "{again}");
     }
 

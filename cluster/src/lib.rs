@@ -17,7 +17,7 @@ mod wire;
 
 pub use self::{
     agreement::{Agreement, ProposeError},
-    caches::{AdminError, Caches, log_ignored},
+    caches::{AdminError, Caches, RemoveRule, log_ignored},
     clock::{Clock, MAX_SLEW_PER_TICK, TICK},
     log::LogError,
     metadata::{

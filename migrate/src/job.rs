@@ -62,7 +62,7 @@ pub struct FailedEntry {
 }
 
 /// Where a job stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CopyStatus {
     /// Its name.
     pub id: String,

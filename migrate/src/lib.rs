@@ -13,6 +13,7 @@ mod entry;
 mod identity;
 mod job;
 mod loader;
+mod loss;
 mod migration;
 mod migrations;
 mod overlap;
@@ -32,7 +33,10 @@ pub use self::{
     counts::Counts,
     drive::{Driver, Size},
     job::FailedEntry,
-    migrations::{ConnectOptions, MigrationError, Migrations, Synchronizing, Verifying},
+    loss::DisconnectRule,
+    migrations::{
+        ConnectOptions, Disconnected, MigrationError, Migrations, Synchronizing, Verifying,
+    },
     preflight::{Problem, ProblemCode},
     settings::{ByteBudget, OnSourceError, Settings},
     sources::Sources,

@@ -33,8 +33,10 @@ pub(crate) struct Migration {
     bringing: tokio::sync::Mutex<()>,
     /// Entries that were brought in for iterations.
     brought: AtomicU64,
-    /// Entries that had had to make room before there was a source.
+    /// Entries that had been evicted before there was a source.
     evicted_before: u64,
+    /// Entries that had been evicted when the last verification began.
+    evicted_before_verify: AtomicU64,
 }
 
 impl Migration {
@@ -49,6 +51,7 @@ impl Migration {
             bringing: tokio::sync::Mutex::default(),
             brought: AtomicU64::new(0),
             evicted_before,
+            evicted_before_verify: AtomicU64::new(0),
         })
     }
 
@@ -158,9 +161,12 @@ impl Migration {
         self.brought.load(Ordering::Relaxed)
     }
 
-    /// Entries that had to make room since there is a source.
-    pub(crate) fn evicted(&self) -> u64 {
-        self.cache().evicted() - self.evicted_before
+    /// Entries that were evicted since there is a source, and that no verification has looked for: one that
+    /// has come to its end has seen which of those before it are missing.
+    pub(crate) fn evicted_unverified(&self) -> u64 {
+        let is_finished = self.known_differences().is_some_and(|known| known.is_finished());
+        let seen = if is_finished { self.evicted_before_verify.load(Ordering::Relaxed) } else { 0 };
+        self.cache().evicted().saturating_sub(self.evicted_before.max(seen))
     }
 
     /// A client has cleared the cache: there is nothing left to copy.
@@ -180,6 +186,7 @@ impl Migration {
         let mut before = self.verified_before.lock();
         *before = known(verification.as_ref().map(VerifyHandle::report), before.take());
         drop(before);
+        self.evicted_before_verify.store(self.cache().evicted(), Ordering::Relaxed);
         let started = verify::start(&self.source, repair);
         *verification = Some(started.clone());
         Some(started)

@@ -1,21 +1,23 @@
 //! What operators do: connect, synchronize, pause, verify, disconnect.
 
 mod changing;
+mod disconnect;
 mod error;
 mod live;
 
 use std::sync::Arc;
 
-use cluster::{Agreement, MetaCommand, MetaError, ProposeError};
+use cluster::{Agreement, MetaCommand};
 use config::{CacheName, RemoteStoreConfig};
 use store::{Cache, CacheError, Fence};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::changing::Changing;
-pub use self::error::MigrationError;
+pub use self::{disconnect::Disconnected, error::MigrationError};
 use crate::{
     copy::SyncRequest,
     job::{CopyStatus, JobHandle},
+    loss::Losses,
     migration::Migration,
     preflight::{self, Plan},
     settings::Settings,
@@ -78,6 +80,9 @@ impl Migrations {
     /// Ends every connection, and returns when nothing is asked of any source any more. What is connected
     /// stays so for the next start.
     pub async fn stop(&self) {
+        for lost in self.lost_with_process() {
+            tracing::warn!("{lost}");
+        }
         self.ended.cancel();
         self.tasks.close();
         self.tasks.wait().await;
@@ -351,50 +356,6 @@ impl Migrations {
         Ok(())
     }
 
-    /// Lets go of the source. When this returns, nothing is asked of it any more; nor if the cache was let
-    /// go of before. Returns what the operator should know.
-    ///
-    /// # Errors
-    ///
-    /// If entries would be lost and `strict` says that they must not; or if the cache was never connected.
-    pub async fn disconnect(
-        &self,
-        name: &CacheName,
-        strict: bool,
-    ) -> Result<Vec<String>, MigrationError> {
-        let cache = self.cache(name)?;
-        let _alone = self.changing.alone(name).await;
-        let status = self.status(name)?;
-        if strict && status.source.is_some() && !status.can_disconnect {
-            let blockers = status.blockers;
-            return Err(MigrationError::WouldLose { cache: name.clone(), blockers });
-        }
-        match self.agreement.propose(MetaCommand::Disconnect { cache: name.clone() }).await {
-            Ok(()) => {}
-            Err(ProposeError::Refused(MetaError::NotConnected(_))) => {
-                let ever = |known: &cluster::CacheMetadata| known.past.is_some();
-                let was =
-                    self.agreement.see(|metadata| metadata.cache(name.as_str()).is_some_and(ever));
-                return if was {
-                    Ok(Vec::new())
-                } else {
-                    Err(MigrationError::NotConnected(name.clone()))
-                };
-            }
-            Err(error) => return Err(error.into()),
-        }
-        if let Some(migration) = self.sources.remove(name) {
-            migration.end().await;
-        }
-        tracing::info!(cache = %name, lost_if_any = ?status.blockers, "disconnected");
-        let migrations = self.clone();
-        let configured = cache.config().remote_store.is_some();
-        self.tasks.spawn(async move { migrations.forget(&cache).await });
-        let again =
-            (configured && !self.agreement.is_durable()).then(|| CONNECTED_AGAIN.to_owned());
-        Ok(again.into_iter().collect())
-    }
-
     /// Drops what a connection that is gone has left behind.
     async fn forget(&self, cache: &Arc<Cache>) {
         for segment in cache.segment_ids() {
@@ -410,18 +371,26 @@ impl Migrations {
     /// If there is no such cache.
     pub fn status(&self, name: &CacheName) -> Result<Status, MigrationError> {
         let cache = self.cache(name)?;
-        let live = self.sources.of(&cache);
+        Ok(self.facts(&cache, |facts| facts.status()))
+    }
+
+    /// What speaks against disconnecting a cache now.
+    fn losses(&self, cache: &Cache) -> Losses {
+        self.facts(cache, |facts| facts.losses())
+    }
+
+    fn facts<T>(&self, cache: &Cache, tell: impl FnOnce(&Facts<'_>) -> T) -> T {
+        let live = self.sources.of(cache);
         let now = self.agreement.clock().now();
         // Copied: what is asked of the live connection may wait for who waits for the metadata.
-        let known = self.agreement.see(|metadata| metadata.cache(name.as_str()).cloned());
-        let facts = Facts {
-            cache: &cache,
+        let known = self.agreement.see(|metadata| metadata.cache(cache.name().as_str()).cloned());
+        tell(&Facts {
+            cache,
             connection: known.as_ref().and_then(|known| known.connection.as_ref()),
             past: known.as_ref().and_then(|known| known.past.as_ref()),
             live: live.as_deref(),
             now,
-        };
-        Ok(facts.status())
+        })
     }
 
     /// Where the migrations of all caches stand that are, or were, connected.

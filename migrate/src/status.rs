@@ -9,6 +9,7 @@ use store::{SourceSpace, Timestamp};
 use crate::{
     counts::Counts,
     job::{CopyStatus, FailedEntry},
+    loss::{Losses, Standing},
     migration::Migration,
     remote,
     sync::Ending,
@@ -71,10 +72,12 @@ pub struct Status {
     /// The last verification.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verify: Option<VerifyReport>,
-    /// Whether nothing would be lost if the source were let go of now.
+    /// Whether a disconnect would be carried out now, because nothing is known that would be lost.
     pub can_disconnect: bool,
-    /// What would be lost, or is not known.
+    /// What would be lost: a disconnect is refused.
     pub blockers: Vec<String>,
+    /// What nobody knows: only a strict disconnect is refused.
+    pub doubts: Vec<String>,
 }
 
 /// The source.
@@ -184,7 +187,8 @@ impl Facts<'_> {
         let problem = self.problem(job.as_ref());
         let known = self.live.and_then(Migration::known_differences);
         let state = self.stage(job.as_ref(), known.as_ref(), problem.as_deref());
-        let blockers = self.blockers(job.as_ref(), known.as_ref(), problem.as_deref());
+        let Losses { blockers, doubts } =
+            self.losses_by(job.as_ref(), known.as_ref(), problem.as_deref());
         let known = self.connection.or(self.past);
         Status {
             cache: self.cache.name().to_string(),
@@ -199,6 +203,7 @@ impl Facts<'_> {
             verify,
             can_disconnect: self.connection.is_some() && blockers.is_empty(),
             blockers,
+            doubts,
             problem,
         }
     }
@@ -258,43 +263,30 @@ impl Facts<'_> {
         }
     }
 
-    fn blockers(
+    /// What speaks against disconnecting now.
+    pub(crate) fn losses(&self) -> Losses {
+        let job = self.live.and_then(Migration::job_status);
+        let problem = self.problem(job.as_ref());
+        let known = self.live.and_then(Migration::known_differences);
+        self.losses_by(job.as_ref(), known.as_ref(), problem.as_deref())
+    }
+
+    fn losses_by(
         &self,
         job: Option<&CopyStatus>,
-        verify: Option<&VerifyReport>,
+        verified: Option<&VerifyReport>,
         problem: Option<&str>,
-    ) -> Vec<String> {
-        let mut blockers: Vec<String> = problem.map(ToOwned::to_owned).into_iter().collect();
-        let Some(connection) = self.connection else { return blockers };
-        if !self.is_complete() {
-            let (complete, all) = (connection.complete.len(), connection.space.count());
-            let is_paused = job.is_some_and(|job| job.ended.is_none() && job.paused);
-            let next = if is_paused { "resume" } else { "synchronize" };
-            blockers.push(format!("{complete} of {all} source segments are complete: {next}"));
-        }
-        if let Some(report) = verify {
-            if report.is_running() {
-                blockers.push("a verification is running".into());
-            } else if !report.is_finished() {
-                blockers.push(format!("the last verification has broken off: {}", report.state));
-            }
-            if report.differences() > 0 {
-                let differences = report.differences();
-                blockers.push(format!(
-                    "verify has found {differences} differences: the status document lists them, and \
-                     repair fetches those that it can; to let go all the same takes force"
-                ));
-            }
-        }
-        let evicted = self.live.map_or(0, Migration::evicted);
-        // A verification has seen whether they are missed.
-        if evicted > 0 && !verify.is_some_and(VerifyReport::is_finished) {
-            blockers.push(format!(
-                "{evicted} entries had to make room since the cache was connected: verify shows what is \
-                 missing"
-            ));
-        }
-        blockers
+    ) -> Losses {
+        let Some(connection) = self.connection else { return Losses::default() };
+        let standing = Standing {
+            complete: connection.complete.len(),
+            segments: connection.space.count(),
+            problem,
+            job,
+            verified,
+            evicted: self.live.map_or(0, Migration::evicted_unverified),
+        };
+        standing.losses()
     }
 
     fn source(&self, connection: &Connection) -> SourceStatus {

@@ -98,7 +98,7 @@ impl From<AdminError> for Problem {
             | AdminError::Config(_)
             | AdminError::Immutable { .. }
             | AdminError::Internal(_) => StatusCode::BAD_REQUEST,
-            AdminError::Connection(_) => StatusCode::CONFLICT,
+            AdminError::Connection(_) | AdminError::WouldLose(_) => StatusCode::CONFLICT,
             AdminError::NotStored(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, error)

@@ -156,6 +156,10 @@ async fn migrate(folder: &Folder, address: &str, source: &Infinispan, target: &T
         "migrate cluster connect -c moving --file={folder}/remote-store.json",
         "migrate cluster source-connection -c moving",
         "get --cache=moving key-7",
+        "migrate cluster disconnect -c moving",
+        "put --cache=moving of-a-client v",
+        "drop cache moving",
+        "remove --cache=moving of-a-client",
         "migrate cluster synchronize -c moving --read-batch=100 --threads=2",
         "migrate cluster synchronize -c moving",
         "migrate cluster disconnect -c moving",
@@ -169,6 +173,10 @@ async fn migrate(folder: &Folder, address: &str, source: &Infinispan, target: &T
         connected,
         connection,
         read_through,
+        too_early,
+        written,
+        not_dropped,
+        removed,
         synchronized,
         synchronized_again,
         disconnected,
@@ -176,7 +184,13 @@ async fn migrate(folder: &Folder, address: &str, source: &Infinispan, target: &T
         synchronized_late,
         read,
     ] = folder.run(address, commands).await.printed;
-    assert_eq!([created, connected, disconnected], [""; 3]);
+    assert_eq!([created, connected, written, removed, disconnected], [""; 5]);
+    // A refusal is printed as it is.
+    let says = |printed: &str, parts: [&str; 2]| {
+        assert!(parts.iter().all(|part| printed.contains(part)), "{parts:?} in {printed}");
+    };
+    says(&too_early, ["- 0 of 256 source segments are complete: synchronize", "?force=true"]);
+    says(&not_dropped, ["Cache moving stays", "DELETE /rest/v2/caches/moving?force=true"]);
     assert_eq!([unconnected, unconnected_again], ["Not Found:"; 2]);
     let connection: Value = serde_json::from_str(&connection).expect("a document");
     let store = &connection["remote-store"];

@@ -61,18 +61,40 @@ async fn a_cache_is_taken_over_by_the_commands_of_the_manual() {
     refused(&migrate("disconnect", vec![]).await, 1, "--force");
     let synchronized = migrate("synchronize", vec![]).await;
     assert!(out(&synchronized).contains("Synchronized 500 entries"), "{}", out(&synchronized));
+    refused(&migrate("disconnect", vec!["--strict".into()]).await, 1, "no verification was run");
+    refused(&migrate("disconnect", vec!["--strict".into(), "--force".into()]).await, 2, "--force");
     let verified = migrate("verify", vec!["--json".into()]).await;
     let report: Value = serde_json::from_slice(&verified.stdout).unwrap();
     assert_eq!((&report["compared"], &report["missing"]), (&500.into(), &0.into()), "{report}");
     let status = migrate("status", vec!["--json".into()]).await;
     let status: Value = serde_json::from_slice(&status.stdout).unwrap();
     assert_eq!(status["state"], "VERIFIED", "{status}");
-    assert!(migrate("disconnect", vec![]).await.status.success());
+    let disconnected = migrate("disconnect", vec![]).await;
+    assert!(disconnected.status.success() && err(&disconnected).is_empty(), "{disconnected:?}");
     source.stop().await;
 
     let to = target.client().await.cache("myCache").await.unwrap();
     assert_eq!(to.size().await.unwrap(), 500);
     assert!(target.terminate().await.success());
+}
+
+#[tokio::test]
+async fn a_forced_disconnect_says_what_is_left_behind() {
+    let (source, target) = (TestServer::start().await, TestServer::start().await);
+    source.cache("c").await.put(b"k", b"v", RequestExpiration::NEVER).await.unwrap();
+    target.cache("c").await;
+    target.connect("c", &source.as_source("c")).await;
+    let server = format!("http://{}", target.address());
+    let disconnect = ["migrate", "cluster", "disconnect", "-c", "c", "--server", &server];
+    refused(&godwit(&disconnect).await, 1, "0 of 256 source segments are complete: synchronize");
+    let forced = godwit(&[&disconnect[..], &["--force"]].concat()).await;
+    assert!(forced.status.success(), "{}", err(&forced));
+    assert!(out(&forced).contains("0 of 256 source segments"), "{}", out(&forced));
+    let again = godwit(&[&disconnect[..], &["--force", "--json"]].concat()).await;
+    let document: Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!(document["leftBehind"], serde_json::json!([]), "{document}");
+    target.stop().await;
+    source.stop().await;
 }
 
 #[tokio::test]

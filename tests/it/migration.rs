@@ -2,6 +2,7 @@
 //! process.
 
 mod connecting;
+mod disconnecting;
 mod jobs;
 mod reading;
 mod standing;

@@ -3,7 +3,7 @@
 use cluster::{MetaError, ProposeError};
 use config::CacheName;
 
-use crate::preflight::Problem;
+use crate::{loss::listed, preflight::Problem};
 
 /// What an operator asked for was not done.
 #[derive(Debug, thiserror::Error)]
@@ -34,13 +34,15 @@ pub enum MigrationError {
         /// Why.
         reason: String,
     },
-    /// Entries would be lost.
-    #[error("cache {cache} cannot let go of its source without loss: {}", blockers.join("; "))]
+    /// Entries would be lost, or nobody knows whether they would.
+    #[error("{}", would_lose(cache, blockers, doubts))]
     WouldLose {
         /// The cache.
         cache: CacheName,
-        /// What is in the way.
+        /// What would be lost.
         blockers: Vec<String>,
+        /// What nobody knows, if that counts too.
+        doubts: Vec<String>,
     },
     /// It is not the time for that.
     #[error("{0}")]
@@ -48,6 +50,19 @@ pub enum MigrationError {
     /// It could not be recorded.
     #[error(transparent)]
     NotStored(#[from] cluster::LogError),
+}
+
+fn would_lose(cache: &CacheName, blockers: &[String], doubts: &[String]) -> String {
+    let why = match blockers {
+        [] => "disconnecting it now may lose entries",
+        _ => "disconnecting it now would lose entries",
+    };
+    format!(
+        "Cache {cache} stays connected to its source: {why}.\n{}{}To disconnect it anyway: ?force=true \
+         (godwit migrate cluster disconnect --force).",
+        listed(blockers),
+        listed(doubts)
+    )
 }
 
 fn texts(problems: &[Problem]) -> String {

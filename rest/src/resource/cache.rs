@@ -6,6 +6,7 @@ use axum::{
     response::Response,
     routing::{MethodRouter, get},
 };
+use cluster::{AdminError, RemoveRule};
 use config::{ByteSize, CacheMode, CacheName, Replication, Secrets};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use media::MediaType;
@@ -135,8 +136,13 @@ async fn remove(
     }
     // What is no name is no name of a cache either.
     let Ok(name) = name.parse::<CacheName>() else { return Ok(empty(StatusCode::NOT_FOUND)) };
-    node.caches.remove(&name).await?;
-    Ok(Response::default())
+    let rule = if parameters.is_true("force") { RemoveRule::Force } else { RemoveRule::Careful };
+    match node.caches.remove(&name, rule).await {
+        Ok(None) => Ok(Response::default()),
+        Ok(Some(lost)) => Ok(text(&MediaType::TEXT, format!("{lost}\n"))),
+        Err(error @ AdminError::WouldLose(_)) => Ok(source_connection::refused(error.into())),
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn size(node: &Node, name: &str, parameters: &Parameters) -> Answer {

@@ -4,7 +4,7 @@ use axum::{Router, extract::State, response::Response, routing::get};
 use http::StatusCode;
 use serde_json::json;
 
-use super::container::MODEL_VERSION;
+use super::{container::MODEL_VERSION, source_connection::done};
 use crate::{
     answer::{Answer, Json, empty},
     node::Shared,
@@ -45,8 +45,9 @@ async fn act(State(node): State<Shared>, parameters: Parameters) -> Answer {
         let text = format!("there is no member '{other}'");
         return Err(Problem::new(StatusCode::NOT_FOUND, text));
     }
+    let lost = node.migrations.lost_with_process();
     node.stop.cancel();
-    Ok(empty(StatusCode::NO_CONTENT))
+    Ok(done(&lost))
 }
 
 async fn members(State(node): State<Shared>) -> Json {

@@ -11,7 +11,7 @@ use http::{HeaderMap, StatusCode};
 use media::MediaType;
 use serde_json::{Value, json};
 
-use super::configuration_events;
+use super::{configuration_events, source_connection::done};
 use crate::{
     answer::{Answer, Json, empty, text},
     node::{Node, Shared},
@@ -59,7 +59,7 @@ async fn act(State(node): State<Shared>, parameters: Parameters) -> Answer {
         // Entries live as long as the process; nothing has to be written down before it ends.
         Some("shutdown") => {
             tracing::info!(node = node.about.node_name, "asked to shut the container down");
-            Ok(empty(StatusCode::NO_CONTENT))
+            Ok(done(&node.migrations.lost_with_process()))
         }
         _ => Err(Problem::unknown_action()),
     }

@@ -5,6 +5,7 @@ use config::CacheName;
 use http::StatusCode;
 use serde_json::json;
 
+use super::source_connection::done;
 use crate::{
     answer::{Answer, Json, empty},
     node::Shared,
@@ -41,8 +42,9 @@ async fn act(State(node): State<Shared>, parameters: Parameters) -> Answer {
     if parameters.action()? != Some("stop") {
         return Err(Problem::unknown_action());
     }
+    let lost = node.migrations.lost_with_process();
     node.stop.cancel();
-    Ok(empty(StatusCode::NO_CONTENT))
+    Ok(done(&lost))
 }
 
 async fn connectors() -> Json {

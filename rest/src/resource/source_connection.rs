@@ -7,12 +7,13 @@ use axum::{
     routing::get,
 };
 use config::{CacheName, RemoteStoreError};
-use http::{HeaderMap, HeaderName, StatusCode};
-use migrate::{ConnectOptions, MigrationError};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE};
+use media::MediaType;
+use migrate::{ConnectOptions, DisconnectRule, Disconnected, MigrationError};
 use serde_json::{Value, json};
 
 use crate::{
-    answer::{Answer, Json, empty},
+    answer::{Answer, Json, empty, set, text},
     node::{Node, Shared},
     patience::to_its_end,
     problem::Problem,
@@ -69,10 +70,14 @@ async fn connect(
 }
 
 /// It is done, and there may be something to know about it.
-fn done(notices: &[String]) -> Response {
-    let mut response = empty(StatusCode::NO_CONTENT);
+pub(super) fn done(notices: &[String]) -> Response {
+    with_notices(empty(StatusCode::NO_CONTENT), notices)
+}
+
+fn with_notices(mut response: Response, notices: &[String]) -> Response {
     for notice in notices {
-        if let Ok(notice) = notice.replace('\n', " ").parse() {
+        let line = notice.replace(char::is_control, " ");
+        if let Ok(notice) = HeaderValue::from_bytes(line.as_bytes()) {
             response.headers_mut().append(NOTICE, notice);
         }
     }
@@ -99,8 +104,8 @@ async fn delete(
     disconnect(&node, &name, &parameters, &headers).await
 }
 
-/// Lets go of the source. Repeated, it says the same; where there never was a source, that nothing
-/// has changed.
+/// Disconnects a cache from its source, if nothing is known that would be lost. Repeated, it says the same;
+/// where there never was a source, that nothing has changed.
 pub(super) async fn disconnect(
     node: &Node,
     name: &str,
@@ -108,16 +113,46 @@ pub(super) async fn disconnect(
     headers: &HeaderMap,
 ) -> Answer {
     let name = name_of(node, name)?;
-    let (migrations, strict) = (node.migrations.clone(), parameters.is_true("strict"));
-    match to_its_end(async move { migrations.disconnect(&name, strict).await }).await {
-        Ok(notices) => Ok(done(&notices)),
-        Err(MigrationError::NotConnected(_)) => Ok(empty(StatusCode::NOT_MODIFIED)),
-        Err(MigrationError::WouldLose { blockers, .. }) if wants_json_only(headers) => {
-            let blockers = Json(json!({ "blockers": blockers }));
-            Ok((StatusCode::CONFLICT, blockers).into_response())
+    let rule = match (parameters.is_true("force"), parameters.is_true("strict")) {
+        (true, true) => {
+            return Err(Problem::bad_request("'force' and 'strict' exclude each other"));
         }
+        (true, false) => DisconnectRule::Force,
+        (false, true) => DisconnectRule::Strict,
+        (false, false) => DisconnectRule::Careful,
+    };
+    let (migrations, of) = (node.migrations.clone(), name.clone());
+    let json_only = wants_json_only(headers);
+    match to_its_end(async move { migrations.disconnect(&of, rule).await }).await {
+        Ok(disconnected) => {
+            Ok(with_notices(left(&disconnected, &name, json_only), &disconnected.notices))
+        }
+        Err(MigrationError::NotConnected(_)) => Ok(empty(StatusCode::NOT_MODIFIED)),
+        Err(MigrationError::WouldLose { blockers, doubts, .. }) if json_only => {
+            let reasons = Json(json!({ "blockers": blockers, "doubts": doubts }));
+            Ok((StatusCode::CONFLICT, reasons).into_response())
+        }
+        Err(error @ MigrationError::WouldLose { .. }) => Ok(refused(error.into())),
         Err(error) => Err(error.into()),
     }
+}
+
+/// What was left behind, if anything was.
+fn left(disconnected: &Disconnected, name: &CacheName, json_only: bool) -> Response {
+    match disconnected.text(name) {
+        None => empty(StatusCode::NO_CONTENT),
+        Some(_) if json_only => {
+            Json(json!({ "leftBehind": disconnected.left_behind })).into_response()
+        }
+        Some(left) => text(&MediaType::TEXT, left),
+    }
+}
+
+/// A refusal that people read, as text.
+pub(super) fn refused(problem: Problem) -> Response {
+    let mut response = problem.into_response();
+    set(&mut response, CONTENT_TYPE, &MediaType::TEXT.to_string());
+    response
 }
 
 /// The name of a cache that is there.

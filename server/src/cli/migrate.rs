@@ -132,11 +132,15 @@ enum Step {
         #[command(flatten)]
         target: Target,
     },
-    /// Let go of the source; refused where entries would be lost
+    /// Disconnect a cache from its source; refused if entries would be lost
     Disconnect {
         #[command(flatten)]
         target: Target,
-        /// Also where entries would be lost
+        /// Refuse also if nobody knows whether entries would be lost: nothing was verified, or entries were
+        /// evicted
+        #[arg(long, conflicts_with = "force")]
+        strict: bool,
+        /// Disconnect whatever is lost, and say what was left behind
         #[arg(long)]
         force: bool,
     },
@@ -164,7 +168,7 @@ pub(super) async fn run(arguments: MigrateArgs) -> anyhow::Result<ExitCode> {
         Step::Verify { target, repair } => verify(&target, repair).await,
         Step::AcceptSourceLoss { target } => act(&target, "accept-source-loss", None).await,
         Step::AcceptLoss { target } => act(&target, "accept-loss", None).await,
-        Step::Disconnect { target, force } => disconnect(&target, force).await,
+        Step::Disconnect { target, strict, force } => disconnect(&target, strict, force).await,
     }
 }
 
@@ -337,6 +341,11 @@ fn summarize(status: &Value) {
             show::line(format_args!("  first        {blocker}"));
         }
     }
+    if let Some(doubts) = status.pointer("/doubts").and_then(Value::as_array) {
+        for doubt in doubts.iter().filter_map(Value::as_str) {
+            show::line(format_args!("  unknown      {doubt}"));
+        }
+    }
 }
 
 async fn act(target: &Target, action: &str, body: Option<Value>) -> anyhow::Result<ExitCode> {
@@ -424,20 +433,29 @@ fn list(report: &Value) {
     }
 }
 
-async fn disconnect(target: &Target, force: bool) -> anyhow::Result<ExitCode> {
-    let strict = if force { "" } else { "?strict=true" };
-    let path = target.path(&format!("/rolling-upgrade/source-connection{strict}"));
+async fn disconnect(target: &Target, strict: bool, force: bool) -> anyhow::Result<ExitCode> {
+    let rule = match (strict, force) {
+        (_, true) => "?force=true",
+        (true, false) => "?strict=true",
+        (false, false) => "",
+    };
+    let path = target.path(&format!("/rolling-upgrade/source-connection{rule}"));
     let answer = target.api()?.call(Method::DELETE, &path, None).await?;
     if answer.status == StatusCode::NOT_MODIFIED {
         bail!("cache {} was never connected to a source", target.cache);
     }
-    if answer.status == StatusCode::CONFLICT {
-        bail!("{}\n(--force lets go of the source all the same)", answer.text.trim());
-    }
-    let notices = answer.success()?.notices;
+    let answer = answer.success()?;
+    let (notices, left) = (answer.notices, answer.text.trim());
     remark(&notices);
-    say(target.server.json, json!({ "disconnected": target.cache, "notices": notices }), || {
-        format!("Cache {} stands alone now: its source is not asked any more.", target.cache)
+    let left_behind: Vec<&str> = left.lines().filter_map(|line| line.strip_prefix("- ")).collect();
+    let document = json!({
+        "disconnected": target.cache,
+        "notices": notices,
+        "leftBehind": left_behind,
+    });
+    say(target.server.json, document, || match left {
+        "" => format!("Cache {} is disconnected: its source is not asked any more.", target.cache),
+        left => left.to_owned(),
     });
     Ok(ExitCode::SUCCESS)
 }

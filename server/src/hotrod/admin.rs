@@ -1,6 +1,6 @@
 //! EXEC: administration by tasks, as Java clients do it.
 
-use cluster::{AdminError, log_ignored};
+use cluster::{AdminError, RemoveRule, log_ignored};
 use config::{CacheConfig, CacheName, CacheNameError, Format};
 use hotrod::{Status, op::Exec};
 
@@ -14,9 +14,9 @@ pub(super) async fn exec(node: &Node, request: &Exec<'_>) -> Result<Vec<u8>, Fai
         "@@cache@create" | "@@cache@getorcreate" => create(node, request).await,
         "@@cache@remove" => {
             let name = name(request)?;
-            match node.caches.remove(&name).await {
+            match node.caches.remove(&name, RemoveRule::Careful).await {
                 // Also when there was none.
-                Ok(()) | Err(AdminError::NoSuchCache(_)) => Ok(Vec::new()),
+                Ok(_) | Err(AdminError::NoSuchCache(_)) => Ok(Vec::new()),
                 Err(error) => Err(admin_error(&error)),
             }
         }

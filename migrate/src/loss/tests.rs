@@ -1,0 +1,105 @@
+//! What refuses a disconnect, what is only said, and what is neither.
+
+use store::Timestamp;
+
+use super::*;
+use crate::{counts::Counts, sync::Ending};
+
+fn whole() -> Standing<'static> {
+    Standing { complete: 256, segments: 256, problem: None, job: None, verified: None, evicted: 0 }
+}
+
+fn job() -> CopyStatus {
+    CopyStatus::default()
+}
+
+fn ended() -> CopyStatus {
+    CopyStatus {
+        ended: Some(Timestamp::from_millis(1)),
+        ending: Some(Ending::Finished),
+        ..CopyStatus::default()
+    }
+}
+
+fn report(state: &str, missing: u64) -> VerifyReport {
+    VerifyReport { state: state.into(), missing, ..VerifyReport::default() }
+}
+
+#[test]
+fn nothing_speaks_against_a_cache_that_is_whole_and_verified() {
+    let (job, verified) = (ended(), report("finished", 0));
+    let standing = Standing { job: Some(&job), verified: Some(&verified), ..whole() };
+    assert_eq!(standing.losses(), Losses::default());
+}
+
+#[test]
+fn each_loss_refuses_and_says_what_to_do() {
+    let (running, paused) = (job(), CopyStatus { paused: true, ..job() });
+    let failed = CopyStatus { counts: Counts { failed: 3, ..Counts::default() }, ..ended() };
+    let (verifying, differs) = (report("running", 0), report("finished", 2));
+    let short = |job| Standing { complete: 255, job, ..whole() };
+    let table = [
+        (short(None), vec!["255 of 256 source segments are complete: synchronize"]),
+        (
+            short(Some(&running)),
+            vec!["255 of 256 source segments are complete: the synchronization is still"],
+        ),
+        (
+            short(Some(&paused)),
+            vec!["255 of 256 source segments are complete: the synchronization is paused"],
+        ),
+        (short(Some(&failed)), vec!["255 of 256", "3 entries could not be taken"]),
+        (Standing { problem: Some("lost"), ..short(Some(&failed)) }, vec!["lost", "255 of 256"]),
+        (Standing { job: Some(&running), ..whole() }, vec!["a synchronization is still running"]),
+        (
+            Standing { verified: Some(&verifying), ..whole() },
+            vec!["a verification is still running"],
+        ),
+        (Standing { verified: Some(&differs), ..whole() }, vec!["verify has found 2 differences"]),
+        (Standing { problem: Some("the source has lost data"), ..whole() }, vec!["the source has"]),
+    ];
+    for (standing, expected) in table {
+        let blockers = standing.losses().blockers;
+        let fit = blockers.len() == expected.len()
+            && blockers.iter().zip(&expected).all(|(text, start)| text.starts_with(start));
+        assert!(fit, "{blockers:#?} are not {expected:#?}");
+    }
+}
+
+#[test]
+fn what_nobody_knows_does_not_refuse() {
+    let cancelled = report("cancelled", 0);
+    let table = [
+        (whole(), vec!["no verification was run"]),
+        (Standing { evicted: 5, ..whole() }, vec!["5 entries were evicted", "no verification"]),
+        (Standing { verified: Some(&cancelled), ..whole() }, vec!["the last verification did not"]),
+    ];
+    for (standing, expected) in table {
+        let Losses { blockers, doubts } = standing.losses();
+        assert_eq!(blockers, Vec::<String>::new());
+        let fit = doubts.len() == expected.len()
+            && doubts.iter().zip(&expected).all(|(text, start)| text.starts_with(start));
+        assert!(fit, "{doubts:#?} are not {expected:#?}");
+    }
+}
+
+#[test]
+fn an_answer_has_few_lines_and_short_ones() {
+    let long = "a\nb".repeat(1_000);
+    let (failed, cancelled) = (job(), report(&long, 7));
+    let standing = Standing {
+        complete: 0,
+        problem: Some(&long),
+        job: Some(&failed),
+        verified: Some(&cancelled),
+        evicted: 1,
+        ..whole()
+    };
+    let Losses { blockers, doubts } = standing.losses();
+    let text = listed(&[blockers, doubts].concat());
+    assert!(text.lines().count() <= 15, "{text}");
+    assert!(
+        text.lines().all(|line| line.starts_with("- ") && line.chars().count() < 600),
+        "{text}"
+    );
+}

@@ -1,0 +1,125 @@
+//! Disconnecting a cache from its source, and what is in the way.
+
+use cluster::{MetaCommand, MetaError, ProposeError};
+use config::CacheName;
+
+use super::{CONNECTED_AGAIN, MigrationError, Migrations};
+use crate::loss::{DisconnectRule, Losses, listed};
+
+/// A cache that has been disconnected.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Disconnected {
+    /// What was lost, or may have been, because the operator has forced it.
+    pub left_behind: Vec<String>,
+    /// What the operator should know although nothing is known to be lost.
+    pub notices: Vec<String>,
+}
+
+impl Migrations {
+    /// Disconnects a cache from its source. When this returns, nothing is asked of the source any more. A
+    /// cache that was disconnected before stays so.
+    ///
+    /// # Errors
+    ///
+    /// If the rule does not allow it; or if the cache was never connected.
+    pub async fn disconnect(
+        &self,
+        name: &CacheName,
+        rule: DisconnectRule,
+    ) -> Result<Disconnected, MigrationError> {
+        let cache = self.cache(name)?;
+        let _alone = self.changing.alone(name).await;
+        let Losses { blockers, doubts } = self.losses(&cache);
+        let is_refused = match rule {
+            DisconnectRule::Force => false,
+            DisconnectRule::Careful => !blockers.is_empty(),
+            DisconnectRule::Strict => !blockers.is_empty() || !doubts.is_empty(),
+        };
+        if is_refused {
+            let cache = name.clone();
+            let doubts = if rule == DisconnectRule::Strict { doubts } else { Vec::new() };
+            return Err(MigrationError::WouldLose { cache, blockers, doubts });
+        }
+        match self.agreement.propose(MetaCommand::Disconnect { cache: name.clone() }).await {
+            Ok(()) => {}
+            Err(ProposeError::Refused(MetaError::NotConnected(_))) => {
+                let ever = |known: &cluster::CacheMetadata| known.past.is_some();
+                let was =
+                    self.agreement.see(|metadata| metadata.cache(name.as_str()).is_some_and(ever));
+                return if was {
+                    Ok(Disconnected::default())
+                } else {
+                    Err(MigrationError::NotConnected(name.clone()))
+                };
+            }
+            Err(error) => return Err(error.into()),
+        }
+        if let Some(migration) = self.sources.remove(name) {
+            migration.end().await;
+        }
+        tracing::info!(cache = %name, "disconnected");
+        let (mut left_behind, mut notices) = (Vec::new(), doubts);
+        if rule == DisconnectRule::Force {
+            left_behind = [blockers, std::mem::take(&mut notices)].concat();
+        }
+        for left in &left_behind {
+            tracing::warn!(cache = %name, "disconnected by force, and left behind: {left}");
+        }
+        for notice in &notices {
+            tracing::warn!(cache = %name, "disconnected, although {notice}");
+        }
+        if cache.config().remote_store.is_some() && !self.agreement.is_durable() {
+            notices.push(CONNECTED_AGAIN.to_owned());
+        }
+        let migrations = self.clone();
+        self.tasks.spawn(async move { migrations.forget(&cache).await });
+        Ok(Disconnected { left_behind, notices })
+    }
+}
+
+impl Migrations {
+    /// What is lost when this process ends, cache by cache: entries live in memory, and after a migration
+    /// nowhere else.
+    #[must_use]
+    pub fn lost_with_process(&self) -> Vec<String> {
+        let known: Vec<(CacheName, Option<bool>)> = self.agreement.see(|metadata| {
+            let tied = metadata
+                .caches()
+                .filter(|(_, known)| known.connection.is_some() || known.past.is_some());
+            let marked = |known: &cluster::CacheMetadata| Some(known.connection.as_ref()?.marked);
+            tied.map(|(name, known)| (name.clone(), marked(known))).collect()
+        });
+        known.into_iter().filter_map(|(name, marked)| self.lost_of(&name, marked)).collect()
+    }
+
+    /// The same of one cache. `marked` says whether clients have changed it, if it is connected.
+    fn lost_of(&self, name: &CacheName, marked: Option<bool>) -> Option<String> {
+        let cache = self.agreement.container().cache(name.as_str())?;
+        // What was lost before is not lost again.
+        cache.check_served().ok()?;
+        let (entries, tombstones) = (cache.approximate_len(), cache.tombstones());
+        match marked {
+            // The source still has everything.
+            Some(false) => None,
+            Some(true) => Some(format!(
+                "cache {name} is connected, and its source does not know what clients have written or removed \
+                 here: it is lost with this process ({entries} entries, {tombstones} removed keys)"
+            )),
+            None if entries == 0 => None,
+            None => Some(format!(
+                "cache {name} was taken over from a source: its {entries} entries are lost with this process"
+            )),
+        }
+    }
+}
+
+impl Disconnected {
+    /// What was left behind, for people: some lines, or nothing.
+    #[must_use]
+    pub fn text(&self, name: &CacheName) -> Option<String> {
+        let left = listed(&self.left_behind);
+        (!left.is_empty()).then(|| {
+            format!("Cache {name} is disconnected from its source. It left behind:\n{left}")
+        })
+    }
+}
