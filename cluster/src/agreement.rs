@@ -146,13 +146,12 @@ impl Agreement {
     }
 
     fn connect(&self, cache: &Cache, connection: &Connection) {
-        cache.connect(&Link {
-            space: connection.space,
-            complete: connection.complete.clone(),
-            marked: connection.marked,
-            since: self.clock.now(),
-            max_tombstones: self.max_tombstones.div_ceil(cache.segment_ids().count().max(1) as u64),
-        });
+        let mut link = Link::new(connection.id(), connection.space, self.clock.now());
+        link.complete = connection.complete.clone();
+        link.marked = connection.marked;
+        link.max_tombstones =
+            self.max_tombstones.div_ceil(cache.segment_ids().count().max(1) as u64);
+        cache.connect(&link);
         cache.fence(None);
     }
 

@@ -9,6 +9,7 @@
 mod agreement;
 mod caches;
 mod clock;
+mod continuity;
 mod log;
 mod metadata;
 #[cfg(test)]
@@ -19,6 +20,7 @@ pub use self::{
     agreement::{Agreement, ProposeError},
     caches::{AdminError, Caches, RemoveRule, log_ignored},
     clock::{Clock, MAX_SLEW_PER_TICK, TICK},
+    continuity::{Attempt, Gap, Start},
     log::LogError,
     metadata::{
         CacheMetadata, Connection, MetaCommand, MetaError, Metadata, SourceIdentity, SourceProcess,

@@ -8,7 +8,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use config::{CacheConfig, CacheName, RemoteStoreConfig};
-use store::{Coverage, SourceSegment, SourceSpace, Timestamp};
+use store::{ConnectionId, Coverage, SourceSegment, SourceSpace, Timestamp};
 
 /// A change of the metadata.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,7 +102,7 @@ pub struct Connection {
     pub space: SourceSpace,
     /// Who its servers are.
     pub identity: SourceIdentity,
-    /// When it was made.
+    /// When it was made: later than any earlier connection of its cache, which is how they are told apart.
     pub since: Timestamp,
     /// Source segments of which everything is here.
     pub complete: Coverage,
@@ -115,6 +115,14 @@ pub struct Connection {
     pub forgets: bool,
     /// Entries that finished sync jobs wrote.
     pub imported: Option<u64>,
+}
+
+impl Connection {
+    /// Its number.
+    #[must_use]
+    pub fn id(&self) -> ConnectionId {
+        ConnectionId(self.since.millis())
+    }
 }
 
 /// Which processes a source consists of.
@@ -156,6 +164,16 @@ impl SourceProcess {
 }
 
 impl SourceIdentity {
+    /// Whether at least one process of `earlier` is certainly still there: a process that does not say since
+    /// when it runs, or that is reached under another address, proves nothing.
+    #[must_use]
+    pub fn provably_continues(&self, earlier: &Self) -> bool {
+        let proves = |process: &SourceProcess, known: &SourceProcess| {
+            process.started.is_some() && known.started.is_some() && process.continues(known)
+        };
+        self.0.iter().any(|process| earlier.0.iter().any(|known| proves(process, known)))
+    }
+
     /// Whether at least one process of `earlier` is still there.
     #[must_use]
     pub fn continues(&self, earlier: &Self) -> bool {

@@ -25,6 +25,10 @@ const MOST_EVENTS: usize = 256;
 /// What operators and clients want of the job and it has not heard yet.
 const MOST_ORDERS: usize = 64;
 
+/// Why a job cannot go on with a source that has become one unit.
+const FORGOTTEN: &str = "the source places its keys in a way of its own, and not all of the keys that were removed \
+     here are remembered: they could come back. Disconnect, and connect with --fresh (fresh=true) to accept that";
+
 /// What a job copies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Copy {
@@ -203,10 +207,9 @@ impl Driver {
         let segments = std::mem::take(&mut self.to_complete);
         let cache = self.connection.cache().name().clone();
         let (since, space) = (self.connection.since(), self.shared.space());
-        let agreement = Arc::clone(self.connection.agreement());
+        let connection = Arc::clone(&self.connection);
         self.completing.spawn(async move {
-            let complete = MetaCommand::Complete { cache, since, space, segments };
-            agreement.propose(complete).await.map_err(|error| error.to_string())
+            connection.record(MetaCommand::Complete { cache, since, space, segments }).await
         });
     }
 
@@ -233,12 +236,16 @@ impl Driver {
         tracing::warn!(cache = %name, "the source places its keys in a way of its own: it is one unit");
         self.to_complete.clear();
         while self.completing.join_next().await.is_some() {}
+        // What was complete is read again: what was removed there and is not remembered would come back.
+        let forgotten = self.connection.cache().has_forgotten();
         let become_unit = MetaCommand::BecomeUnit { cache: name };
-        if let Err(error) = self.connection.agreement().propose(become_unit).await {
-            let reason = error.to_string();
-            self.ending = Some(Ending::Failed { reason });
-            self.readers.abort_all();
-        }
+        let reason = match self.connection.record(become_unit).await {
+            Err(reason) => reason,
+            Ok(()) if forgotten => FORGOTTEN.to_owned(),
+            Ok(()) => return,
+        };
+        self.ending = Some(Ending::Failed { reason });
+        self.readers.abort_all();
     }
 
     async fn record_end(&mut self) {
@@ -254,7 +261,7 @@ impl Driver {
             let cache = connection.cache().name().clone();
             let imported = counts.written + connection.take_unfinished();
             let finish = MetaCommand::Finish { cache, imported };
-            if let Err(error) = connection.agreement().propose(finish).await {
+            if let Err(error) = connection.record(finish).await {
                 tracing::warn!(cache = %connection.cache().name(), %error, "the end is not recorded");
             }
         }

@@ -35,7 +35,7 @@ impl Counts {
             Import::Tombstone => &mut self.tombstone,
             Import::AlreadyHere => &mut self.already_here,
             Import::Expired => &mut self.expired,
-            Import::Failed(_) => &mut self.failed,
+            Import::Failed(_) | Import::Outdated => &mut self.failed,
         } += 1;
     }
 

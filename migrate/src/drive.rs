@@ -7,7 +7,10 @@
 use std::sync::Arc;
 
 use cluster::{Agreement, MetaCommand, ProposeError};
-use store::{Cache, CacheError, Change, Command, Progress, Reply, SegmentId, Source, Timestamp};
+use store::{
+    Answer, Cache, CacheError, Change, Command, ConnectionId, Progress, Reply, SegmentId, Source,
+    Timestamp,
+};
 
 use crate::{loader::Loaded, overlap::overlap, sources::Sources};
 
@@ -66,7 +69,7 @@ impl Driver {
                 // With one member, every in-sync copy has it.
                 Progress::Done | Progress::Held(_) => return Ok(()),
                 Progress::Mark => self.mark(cache).await?,
-                Progress::Load => said = Some(self.ask(cache, command.key).await),
+                Progress::Load => said = self.ask(cache, command.key).await,
             }
         }
     }
@@ -82,15 +85,22 @@ impl Driver {
         }
     }
 
-    /// Asks the source for a key.
-    async fn ask(&self, cache: &Arc<Cache>, key: &[u8]) -> Said {
+    /// Asks the source for a key. `None` if the cache is not connected any more.
+    async fn ask(&self, cache: &Arc<Cache>, key: &[u8]) -> Option<Said> {
+        let link = cache.segment(cache.segment_of(key)).link().map(|link| link.connection);
         match self.sources.reached(cache).await {
             Some(migration) => {
                 let source = migration.source();
-                Said { loaded: source.load(key).await, reads_without: source.reads_without() }
+                let loaded = source.load(key).await;
+                let reads_without = source.reads_without();
+                Some(Said { connection: source.id(), loaded, reads_without })
             }
-            // Not reached since the start; or let go of meanwhile, and then nobody asks any more.
-            None => Said { loaded: Loaded::Silent, reads_without: false },
+            // Not reached since the start.
+            None => link.map(|connection| Said {
+                connection,
+                loaded: Loaded::Silent,
+                reads_without: false,
+            }),
         }
     }
 
@@ -222,6 +232,7 @@ fn missing(cache: &Cache, segments: &[SegmentId]) -> Vec<store::SourceSegment> {
 
 /// What the source said, and what to make of it if it said nothing.
 struct Said {
+    connection: ConnectionId,
     loaded: Loaded,
     reads_without: bool,
 }
@@ -229,14 +240,15 @@ struct Said {
 impl Said {
     /// What a command is told of it.
     fn of(&self, command: &Command<'_>) -> Source<'_> {
-        match &self.loaded {
-            Loaded::Absent => Source::Absent,
-            Loaded::Entry(entry) => Source::Entry(entry.imported()),
+        let answer = match &self.loaded {
+            Loaded::Absent => Answer::Absent,
+            Loaded::Entry(entry) => Answer::Entry(entry.imported()),
             // By the operator's choice, plain reads do without a silent source.
             Loaded::Silent if self.reads_without && matches!(command.change, Change::Read) => {
-                Source::Absent
+                Answer::Absent
             }
-            Loaded::Silent => Source::Silent,
-        }
+            Loaded::Silent => Answer::Silent,
+        };
+        Source::Asked(self.connection, answer)
     }
 }

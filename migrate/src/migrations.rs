@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use cluster::{Agreement, MetaCommand};
 use config::{CacheName, RemoteStoreConfig};
-use store::{Cache, CacheError, Fence};
+use store::{Beginning, Cache, CacheError, Fence};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::changing::Changing;
@@ -41,7 +41,7 @@ fn no_job(name: &CacheName) -> MigrationError {
 /// How a source is connected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnectOptions {
-    /// What was complete in an earlier connection is forgotten, and removed keys may come back.
+    /// The connection starts anew although the cache had a source before, and removed keys may come back.
     pub fresh: bool,
 }
 
@@ -128,7 +128,7 @@ impl Migrations {
         if let Some(left) = self.sources.remove(name) {
             left.end().await;
         }
-        self.forget(&cache).await;
+        self.forget_tombstones(&cache).await;
         let plan = Plan {
             cache: &cache,
             config: &cache.config(),
@@ -139,39 +139,45 @@ impl Migrations {
             clock: self.agreement.clock(),
         };
         let mut ready = preflight::check(&plan).await.map_err(MigrationError::Problems)?;
+        if ready.beginning == Beginning::Anew {
+            self.forget_source(&cache).await;
+        }
         if let Err(problem) = ready.settle(&plan) {
             ready.client.close().await;
             return Err(MigrationError::Problems(vec![problem]));
         }
-        let needs_unchanged = ready.needs_unchanged();
-        cache.expect_unchanged(needs_unchanged);
+        cache.begin(ready.beginning);
         let source = SourceConnection::new(
             Arc::clone(&cache),
             Arc::clone(&self.agreement),
             self.settings.clone(),
-            ready.client,
-            ready.remote,
+            ready.client.clone(),
+            ready.remote.clone(),
             &ready.connection,
         );
         // The live connection stands before the metadata says that there is one: whoever needs it then
         // finds it.
         self.sources.insert(Migration::new(Arc::clone(&source)));
-        let connection = Box::new(ready.connection);
+        let connection = Box::new(ready.connection.clone());
         let connect = MetaCommand::Connect { cache: name.clone(), connection };
         if let Err(error) = self.agreement.propose(connect).await {
+            cache.begin(Beginning::Anew);
             self.sources.remove(name);
             source.end().await;
             return Err(error.into());
         }
-        if let Some(problem) = needs_unchanged.then(|| plan.changed_before_connect()).flatten() {
+        if let Some(problem) = ready.overtaken(&plan) {
             // Clients were quicker: what they removed just before is not remembered, also for the next time.
             let marked = self.agreement.propose(MetaCommand::Mark { cache: name.clone() }).await;
             self.agreement.propose(MetaCommand::Disconnect { cache: name.clone() }).await?;
             self.sources.remove(name);
             source.end().await;
-            self.forget(&cache).await;
+            self.forget_tombstones(&cache).await;
             marked?;
             return Err(MigrationError::Problems(vec![problem]));
+        }
+        if ready.must_mark(&plan) {
+            self.agreement.propose(MetaCommand::Mark { cache: name.clone() }).await?;
         }
         for notice in &ready.notices {
             tracing::info!(cache = %name, "{notice}");
@@ -331,6 +337,8 @@ impl Migrations {
     ///
     /// If it does not answer.
     pub async fn accept_source_loss(&self, name: &CacheName) -> Result<(), MigrationError> {
+        // Whom the operator has accepted must not become the source of a later connection.
+        let _alone = self.changing.alone(name).await;
         let migration = self.migration(name)?;
         if migration.source().changed().is_none() {
             let text =
@@ -356,8 +364,16 @@ impl Migrations {
         Ok(())
     }
 
-    /// Drops what a connection that is gone has left behind.
-    async fn forget(&self, cache: &Arc<Cache>) {
+    /// Drops the tombstones that a connection which is gone has left behind.
+    async fn forget_tombstones(&self, cache: &Cache) {
+        for segment in cache.segment_ids() {
+            cache.forget_tombstones(segment);
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Drops all that is known of the last connection: every entry counts as a client's.
+    async fn forget_source(&self, cache: &Cache) {
         for segment in cache.segment_ids() {
             cache.forget_source(segment);
             tokio::task::yield_now().await;

@@ -3,11 +3,11 @@
 use std::net::ToSocketAddrs;
 
 use client::{Client, ClientError, Item, Iterate, RemoteCache, ServerAddress};
-use cluster::{Clock, Connection, SourceIdentity};
+use cluster::{Attempt, Clock, Connection, Gap};
 use config::{CacheConfig, RemoteStoreConfig};
 use media::{MediaType, hash};
 use serde::Serialize;
-use store::{Cache, Coverage, SourceSpace};
+use store::{Beginning, Cache, SourceSpace, Timestamp};
 
 use crate::{identity::identify, remote, settings::Settings, source::chain};
 
@@ -41,7 +41,8 @@ pub enum ProblemCode {
     MediaTypes,
     /// The source is this server.
     Ourselves,
-    /// The cache was connected before, and removed keys could come back.
+    /// The cache was connected before, this connection does not provably continue that one, and removed keys
+    /// could come back.
     Reconnect,
     /// The source answers, but not as it should.
     Protocol,
@@ -54,8 +55,8 @@ pub(crate) struct Ready {
     pub(crate) connection: Connection,
     /// What the operator should know although nothing stands in the way.
     pub(crate) notices: Vec<String>,
-    /// Whether an earlier connection is taken up again.
-    is_again: bool,
+    /// How the connection begins.
+    pub(crate) beginning: Beginning,
 }
 
 impl Ready {
@@ -66,26 +67,31 @@ impl Ready {
     ///
     /// If that stands in the way by now.
     pub(crate) fn settle(&mut self, plan: &Plan<'_>) -> Result<(), Problem> {
-        if !self.is_again || !plan.cache.changed_since_disconnect() {
-            return Ok(());
+        let changed = plan.cache.changed_since_disconnect();
+        match self.beginning {
+            Beginning::Unchanged if changed => {
+                return Err(could_come_back(plan, Gap::ChangedSince));
+            }
+            Beginning::Complete if changed => self.connection.forgets = true,
+            Beginning::Anew | Beginning::Complete | Beginning::Unchanged => {}
         }
-        if !has_all(&self.connection) {
-            return Err(could_come_back(plan));
-        }
-        self.connection.forgets = true;
+        // What stands here already would be lost with the process too.
+        self.connection.marked |= self.connection.forgets || plan.cache.local_len() > 0;
         Ok(())
     }
 
-    /// Whether nothing may have changed here before the connection is made.
-    pub(crate) fn needs_unchanged(&self) -> bool {
-        self.is_again && !has_all(&self.connection)
+    /// What clients did just before the connection was there, as it is now: what stands in its way.
+    pub(crate) fn overtaken(&self, plan: &Plan<'_>) -> Option<Problem> {
+        let overtaken =
+            self.beginning == Beginning::Unchanged && plan.cache.changed_before_connect();
+        overtaken.then(|| could_come_back(plan, Gap::ChangedSince))
     }
-}
 
-impl Plan<'_> {
-    /// What stands in the way if something had changed all the same.
-    pub(crate) fn changed_before_connect(&self) -> Option<Problem> {
-        self.cache.changed_before_connect().then(|| could_come_back(self))
+    /// Whether a restart would lose something of clients, although the connection does not say so: they did
+    /// it just before the connection was there.
+    pub(crate) fn must_mark(&self, plan: &Plan<'_>) -> bool {
+        let removed = self.beginning == Beginning::Complete && plan.cache.changed_before_connect();
+        !self.connection.marked && (removed || plan.cache.local_len() > 0)
     }
 }
 
@@ -129,8 +135,8 @@ pub(crate) async fn check(plan: &Plan<'_>) -> Result<Ready, Vec<Problem>> {
     };
     let mut notices = Vec::new();
     match look_inside(plan, &client, user.as_deref(), &mut problems, &mut notices).await {
-        Some(Seen { remote, connection, is_again }) if problems.is_empty() => {
-            Ok(Ready { client, remote, connection, notices, is_again })
+        Some(Seen { remote, connection, beginning }) if problems.is_empty() => {
+            Ok(Ready { client, remote, connection, notices, beginning })
         }
         _ => {
             client.close().await;
@@ -143,7 +149,7 @@ pub(crate) async fn check(plan: &Plan<'_>) -> Result<Ready, Vec<Problem>> {
 struct Seen {
     remote: RemoteCache,
     connection: Connection,
-    is_again: bool,
+    beginning: Beginning,
 }
 
 async fn look_inside(
@@ -197,29 +203,41 @@ async fn look_inside(
                 .into(),
         );
     }
-    match reconnect(plan, &identity) {
-        Ok(past) => {
-            let (space, complete) = taken_up(past, space);
+    let attempt = Attempt {
+        cache: plan.cache.name(),
+        remote: plan.remote,
+        identity: &identity,
+        space,
+        changed: plan.cache.changed_since_disconnect(),
+        fresh: plan.fresh,
+    };
+    match attempt.after(plan.past) {
+        Ok(start) => {
             let connection = Connection {
                 remote: plan.remote.clone(),
-                space,
+                space: start.space,
                 identity,
-                since: plan.clock.now(),
-                complete,
-                // What stands here already would be lost with the process too.
-                marked: plan.cache.approximate_len() > 0 || past.is_some_and(|past| past.marked),
-                cleared: past.is_some_and(|past| past.cleared),
-                // And of what was removed before, nothing is remembered any more.
-                forgets: past.is_some_and(|past| past.forgets || past.marked),
+                since: since(plan.clock.now(), plan.past),
+                complete: start.complete,
+                marked: start.marked,
+                cleared: start.cleared,
+                forgets: start.forgets,
                 imported: None,
             };
-            Some(Seen { remote, connection, is_again: past.is_some() })
+            Some(Seen { remote, connection, beginning: start.beginning })
         }
-        Err(problem) => {
-            problems.push(problem);
+        Err(gap) => {
+            problems.push(could_come_back(plan, gap));
             None
         }
     }
+}
+
+/// The instant of a new connection, which is also its number: later than that of the last one, even if the
+/// clock was set back.
+fn since(now: Timestamp, past: Option<&Connection>) -> Timestamp {
+    let after = |past: &Connection| Timestamp::from_millis(past.since.millis().saturating_add(1));
+    past.map_or(now, |past| now.max(after(past)))
 }
 
 /// Whether the source is this server: it would be asked for what it asks for.
@@ -354,52 +372,14 @@ async fn space(remote: &RemoteCache) -> Result<SourceSpace, ClientError> {
     Ok(space)
 }
 
-/// The connection that is taken up again, if the same source was let go of before.
-fn reconnect<'a>(
-    plan: &Plan<'a>,
-    identity: &SourceIdentity,
-) -> Result<Option<&'a Connection>, Problem> {
-    let same = |past: &&Connection| {
-        remote::cache_name(&past.remote, plan.cache.name())
-            == remote::cache_name(plan.remote, plan.cache.name())
-            && identity
-                .0
-                .iter()
-                .any(|process| past.identity.0.iter().any(|known| known.server == process.server))
-    };
-    let Some(past) = plan.past.filter(same).filter(|_| !plan.fresh) else { return Ok(None) };
-    let unchanged = !past.marked && !plan.cache.changed_since_disconnect();
-    if (has_all(past) || unchanged) && identity.continues(&past.identity) {
-        return Ok(Some(past));
-    }
-    Err(could_come_back(plan))
-}
-
-/// Whether everything of the source was here.
-fn has_all(connection: &Connection) -> bool {
-    connection.complete.len() >= connection.space.count()
-}
-
-fn could_come_back(plan: &Plan<'_>) -> Problem {
+fn could_come_back(plan: &Plan<'_>, gap: Gap) -> Problem {
     let text = format!(
-        "cache {} was connected to this source before, and let go of it before everything was here, or \
-         one of them was started again since: keys that clients have removed could come back. Connect \
-         with --fresh (fresh=true) to accept that",
+        "cache {} had a source before, and this connection does not provably continue that one: {gap}. \
+         Keys that clients have removed here could come back from the source. To accept that, connect \
+         with --fresh (REST: fresh=true), which copies everything anew; entries that are here stay",
         plan.cache.name()
     );
     Problem { code: ProblemCode::Reconnect, text }
-}
-
-/// How the source divides its keys, and what of them is here, if `past` is taken up again.
-fn taken_up(past: Option<&Connection>, space: SourceSpace) -> (SourceSpace, Coverage) {
-    match past {
-        None => (space, Coverage::none(space.count())),
-        Some(past) if past.space == space => (space, past.complete.clone()),
-        // Keys were seen where they should not be, then. A sample may have missed them now.
-        Some(past) if past.space == SourceSpace::Unit => (past.space, past.complete.clone()),
-        Some(past) if has_all(past) => (space, Coverage::all(space.count())),
-        Some(_) => (space, Coverage::none(space.count())),
-    }
 }
 
 fn problem(code: ProblemCode, text: impl ToString) -> Problem {
@@ -434,7 +414,8 @@ fn of_client(error: &ClientError) -> Problem {
 mod tests {
     //! Who is who, and what is known of it.
 
-    use store::{SourceSegment, Timestamp};
+    use cluster::SourceIdentity;
+    use store::Coverage;
 
     use super::*;
 
@@ -450,32 +431,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_up_again_is_as_complete_as_it_was() {
-        let past = |space: SourceSpace, complete: &[u32]| {
-            let mut coverage = Coverage::none(space.count());
-            complete.iter().for_each(|segment| coverage.insert(SourceSegment(*segment)));
-            Connection {
-                remote: RemoteStoreConfig::new(Vec::new()),
-                space,
-                identity: SourceIdentity::default(),
-                since: Timestamp::default(),
-                complete: coverage,
-                marked: false,
-                cleared: false,
-                forgets: false,
-                imported: None,
-            }
+    fn each_connection_of_a_cache_has_a_number_of_its_own() {
+        let at = Timestamp::from_millis;
+        let past = |millis| Connection {
+            remote: RemoteStoreConfig::new(Vec::new()),
+            space: SourceSpace::Unit,
+            identity: SourceIdentity::default(),
+            since: at(millis),
+            complete: Coverage::none(1),
+            marked: false,
+            cleared: false,
+            forgets: false,
+            imported: None,
         };
-        let (four, eight) = (SourceSpace::Segments(4), SourceSpace::Segments(8));
-        let taken_up = |past: Option<Connection>, space| {
-            let (space, complete) = taken_up(past.as_ref(), space);
-            (space, complete.len())
-        };
-        assert_eq!(taken_up(None, four), (four, 0));
-        assert_eq!(taken_up(Some(past(four, &[0, 2])), four), (four, 2));
-        assert_eq!(taken_up(Some(past(four, &[0, 1, 2, 3])), eight), (eight, 8));
-        assert_eq!(taken_up(Some(past(four, &[0, 2])), eight), (eight, 0));
-        assert_eq!(taken_up(Some(past(SourceSpace::Unit, &[0])), four), (SourceSpace::Unit, 1));
-        assert_eq!(taken_up(Some(past(SourceSpace::Unit, &[])), four), (SourceSpace::Unit, 0));
+        assert_eq!(since(at(1_000), None), at(1_000));
+        assert_eq!(since(at(1_000), Some(&past(900))), at(1_000));
+        assert_eq!(since(at(1_000), Some(&past(1_000))), at(1_001));
+        assert_eq!(since(at(1_000), Some(&past(5_000))), at(5_001), "the clock was set back");
     }
 }

@@ -162,13 +162,16 @@ impl<'r> Page<'r> {
         let mut counts = Counts::default();
         let mut by_segment = BTreeMap::<u32, Counts>::new();
         let now = connection.agreement().clock().now();
-        connection.cache().import(&entries, ImportRule::Copy, now, |index, import| {
+        let over = connection.id();
+        connection.cache().import(&entries, ImportRule::Copy, over, now, |index, import| {
             let Some((key, _)) = entries.get(index) else { return };
             let segment = segment_of(key).0;
             counts.count(&import);
             by_segment.entry(segment).or_default().count(&import);
-            if let Import::Failed(error) = &import {
+            if matches!(import, Import::Failed(_) | Import::Outdated) {
                 *self.failed.entry(segment).or_default() += 1;
+            }
+            if let Import::Failed(error) = &import {
                 shared.fail(key, error);
             }
         });

@@ -13,7 +13,7 @@ use client::{Client, ClientError, Iteration, RemoteCache};
 use cluster::{Agreement, Connection, MetaCommand, SourceIdentity, SourceProcess};
 use futures_util::FutureExt;
 use parking_lot::RwLock;
-use store::{Cache, CacheError, Timestamp};
+use store::{Cache, CacheError, ConnectionId, Timestamp};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -141,6 +141,17 @@ impl SourceConnection {
         });
     }
 
+    /// Records something about this connection. Once begun it is carried out, and before the connection has
+    /// ended: it never meets a later one.
+    pub(crate) async fn record(&self, command: MetaCommand) -> Result<(), String> {
+        let agreement = Arc::clone(&self.agreement);
+        let recorded = self.tasks.spawn(async move { agreement.propose(command).await });
+        match recorded.await {
+            Ok(recorded) => recorded.map_err(|error| error.to_string()),
+            Err(panicked) => Err(panicked.to_string()),
+        }
+    }
+
     /// The cache that is being filled.
     pub(crate) fn cache(&self) -> &Arc<Cache> {
         &self.cache
@@ -149,6 +160,12 @@ impl SourceConnection {
     /// When the connection was made.
     pub(crate) fn since(&self) -> Timestamp {
         self.since
+    }
+
+    /// The number of the connection: what it answers is believed only as long as the cache is connected over
+    /// it.
+    pub(crate) fn id(&self) -> ConnectionId {
+        ConnectionId(self.since.millis())
     }
 
     pub(crate) fn agreement(&self) -> &Arc<Agreement> {
@@ -384,9 +401,11 @@ impl SourceConnection {
         }
     }
 
-    /// What the segments of the cache know of the source.
+    /// What the segments of the cache know of the source; `None` once they are connected over another
+    /// connection, or none.
     pub(crate) fn link(&self) -> Option<store::Link> {
-        self.cache.segment(store::SegmentId(0)).link().cloned()
+        let link = self.cache.segment(store::SegmentId(0)).link().cloned();
+        link.filter(|link| link.connection == self.id())
     }
 
     /// Notes what a job wrote that did not come to its end: the one that does counts it too.

@@ -260,7 +260,8 @@ impl Run {
         }
         let mut mended = false;
         let entries = [(key, theirs.imported())];
-        self.connection.cache().import(&entries, ImportRule::Repair, now, |_, import| {
+        let over = self.connection.id();
+        self.connection.cache().import(&entries, ImportRule::Repair, over, now, |_, import| {
             mended = import == Import::Written;
         });
         mended

@@ -21,7 +21,7 @@ use crate::{
         Bound, EVICTION_ROUNDS, EVICTION_SAMPLE, Import, ImportRule, Position, Role, Segment,
         Standing, Step, WhenFull,
     },
-    source::{Coverage, Link, SourceSegment},
+    source::{Beginning, ConnectionId, Coverage, Link, SourceSegment},
     stamp::VersionKey,
     stats::Stats,
     time::Timestamp,
@@ -217,6 +217,12 @@ impl Cache {
         self.sum(Segment::len)
     }
 
+    /// Entries that were not imported over the connection that there is, or over the last one.
+    #[must_use]
+    pub fn local_len(&self) -> u64 {
+        self.sum(Segment::local_len)
+    }
+
     /// Tombstones.
     #[must_use]
     pub fn tombstones(&self) -> u64 {
@@ -350,12 +356,13 @@ impl Cache {
         see(self.placed(hash::hash(key)).lock().inspect(key, now))
     }
 
-    /// Brings in entries from the source, and says of each (by its index) what came of it. Entries of
+    /// Brings in entries that were read over `connection`, and says of each (by its index) what came of it. Entries of
     /// one segment go in together, at most [`BACKGROUND_STEP`] under one lock.
     pub fn import(
         &self,
         entries: &[(&[u8], Imported<'_>)],
         rule: ImportRule,
+        connection: ConnectionId,
         now: Timestamp,
         mut outcome: impl FnMut(usize, Import),
     ) {
@@ -374,7 +381,9 @@ impl Cache {
                 let mut segment = self.segment(SegmentId(id));
                 for &(_, placement, index) in step {
                     if let Some((key, imported)) = entries.get(index) {
-                        outcome(index, segment.import(placement, key, imported, rule, now));
+                        let import =
+                            segment.import(placement, key, imported, rule, connection, now);
+                        outcome(index, import);
                     }
                 }
             }
@@ -415,24 +424,25 @@ impl Cache {
         self.each(|segment| segment.install(role, segment.epoch()));
     }
 
-    /// Lets go of the source. [`Cache::forget_source`] cleans up after it.
+    /// Lets go of the source. [`Cache::forget_tombstones`] cleans up after it.
     pub fn disconnect(&self) {
         self.each(Segment::disconnect);
     }
 
-    /// Whether anything has changed since the last source was disconnected.
+    /// Whether anything has happened since the last source was disconnected that an import could undo: a
+    /// removal, also of a key that is not here, a clear, or the end of a client's own entry.
     #[must_use]
     pub fn changed_since_disconnect(&self) -> bool {
         self.segments.iter().any(|segment| segment.lock().changed_since_disconnect())
     }
 
-    /// Whether nothing may have changed when the next source is connected: from one that is connected to a
-    /// segment which has, nothing comes.
-    pub fn expect_unchanged(&self, expects: bool) {
-        self.each(|segment| segment.expect_unchanged(expects));
+    /// Sets how the next connection begins. Before one that begins anew, [`Cache::forget_source`] has to
+    /// have gone through all segments.
+    pub fn begin(&self, next: Beginning) {
+        self.each(|segment| segment.begin(next));
     }
 
-    /// Whether anything had changed between the last source and the one that is connected now.
+    /// Whether anything had been removed between the last source and the one that is connected now.
     #[must_use]
     pub fn changed_before_connect(&self) -> bool {
         self.segments.iter().any(|segment| segment.lock().changed_before_connect())
@@ -444,6 +454,12 @@ impl Cache {
         self.sum(Segment::evicted)
     }
 
+    /// Whether there may be removed keys that are not remembered: see [`Cache::may_have_forgotten`].
+    #[must_use]
+    pub fn has_forgotten(&self) -> bool {
+        self.segments.iter().any(|segment| segment.lock().has_forgotten())
+    }
+
     /// Whether this key may be one that was removed and is not remembered: there were too many, the cache was
     /// cleared, or it was just before the source was connected again.
     #[must_use]
@@ -451,14 +467,23 @@ impl Cache {
         self.placed(hash::hash(key)).lock().has_forgotten()
     }
 
-    /// Drops the tombstones and marks that a connection has left in one segment, a bounded step at a
-    /// time. Does nothing while a source is connected.
+    /// Drops the tombstones that a connection has left in one segment, a bounded step at a time. Does
+    /// nothing while a source is connected.
+    pub fn forget_tombstones(&self, id: SegmentId) {
+        self.forget(id, Segment::forget_tombstones);
+    }
+
+    /// As [`Cache::forget_tombstones`]; from then on, all entries count as a client's.
     pub fn forget_source(&self, id: SegmentId) {
+        self.forget(id, Segment::forget_source);
+    }
+
+    fn forget(&self, id: SegmentId, step: fn(&mut Segment, &mut Position, usize) -> Step) {
         let mut position = Position::default();
         loop {
             let mut segment = self.segment(id);
             if segment.link().is_some()
-                || segment.forget_source(&mut position, BACKGROUND_STEP) == Step::End
+                || step(&mut segment, &mut position, BACKGROUND_STEP) == Step::End
             {
                 return;
             }

@@ -2,6 +2,7 @@
 
 use crate::{
     entry::{EntryMetadata, EntryRef, Value},
+    source::ConnectionId,
     stamp::{Stamp, Version},
     time::Expiration,
 };
@@ -59,7 +60,8 @@ impl<'a> Command<'a> {
 
     /// Whether there may be more in the cache after it than before.
     pub(crate) fn may_add(&self) -> bool {
-        matches!(self.change, Change::Write { .. }) || matches!(self.source, Source::Entry(_))
+        matches!(self.change, Change::Write { .. })
+            || matches!(self.source, Source::Asked(_, Answer::Entry(_)))
     }
 
     /// Whether it may be carried out although the source is silent: a plain removal, which leaves a
@@ -138,6 +140,13 @@ pub enum Source<'a> {
     NotAsked,
     /// It shall not be asked.
     Skip,
+    /// It was asked over this connection. Over any other, the answer counts as not asked.
+    Asked(ConnectionId, Answer<'a>),
+}
+
+/// How the source answered.
+#[derive(Clone, Copy, Debug)]
+pub enum Answer<'a> {
     /// It has no entry.
     Absent,
     /// It has this entry.

@@ -21,8 +21,8 @@ mod time;
 pub use self::{
     cache::{BACKGROUND_STEP, Cache, SegmentId},
     command::{
-        CacheError, Change, Command, Condition, Etag, Fence, Imported, Outcome, Progress, Reply,
-        Source,
+        Answer, CacheError, Change, Command, Condition, Etag, Fence, Imported, Outcome, Progress,
+        Reply, Source,
     },
     container::Container,
     effect::{Cause, Effect, EffectEntry, Effects, MAX_WAITING},
@@ -32,7 +32,7 @@ pub use self::{
         Bound, EVICTION_SAMPLE, Import, ImportRule, Position, Records, Role, Segment, Standing,
         Step, WhenFull,
     },
-    source::{Coverage, Link, SourceSegment, SourceSpace},
+    source::{Beginning, ConnectionId, Coverage, Link, SourceSegment, SourceSpace},
     stamp::{Epoch, Stamp, Version, VersionKey},
     stats::Stats,
     time::{Expiration, Lifetime, Timestamp},

@@ -23,12 +23,13 @@ pub use self::{
 };
 use crate::{
     command::{
-        CacheError, Change, Command, Condition, Etag, Fence, Outcome, Progress, Reply, Source,
+        Answer, CacheError, Change, Command, Condition, Etag, Fence, Outcome, Progress, Reply,
+        Source,
     },
     effect::{Cause, Effects, Outbox},
     entry::{Draft, EntryRef, MAX_KEY, Number, Record, Value},
     memory::Account,
-    source::Link,
+    source::{Beginning, ConnectionId, Link},
     stamp::{Epoch, Stamp, VersionKey},
     stats::Stats,
     time::{Expiration, Timestamp},
@@ -101,6 +102,8 @@ pub struct Segment {
     bound: Bound,
     mortal: u64,
     tombstones: u64,
+    /// Entries that were imported over the connection that there is, or over the last one.
+    imported: u64,
     /// Sum of [`Record::balance`].
     balance: i64,
     link: Option<Link>,
@@ -108,10 +111,15 @@ pub struct Segment {
     connected: Stamp,
     /// Whether keys were removed since then, or just before it, that left no tombstones.
     forgotten: bool,
-    /// Whether nothing may have changed between the last source and the next one.
-    expects_unchanged: bool,
-    /// Whether anything had changed between the last source and this one.
+    /// Set while there is no source, once something happened that an import could undo: a removal, also
+    /// of a key that is not here, a clear, or the end of a client's own entry.
+    changed: bool,
+    /// Whether that had happened between the last source and this one.
     changed_between: bool,
+    /// How the next connection begins.
+    next: Beginning,
+    /// Whether this connection continues the one before it.
+    continues: bool,
     /// Entries that had to make room.
     evicted: u64,
     outbox: Outbox,
@@ -139,12 +147,15 @@ impl Segment {
             bound,
             mortal: 0,
             tombstones: 0,
+            imported: 0,
             balance: 0,
             link: None,
             connected: Stamp::default(),
             forgotten: false,
-            expects_unchanged: false,
+            changed: false,
             changed_between: false,
+            next: Beginning::Anew,
+            continues: false,
             evicted: 0,
             outbox: Outbox::default(),
             stats: Stats::default(),
@@ -186,21 +197,30 @@ impl Segment {
         reply: &mut impl Reply,
     ) -> Result<Progress, CacheError> {
         self.check_served()?;
+        if let Source::Asked(connection, _) = command.source
+            && !self.is_connected_over(connection)
+        {
+            // Whoever answered is no longer, or not yet, the source.
+            let command = Command { source: Source::NotAsked, ..*command };
+            return self.apply(placement, &command, now, reply);
+        }
         let hash = self.hash(command.key);
         let mut found = self.find_living(hash, command.key, now);
         if found.is_none() && self.may_be_at_source(placement) {
             match command.source {
                 Source::NotAsked if command.depends_on_entry() => return Ok(Progress::Load),
-                Source::Silent if !command.may_go_without_source() => {
+                Source::Asked(_, Answer::Silent) if !command.may_go_without_source() => {
                     return Err(CacheError::SourceSilent);
                 }
-                Source::Entry(imported) => match self.take_in(hash, command.key, &imported, now) {
-                    Ok(bucket) => found = bucket,
-                    Err(error) => {
-                        let record = self.imported_draft(command.key, &imported).record();
-                        return self.apply_to_passing(hash, &record, command, error, reply);
+                Source::Asked(_, Answer::Entry(imported)) => {
+                    match self.take_in(hash, command.key, &imported, now) {
+                        Ok(bucket) => found = bucket,
+                        Err(error) => {
+                            let record = self.imported_draft(command.key, &imported).record();
+                            return self.apply_to_passing(hash, &record, command, error, reply);
+                        }
                     }
-                },
+                }
                 _ => {}
             }
         }
@@ -252,6 +272,7 @@ impl Segment {
                 Condition::Always | Condition::Absent | Condition::NotEtag(_),
             ) => self.write(place, command.key, value, expiration, now, reply),
             (Change::Remove, Condition::Always) => {
+                self.note_change();
                 let is_unknown = place.bucket.is_none() && self.link.is_some();
                 if is_unknown && self.must_mark() {
                     return Ok(Progress::Mark);
@@ -262,7 +283,7 @@ impl Segment {
                 self.stats.remove_misses += 1;
                 // Nobody knows whether there was an entry; there is none from now on.
                 reply.reply(match command.source {
-                    Source::Silent => Outcome::Changed { previous: None },
+                    Source::Asked(_, Answer::Silent) => Outcome::Changed { previous: None },
                     _ => Outcome::Missing,
                 });
                 Ok(Progress::Done)
@@ -272,7 +293,12 @@ impl Segment {
                 reply.reply(Outcome::Missing);
                 Ok(Progress::Done)
             }
-            (Change::Write { .. } | Change::Remove, _) => {
+            (Change::Remove, _) => {
+                self.note_change();
+                reply.reply(Outcome::Missing);
+                Ok(Progress::Done)
+            }
+            (Change::Write { .. }, _) => {
                 reply.reply(Outcome::Missing);
                 Ok(Progress::Done)
             }
@@ -375,6 +401,15 @@ impl Segment {
         Ok(Progress::Done)
     }
 
+    /// Notes, while there is no source, that the next one could bring back what a client has removed.
+    fn note_change(&mut self) {
+        self.changed |= self.link.is_none();
+    }
+
+    fn is_connected_over(&self, connection: ConnectionId) -> bool {
+        self.link.as_ref().is_some_and(|link| link.connection == connection)
+    }
+
     fn may_be_at_source(&self, placement: u32) -> bool {
         self.link.as_ref().is_some_and(|link| link.may_hold(placement))
     }
@@ -438,6 +473,12 @@ impl Segment {
     #[must_use]
     pub fn mortal(&self) -> u64 {
         self.mortal
+    }
+
+    /// Entries that were not imported over the connection that there is, or over the last one.
+    #[must_use]
+    pub fn local_len(&self) -> u64 {
+        self.len().saturating_sub(self.imported)
     }
 
     /// Tombstones.

@@ -94,9 +94,28 @@ impl Coverage {
     }
 }
 
+/// Number of a source connection: no two connections of a cache share one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// How the next source connection of a cache relates to its last one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Beginning {
+    /// It starts anew: every entry counts as a client's, and what was removed before is not known.
+    #[default]
+    Anew,
+    /// It continues the last one, of which everything is here: nothing more is imported.
+    Complete,
+    /// It continues the last one, and nothing was removed in between. If something was after all, nothing
+    /// is imported.
+    Unchanged,
+}
+
 /// A segment's part in a source connection.
 #[derive(Clone, Debug)]
 pub struct Link {
+    /// Which connection this is. What was read over another one is not imported.
+    pub connection: ConnectionId,
     /// How the source divides its keys.
     pub space: SourceSpace,
     /// Source segments of which everything is here: nothing is asked of the source, and nothing
@@ -109,9 +128,19 @@ pub struct Link {
     pub since: Timestamp,
     /// Most tombstones that the segment keeps for complete source segments.
     pub max_tombstones: u64,
+    /// What was complete before the source turned out to be one unit, if removals in it are no longer
+    /// remembered: nothing more is imported there, because it could be a key that was removed.
+    pub(crate) sealed: Option<Box<(SourceSpace, Coverage)>>,
 }
 
 impl Link {
+    /// A new connection, of which nothing is here yet and that clients have not changed.
+    #[must_use]
+    pub fn new(connection: ConnectionId, space: SourceSpace, since: Timestamp) -> Self {
+        let complete = Coverage::none(space.count());
+        Self { connection, space, complete, marked: false, since, max_tombstones: 0, sealed: None }
+    }
+
     /// Whether everything is here.
     #[must_use]
     pub fn is_complete(&self) -> bool {
@@ -121,7 +150,11 @@ impl Link {
     /// Whether the source may hold a key with this placement hash that we do not know of.
     #[must_use]
     pub fn may_hold(&self, placement: u32) -> bool {
+        let sealed = |(space, complete): &(SourceSpace, Coverage)| {
+            complete.contains(space.segment_of(placement))
+        };
         !self.complete.contains(self.space.segment_of(placement))
+            && !self.sealed.as_deref().is_some_and(sealed)
     }
 }
 

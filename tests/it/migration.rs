@@ -5,6 +5,7 @@ mod connecting;
 mod disconnecting;
 mod jobs;
 mod reading;
+mod reconnecting;
 mod standing;
 
 use client::{RemoteCache, RequestExpiration};
@@ -66,6 +67,17 @@ impl Scene {
 
     async fn connect(&self) {
         self.target.connect("c", &source_document(self.relay.address, "c")).await;
+    }
+
+    /// Connects with these parameters to a cache of a source at this address.
+    async fn connect_to(
+        &self,
+        source: std::net::SocketAddr,
+        cache: &str,
+        parameters: &str,
+    ) -> crate::harness::Answer {
+        let path = format!("/rest/v2/caches/c/rolling-upgrade/source-connection{parameters}");
+        self.target.rest.post(&path, source_document(source, cache)).await
     }
 
     /// What the status says of the entries of the job.

@@ -72,7 +72,7 @@ impl Migrations {
             notices.push(CONNECTED_AGAIN.to_owned());
         }
         let migrations = self.clone();
-        self.tasks.spawn(async move { migrations.forget(&cache).await });
+        self.tasks.spawn(async move { migrations.forget_tombstones(&cache).await });
         Ok(Disconnected { left_behind, notices })
     }
 }

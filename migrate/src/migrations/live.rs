@@ -27,6 +27,7 @@ impl Migrations {
     /// left are reached again, those that configurations name are made, those of removed caches end. Each
     /// source is tried by itself, so that one that is away holds up no other.
     pub(super) async fn reconcile(&self) {
+        self.tell_let_go();
         let mut changes = self.agreement.changes();
         let (mut told, mut under_way) = (HashMap::new(), HashSet::new());
         let places = Semaphore::new(AT_ONCE);
@@ -48,6 +49,27 @@ impl Migrations {
                     tell(&mut told, name, reached);
                 }
             }
+        }
+    }
+
+    /// Says which caches are not connected although their configurations name a source: only their operator can
+    /// decide that what was removed since may come back.
+    fn tell_let_go(&self) {
+        let let_go = |known: &CacheMetadata| {
+            known.config.remote_store.is_some()
+                && known.past.is_some()
+                && known.connection.is_none()
+        };
+        let names: Vec<CacheName> = self.agreement.see(|metadata| {
+            let caches = metadata.caches().filter(|(_, known)| let_go(known));
+            caches.map(|(name, _)| name.clone()).collect()
+        });
+        for cache in names {
+            tracing::warn!(
+                %cache,
+                "its configuration names a source, but it was disconnected before and is not connected again by \
+                 itself: removed keys could come back. To connect it, use migrate cluster connect"
+            );
         }
     }
 

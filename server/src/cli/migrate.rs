@@ -60,7 +60,7 @@ enum Step {
         /// JSON document with a remote-store element, as in the Data Grid manual
         #[arg(short, long)]
         file: PathBuf,
-        /// Forget what an earlier connection had copied; removed keys may come back
+        /// Start anew although the cache had a source before: keys that were removed here may come back
         #[arg(long)]
         fresh: bool,
     },

@@ -108,10 +108,12 @@ fn removals_of_a_bounded_cache_with_a_source_count_although_their_tombstones_are
     assert_eq!(len(&cache, now()), 500, "none had to go");
 }
 
+fn link() -> Link {
+    Link::new(ConnectionId(1), crate::SourceSpace::Unit, Timestamp::default())
+}
+
 fn connect(cache: &Cache) {
-    let space = crate::SourceSpace::Unit;
-    let (complete, since) = (Coverage::none(1), Timestamp::default());
-    cache.connect(&Link { space, complete, marked: true, since, max_tombstones: 1_000 });
+    cache.connect(&Link { marked: true, max_tombstones: 1_000, ..link() });
 }
 
 #[test]
@@ -132,10 +134,8 @@ fn a_removed_cache_holds_no_memory_and_carries_nothing_out() {
     let container = crate::Container::new(Arc::clone(&memory));
     let cache = container.start(&"c".parse().unwrap(), config, VersionKey::new(1), now());
     // Before a client's first write is recorded, it would wait for that for ever.
-    let (space, complete) = (crate::SourceSpace::Unit, Coverage::none(1));
     (0_u32..1_000).for_each(|key| put(&cache, &key.to_be_bytes(), &[7; 1_000]));
-    let since = Timestamp::default();
-    cache.connect(&Link { space, complete, marked: false, since, max_tombstones: 10 });
+    cache.connect(&Link { max_tombstones: 10, ..link() });
     let write = Command::write(b"k", b"v", Expiration::NEVER);
     let run = || cache.execute(&write, now(), &mut |_: Outcome<'_>| ());
     assert_eq!(run(), Ok(Progress::Mark));

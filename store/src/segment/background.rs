@@ -165,6 +165,7 @@ impl Segment {
         }
         // Of what is removed here no tombstones stay.
         self.forgotten = self.link.is_some();
+        self.note_change();
         Some(self.take_records())
     }
 
@@ -180,7 +181,7 @@ impl Segment {
         let table = std::mem::take(&mut self.table);
         self.account.clear();
         self.generation += 1;
-        (self.mortal, self.tombstones, self.hand, self.balance) = (0, 0, 0, 0);
+        (self.mortal, self.tombstones, self.imported, self.hand, self.balance) = (0, 0, 0, 0, 0);
         if self.outbox.is_read() {
             let (stamp, key) = (self.stamp, Box::default());
             self.outbox.push(Effect { stamp, key, cause: Cause::Clear, entry: None });

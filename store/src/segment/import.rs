@@ -5,7 +5,7 @@ use crate::{
     command::{CacheError, Imported},
     effect::Cause,
     entry::{Draft, EntryRef, MAX_KEY, Number},
-    source::{Coverage, Link, SourceSegment, SourceSpace},
+    source::{Beginning, ConnectionId, Coverage, Link, SourceSegment, SourceSpace},
     time::Timestamp,
 };
 
@@ -24,6 +24,8 @@ pub enum Import {
     Expired,
     /// It could not be taken.
     Failed(CacheError),
+    /// It was read over a connection that is gone.
+    Outdated,
 }
 
 /// Which entries an import may put in place.
@@ -49,16 +51,19 @@ pub enum Standing<'a> {
 }
 
 impl Segment {
-    /// Brings in one entry, if the rule lets it.
+    /// Brings in one entry that was read over `connection`, if the rule lets it.
     pub fn import(
         &mut self,
         placement: u32,
         key: &[u8],
         imported: &Imported<'_>,
         rule: ImportRule,
+        connection: ConnectionId,
         now: Timestamp,
     ) -> Import {
-        let Some(link) = &self.link else { return Import::Tombstone };
+        let Some(link) = self.link.as_ref().filter(|link| link.connection == connection) else {
+            return Import::Outdated;
+        };
         let complete = !link.may_hold(placement);
         if complete && rule == ImportRule::Copy {
             return self.settled(key, now);
@@ -167,11 +172,12 @@ impl Segment {
         }
     }
 
-    /// Ties the segment to a source. What stands here already counts as a client's.
+    /// Ties the segment to a source.
     pub fn connect(&mut self, mut link: Link) {
-        self.changed_between = self.changed_since_disconnect();
-        let expects_unchanged = std::mem::take(&mut self.expects_unchanged);
-        if self.changed_between && expects_unchanged {
+        let beginning = std::mem::take(&mut self.next);
+        self.continues = beginning != Beginning::Anew;
+        self.changed_between = std::mem::take(&mut self.changed);
+        if self.changed_between && beginning == Beginning::Unchanged {
             // What was removed meanwhile is not remembered: nothing may come in.
             link.complete = Coverage::all(link.space.count());
         }
@@ -181,12 +187,13 @@ impl Segment {
         self.link = Some(link);
     }
 
-    /// Whether nothing may have changed when the next source is connected: if it has, nothing comes from it.
-    pub fn expect_unchanged(&mut self, expects: bool) {
-        self.expects_unchanged = expects;
+    /// Sets how the next connection begins. Before one that begins anew, [`Segment::forget_source`] has to
+    /// go through all of the segment.
+    pub fn begin(&mut self, next: Beginning) {
+        self.next = next;
     }
 
-    /// Whether anything had changed between the last source and this one.
+    /// Whether anything had been removed between the last source and this one.
     #[must_use]
     pub fn changed_before_connect(&self) -> bool {
         self.changed_between
@@ -202,7 +209,11 @@ impl Segment {
     /// removed stays so.
     pub fn become_unit(&mut self, complete: &Coverage) {
         if let Some(link) = &mut self.link {
-            (link.space, link.complete) = (SourceSpace::Unit, complete.clone());
+            let before = (link.space, std::mem::replace(&mut link.complete, complete.clone()));
+            link.space = SourceSpace::Unit;
+            if self.forgotten {
+                link.sealed.get_or_insert_with(|| Box::new(before));
+            }
         }
     }
 
@@ -227,21 +238,32 @@ impl Segment {
         }
     }
 
-    /// Lets go of the source. Tombstones and marks go step by step: see [`Segment::forget_source`].
+    /// Lets go of the source. Tombstones go step by step: see [`Segment::forget_tombstones`].
     pub fn disconnect(&mut self) {
         self.link = None;
-        self.connected = self.stamp;
+        self.changed = false;
     }
 
-    /// Whether anything has changed since the source was disconnected.
+    /// Whether anything has happened since the source was disconnected that an import could undo: a
+    /// removal, also of a key that is not here, a clear, or the end of a client's own entry.
     #[must_use]
     pub fn changed_since_disconnect(&self) -> bool {
-        self.stamp > self.connected
+        self.changed
     }
 
-    /// Drops the tombstones, and the marks of imported entries, of a connection that is gone, in at most
-    /// `limit` buckets from `position` on, and moves it. If records have moved since, it begins again.
+    /// Drops the tombstones of a connection that is gone, in at most `limit` buckets from `position` on, and
+    /// moves it. If records have moved since, it begins again. Which entries were imported stays known: a
+    /// connection that continues the last one goes on with them.
+    pub fn forget_tombstones(&mut self, position: &mut Position, limit: usize) -> Step {
+        self.forget(position, limit, false)
+    }
+
+    /// As [`Segment::forget_tombstones`]; from then on, all entries count as a client's.
     pub fn forget_source(&mut self, position: &mut Position, limit: usize) -> Step {
+        self.forget(position, limit, true)
+    }
+
+    fn forget(&mut self, position: &mut Position, limit: usize, origins: bool) -> Step {
         let range = self.next_buckets(position, limit);
         for bucket in range {
             let Ok(mut occupied) = self.table.get_bucket_entry(bucket) else { continue };
@@ -253,7 +275,10 @@ impl Segment {
                 self.account.change(memory, 0, 0);
                 self.account.change_fixed(memory, 0);
             } else {
-                occupied.get_mut().forget_source();
+                if origins {
+                    self.imported -= u64::from(occupied.get().is_imported());
+                    occupied.get_mut().forget_source();
+                }
                 self.balance += occupied.get().balance();
             }
         }

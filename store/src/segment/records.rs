@@ -24,10 +24,12 @@ impl Segment {
         {
             let from = record.memory();
             self.mortal -= u64::from(record.is_mortal());
+            self.imported -= u64::from(record.is_imported());
             self.balance -= record.balance();
             let was_tombstone = record.is_tombstone();
             draft.replace(record);
             self.balance += record.balance();
+            self.imported += u64::from(record.is_imported());
             self.tombstones -= u64::from(was_tombstone);
             self.account.change(from, draft.memory(), i64::from(was_tombstone));
             if was_tombstone {
@@ -38,6 +40,7 @@ impl Segment {
         self.account.change(0, draft.memory(), 1);
         let record = draft.record();
         self.balance += record.balance();
+        self.imported += u64::from(record.is_imported());
         self.insert(hash, record)
     }
 
@@ -109,8 +112,11 @@ impl Segment {
         let leaves_tombstone = self.leaves_tombstone(bucket, place.placement, cause);
         let Ok(mut occupied) = self.table.get_bucket_entry(bucket) else { return };
         let record = occupied.get_mut();
+        // An imported entry that ends by itself, or has to make room, may come back: nobody removed it.
+        self.changed |= self.link.is_none() && (cause == Cause::Remove || !record.is_imported());
         let from = record.memory();
         self.mortal -= u64::from(record.is_mortal());
+        self.imported -= u64::from(record.is_imported());
         let to = if leaves_tombstone { Record::tombstone_memory(record.key()) } else { 0 };
         self.account.change(from, to, -1);
         if leaves_tombstone {
@@ -150,10 +156,13 @@ impl Segment {
         self.forgotten
     }
 
-    /// Whether a local entry that is over now was still there when the source was connected.
+    /// Whether a local entry that is over now was still there when the source was connected, or when the
+    /// connection that this one continues was.
     pub(super) fn ended_connected(&self, record: &Record, link: &Link) -> bool {
         let ends = record.entry(self.versions).metadata().ends();
-        record.is_newer_than(self.connected) || ends.is_some_and(|end| end > link.since)
+        self.continues
+            || record.is_newer_than(self.connected)
+            || ends.is_some_and(|end| end > link.since)
     }
 
     /// The bucket of a key, if it has a record. An entry whose time is over is ended first.

@@ -1,6 +1,7 @@
 //! Every rule of a segment, first one by one, then all of them against a model on random schedules.
 
 mod model;
+mod reconnect;
 mod source;
 
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use media::hash;
 
 use super::*;
 use crate::{
-    command::Imported,
+    command::{Answer, Imported},
     entry::{EntryMetadata, Origin},
     memory::{MemoryLimit, Usage},
     source::{Coverage, SourceSegment, SourceSpace},
@@ -92,14 +93,38 @@ fn imported(value: &[u8], version: u64) -> Imported<'_> {
     Imported { value: Value::Inline(value), metadata }
 }
 
+/// The connection that tests make unless they make several.
+const FIRST: ConnectionId = ConnectionId(1);
+
 fn connect(segment: &mut Segment) {
-    segment.connect(Link {
-        space: SourceSpace::Unit,
-        complete: Coverage::none(1),
+    segment.connect(link(FIRST, &[]));
+}
+
+/// A connection to a source that is one unit, of which these segments (that is, 0 or none) are complete.
+fn link(connection: ConnectionId, complete: &[u32]) -> Link {
+    let mut link = Link {
         marked: true,
-        since: at(0),
         max_tombstones: 100,
-    });
+        ..Link::new(connection, SourceSpace::Unit, at(0))
+    };
+    complete.iter().for_each(|segment| link.complete.insert(SourceSegment(*segment)));
+    link
+}
+
+/// What the source said over the first connection.
+fn answered(answer: Answer<'_>) -> Source<'_> {
+    Source::Asked(FIRST, answer)
+}
+
+/// Imports an entry that was read over the first connection.
+fn import(
+    segment: &mut Segment,
+    key: &[u8],
+    entry: &Imported<'_>,
+    rule: ImportRule,
+    now: Timestamp,
+) -> Import {
+    segment.import(hash::hash(key), key, entry, rule, FIRST, now)
 }
 
 fn version_of(segment: &Segment, key: &[u8]) -> Version {

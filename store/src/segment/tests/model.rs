@@ -106,10 +106,12 @@ impl Model {
                 && command.condition == Condition::Always;
             match command.source {
                 Source::NotAsked if !blind => return Seen::Load,
-                Source::Silent if !command.may_go_without_source() => {
+                Source::Asked(_, Answer::Silent) if !command.may_go_without_source() => {
                     return Seen::Failed(CacheError::SourceSilent);
                 }
-                Source::Entry(imported) => self.take(&key, imported.value.bytes(), None),
+                Source::Asked(_, Answer::Entry(imported)) => {
+                    self.take(&key, imported.value.bytes(), None);
+                }
                 _ => {}
             }
         }
@@ -126,13 +128,16 @@ impl Model {
                     if !self.records.contains_key(&key) && self.complete.is_some() =>
                 {
                     self.records.insert(key, ModelRecord::Tombstone);
-                    if matches!(command.source, Source::Silent) {
+                    if matches!(command.source, Source::Asked(_, Answer::Silent)) {
                         Seen::Changed(None)
                     } else {
                         Seen::Missing
                     }
                 }
-                (Change::Remove, Condition::Always) if matches!(command.source, Source::Silent) => {
+                (Change::Remove, Condition::Always)
+                    if self.complete.is_some()
+                        && matches!(command.source, Source::Asked(_, Answer::Silent)) =>
+                {
                     Seen::Changed(None)
                 }
                 _ => Seen::Missing,
@@ -198,7 +203,7 @@ impl Model {
     fn import(&mut self, key: &[u8], value: &[u8], lifespan: Option<u16>, repair: bool) -> Import {
         self.expire();
         if self.complete.is_none() {
-            return Import::Tombstone;
+            return Import::Outdated;
         }
         let settled = !repair && !self.may_hold(key);
         match self.records.get(key) {
@@ -315,17 +320,17 @@ fn play(segment: &mut Segment, model: &mut Model, act: Act) {
             command.source = match source {
                 FromSource::NotAsked => Source::NotAsked,
                 FromSource::Skip => Source::Skip,
-                FromSource::Absent => Source::Absent,
-                FromSource::Silent => Source::Silent,
+                FromSource::Absent => answered(Answer::Absent),
+                FromSource::Silent => answered(Answer::Silent),
                 FromSource::Entry(value) => {
                     theirs = value.to_be_bytes();
-                    Source::Entry(imported(&theirs, 3))
+                    answered(Answer::Entry(imported(&theirs, 3)))
                 }
             };
             // Version 3 is what the source gives to everything; all else is compared by value.
             model.expire();
             let standing = model.entry(&key).cloned().or_else(|| match command.source {
-                Source::Entry(entry)
+                Source::Asked(_, Answer::Entry(entry))
                     if !model.records.contains_key(&key[..]) && model.may_hold(&key) =>
                 {
                     Some(ModelEntry {
@@ -362,7 +367,7 @@ fn play(segment: &mut Segment, model: &mut Model, act: Act) {
             }
             let rule = if repair { ImportRule::Repair } else { ImportRule::Copy };
             let expected = model.import(&key, &value, lifespan, repair);
-            assert_eq!(segment.import(hash::hash(&key), &key, &entry, rule, now), expected);
+            assert_eq!(import(segment, &key, &entry, rule, now), expected);
         }
         Act::Wait(millis) => model.now += u64::from(millis),
         Act::Sweep => {
@@ -372,11 +377,9 @@ fn play(segment: &mut Segment, model: &mut Model, act: Act) {
             model.complete = Some(vec![false; SOURCE_SEGMENTS as usize]);
             model.cleared = false;
             segment.connect(Link {
-                space: SourceSpace::Segments(SOURCE_SEGMENTS),
-                complete: Coverage::none(SOURCE_SEGMENTS),
                 marked: true,
-                since: now,
                 max_tombstones: u64::MAX,
+                ..Link::new(FIRST, SourceSpace::Segments(SOURCE_SEGMENTS), now)
             });
         }
         Act::Connect => {}
@@ -472,5 +475,6 @@ fn compare(segment: &Segment, model: &mut Model, copy: &BTreeMap<Vec<u8>, Effect
     assert_eq!(segment.balance(), records.iter().map(|record| record.balance()).sum::<i64>());
     assert_eq!(segment.tombstones(), count(Record::is_tombstone));
     assert_eq!(segment.mortal(), count(Record::is_mortal));
+    assert_eq!(segment.len() - segment.local_len(), count(Record::is_imported));
     assert_eq!(segment.len(), count(|record| !record.is_tombstone()));
 }

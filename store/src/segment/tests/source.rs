@@ -30,7 +30,7 @@ fn an_unknown_key_is_asked_for_where_the_answer_depends_on_it() {
 fn what_the_source_said_is_taken_in_only_if_nobody_was_faster() {
     let mut segment = segment(Bound::default());
     connect(&mut segment);
-    let source = Source::Entry(imported(b"theirs", 77));
+    let source = answered(Answer::Entry(imported(b"theirs", 77)));
     let load = Command { source, ..Command::read(b"k") };
     assert_eq!(run(&mut segment, &load, at(1_000)), found("theirs"));
     assert_eq!(version_of(&segment, b"k"), Version(77), "the source's version, as it is");
@@ -55,7 +55,7 @@ fn a_removed_key_stays_removed_and_a_clients_entry_stays_the_clients() {
     connect(&mut segment);
     let rule = ImportRule::Copy;
     let import = |segment: &mut Segment, key: &[u8], now| {
-        segment.import(hash::hash(key), key, &imported(b"theirs", 5), rule, at(now))
+        import(segment, key, &imported(b"theirs", 5), rule, at(now))
     };
     assert_eq!(import(&mut segment, b"a", 1_000), Import::Written);
     assert_eq!(import(&mut segment, b"a", 1_000), Import::AlreadyHere);
@@ -66,7 +66,7 @@ fn a_removed_key_stays_removed_and_a_clients_entry_stays_the_clients() {
     assert_eq!(import(&mut segment, b"b", 1_000), Import::KeptForClient);
     assert_eq!(get(&mut segment, b"b"), found("ours"));
 
-    let silent = Command { source: Source::Silent, ..Command::remove(b"c") };
+    let silent = Command { source: answered(Answer::Silent), ..Command::remove(b"c") };
     assert_eq!(
         run(&mut segment, &silent, at(1_000)),
         Seen::Changed(None),
@@ -101,9 +101,8 @@ fn an_imported_entry_that_ends_by_itself_is_unknown_again() {
     let metadata =
         EntryMetadata { version: Version(1), created: Some(at(500)), last_used: None, expiration };
     let entry = Imported { value: Value::Inline(b"v"), metadata };
-    let import = |segment: &mut Segment, now| {
-        segment.import(hash::hash(b"k"), b"k", &entry, ImportRule::Copy, at(now))
-    };
+    let import =
+        |segment: &mut Segment, now| import(segment, b"k", &entry, ImportRule::Copy, at(now));
     assert_eq!(import(&mut segment, 1_499), Import::Written);
     assert_eq!(run(&mut segment, &Command::read(b"k"), at(1_499)), found("v"));
     assert_eq!(
@@ -122,17 +121,14 @@ fn an_imported_entry_that_ends_by_itself_is_unknown_again() {
 fn nothing_is_asked_for_in_a_complete_source_segment() {
     let mut segment = segment(Bound::default());
     let space = SourceSpace::Segments(20);
-    let (complete, marked) = (Coverage::none(20), true);
-    let since = at(0);
-    segment.connect(Link { space, complete, marked, since, max_tombstones: 0 });
+    segment.connect(Link { marked: true, ..Link::new(FIRST, space, at(0)) });
     let of_key = space.segment_of(hash::hash(b"k"));
     let other = SourceSegment((of_key.0 + 1) % 20);
     segment.complete(other);
     assert_eq!(get(&mut segment, b"k"), Seen::Load);
     segment.complete(of_key);
     assert_eq!(get(&mut segment, b"k"), Seen::Missing);
-    let copy =
-        segment.import(hash::hash(b"k"), b"k", &imported(b"v", 1), ImportRule::Copy, at(1_000));
+    let copy = import(&mut segment, b"k", &imported(b"v", 1), ImportRule::Copy, at(1_000));
     assert_eq!(copy, Import::Tombstone, "after a clear, not even an unknown key comes in");
     put(&mut segment, b"k", b"v");
     run(&mut segment, &Command::remove(b"k"), at(1_000));
@@ -145,15 +141,10 @@ fn nothing_is_asked_for_in_a_complete_source_segment() {
 
 #[test]
 fn a_removal_of_what_is_not_here_is_remembered_while_there_is_a_source() {
-    let link = |complete: &[u32], max_tombstones| {
-        let mut coverage = Coverage::none(1);
-        complete.iter().for_each(|segment| coverage.insert(SourceSegment(*segment)));
-        let (space, complete) = (SourceSpace::Unit, coverage);
-        Link { space, complete, marked: true, since: at(0), max_tombstones }
-    };
+    let link = |complete: &[u32], max_tombstones| Link { max_tombstones, ..link(FIRST, complete) };
     let mut segment = segment(Bound::default());
     let repair = |segment: &mut Segment, key: &[u8]| {
-        segment.import(hash::hash(key), key, &imported(b"v", 1), ImportRule::Repair, at(1_000))
+        import(segment, key, &imported(b"v", 1), ImportRule::Repair, at(1_000))
     };
     segment.connect(link(&[0], 1));
     assert_eq!(run(&mut segment, &Command::remove(b"a"), at(1_000)), Seen::Missing);
@@ -173,13 +164,13 @@ fn a_removal_of_what_is_not_here_is_remembered_while_there_is_a_source() {
     assert_eq!(repair(&mut segment, b"a"), Import::Tombstone, "nobody knows what went meanwhile");
 
     segment.disconnect();
-    segment.expect_unchanged(true);
+    segment.begin(Beginning::Unchanged);
     segment.connect(link(&[], 1));
     assert_eq!(get(&mut segment, b"d"), Seen::Load, "nothing has changed");
     segment.disconnect();
     run(&mut segment, &Command::remove(b"d"), at(1_000));
     put(&mut segment, b"e", b"v");
-    segment.expect_unchanged(true);
+    segment.begin(Beginning::Unchanged);
     segment.connect(link(&[], 1));
     assert_eq!(get(&mut segment, b"d"), Seen::Missing);
 }
@@ -187,9 +178,9 @@ fn a_removal_of_what_is_not_here_is_remembered_while_there_is_a_source() {
 #[test]
 fn a_change_waits_until_it_is_recorded_that_clients_write_here() {
     let mut segment = segment(Bound::default());
-    let (space, complete) = (SourceSpace::Unit, Coverage::none(1));
-    segment.connect(Link { space, complete, marked: false, since: at(0), max_tombstones: 10 });
-    let load = Command { source: Source::Entry(imported(b"v", 1)), ..Command::read(b"k") };
+    segment.connect(Link { marked: false, ..link(FIRST, &[]) });
+    let load =
+        Command { source: answered(Answer::Entry(imported(b"v", 1))), ..Command::read(b"k") };
     assert_eq!(run(&mut segment, &load, at(1_000)), found("v"), "reading changes nothing");
     assert_eq!(put(&mut segment, b"k", b"new"), Seen::Mark);
     assert_eq!(run(&mut segment, &Command::remove(b"k"), at(1_000)), Seen::Mark);
@@ -204,7 +195,7 @@ fn repair_replaces_what_was_imported_and_nothing_else() {
     let mut segment = segment(Bound::default());
     connect(&mut segment);
     let import = |segment: &mut Segment, key: &[u8], value: &[u8], version, rule| {
-        segment.import(hash::hash(key), key, &imported(value, version), rule, at(1_000))
+        import(segment, key, &imported(value, version), rule, at(1_000))
     };
     import(&mut segment, b"a", b"old", 1, ImportRule::Copy);
     put(&mut segment, b"b", b"ours");
@@ -222,7 +213,7 @@ fn repair_replaces_what_was_imported_and_nothing_else() {
 fn a_read_is_answered_although_there_is_no_room_to_keep_what_the_source_has() {
     let mut segment = limited(Bound::default(), MemoryLimit::new(0));
     connect(&mut segment);
-    let source = Source::Entry(imported(b"theirs", 5));
+    let source = answered(Answer::Entry(imported(b"theirs", 5)));
     assert_eq!(
         run(&mut segment, &Command { source, ..Command::read(b"k") }, at(1_000)),
         found("theirs")
@@ -239,7 +230,7 @@ fn what_the_source_has_can_be_removed_although_there_is_no_room_to_keep_it() {
     let mut segment = limited(Bound::default(), MemoryLimit::new(1_000));
     connect(&mut segment);
     let theirs = [7; 2_000];
-    let source = Source::Entry(imported(&theirs, 5));
+    let source = answered(Answer::Entry(imported(&theirs, 5)));
     let condition = Condition::Version(Version(6));
     let other = Command { source, ..Command::new(b"k", condition, Change::Remove) };
     assert_eq!(run(&mut segment, &other, at(1_000)), Seen::Refused(theirs.to_vec()));
@@ -253,7 +244,7 @@ fn what_the_source_has_can_be_removed_although_there_is_no_room_to_keep_it() {
 fn entries_that_were_there_before_the_source_count_as_the_clients() {
     let mut segment = segment(Bound::default());
     connect(&mut segment);
-    segment.import(hash::hash(b"k"), b"k", &imported(b"v", 5), ImportRule::Copy, at(1_000));
+    import(&mut segment, b"k", &imported(b"v", 5), ImportRule::Copy, at(1_000));
     segment.disconnect();
     segment.forget_source(&mut Position::default(), usize::MAX);
     connect(&mut segment);
@@ -270,7 +261,7 @@ fn a_segment_knows_by_how_much_it_is_larger_than_its_source() {
     let mut segment = segment(Bound::default());
     connect(&mut segment);
     let copy = |segment: &mut Segment, key: &[u8]| {
-        segment.import(hash::hash(key), key, &imported(b"v", 5), ImportRule::Copy, at(1_000))
+        import(segment, key, &imported(b"v", 5), ImportRule::Copy, at(1_000))
     };
     copy(&mut segment, b"copied");
     assert_eq!(segment.balance(), 0);

@@ -1,0 +1,251 @@
+//! Whether a new source connection continues the last one of its cache.
+//!
+//! What clients remove is remembered only while a source is connected. A later connection may import
+//! entries without bringing removed keys back only if nothing was removed in the meantime, or if
+//! everything of the source is here already. Anything that cannot be proven is left to the operator.
+//!
+//! Start reading at [`Attempt::after`].
+
+use config::{CacheName, RemoteStoreConfig};
+use store::{Beginning, Coverage, SourceSpace};
+
+use crate::metadata::{Connection, SourceIdentity};
+
+/// A connection that is about to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt<'a> {
+    /// Name of the cache that is to be connected.
+    pub cache: &'a CacheName,
+    /// Where its source is.
+    pub remote: &'a RemoteStoreConfig,
+    /// The processes of the source.
+    pub identity: &'a SourceIdentity,
+    /// How the source divides its keys.
+    pub space: SourceSpace,
+    /// Whether something was removed here since the last source was disconnected.
+    pub changed: bool,
+    /// Whether the operator accepts that removed keys may come back.
+    pub fresh: bool,
+}
+
+/// Why a new connection does not provably continue the last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Gap {
+    /// It was to a cache of another name.
+    #[error("it was connected to another cache of a source before")]
+    OtherCache,
+    /// It may have been to another source.
+    #[error("this is not provably the source that it was connected to last")]
+    OtherSource,
+    /// The source divided its keys in another way.
+    #[error("the source divides its keys in another way than when it was connected last")]
+    OtherSegments,
+    /// Clients had changed entries by then, and not everything was here.
+    #[error(
+        "clients changed entries while it was connected before, or the server was restarted since, \
+         and not everything was copied"
+    )]
+    ChangedConnected,
+    /// Something was removed since, and not everything was here.
+    #[error(
+        "entries were removed, expired or evicted here since it was disconnected, and not everything \
+         was copied"
+    )]
+    ChangedSince,
+}
+
+/// What a new connection takes over from the last one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Start {
+    /// How it begins.
+    pub beginning: Beginning,
+    /// How the source divides its keys.
+    pub space: SourceSpace,
+    /// Source segments of which everything is here.
+    pub complete: Coverage,
+    /// Whether clients have changed entries here that a restart would lose.
+    pub marked: bool,
+    /// Whether a client has cleared the cache.
+    pub cleared: bool,
+    /// Whether keys may have been removed here that are not remembered.
+    pub forgets: bool,
+}
+
+impl Attempt<'_> {
+    /// What the connection takes over from the last one of its cache, if there was one.
+    ///
+    /// # Errors
+    ///
+    /// If it does not provably continue that, and removed keys could come back.
+    pub fn after(&self, past: Option<&Connection>) -> Result<Start, Gap> {
+        match past {
+            Some(past) if !self.fresh => self.continuing(past),
+            Some(_) | None => Ok(self.anew()),
+        }
+    }
+
+    fn anew(&self) -> Start {
+        Start {
+            beginning: Beginning::Anew,
+            space: self.space,
+            complete: Coverage::none(self.space.count()),
+            marked: false,
+            cleared: false,
+            forgets: false,
+        }
+    }
+
+    fn continuing(&self, past: &Connection) -> Result<Start, Gap> {
+        let source_cache = |remote: &RemoteStoreConfig| {
+            remote.cache.clone().unwrap_or_else(|| self.cache.to_string())
+        };
+        if source_cache(self.remote) != source_cache(&past.remote) {
+            return Err(Gap::OtherCache);
+        }
+        if !self.identity.provably_continues(&past.identity) {
+            return Err(Gap::OtherSource);
+        }
+        let has_all = past.complete.len() >= past.space.count();
+        let space = match past.space {
+            // Keys were seen where they should not be. A sample may have missed them now.
+            SourceSpace::Unit => SourceSpace::Unit,
+            SourceSpace::Segments(_) => self.space,
+        };
+        let start = |beginning, complete| Start {
+            beginning,
+            space,
+            complete,
+            // Removals before it would come back after a restart that begins anew.
+            marked: past.marked || past.forgets || self.changed,
+            cleared: past.cleared,
+            forgets: past.marked || past.forgets || self.changed,
+        };
+        if has_all {
+            return Ok(start(Beginning::Complete, Coverage::all(space.count())));
+        }
+        if space != past.space {
+            return Err(Gap::OtherSegments);
+        }
+        if past.marked || past.forgets {
+            return Err(Gap::ChangedConnected);
+        }
+        if self.changed {
+            return Err(Gap::ChangedSince);
+        }
+        Ok(start(Beginning::Unchanged, past.complete.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! What is proven, what is not, and what is taken over.
+
+    use store::SourceSegment;
+
+    use super::*;
+    use crate::{
+        metadata::SourceProcess,
+        samples::{connection, name},
+    };
+
+    const FOUR: SourceSpace = SourceSpace::Segments(4);
+
+    /// A connection that has ended with these segments complete.
+    fn past(complete: &[u32]) -> Connection {
+        let mut past = connection(4);
+        complete.iter().for_each(|segment| past.complete.insert(SourceSegment(*segment)));
+        past
+    }
+
+    /// An attempt to connect the cache to the source of `past` again.
+    fn again<'a>(cache: &'a CacheName, past: &'a Connection) -> Attempt<'a> {
+        Attempt {
+            cache,
+            remote: &past.remote,
+            identity: &past.identity,
+            space: FOUR,
+            changed: false,
+            fresh: false,
+        }
+    }
+
+    #[test]
+    fn a_first_connection_starts_anew_without_asking() {
+        let (cache, connection) = (name("orders"), connection(4));
+        let start = Attempt { changed: true, ..again(&cache, &connection) }.after(None).unwrap();
+        assert_eq!((start.beginning, start.complete.len()), (Beginning::Anew, 0));
+        assert!(!start.marked && !start.cleared && !start.forgets);
+    }
+
+    #[test]
+    fn a_connection_continues_with_what_is_complete_if_nothing_was_changed() {
+        let cache = name("orders");
+        for complete in [&[][..], &[0, 2]] {
+            let past = past(complete);
+            let start = again(&cache, &past).after(Some(&past)).unwrap();
+            let expected = (Beginning::Unchanged, complete.len());
+            assert_eq!((start.beginning, start.complete.len() as usize), expected);
+            assert!(!start.marked && !start.forgets);
+        }
+    }
+
+    #[test]
+    fn anything_that_is_not_proven_needs_a_choice_and_fresh_is_one() {
+        let process = || connection(4).identity.0.remove(0);
+        let alias = SourceProcess { server: "localhost:11222".into(), ..process() };
+        let alias = SourceIdentity(vec![alias]);
+        let silent = SourceIdentity(vec![SourceProcess { started: None, ..process() }]);
+        let other = RemoteStoreConfig { cache: Some("other".into()), ..connection(4).remote };
+        let (cache, partial, all) = (name("orders"), past(&[0, 2]), past(&[0, 1, 2, 3]));
+        let marked = Connection { marked: true, ..partial.clone() };
+        let forgets = Connection { forgets: true, ..partial.clone() };
+        let unproven = Connection { identity: silent.clone(), ..partial.clone() };
+        let again = |past| again(&cache, past);
+        let gaps = [
+            (&partial, Attempt { remote: &other, ..again(&partial) }, Gap::OtherCache),
+            (&partial, Attempt { identity: &alias, ..again(&partial) }, Gap::OtherSource),
+            (&partial, Attempt { identity: &silent, ..again(&partial) }, Gap::OtherSource),
+            (&unproven, again(&unproven), Gap::OtherSource),
+            (&partial, Attempt { space: SourceSpace::Unit, ..again(&partial) }, Gap::OtherSegments),
+            (&partial, Attempt { changed: true, ..again(&partial) }, Gap::ChangedSince),
+            (&marked, again(&marked), Gap::ChangedConnected),
+            (&forgets, again(&forgets), Gap::ChangedConnected),
+            // Also where everything is here: another source may have more.
+            (&all, Attempt { identity: &alias, ..again(&all) }, Gap::OtherSource),
+        ];
+        for (past, attempt, gap) in gaps {
+            assert_eq!(attempt.after(Some(past)), Err(gap));
+            let start = Attempt { fresh: true, ..attempt }.after(Some(past)).unwrap();
+            assert_eq!((start.beginning, start.complete.len()), (Beginning::Anew, 0));
+            assert!(!start.marked && !start.forgets);
+        }
+    }
+
+    #[test]
+    fn a_source_that_is_all_here_is_connected_again_and_gives_nothing() {
+        let cache = name("orders");
+        let all = Connection { marked: true, cleared: true, ..past(&[0, 1, 2, 3]) };
+        for space in [FOUR, SourceSpace::Segments(8), SourceSpace::Unit] {
+            let start = Attempt { space, ..again(&cache, &all) }.after(Some(&all)).unwrap();
+            let expected = (Beginning::Complete, space, space.count());
+            assert_eq!((start.beginning, start.space, start.complete.len()), expected);
+            assert!(start.marked && start.cleared && start.forgets);
+        }
+        let all = past(&[0, 1, 2, 3]);
+        assert!(!again(&cache, &all).after(Some(&all)).unwrap().forgets);
+        let changed = Attempt { changed: true, ..again(&cache, &all) };
+        let start = changed.after(Some(&all)).unwrap();
+        assert!(start.forgets && start.marked, "a restart must not forget it again");
+    }
+
+    #[test]
+    fn a_source_that_was_one_unit_stays_one() {
+        let cache = name("orders");
+        for complete in [Coverage::none(1), Coverage::all(1)] {
+            let (space, complete) = (SourceSpace::Unit, complete);
+            let unit = Connection { space, complete: complete.clone(), ..connection(4) };
+            let start = again(&cache, &unit).after(Some(&unit)).unwrap();
+            assert_eq!((start.space, start.complete), (SourceSpace::Unit, complete));
+        }
+    }
+}
