@@ -245,7 +245,7 @@ impl Said {
             Loaded::Entry(entry) => Answer::Entry(entry.imported()),
             // By the operator's choice, plain reads do without a silent source.
             Loaded::Silent if self.reads_without && matches!(command.change, Change::Read) => {
-                Answer::Absent
+                return Source::Skip;
             }
             Loaded::Silent => Answer::Silent,
         };

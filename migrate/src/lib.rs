@@ -6,22 +6,26 @@
 //!
 //! Start reading at [`Migrations`], then [`Driver::drive`], then [`sync::SyncJob::on`].
 
+mod clocks;
 mod copy;
 mod counts;
 mod drive;
 mod entry;
+mod http_date;
 mod identity;
 mod job;
 mod loader;
 mod loss;
 mod migration;
 mod migrations;
+mod overdue;
 mod overlap;
 mod preflight;
 mod read;
 mod remote;
 mod settings;
 mod source;
+mod source_clock;
 mod sources;
 mod status;
 pub mod sync;
@@ -29,6 +33,7 @@ mod throttle;
 mod verify;
 
 pub use self::{
+    clocks::ClockStatus,
     copy::SyncRequest,
     counts::Counts,
     drive::{Driver, Size},

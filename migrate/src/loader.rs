@@ -171,12 +171,14 @@ mod tests {
     use store::Timestamp;
 
     use super::*;
-    use crate::entry::Skew;
+    use crate::{clocks::tests::synchronous, source_clock::Obtained};
 
     fn entry() -> Loaded {
         let (value, metadata) = (Bytes::from_static(b"v"), client::Metadata::default());
         let now = Timestamp::from_millis(1);
-        Loaded::Entry(Arc::new(SourceEntry::new(value, &metadata, &Skew::default(), now)))
+        let clock = synchronous(now);
+        let entry = SourceEntry::new(value, &metadata, &clock, Obtained::ByKey, now, now);
+        Loaded::Entry(Arc::new(entry))
     }
 
     #[tokio::test(start_paused = true)]

@@ -153,6 +153,7 @@ impl Migrations {
             self.settings.clone(),
             ready.client.clone(),
             ready.remote.clone(),
+            Arc::clone(&ready.clocks),
             &ready.connection,
         );
         // The live connection stands before the metadata says that there is one: whoever needs it then

@@ -1,15 +1,18 @@
 //! What is looked at before a cache is connected: all of it, and all that is wrong is said at once.
 
-use std::net::ToSocketAddrs;
+use std::{net::ToSocketAddrs, sync::Arc};
 
 use client::{Client, ClientError, Item, Iterate, RemoteCache, ServerAddress};
 use cluster::{Attempt, Clock, Connection, Gap};
 use config::{CacheConfig, RemoteStoreConfig};
+use futures_util::future::join_all;
 use media::{MediaType, hash};
 use serde::Serialize;
 use store::{Beginning, Cache, SourceSpace, Timestamp};
 
-use crate::{identity::identify, remote, settings::Settings, source::chain};
+use crate::{
+    clocks::SourceClocks, http_date, identity::identify, remote, settings::Settings, source::chain,
+};
 
 /// Keys that are looked at to see whether the source places them as we do.
 const SAMPLE: usize = 1_000;
@@ -52,6 +55,8 @@ pub enum ProblemCode {
 pub(crate) struct Ready {
     pub(crate) client: Client,
     pub(crate) remote: RemoteCache,
+    /// What is known of the clocks of its servers.
+    pub(crate) clocks: Arc<SourceClocks>,
     pub(crate) connection: Connection,
     /// What the operator should know although nothing stands in the way.
     pub(crate) notices: Vec<String>,
@@ -135,8 +140,8 @@ pub(crate) async fn check(plan: &Plan<'_>) -> Result<Ready, Vec<Problem>> {
     };
     let mut notices = Vec::new();
     match look_inside(plan, &client, user.as_deref(), &mut problems, &mut notices).await {
-        Some(Seen { remote, connection, beginning }) if problems.is_empty() => {
-            Ok(Ready { client, remote, connection, notices, beginning })
+        Some(Seen { remote, clocks, connection, beginning }) if problems.is_empty() => {
+            Ok(Ready { client, remote, clocks, connection, notices, beginning })
         }
         _ => {
             client.close().await;
@@ -148,6 +153,7 @@ pub(crate) async fn check(plan: &Plan<'_>) -> Result<Ready, Vec<Problem>> {
 /// What a look inside the source has shown.
 struct Seen {
     remote: RemoteCache,
+    clocks: Arc<SourceClocks>,
     connection: Connection,
     beginning: Beginning,
 }
@@ -172,6 +178,8 @@ async fn look_inside(
     notices.extend(client.notices().iter().map(ToString::to_string));
     notices.extend(plan.remote.ignored.iter().map(|ignored| format!("{ignored} is ignored")));
     notices.extend(too_small(plan, &remote).await);
+    let clocks = read_clocks(plan, &remote).await;
+    notices.extend(clocks.notices(plan.clock.now()));
     let identity = match identify(&remote, plan.clock).await {
         Ok(identity) => identity,
         Err(error) => {
@@ -224,7 +232,7 @@ async fn look_inside(
                 forgets: start.forgets,
                 imported: None,
             };
-            Some(Seen { remote, connection, beginning: start.beginning })
+            Some(Seen { remote, clocks, connection, beginning: start.beginning })
         }
         Err(gap) => {
             problems.push(could_come_back(plan, gap));
@@ -238,6 +246,18 @@ async fn look_inside(
 fn since(now: Timestamp, past: Option<&Connection>) -> Timestamp {
     let after = |past: &Connection| Timestamp::from_millis(past.since.millis().saturating_add(1));
     past.map_or(now, |past| now.max(after(past)))
+}
+
+/// Reads the clock of each server that tells it.
+async fn read_clocks(plan: &Plan<'_>, remote: &RemoteCache) -> Arc<SourceClocks> {
+    let clocks = SourceClocks::new(plan.cache.name().clone());
+    let read = async |server: ServerAddress| {
+        if let Ok(reading) = http_date::read(&server, plan.clock).await {
+            clocks.of(&server).read(reading);
+        }
+    };
+    join_all(remote.servers().into_iter().map(read)).await;
+    clocks
 }
 
 /// Whether the source is this server: it would be asked for what it asks for.

@@ -4,14 +4,16 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use client::{Item, Iterate, SegmentSet};
 use media::hash;
-use store::{Import, ImportRule, Imported, SourceSegment};
+use store::{Import, ImportRule, Imported, SourceSegment, Timestamp};
 use tokio::sync::SemaphorePermit;
 
 use crate::{
+    clocks::ServerClock,
     counts::Counts,
     entry::SourceEntry,
     job::{Shared, Teller},
     source::{Doubt, PATIENCE, SourceConnection, chain},
+    source_clock::Obtained,
     sync::{Event, Unit},
 };
 
@@ -65,6 +67,7 @@ async fn read_unit(reading: &Reading) -> Result<u64, Broken> {
         keys_only: false,
     };
     let remote = connection.remote().with_timeout(PATIENCE);
+    let asked = connection.agreement().clock().now();
     let mut iteration = remote.iterate(iterate).await.map_err(lost)?;
     // Only after the connection is there: it leads to the process that is asked now, or breaks.
     match connection.check_iteration(&mut iteration).await {
@@ -72,7 +75,8 @@ async fn read_unit(reading: &Reading) -> Result<u64, Broken> {
         Err(Doubt::Silent(reason)) => return Err(Broken::Lost(reason)),
         Err(Doubt::Another(reason)) => return Err(Broken::Changed(reason)),
     }
-    let mut page = Page::new(reading);
+    let clock = connection.clocks().of(iteration.server());
+    let mut page = Page::new(reading, clock, asked);
     loop {
         match iteration.next().await.map_err(lost)? {
             Some(Item::Entry { key, value, metadata }) => {
@@ -99,6 +103,10 @@ fn server(connection: &SourceConnection, unit: &Unit) -> Option<client::ServerAd
 /// Entries that were read and are not brought in yet.
 struct Page<'r> {
     reading: &'r Reading,
+    /// The clock of the server that is read.
+    clock: Arc<ServerClock>,
+    /// When the walk began.
+    asked: Timestamp,
     entries: Vec<(client::Bytes, SourceEntry)>,
     bytes: usize,
     held: Option<SemaphorePermit<'r>>,
@@ -108,9 +116,9 @@ struct Page<'r> {
 }
 
 impl<'r> Page<'r> {
-    fn new(reading: &'r Reading) -> Self {
+    fn new(reading: &'r Reading, clock: Arc<ServerClock>, asked: Timestamp) -> Self {
         let (entries, held, failed) = (Vec::new(), None, BTreeMap::new());
-        Self { reading, entries, bytes: 0, held, failed, misplaced: false }
+        Self { reading, clock, asked, entries, bytes: 0, held, failed, misplaced: false }
     }
 
     async fn add(&mut self, key: client::Bytes, value: client::Bytes, metadata: &client::Metadata) {
@@ -129,7 +137,9 @@ impl<'r> Page<'r> {
             (none, more) => *none = more,
         }
         let now = connection.agreement().clock().now();
-        self.entries.push((key, SourceEntry::new(value, metadata, connection.skew(), now)));
+        let (clock, walked) = (&self.clock, Obtained::InWalk);
+        let entry = SourceEntry::new(value, metadata, clock, walked, self.asked, now);
+        self.entries.push((key, entry));
         self.bytes += size;
         if self.entries.len() >= BATCH || self.bytes >= BATCH_BYTES {
             self.apply().await;

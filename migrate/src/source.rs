@@ -2,6 +2,7 @@
 //! whether the source is still the one that it was.
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -9,23 +10,36 @@ use std::{
     time::Duration,
 };
 
-use client::{Client, ClientError, Iteration, RemoteCache};
+use client::{Client, ClientError, Iteration, RemoteCache, ServerAddress};
 use cluster::{Agreement, Connection, MetaCommand, SourceIdentity, SourceProcess};
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::join_all};
 use parking_lot::RwLock;
 use store::{Cache, CacheError, ConnectionId, Timestamp};
+use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    entry::{Skew, SourceEntry},
+    clocks::SourceClocks,
+    entry::SourceEntry,
+    http_date::{self, NotRead},
     identity::{identify, process},
     loader::{LoadCounts, Loaded, Loader},
-    remote,
+    overdue, remote,
     settings::{OnSourceError, Settings},
+    source_clock::Obtained,
 };
 
 /// Time between two looks at whether the source is there.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// Milliseconds of uncertainty from which on a server's clock is read less often.
+const KNOWN_WELL: u64 = 50;
+
+/// Time between two readings of a clock that is known well.
+const READ_AGAIN: Duration = Duration::from_secs(5);
+
+/// Time until a server is asked again for its clock that does not tell it.
+const NO_DATE: Duration = Duration::from_secs(600);
 
 /// Most time that the source may say nothing in the middle of an iteration.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -42,7 +56,7 @@ pub(crate) struct SourceConnection {
     settings: Settings,
     client: Client,
     remote: RemoteCache,
-    skew: Skew,
+    clocks: Arc<SourceClocks>,
     loader: Loader,
     /// Held while the source is asked who it is: answers are compared in the order of their questions.
     looking: tokio::sync::Mutex<()>,
@@ -88,6 +102,7 @@ impl SourceConnection {
         settings: Settings,
         client: Client,
         remote: RemoteCache,
+        clocks: Arc<SourceClocks>,
         connection: &Connection,
     ) -> Arc<Self> {
         let tasks = TaskTracker::new();
@@ -99,7 +114,7 @@ impl SourceConnection {
             seen_at: AtomicU64::new(client.connections_made()),
             client,
             remote,
-            skew: Skew::default(),
+            clocks,
             loader: Loader::new(tasks.clone()),
             looking: tokio::sync::Mutex::new(()),
             identity: RwLock::new(connection.identity.clone()),
@@ -111,6 +126,10 @@ impl SourceConnection {
         });
         let watched = Arc::clone(&tie);
         tie.spawn(async move { watched.watch().await });
+        let read = Arc::clone(&tie);
+        tie.spawn(async move { read.read_clocks().await });
+        let settled = Arc::clone(&tie);
+        tie.spawn(async move { overdue::keep_settling(&settled).await });
         tie
     }
 
@@ -126,7 +145,8 @@ impl SourceConnection {
         let client = Client::connect(config).await.map_err(|error| chain(&error))?;
         let name = remote::cache_name(&connection.remote, cache.name());
         let remote = client.cache(&name).await.map_err(|error| chain(&error))?;
-        let reached = Self::new(cache, agreement, settings, client, remote, connection);
+        let clocks = SourceClocks::new(cache.name().clone());
+        let reached = Self::new(cache, agreement, settings, client, remote, clocks, connection);
         // Nothing is believed before it was seen who this is.
         reached.seen_at.store(UNSEEN, Ordering::Release);
         // A doubt is noted; and who does not answer is asked again before anything else.
@@ -180,8 +200,9 @@ impl SourceConnection {
         &self.remote
     }
 
-    pub(crate) fn skew(&self) -> &Skew {
-        &self.skew
+    /// The clocks of the source's servers.
+    pub(crate) fn clocks(&self) -> &SourceClocks {
+        &self.clocks
     }
 
     pub(crate) fn load_counts(&self) -> &LoadCounts {
@@ -221,19 +242,23 @@ impl SourceConnection {
         ended.run_until_cancelled(load).await.unwrap_or(Loaded::Silent)
     }
 
-    async fn ask(&self, key: &[u8]) -> Loaded {
+    /// Asks the source for a key, whoever else does.
+    pub(crate) async fn ask(&self, key: &[u8]) -> Loaded {
         if self.changed.read().is_some() {
             return Loaded::Silent;
         }
-        match self.remote.get_with_metadata(key).await {
+        let clock = self.agreement.clock();
+        let asked = clock.now();
+        match self.remote.get_with_metadata_from(key).await {
             // Another process in its place would answer too: it is believed only if it is the same.
             Ok(_) if !self.is_same_process().await => Loaded::Silent,
-            Ok(Some(entry)) => {
-                let now = self.agreement.clock().now();
-                let entry = SourceEntry::new(entry.value, &entry.metadata, &self.skew, now);
+            Ok((server, Some(entry))) => {
+                let (theirs, by_key) = (self.clocks.of(&server), Obtained::ByKey);
+                let (value, metadata, now) = (entry.value, &entry.metadata, clock.now());
+                let entry = SourceEntry::new(value, metadata, &theirs, by_key, asked, now);
                 Loaded::Entry(Arc::new(entry))
             }
-            Ok(None) => Loaded::Absent,
+            Ok((_, None)) => Loaded::Absent,
             Err(error) => {
                 tracing::debug!(cache = %self.cache.name(), error = chain(&error), "load failed");
                 Loaded::Silent
@@ -345,6 +370,11 @@ impl SourceConnection {
         self.changed.read().clone()
     }
 
+    /// Whether the source answers, and is the one that it should be, as far as is known.
+    pub(crate) fn is_believed(&self) -> bool {
+        self.changed.read().is_none() && self.health.read().problem.is_none()
+    }
+
     /// The operator accepts the source as it is now.
     pub(crate) async fn accept(&self) -> Result<(), String> {
         let _one = self.looking.lock().await;
@@ -383,6 +413,46 @@ impl SourceConnection {
             }
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// Keeps reading the clocks of the source's servers.
+    async fn read_clocks(&self) {
+        let mut readers = HashMap::<ServerAddress, Instant>::new();
+        let mut told = Timestamp::default();
+        loop {
+            let servers = self.remote.servers();
+            readers.retain(|server, _| servers.contains(server));
+            let due = |server: &&ServerAddress| {
+                readers.get(*server).is_none_or(|not_before| *not_before <= Instant::now())
+            };
+            let due: Vec<ServerAddress> = servers.iter().filter(due).cloned().collect();
+            let read = join_all(due.iter().map(|server| self.read_clock(server))).await;
+            readers.extend(due.into_iter().zip(read));
+            let surely_over = self.clocks.surely_over().unwrap_or_default();
+            if surely_over != told {
+                self.cache.set_surely_over(surely_over);
+                told = surely_over;
+            }
+            tokio::time::sleep(LOOK / 4).await;
+        }
+    }
+
+    /// Reads the clock of a server when that tells most. Returns when it should be read again.
+    async fn read_clock(&self, server: &ServerAddress) -> Instant {
+        let (clock, theirs) = (self.agreement.clock(), self.clocks.of(server));
+        let now = clock.now();
+        let wait = theirs.best_reading(now).millis().saturating_sub(now.millis());
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        let pause = match http_date::read(server, clock).await {
+            Ok(reading) => {
+                theirs.read(reading);
+                let known = theirs.offset(clock.now()).uncertainty();
+                if known.is_some_and(|known| known <= KNOWN_WELL) { READ_AGAIN } else { LOOK / 2 }
+            }
+            Err(NotRead::Silent) => READ_AGAIN,
+            Err(NotRead::NoDate) => NO_DATE,
+        };
+        Instant::now() + pause
     }
 
     /// Number of entries that the source has.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use store::{SourceSpace, Timestamp};
 
 use crate::{
+    clocks::ClockStatus,
     counts::Counts,
     job::{CopyStatus, FailedEntry},
     loss::{Losses, Standing},
@@ -67,6 +68,8 @@ pub struct Status {
     /// What was asked for before it was copied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read_through: Option<ReadThrough>,
+    /// Imported entries whose time was over here and that the source still had: they live on.
+    pub lived_on: u64,
     /// Removed keys, and ended entries, that are remembered until the source is let go of.
     pub tombstones: u64,
     /// The last verification.
@@ -95,8 +98,10 @@ pub struct SourceStatus {
     pub segments: u32,
     /// Segments of which everything is here.
     pub segments_complete: u32,
-    /// Milliseconds that its clock is ahead, at least.
+    /// Milliseconds that its clock is ahead of ours, at least; negative if it is behind.
     pub clock_skew_ms: i64,
+    /// What is known of the clock of each of its servers.
+    pub clocks: Vec<ClockStatus>,
     /// Whether it answers.
     pub reachable: bool,
     /// What is wrong if it does not.
@@ -199,6 +204,7 @@ impl Facts<'_> {
             job: job.as_ref().map(|job| self.job(job)),
             imported: known.and_then(|connection| connection.imported),
             read_through: self.live.map(read_through),
+            lived_on: self.cache.lived_on(),
             tombstones: self.cache.tombstones(),
             verify,
             can_disconnect: self.connection.is_some() && blockers.is_empty(),
@@ -305,7 +311,8 @@ impl Facts<'_> {
                 SourceSpace::Unit => 1,
             },
             segments_complete: connection.complete.len(),
-            clock_skew_ms: self.live.map_or(0, |live| live.source().skew().millis()),
+            clock_skew_ms: self.live.map_or(0, |live| live.source().clocks().skew(self.now)),
+            clocks: self.live.map_or_else(Vec::new, |live| live.source().clocks().status(self.now)),
             reachable: health.as_ref().is_some_and(|health| health.problem.is_none()),
             problem: health.as_ref().and_then(|health| health.problem.clone()),
             entries: health.and_then(|health| health.entries),

@@ -24,6 +24,7 @@ use crate::{
     entry::SourceEntry,
     overlap::overlap,
     source::{Doubt, PATIENCE, SourceConnection, chain},
+    source_clock::Obtained,
     sync::UNIT_SEGMENTS,
 };
 
@@ -168,8 +169,10 @@ impl Run {
             keys_only: false,
             server: group.server.clone(),
         };
+        let asked = connection.agreement().clock().now();
         let mut iteration = remote.iterate(iterate).await.map_err(silent)?;
         connection.check_iteration(&mut iteration).await?;
+        let clock = connection.clocks().of(iteration.server());
         let mut seen = Met::default();
         let mut left = group.segments.clone().unwrap_or_default();
         while let Some(item) = iteration.next().await.map_err(silent)? {
@@ -177,7 +180,11 @@ impl Run {
                 Item::Entry { key, value, metadata } => {
                     // An entry may be given twice: nothing counts on once.
                     if seen.insert(&key) {
-                        self.compare(&key, value, &metadata.unwrap_or_default());
+                        let metadata = metadata.unwrap_or_default();
+                        let now = connection.agreement().clock().now();
+                        let walked = Obtained::InWalk;
+                        let theirs = SourceEntry::new(value, &metadata, &clock, walked, asked, now);
+                        self.compare(&key, &theirs, now);
                     }
                 }
                 Item::Finished(finished) => {
@@ -196,16 +203,15 @@ impl Run {
         Ok(())
     }
 
-    fn compare(&self, key: &[u8], value: client::Bytes, metadata: &client::Metadata) {
+    fn compare(&self, key: &[u8], theirs: &SourceEntry, now: Timestamp) {
         let connection = &self.connection;
-        let now = connection.agreement().clock().now();
-        let theirs = SourceEntry::new(value, metadata, connection.skew(), now);
         let seen = connection.cache().inspect(key, now, |standing| match standing {
             Standing::Local(_) | Standing::Tombstone => Seen::ChangedHere,
             Standing::Unknown => Seen::Nothing,
+            Standing::Overdue(_) => Seen::Overdue,
             Standing::Imported(ours) => {
-                let skew = connection.skew().difference();
-                match difference(&ours.metadata(), ours.value().bytes(), &theirs, skew) {
+                let skew = connection.clocks().difference();
+                match difference(&ours.metadata(), ours.value().bytes(), theirs, skew) {
                     None => Seen::Same,
                     Some(what) => Seen::Other(what),
                 }
@@ -214,6 +220,10 @@ impl Run {
         // Found out before the report is held: who reads it may hold what is asked here.
         let verdict = match seen {
             Seen::Same => Verdict::Same,
+            Seen::Overdue => {
+                self.refresh(key, theirs, now);
+                Verdict::Same
+            }
             Seen::ChangedHere => Verdict::Found(Finding::ChangedHere, None, false),
             Seen::Nothing if theirs.metadata().ends().is_some_and(|end| ends_about(end, now)) => {
                 Verdict::Expired
@@ -222,9 +232,9 @@ impl Run {
             Seen::Nothing if self.may_be_removed(key) => {
                 Verdict::Found(Finding::Missing, Some("it may have been removed here"), false)
             }
-            Seen::Nothing => Verdict::Found(Finding::Missing, None, self.mend(key, &theirs, now)),
+            Seen::Nothing => Verdict::Found(Finding::Missing, None, self.mend(key, theirs, now)),
             Seen::Other(what) => {
-                Verdict::Found(Finding::Different, Some(what), self.mend(key, &theirs, now))
+                Verdict::Found(Finding::Different, Some(what), self.mend(key, theirs, now))
             }
         };
         let mut report = self.report.lock();
@@ -235,6 +245,12 @@ impl Run {
             Verdict::Cleared => report.cleared += 1,
             Verdict::Found(finding, what, repaired) => report.note(finding, key, what, repaired),
         }
+    }
+
+    /// Lets an entry live on whose time is over here, and that the source still has.
+    fn refresh(&self, key: &[u8], theirs: &SourceEntry, now: Timestamp) {
+        let (entries, over) = ([(key, theirs.imported())], self.connection.id());
+        self.connection.cache().import(&entries, ImportRule::Copy, over, now, |_, _| {});
     }
 
     fn was_cleared(&self) -> bool {
@@ -362,6 +378,8 @@ impl Met {
 /// What is known here of a key of the source.
 enum Seen {
     Same,
+    /// Its time is over here, though not at the source.
+    Overdue,
     Other(&'static str),
     ChangedHere,
     Nothing,
@@ -373,7 +391,7 @@ fn difference(
     ours: &EntryMetadata,
     value: &[u8],
     theirs: &SourceEntry,
-    skew: Option<u64>,
+    skew: u64,
 ) -> Option<&'static str> {
     let metadata = theirs.metadata();
     let seconds = |lifetime: Option<Lifetime>| lifetime.map(Lifetime::whole_secs);
@@ -387,10 +405,10 @@ fn difference(
     if seconds(ours.expiration.max_idle) != seconds(metadata.expiration.max_idle) {
         return Some("max idle");
     }
-    // An entry may have come before it showed that the source's clock is ahead.
+    // An entry may have come before the source's clock was known as well as it is now.
     let is_off = |(ours, theirs): (Timestamp, Timestamp)| {
         let difference = ours.millis().abs_diff(theirs.millis());
-        skew.is_some_and(|skew| difference > INSTANT_TOLERANCE + skew)
+        difference > INSTANT_TOLERANCE.saturating_add(skew)
     };
     if created.is_some_and(is_off) {
         return Some("created");
@@ -411,14 +429,15 @@ mod tests {
     use store::{Expiration, Version};
 
     use super::*;
-    use crate::entry::Skew;
+    use crate::clocks::tests::synchronous;
 
     const NOW: Timestamp = Timestamp::from_millis(100_000);
 
     fn theirs(version: u64, lifespan: Option<u32>, since: u64) -> SourceEntry {
         let lifespan = lifespan.map(|seconds| client::Lifetime { since, seconds });
         let metadata = Metadata { lifespan, max_idle: None, version };
-        SourceEntry::new(Bytes::from_static(b"v"), &metadata, &Skew::default(), NOW)
+        let (value, clock) = (Bytes::from_static(b"v"), synchronous(NOW));
+        SourceEntry::new(value, &metadata, &clock, Obtained::InWalk, NOW, NOW)
     }
 
     fn ours(version: u64, lifespan_ms: Option<u64>, since: u64) -> EntryMetadata {
@@ -436,7 +455,7 @@ mod tests {
     #[test]
     fn an_entry_is_the_same_if_all_that_a_client_can_see_of_it_is() {
         let same = |ours: EntryMetadata, value: &[u8], theirs: SourceEntry| {
-            difference(&ours, value, &theirs, Some(0))
+            difference(&ours, value, &theirs, 0)
         };
         assert_eq!(same(ours(1, None, 0), b"v", theirs(1, None, 0)), None);
         assert_eq!(same(ours(1, None, 0), b"w", theirs(1, None, 0)), Some("value"));
@@ -445,9 +464,7 @@ mod tests {
         let nine = || ours(1, Some(9_400), 50_000);
         assert_eq!(same(nine(), b"v", theirs(1, Some(9), 50_900)), None, "whole seconds");
         assert_eq!(same(nine(), b"v", theirs(1, Some(9), 52_000)), Some("created"));
-        let absurd = difference(&nine(), b"v", &theirs(1, Some(9), 52_000), None);
-        assert_eq!(absurd, None, "the clock says nothing");
-        let ahead = difference(&nine(), b"v", &theirs(1, Some(9), 52_000), Some(2_000));
-        assert_eq!(ahead, None, "the clock is seen to be ahead");
+        let better_known = difference(&nine(), b"v", &theirs(1, Some(9), 52_000), 2_000);
+        assert_eq!(better_known, None, "the clock is better known than it was");
     }
 }

@@ -14,12 +14,12 @@ use media::hash;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::{
-    command::{CacheError, Change, Command, Fence, Imported, Progress, Reply},
+    command::{Answer, CacheError, Change, Command, Fence, Imported, Progress, Reply},
     entry::{EntryRef, SHARED_FROM, Value},
     memory::{Account, MemoryLimit, Usage},
     segment::{
         Bound, EVICTION_ROUNDS, EVICTION_SAMPLE, Import, ImportRule, Position, Role, Segment,
-        Standing, Step, WhenFull,
+        Settled, Standing, Step, WhenFull,
     },
     source::{Beginning, ConnectionId, Coverage, Link, SourceSegment},
     stamp::VersionKey,
@@ -391,6 +391,55 @@ impl Cache {
         if self.bounded {
             self.keep_bound(None);
         }
+    }
+
+    /// The keys of imported entries in one segment whose time was over here before `before`, and that the
+    /// source may still have: at most `most`, from `position` on, which moves.
+    #[must_use]
+    pub fn overdue(
+        &self,
+        id: SegmentId,
+        position: &mut Position,
+        most: usize,
+        before: Timestamp,
+    ) -> (Vec<Box<[u8]>>, Step) {
+        let mut keys = Vec::new();
+        loop {
+            let limit = BACKGROUND_STEP.min(most.saturating_sub(keys.len()));
+            let segment = self.segment(id);
+            let step = segment.overdue(position, limit, before, |key| keys.push(key.into()));
+            drop(segment);
+            if step == Step::End || keys.len() >= most {
+                return (keys, step);
+            }
+        }
+    }
+
+    /// Takes in what the source says of an entry whose time is over here.
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory left for it. Nothing has changed then.
+    pub fn settle(
+        &self,
+        key: &[u8],
+        answer: &Answer<'_>,
+        connection: ConnectionId,
+        now: Timestamp,
+    ) -> Result<Settled, CacheError> {
+        let placement = hash::hash(key);
+        self.placed(placement).lock().settle(placement, key, answer, connection, now)
+    }
+
+    /// Imported entries whose time was over here and that the source still had, since it was connected.
+    #[must_use]
+    pub fn lived_on(&self) -> u64 {
+        self.sum(Segment::lived_on)
+    }
+
+    /// Lifespans of imported entries that ended here before this instant have ended at the source too.
+    pub fn set_surely_over(&self, before: Timestamp) {
+        self.each(|segment| segment.set_surely_over(before));
     }
 
     /// Ties the cache to a source.

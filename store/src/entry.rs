@@ -394,6 +394,15 @@ impl Record {
             && (lifespan_at(head).is_some_and(passed) || max_idle_at(head).is_some_and(passed))
     }
 
+    /// Whether it has a lifespan that ended before this instant.
+    pub(crate) fn lifespan_ended_before(&self, at: Timestamp) -> bool {
+        let head = self.head();
+        lifespan_at(head).is_some_and(|from| {
+            let created = Timestamp::from_millis(word(head, from));
+            created.after(Lifetime::from_millis(word(head, from + 8))) < at
+        })
+    }
+
     /// The entry was used now.
     pub(crate) fn touch(&mut self, now: Timestamp) {
         let head = self.head_mut();

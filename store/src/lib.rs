@@ -29,8 +29,8 @@ pub use self::{
     entry::{EntryMetadata, EntryRef, MAX_KEY, Origin, SHARED_FROM, Value},
     memory::MemoryLimit,
     segment::{
-        Bound, EVICTION_SAMPLE, Import, ImportRule, Position, Records, Role, Segment, Standing,
-        Step, WhenFull,
+        Bound, EVICTION_SAMPLE, Import, ImportRule, Position, Records, Role, Segment, Settled,
+        Standing, Step, WhenFull,
     },
     source::{Beginning, ConnectionId, Coverage, Link, SourceSegment, SourceSpace},
     stamp::{Epoch, Stamp, Version, VersionKey},

@@ -19,7 +19,7 @@ use hashbrown::HashTable;
 pub(crate) use self::background::EVICTION_ROUNDS;
 pub use self::{
     background::{EVICTION_SAMPLE, Position, Records, Step},
-    import::{Import, ImportRule, Standing},
+    import::{Import, ImportRule, Settled, Standing},
 };
 use crate::{
     command::{
@@ -120,6 +120,10 @@ pub struct Segment {
     next: Beginning,
     /// Whether this connection continues the one before it.
     continues: bool,
+    /// Lifespans of imported entries that ended before this have ended at the source too.
+    surely_over: Timestamp,
+    /// Imported entries whose time was over here and that the source still had.
+    lived_on: u64,
     /// Entries that had to make room.
     evicted: u64,
     outbox: Outbox,
@@ -156,6 +160,8 @@ impl Segment {
             changed_between: false,
             next: Beginning::Anew,
             continues: false,
+            surely_over: Timestamp::default(),
+            lived_on: 0,
             evicted: 0,
             outbox: Outbox::default(),
             stats: Stats::default(),
@@ -205,29 +211,42 @@ impl Segment {
             return self.apply(placement, &command, now, reply);
         }
         let hash = self.hash(command.key);
-        let mut found = self.find_living(hash, command.key, now);
-        if found.is_none() && self.may_be_at_source(placement) {
+        let (mut found, mut overdue) = match self.find(hash, command.key, now) {
+            Found::Nothing => (None, false),
+            Found::Standing(bucket) => (Some(bucket), false),
+            Found::Overdue(bucket) => (Some(bucket), true),
+        };
+        if overdue || (found.is_none() && self.may_be_at_source(placement)) {
+            let place = Place { hash, placement, bucket: found, overdue };
             match command.source {
                 Source::NotAsked if command.depends_on_entry() => return Ok(Progress::Load),
                 Source::Asked(_, Answer::Silent) if !command.may_go_without_source() => {
                     return Err(CacheError::SourceSilent);
                 }
                 Source::Asked(_, Answer::Entry(imported)) => {
-                    match self.take_in(hash, command.key, &imported, now) {
-                        Ok(bucket) => found = bucket,
+                    match self.take_in(place, command.key, &imported) {
+                        Ok(bucket) => {
+                            self.lived_on += u64::from(overdue);
+                            (found, overdue) = (Some(bucket), false);
+                        }
                         Err(error) => {
                             let record = self.imported_draft(command.key, &imported).record();
-                            return self.apply_to_passing(hash, &record, command, error, reply);
+                            return self.apply_to_passing(place, &record, command, error, reply);
                         }
                     }
+                }
+                Source::Asked(_, Answer::Absent) if overdue => {
+                    self.expire(place);
+                    (found, overdue) = (None, false);
                 }
                 _ => {}
             }
         }
-        let place = Place { hash, placement, bucket: found };
+        let place = Place { hash, placement, bucket: found, overdue };
+        let standing = if overdue { None } else { self.standing(found) };
         // What asks for an entry has looked for it, and counts as a read besides.
-        let looked = command.condition.asks_for_entry().then(|| self.standing(found).is_some());
-        let progress = match self.standing(found) {
+        let looked = command.condition.asks_for_entry().then_some(standing.is_some());
+        let progress = match standing {
             None => self.apply_to_nothing(place, command, now, reply),
             Some(entry) if !holds(command.condition, &entry) => {
                 reply.reply(Outcome::Refused { current: entry });
@@ -273,11 +292,13 @@ impl Segment {
             ) => self.write(place, command.key, value, expiration, now, reply),
             (Change::Remove, Condition::Always) => {
                 self.note_change();
-                let is_unknown = place.bucket.is_none() && self.link.is_some();
+                let is_unknown = (place.bucket.is_none() || place.overdue) && self.link.is_some();
                 if is_unknown && self.must_mark() {
                     return Ok(Progress::Mark);
                 }
-                if is_unknown {
+                if place.overdue {
+                    self.end(place, Cause::Remove);
+                } else if is_unknown {
                     self.remember_removal(place, command.key)?;
                 }
                 self.stats.remove_misses += 1;
@@ -309,7 +330,7 @@ impl Segment {
     /// it is done all the same.
     fn apply_to_passing(
         &mut self,
-        hash: u64,
+        place: Place,
         record: &Record,
         command: &Command<'_>,
         no_room: CacheError,
@@ -327,7 +348,10 @@ impl Segment {
             Change::Write { .. } => return Err(no_room),
             Change::Remove if self.must_mark() => return Ok(Progress::Mark),
             Change::Remove => {
-                self.insert_tombstone(hash, command.key, true)?;
+                match place.overdue {
+                    true => self.end(place, Cause::Remove),
+                    false => self.insert_tombstone(place.hash, command.key, true)?,
+                }
                 self.stats.remove_hits += 1;
                 reply.reply(Outcome::Changed { previous: Some(entry) });
             }
@@ -391,7 +415,8 @@ impl Segment {
         let mut draft =
             Draft { key, value, number, created: now, last_used: now, expiration, at_source };
         self.make_room(place.bucket, key, draft.memory())?;
-        reply.reply(Outcome::Changed { previous: self.standing(place.bucket) });
+        let previous = if place.overdue { None } else { self.standing(place.bucket) };
+        reply.reply(Outcome::Changed { previous });
         self.stats.stores += 1;
         // Only now: what had to make room has stamps of its own.
         self.stamp = self.versions.next_stamp(self.stamp);
@@ -506,6 +531,20 @@ struct Place {
     hash: u64,
     placement: u32,
     bucket: Option<usize>,
+    /// Whether the time of the entry in the bucket is over: it counts as none here, and the source may
+    /// still have it.
+    overdue: bool,
+}
+
+/// What a key's record is.
+#[derive(Clone, Copy)]
+enum Found {
+    /// There is none.
+    Nothing,
+    /// An entry, or a tombstone.
+    Standing(usize),
+    /// An imported entry whose time is over here; the source may still have it.
+    Overdue(usize),
 }
 
 fn holds(condition: Condition, entry: &EntryRef<'_>) -> bool {

@@ -49,10 +49,25 @@ impl RemoteCache {
     ///
     /// As [`RemoteCache::get`].
     pub async fn get_with_metadata(&self, key: &[u8]) -> Result<Option<Entry>, ClientError> {
+        self.get_with_metadata_from(key).await.map(|(_, entry)| entry)
+    }
+
+    /// As [`RemoteCache::get_with_metadata`], with the server that answered: the entry's instants are by
+    /// the clocks of its cluster, and whether it had ended was judged by this server.
+    ///
+    /// # Errors
+    ///
+    /// As [`RemoteCache::get`].
+    pub async fn get_with_metadata_from(
+        &self,
+        key: &[u8],
+    ) -> Result<(ServerAddress, Option<Entry>), ClientError> {
         let encode = |version, writer: &mut Writer| GetWithMetadata { key }.encode(version, writer);
         let answered = self.read::<GetWithMetadata<'_>>(self.owner(key), &encode).await?;
         let got = answered.read::<GetWithMetadata<'_>>()?;
-        Ok(got.0.map(|(metadata, value)| Entry { metadata, value: answered.bytes(value.get()) }))
+        let entry =
+            got.0.map(|(metadata, value)| Entry { metadata, value: answered.bytes(value.get()) });
+        Ok((answered.server.address.clone(), entry))
     }
 
     /// Whether there is an entry under `key`.

@@ -99,7 +99,8 @@ impl Segment {
         if position.bucket < self.table.num_buckets() { Step::More } else { Step::End }
     }
 
-    /// Ends what is over in at most `limit` buckets from `from` on. Returns the bucket to go on from.
+    /// Ends what is over in at most `limit` buckets from `from` on, except what the source may still have: see
+    /// [`Segment::overdue`]. Returns the bucket to go on from.
     pub fn sweep(&mut self, from: usize, limit: usize, now: Timestamp) -> Option<usize> {
         if self.mortal == 0 {
             return None;
@@ -108,12 +109,35 @@ impl Segment {
         for bucket in from..end {
             if let Some(record) = self.table.get_bucket(bucket)
                 && record.is_expired(now)
+                && !self.is_overdue(record, now)
             {
                 let place = self.place_of(bucket);
                 self.expire(place);
             }
         }
         (end < self.table.num_buckets()).then_some(end)
+    }
+
+    /// Shows the keys of imported entries whose time was over here before `before`, and that the source may
+    /// still have, in at most `limit` buckets from `position` on, and moves it.
+    pub fn overdue(
+        &self,
+        position: &mut Position,
+        limit: usize,
+        before: Timestamp,
+        mut visit: impl FnMut(&[u8]),
+    ) -> Step {
+        if self.mortal == 0 || self.link.is_none() {
+            return Step::End;
+        }
+        for bucket in self.next_buckets(position, limit) {
+            if let Some(record) = self.table.get_bucket(bucket)
+                && self.is_overdue(record, before)
+            {
+                visit(record.key());
+            }
+        }
+        self.step(position)
     }
 
     /// Gives back most of a table that has become far too large for what is in it.
@@ -191,7 +215,8 @@ impl Segment {
 
     fn place_of(&self, bucket: usize) -> Place {
         let key = self.table.get_bucket(bucket).map_or(&[][..], Record::key);
-        Place { hash: self.hash(key), placement: hash::hash(key), bucket: Some(bucket) }
+        let (hash, placement) = (self.hash(key), hash::hash(key));
+        Place { hash, placement, bucket: Some(bucket), overdue: false }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Entries that come from the source, and what is known of one.
 
-use super::{Place, Position, Segment, Step};
+use super::{Found, Place, Position, Segment, Step};
 use crate::{
-    command::{CacheError, Imported},
+    command::{Answer, CacheError, Imported},
     effect::Cause,
     entry::{Draft, EntryRef, MAX_KEY, Number},
     source::{Beginning, ConnectionId, Coverage, Link, SourceSegment, SourceSpace},
@@ -20,7 +20,7 @@ pub enum Import {
     KeptForClient,
     /// A client removed it, or its own entry in its place has ended.
     Tombstone,
-    /// Its time is over.
+    /// Its time is over at the source too, by the source's clock.
     Expired,
     /// It could not be taken.
     Failed(CacheError),
@@ -48,6 +48,19 @@ pub enum Standing<'a> {
     Local(EntryRef<'a>),
     /// It was brought in and has not been changed since.
     Imported(EntryRef<'a>),
+    /// It was brought in, and its time is over here; the source may still have it.
+    Overdue(EntryRef<'a>),
+}
+
+/// What came of asking the source for an entry whose time is over here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// The source still has it: it lives on.
+    LivesOn,
+    /// The source does not have it either: it has ended.
+    Ended,
+    /// Nothing: the entry was used or replaced meanwhile, or the source did not say.
+    Unchanged,
 }
 
 impl Segment {
@@ -65,11 +78,25 @@ impl Segment {
             return Import::Outdated;
         };
         let complete = !link.may_hold(placement);
+        let hash = self.hash(key);
+        let found = match self.find(hash, key, now) {
+            // What the source has read ahead may be over by now as well.
+            Found::Overdue(_) if imported.metadata.ends().is_some_and(|end| end <= now) => {
+                return Import::AlreadyHere;
+            }
+            Found::Overdue(bucket) => {
+                let place = Place { hash, placement, bucket: Some(bucket), overdue: true };
+                return match self.live_on(place, key, imported) {
+                    Ok(()) => Import::AlreadyHere,
+                    Err(error) => Import::Failed(error),
+                };
+            }
+            Found::Standing(bucket) => Some(bucket),
+            Found::Nothing => None,
+        };
         if complete && rule == ImportRule::Copy {
             return self.settled(key, now);
         }
-        let hash = self.hash(key);
-        let found = self.find_living(hash, key, now);
         if let Some(record) = found.and_then(|at| self.table.get_bucket_mut(at)) {
             self.balance -= record.balance();
             record.seen_at_source();
@@ -88,54 +115,108 @@ impl Segment {
             // A client may have removed it meanwhile.
             return Import::Tombstone;
         }
-        let place = Place { hash, placement, bucket: found };
-        match self.take_in_place(place, key, imported, now) {
-            Ok(Some(_)) => Import::Written,
-            Ok(None) => Import::Expired,
+        if self.is_surely_over(imported) {
+            return Import::Expired;
+        }
+        let place = Place { hash, placement, bucket: found, overdue: false };
+        match self.take_in(place, key, imported) {
+            Ok(_) => Import::Written,
             Err(error) => Import::Failed(error),
         }
+    }
+
+    /// Whether an entry is over by the source's own clock. The source gives out such a one if it has read it
+    /// ahead; any other that it gives out is alive, whatever our clock says.
+    fn is_surely_over(&self, imported: &Imported<'_>) -> bool {
+        let metadata = imported.metadata;
+        let ends = metadata.created.zip(metadata.expiration.lifespan);
+        ends.is_some_and(|(created, lifespan)| created.after(lifespan) < self.surely_over)
+    }
+
+    /// Takes in what the source says of an entry whose time is over here. Nothing happens if that has
+    /// changed meanwhile, or if the connection over which it was asked is gone.
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory left for it. Nothing has changed then.
+    pub fn settle(
+        &mut self,
+        placement: u32,
+        key: &[u8],
+        answer: &Answer<'_>,
+        connection: ConnectionId,
+        now: Timestamp,
+    ) -> Result<Settled, CacheError> {
+        if self.link.as_ref().is_none_or(|link| link.connection != connection) {
+            return Ok(Settled::Unchanged);
+        }
+        let hash = self.hash(key);
+        let Found::Overdue(bucket) = self.find(hash, key, now) else {
+            return Ok(Settled::Unchanged);
+        };
+        let place = Place { hash, placement, bucket: Some(bucket), overdue: true };
+        match answer {
+            Answer::Entry(imported) => {
+                self.live_on(place, key, imported).map(|()| Settled::LivesOn)
+            }
+            Answer::Absent => {
+                self.expire(place);
+                Ok(Settled::Ended)
+            }
+            Answer::Silent => Ok(Settled::Unchanged),
+        }
+    }
+
+    /// Puts what the source has in the place of an entry whose time is over here.
+    pub(super) fn live_on(
+        &mut self,
+        place: Place,
+        key: &[u8],
+        imported: &Imported<'_>,
+    ) -> Result<(), CacheError> {
+        self.take_in(place, key, imported)?;
+        self.lived_on += 1;
+        Ok(())
+    }
+
+    /// Imported entries whose time was over here and that the source still had, since it was connected.
+    #[must_use]
+    pub fn lived_on(&self) -> u64 {
+        self.lived_on
+    }
+
+    /// Lifespans of imported entries that ended here before this instant have ended at the source too, by
+    /// the source's own clock. All others are asked for before they end.
+    pub fn set_surely_over(&mut self, before: Timestamp) {
+        self.surely_over = before;
     }
 
     /// What became of a key whose source segment is complete: everything of it was brought in before.
     fn settled(&self, key: &[u8], now: Timestamp) -> Import {
         match self.inspect(key, now) {
-            Standing::Imported(_) => Import::AlreadyHere,
+            Standing::Imported(_) | Standing::Overdue(_) => Import::AlreadyHere,
             Standing::Local(_) => Import::KeptForClient,
             // Removed or cleared, or its time was over.
             Standing::Tombstone | Standing::Unknown => Import::Tombstone,
         }
     }
 
-    /// Brings in what a read, or another command, has asked the source for. `None` if its time is over.
+    /// Brings in an entry of the source. Returns its bucket.
     pub(super) fn take_in(
-        &mut self,
-        hash: u64,
-        key: &[u8],
-        imported: &Imported<'_>,
-        now: Timestamp,
-    ) -> Result<Option<usize>, CacheError> {
-        self.take_in_place(Place { hash, placement: 0, bucket: None }, key, imported, now)
-    }
-
-    fn take_in_place(
         &mut self,
         place: Place,
         key: &[u8],
         imported: &Imported<'_>,
-        now: Timestamp,
-    ) -> Result<Option<usize>, CacheError> {
+    ) -> Result<usize, CacheError> {
         if key.len() > MAX_KEY {
             return Err(CacheError::KeyTooLong { len: key.len(), max: MAX_KEY });
         }
-        if imported.metadata.ends().is_some_and(|end| end <= now) {
-            return Ok(None);
-        }
         let draft = self.imported_draft(key, imported);
-        self.make_room(place.bucket, key, draft.memory())?;
+        self.make_room_for_import(place.bucket, key, draft.memory())?;
         self.stamp = self.versions.next_stamp(self.stamp);
         let bucket = self.put(place.hash, place.bucket, &draft);
         self.emit(Cause::Import, bucket);
-        Ok(Some(bucket))
+        Ok(bucket)
     }
 
     pub(super) fn imported_draft<'a>(&self, key: &'a [u8], imported: &Imported<'a>) -> Draft<'a> {
@@ -164,6 +245,7 @@ impl Segment {
         match (record.is_imported(), record.is_expired(now)) {
             (true, false) => Standing::Imported(entry),
             (false, false) => Standing::Local(entry),
+            (true, true) if self.is_overdue(record, now) => Standing::Overdue(entry),
             (true, true) => Standing::Unknown,
             (false, true) => match &self.link {
                 Some(link) if self.ended_connected(record, link) => Standing::Tombstone,
@@ -184,6 +266,7 @@ impl Segment {
         // Something is complete from the start only if the same source was connected before.
         self.forgotten = self.changed_between && !link.complete.is_empty();
         self.connected = self.stamp;
+        (self.surely_over, self.lived_on) = (Timestamp::default(), 0);
         self.link = Some(link);
     }
 

@@ -3,7 +3,7 @@
 
 use media::hash;
 
-use super::{EVICTION_ROUNDS, EVICTION_SAMPLE, Place, Segment, WhenFull, hash_of};
+use super::{EVICTION_ROUNDS, EVICTION_SAMPLE, Found, Place, Segment, WhenFull, hash_of};
 use crate::{
     command::CacheError,
     effect::{Cause, Effect, EffectEntry},
@@ -165,19 +165,36 @@ impl Segment {
             || ends.is_some_and(|end| end > link.since)
     }
 
-    /// The bucket of a key, if it has a record. An entry whose time is over is ended first.
+    /// The record of a key. An entry whose time is over is ended first, unless the source may still have it.
     #[inline]
-    pub(super) fn find_living(&mut self, hash: u64, key: &[u8], now: Timestamp) -> Option<usize> {
-        let bucket = self.table.find_bucket_index(hash, |record| record.key() == key)?;
-        if self.table.get_bucket(bucket)?.is_expired(now) {
-            self.expire(Place { hash, placement: hash::hash(key), bucket: Some(bucket) });
-            return self
-                .table
-                .get_bucket(bucket)
-                .is_some_and(|record| record.key() == key)
-                .then_some(bucket);
+    pub(super) fn find(&mut self, hash: u64, key: &[u8], now: Timestamp) -> Found {
+        let Some(bucket) = self.table.find_bucket_index(hash, |record| record.key() == key) else {
+            return Found::Nothing;
+        };
+        let Some(record) = self.table.get_bucket(bucket) else { return Found::Nothing };
+        if !record.is_expired(now) {
+            return Found::Standing(bucket);
         }
-        Some(bucket)
+        if self.is_overdue(record, now) {
+            return Found::Overdue(bucket);
+        }
+        let place =
+            Place { hash, placement: hash::hash(key), bucket: Some(bucket), overdue: false };
+        self.expire(place);
+        match self.table.get_bucket(bucket) {
+            Some(record) if record.key() == key => Found::Standing(bucket),
+            _ => Found::Nothing,
+        }
+    }
+
+    /// Whether the time of an imported entry is over here but may not be at its source: the source's clock
+    /// may differ, and clients may use the entry there.
+    #[inline]
+    pub(super) fn is_overdue(&self, record: &Record, now: Timestamp) -> bool {
+        record.is_imported()
+            && self.link.is_some()
+            && record.is_expired(now)
+            && !record.lifespan_ended_before(self.surely_over)
     }
 
     pub(super) fn expire(&mut self, place: Place) {
@@ -190,6 +207,18 @@ impl Segment {
     pub(super) fn standing(&self, bucket: Option<usize>) -> Option<EntryRef<'_>> {
         let record = self.table.get_bucket(bucket?)?;
         (!record.is_tombstone()).then(|| record.entry(self.versions))
+    }
+
+    /// Makes sure that an entry of the source of `to` bytes may be taken in. A bound that refuses writes is
+    /// for clients: what the source has comes in as long as there is memory.
+    pub(super) fn make_room_for_import(
+        &mut self,
+        bucket: Option<usize>,
+        key: &[u8],
+        to: usize,
+    ) -> Result<(), CacheError> {
+        let standing = bucket.and_then(|at| self.table.get_bucket(at));
+        self.make_memory(key, to.saturating_sub(standing.map_or(0, Record::memory)))
     }
 
     /// Makes sure that `to` bytes may be taken in the place of what is in the bucket.

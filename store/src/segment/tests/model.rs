@@ -85,15 +85,29 @@ impl Model {
             }
             if connected && !entry.imported {
                 *record = ModelRecord::Tombstone;
-                return true;
             }
-            false
+            connected
         });
+    }
+
+    fn is_over(&self, entry: &ModelEntry) -> bool {
+        let ends =
+            |start: u64, by: Option<Lifetime>| by.is_some_and(|by| start + by.millis() <= self.now);
+        ends(entry.created, entry.expiration.lifespan)
+            || ends(entry.used, entry.expiration.max_idle)
+    }
+
+    /// Whether only the source can say that an entry has ended.
+    fn is_overdue(&self, key: &[u8]) -> bool {
+        match self.records.get(key) {
+            Some(ModelRecord::Entry(entry)) => self.complete.is_some() && self.is_over(entry),
+            _ => false,
+        }
     }
 
     fn entry(&self, key: &[u8]) -> Option<&ModelEntry> {
         match self.records.get(key) {
-            Some(ModelRecord::Entry(entry)) => Some(entry),
+            Some(ModelRecord::Entry(entry)) if !self.is_over(entry) => Some(entry),
             _ => None,
         }
     }
@@ -101,7 +115,8 @@ impl Model {
     fn command(&mut self, command: &Command<'_>, holds: bool) -> Seen {
         self.expire();
         let key = command.key.to_vec();
-        if !self.records.contains_key(&key) && self.may_hold(&key) {
+        let overdue = self.is_overdue(&key);
+        if overdue || (!self.records.contains_key(&key) && self.may_hold(&key)) {
             let blind = matches!(command.change, Change::Write { .. })
                 && command.condition == Condition::Always;
             match command.source {
@@ -112,6 +127,7 @@ impl Model {
                 Source::Asked(_, Answer::Entry(imported)) => {
                     self.take(&key, imported.value.bytes(), None);
                 }
+                Source::Asked(_, Answer::Absent) if overdue => drop(self.records.remove(&key)),
                 _ => {}
             }
         }
@@ -125,7 +141,8 @@ impl Model {
                     Seen::Changed(None)
                 }
                 (Change::Remove, Condition::Always)
-                    if !self.records.contains_key(&key) && self.complete.is_some() =>
+                    if (!self.records.contains_key(&key) || self.is_overdue(&key))
+                        && self.complete.is_some() =>
                 {
                     self.records.insert(key, ModelRecord::Tombstone);
                     if matches!(command.source, Source::Asked(_, Answer::Silent)) {
@@ -205,6 +222,12 @@ impl Model {
         if self.complete.is_none() {
             return Import::Outdated;
         }
+        if self.is_overdue(key) {
+            if lifespan != Some(0) {
+                self.take(key, value, lifespan);
+            }
+            return Import::AlreadyHere;
+        }
         let settled = !repair && !self.may_hold(key);
         match self.records.get(key) {
             None if settled || (repair && self.cleared) => return Import::Tombstone,
@@ -212,9 +235,6 @@ impl Model {
             Some(ModelRecord::Entry(entry)) if !entry.imported => return Import::KeptForClient,
             Some(ModelRecord::Entry(_)) if !repair => return Import::AlreadyHere,
             _ => {}
-        }
-        if lifespan == Some(0) {
-            return Import::Expired;
         }
         self.take(key, value, lifespan);
         Import::Written
@@ -331,7 +351,8 @@ fn play(segment: &mut Segment, model: &mut Model, act: Act) {
             model.expire();
             let standing = model.entry(&key).cloned().or_else(|| match command.source {
                 Source::Asked(_, Answer::Entry(entry))
-                    if !model.records.contains_key(&key[..]) && model.may_hold(&key) =>
+                    if (!model.records.contains_key(&key[..]) && model.may_hold(&key))
+                        || model.is_overdue(&key) =>
                 {
                     Some(ModelEntry {
                         value: entry.value.bytes().to_vec(),
@@ -445,8 +466,10 @@ fn compare(segment: &Segment, model: &mut Model, copy: &BTreeMap<Vec<u8>, Effect
         .records
         .iter()
         .filter_map(|(key, record)| match record {
-            ModelRecord::Entry(entry) => Some((key.clone(), entry.value.clone())),
-            ModelRecord::Tombstone => None,
+            ModelRecord::Entry(entry) if !model.is_over(entry) => {
+                Some((key.clone(), entry.value.clone()))
+            }
+            ModelRecord::Entry(_) | ModelRecord::Tombstone => None,
         })
         .collect();
     assert_eq!(seen, expected);
@@ -454,6 +477,9 @@ fn compare(segment: &Segment, model: &mut Model, copy: &BTreeMap<Vec<u8>, Effect
         let standing = segment.inspect(key, now);
         let agrees = match record {
             ModelRecord::Tombstone => matches!(standing, Standing::Tombstone),
+            ModelRecord::Entry(entry) if model.is_over(entry) => {
+                matches!(standing, Standing::Overdue(_))
+            }
             ModelRecord::Entry(entry) if entry.imported => {
                 matches!(standing, Standing::Imported(_))
             }

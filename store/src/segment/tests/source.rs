@@ -93,28 +93,154 @@ fn a_removed_key_stays_removed_and_a_clients_entry_stays_the_clients() {
     assert_eq!(segment.tombstones(), 0, "nothing stays after the source is gone");
 }
 
+/// An entry of the source with these lifetimes in milliseconds.
+fn mortal(
+    value: &[u8],
+    created: u64,
+    lifespan: Option<u64>,
+    max_idle: Option<u64>,
+) -> Imported<'_> {
+    let millis = |lifetime: Option<u64>| lifetime.map(Lifetime::from_millis);
+    let expiration = Expiration { lifespan: millis(lifespan), max_idle: millis(max_idle) };
+    let (created, last_used) = (lifespan.map(|_| at(created)), max_idle.map(|_| at(created)));
+    let metadata = EntryMetadata { version: Version(1), created, last_used, expiration };
+    Imported { value: Value::Inline(value), metadata }
+}
+
+fn copy(segment: &mut Segment, entry: &Imported<'_>, now: u64) -> Import {
+    import(segment, b"k", entry, ImportRule::Copy, at(now))
+}
+
 #[test]
-fn an_imported_entry_that_ends_by_itself_is_unknown_again() {
+fn the_source_is_asked_before_an_imported_entry_ends() {
+    for (lifespan, max_idle) in [(Some(1_000), None), (None, Some(1_000))] {
+        let mut segment = segment(Bound::default());
+        connect(&mut segment);
+        let entry = mortal(b"v", 500, lifespan, max_idle);
+        assert_eq!(copy(&mut segment, &entry, 1_499), Import::Written);
+        // A complete segment is asked for nothing else.
+        segment.complete_all();
+        assert_eq!(run(&mut segment, &Command::read(b"other"), at(1_500)), Seen::Missing);
+
+        let read = |source| Command { source, ..Command::read(b"k") };
+        assert_eq!(run(&mut segment, &read(Source::NotAsked), at(1_500)), Seen::Load);
+        assert!(matches!(segment.inspect(b"k", at(1_500)), Standing::Overdue(_)));
+        let mut shown = 0;
+        segment.walk(&mut Position::default(), 64, at(1_500), |_| shown += 1);
+        assert_eq!(shown, 0, "it is not shown as long as nobody knows");
+
+        assert_eq!(segment.sweep(0, 64, at(1_500)), None);
+        let silent = run(&mut segment, &read(answered(Answer::Silent)), at(1_500));
+        assert_eq!(silent, Seen::Failed(CacheError::SourceSilent));
+        assert_eq!(run(&mut segment, &read(Source::Skip), at(1_500)), Seen::Missing);
+        let mut overdue = Vec::new();
+        segment.overdue(&mut Position::default(), 64, at(1_500), |key| overdue.push(key.to_vec()));
+        assert_eq!(overdue, [b"k"], "neither a sweep nor a read ends it");
+
+        let used = mortal(b"v", 1_400, lifespan, max_idle);
+        assert_eq!(run(&mut segment, &read(answered(Answer::Entry(used))), at(1_500)), found("v"));
+        assert_eq!((segment.lived_on(), segment.len()), (1, 1));
+        let ends = if max_idle.is_some() { 2_500 } else { 2_400 };
+        let at_end = run(&mut segment, &read(Source::NotAsked), at(ends - 1));
+        assert_eq!(at_end, found("v"), "it lives on as at the source");
+        let ends = if max_idle.is_some() { ends - 1 + 1_000 } else { ends };
+        assert_eq!(run(&mut segment, &read(Source::NotAsked), at(ends)), Seen::Load);
+
+        assert_eq!(run(&mut segment, &read(answered(Answer::Absent)), at(ends)), Seen::Missing);
+        assert_eq!((segment.lived_on(), segment.len(), segment.tombstones()), (1, 0, 0));
+        assert!(matches!(segment.inspect(b"k", at(ends)), Standing::Unknown));
+    }
+}
+
+#[test]
+fn clients_change_an_entry_that_is_over_as_if_there_were_none() {
+    let overdue = || {
+        let mut segment = segment(Bound::default());
+        connect(&mut segment);
+        copy(&mut segment, &mortal(b"v", 0, None, Some(1_000)), 500);
+        segment.complete_all();
+        segment
+    };
+    let mut written = overdue();
+    assert_eq!(put(&mut written, b"k", b"new"), Seen::Changed(None));
+    assert_eq!(get(&mut written, b"k"), found("new"));
+
+    let mut removed = overdue();
+    let silent = Command { source: answered(Answer::Silent), ..Command::remove(b"k") };
+    assert_eq!(run(&mut removed, &silent, at(1_000)), Seen::Changed(None));
+    let theirs = mortal(b"v", 900, None, Some(1_000));
+    assert_eq!(copy(&mut removed, &theirs, 1_000), Import::Tombstone, "it does not come back");
+
+    let change = Change::Write { value: Value::Inline(b"new"), expiration: Expiration::NEVER };
+    for (condition, expected) in
+        [(Condition::Absent, Seen::Changed(None)), (Condition::Present, Seen::Missing)]
+    {
+        let mut segment = overdue();
+        let command = Command::new(b"k", condition, change);
+        assert_eq!(run(&mut segment, &command, at(1_000)), Seen::Load);
+        let told = Command { source: answered(Answer::Absent), ..command };
+        assert_eq!(run(&mut segment, &told, at(1_000)), expected);
+    }
+
+    let mut lives = overdue();
+    let command = Command::new(b"k", Condition::Absent, change);
+    let told = Command { source: answered(Answer::Entry(theirs)), ..command };
+    assert_eq!(run(&mut lives, &told, at(1_000)), Seen::Refused(b"v".to_vec()));
+}
+
+#[test]
+fn what_is_over_by_the_sources_own_clock_is_over_here() {
     let mut segment = segment(Bound::default());
     connect(&mut segment);
-    let expiration = Expiration { lifespan: Some(Lifetime::from_secs(1)), max_idle: None };
-    let metadata =
-        EntryMetadata { version: Version(1), created: Some(at(500)), last_used: None, expiration };
-    let entry = Imported { value: Value::Inline(b"v"), metadata };
-    let import =
-        |segment: &mut Segment, now| import(segment, b"k", &entry, ImportRule::Copy, at(now));
-    assert_eq!(import(&mut segment, 1_499), Import::Written);
-    assert_eq!(run(&mut segment, &Command::read(b"k"), at(1_499)), found("v"));
-    assert_eq!(
-        run(&mut segment, &Command::read(b"k"), at(1_500)),
-        Seen::Load,
-        "its own instant, not ours"
-    );
-    assert_eq!(import(&mut segment, 1_500), Import::Expired);
+    let entry = mortal(b"v", 0, Some(1_000), None);
+    assert_eq!(copy(&mut segment, &entry, 5_000), Import::Written, "the source still returns it");
+    assert_eq!(get(&mut segment, b"k"), Seen::Load);
+    segment.set_surely_over(at(1_000));
+    assert_eq!(copy(&mut segment, &entry, 5_000), Import::AlreadyHere);
+    segment.set_surely_over(at(1_001));
+    assert_eq!(segment.sweep(0, 64, at(5_000)), None);
+    assert_eq!(segment.len(), 0);
+    assert_eq!(copy(&mut segment, &entry, 5_000), Import::Expired);
 
-    assert_eq!(import(&mut segment, 1_000), Import::Written);
-    while segment.evict(None, &mut 64) {}
-    assert_eq!(run(&mut segment, &Command::read(b"k"), at(1_000)), Seen::Load);
+    let idle = mortal(b"v", 0, None, Some(1_000));
+    assert_eq!(copy(&mut segment, &idle, 5_000), Import::Written, "it may be used there any time");
+    segment.disconnect();
+    assert_eq!(run(&mut segment, &Command::read(b"k"), at(5_000)), Seen::Missing);
+    assert_eq!(segment.len(), 0, "without a source nobody is asked");
+}
+
+#[test]
+fn what_the_source_says_of_an_entry_is_taken_in_only_if_it_is_still_over() {
+    let mut segment = segment(Bound::default());
+    connect(&mut segment);
+    let settle = |segment: &mut Segment, answer, now| {
+        segment.settle(hash::hash(b"k"), b"k", &answer, FIRST, at(now)).unwrap()
+    };
+    let entry = mortal(b"v", 0, None, Some(1_000));
+    copy(&mut segment, &entry, 500);
+    assert_eq!(settle(&mut segment, Answer::Absent, 999), Settled::Unchanged);
+    assert_eq!(settle(&mut segment, Answer::Silent, 1_000), Settled::Unchanged);
+    let used = mortal(b"v", 1_000, None, Some(1_000));
+    assert_eq!(settle(&mut segment, Answer::Entry(used), 1_000), Settled::LivesOn);
+    assert_eq!(settle(&mut segment, Answer::Absent, 1_500), Settled::Unchanged);
+    let late = segment.settle(hash::hash(b"k"), b"k", &Answer::Absent, ConnectionId(9), at(2_000));
+    assert_eq!(late, Ok(Settled::Unchanged), "over another connection");
+    assert_eq!(settle(&mut segment, Answer::Absent, 2_000), Settled::Ended);
+    assert_eq!((segment.len(), segment.lived_on()), (0, 1));
+}
+
+#[test]
+fn a_bound_that_refuses_writes_lets_in_what_the_source_has() {
+    let bound = Bound { entries: Some(1), bytes: None, when_full: WhenFull::Refuse };
+    let mut segment = segment(bound);
+    connect(&mut segment);
+    for key in [b"a", b"b", b"c"] {
+        let entry = imported(b"theirs", 1);
+        let came = import(&mut segment, key, &entry, ImportRule::Copy, at(1_000));
+        assert_eq!(came, Import::Written);
+    }
+    assert_eq!(put(&mut segment, b"d", b"ours"), Seen::Failed(CacheError::Full));
+    assert_eq!(put(&mut segment, b"a", b"ours"), Seen::Changed(Some(b"theirs".to_vec())));
 }
 
 #[test]

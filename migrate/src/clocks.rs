@@ -1,0 +1,275 @@
+//! The clocks of all servers of a source, and what people are told of them.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use client::{Metadata, ServerAddress};
+use config::CacheName;
+use parking_lot::Mutex;
+use serde::Serialize;
+use store::Timestamp;
+
+use crate::{
+    http_date::Reading,
+    source_clock::{Jump, Lives, Obtained, Offset, Reported, SourceClock, TOLERATED, surely_over},
+};
+
+/// The clocks of all servers of a source.
+#[derive(Debug)]
+pub(crate) struct SourceClocks {
+    cache: CacheName,
+    servers: Mutex<HashMap<ServerAddress, Arc<ServerClock>>>,
+}
+
+/// The clock of one server of a source.
+#[derive(Debug)]
+pub(crate) struct ServerClock {
+    cache: CacheName,
+    server: ServerAddress,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    clock: SourceClock,
+    /// The skew that a warning was given of.
+    warned: i64,
+}
+
+/// What is known of the clock of one source server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClockStatus {
+    /// The server.
+    pub server: String,
+    /// Milliseconds that its clock is ahead of ours, at least; negative if it may be behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset_low_ms: Option<i64>,
+    /// Milliseconds that its clock is ahead of ours, at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset_high_ms: Option<i64>,
+    /// Milliseconds by which lifetimes may differ from the source's because of its clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uncertainty_ms: Option<u64>,
+    /// Whether the clock was read over HTTP, rather than inferred from entries.
+    pub read: bool,
+    /// Times that the clock was seen to have been set.
+    pub jumps: u64,
+}
+
+impl SourceClocks {
+    /// Nothing is known of the clocks of the source of this cache.
+    pub(crate) fn new(cache: CacheName) -> Arc<Self> {
+        Arc::new(Self { cache, servers: Mutex::default() })
+    }
+
+    /// The clock of a server.
+    pub(crate) fn of(&self, server: &ServerAddress) -> Arc<ServerClock> {
+        let mut servers = self.servers.lock();
+        if let Some(known) = servers.get(server) {
+            return Arc::clone(known);
+        }
+        let clock = Arc::new(ServerClock {
+            cache: self.cache.clone(),
+            server: server.clone(),
+            state: Mutex::default(),
+        });
+        servers.insert(server.clone(), Arc::clone(&clock));
+        clock
+    }
+
+    fn all(&self) -> BTreeMap<ServerAddress, Arc<ServerClock>> {
+        let servers = self.servers.lock();
+        servers.iter().map(|(server, clock)| (server.clone(), Arc::clone(clock))).collect()
+    }
+
+    /// Milliseconds that the clocks differ by at least, of the server where that is most: negative if the
+    /// source's clock is behind.
+    pub(crate) fn skew(&self, now: Timestamp) -> i64 {
+        let skews = self.all().into_values().map(|clock| clock.offset(now).skew());
+        skews.max_by_key(|skew| skew.abs()).unwrap_or(0)
+    }
+
+    /// Milliseconds by which the instants of one entry may differ that was brought in twice: the clocks
+    /// became better known, or were set.
+    pub(crate) fn difference(&self) -> u64 {
+        let used = |clock: Arc<ServerClock>| clock.state.lock().clock.used();
+        let all = self.all().into_values().filter_map(used);
+        all.reduce(|(low, high), (least, most)| (low.min(least), high.max(most)))
+            .map_or(0, |(low, high)| high.abs_diff(low))
+    }
+
+    /// The instant before which a lifespan that is over here is over at the source too; `None` if that is
+    /// not known of any.
+    pub(crate) fn surely_over(&self) -> Option<Timestamp> {
+        let clocks: Vec<SourceClock> =
+            self.all().into_values().map(|clock| clock.state.lock().clock.clone()).collect();
+        surely_over(&clocks)
+    }
+
+    /// What is known of each clock.
+    pub(crate) fn status(&self, now: Timestamp) -> Vec<ClockStatus> {
+        self.all().into_values().map(|clock| clock.status(now)).collect()
+    }
+
+    /// What an operator should know before entries come over.
+    pub(crate) fn notices(&self, now: Timestamp) -> Vec<String> {
+        let skewed = |clock: &Arc<ServerClock>| clock.offset(now).skew().abs() > TOLERATED;
+        let all = self.all().into_values().filter(skewed);
+        all.map(|clock| differs(&clock.server, clock.offset(now).skew())).collect()
+    }
+}
+
+impl ServerClock {
+    /// Takes in a reading of the clock.
+    pub(crate) fn read(&self, reading: Reading) {
+        let Reading { date, sent, received } = reading;
+        let mut state = self.state.lock();
+        let jump = state.clock.read(date, sent, received);
+        self.tell(&mut state, jump, received);
+    }
+
+    /// An entry's lifetimes by our clock. The server returned it to a request of `asked`.
+    pub(crate) fn lives(
+        &self,
+        metadata: &Metadata,
+        obtained: Obtained,
+        asked: Timestamp,
+        now: Timestamp,
+    ) -> Lives {
+        let reported = |lifetime: Option<client::Lifetime>| {
+            lifetime.map(|lifetime| (lifetime.since, lifetime.seconds))
+        };
+        let reported = Reported {
+            lifespan: reported(metadata.lifespan),
+            max_idle: reported(metadata.max_idle),
+        };
+        if reported == Reported::default() {
+            return Lives::default();
+        }
+        let mut state = self.state.lock();
+        let (lives, jump) = state.clock.entry(&reported, obtained, asked, now);
+        self.tell(&mut state, jump, now);
+        lives
+    }
+
+    /// Our next instant at which a reading of the clock tells most.
+    pub(crate) fn best_reading(&self, now: Timestamp) -> Timestamp {
+        self.state.lock().clock.best_reading(now)
+    }
+
+    /// The interval for the offset of the clock.
+    pub(crate) fn offset(&self, now: Timestamp) -> Offset {
+        self.state.lock().clock.offset_at(now)
+    }
+
+    fn status(&self, now: Timestamp) -> ClockStatus {
+        let state = self.state.lock();
+        let offset = state.clock.offset_at(now);
+        ClockStatus {
+            server: self.server.to_string(),
+            offset_low_ms: offset.low,
+            offset_high_ms: offset.high,
+            uncertainty_ms: offset.uncertainty(),
+            read: state.clock.is_read(),
+            jumps: state.clock.jumps(),
+        }
+    }
+
+    /// Warns of a clock that was set, or that differs from ours: once, and again when it differs by half as
+    /// much more or less.
+    fn tell(&self, state: &mut State, jump: Option<Jump>, now: Timestamp) {
+        let (cache, server) = (&self.cache, &self.server);
+        if let Some(Jump { millis }) = jump {
+            let direction = if millis > 0 { "forward" } else { "back" };
+            let by = shown(millis);
+            tracing::warn!(
+                %cache, %server, jump_ms = millis,
+                "the source's clock was set {direction} by {by} at least"
+            );
+        }
+        let skew = state.clock.offset_at(now).skew();
+        let more = skew.abs_diff(state.warned);
+        if skew.abs() > TOLERATED && more > (state.warned.unsigned_abs() / 2).max(1_000) {
+            state.warned = skew;
+            tracing::warn!(%cache, skew_ms = skew, "{}", differs(server, skew));
+        } else if skew.abs() <= TOLERATED {
+            state.warned = 0;
+        }
+    }
+}
+
+fn differs(server: &ServerAddress, skew: i64) -> String {
+    let side = if skew > 0 { "ahead of" } else { "behind" };
+    let by = shown(skew);
+    format!(
+        "the clock of source server {server} is {by} {side} the clock here: lifetimes are corrected by \
+         that; set the clocks"
+    )
+}
+
+/// A length of time as people read it.
+fn shown(millis: i64) -> String {
+    match millis.unsigned_abs() {
+        millis if millis < 120_000 => format!("{}.{} s", millis / 1_000, millis % 1_000 / 100),
+        millis if millis < 7_200_000 => format!("{} min", millis / 60_000),
+        millis => format!("{} h", millis / 3_600_000),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    //! What people are told.
+
+    use super::*;
+
+    /// The clock of a server that shows the same as ours.
+    pub(crate) fn synchronous(now: Timestamp) -> Arc<ServerClock> {
+        let clock = unknown().of(&server());
+        clock.read(Reading { date: now.millis(), sent: now, received: now });
+        clock
+    }
+
+    fn unknown() -> Arc<SourceClocks> {
+        SourceClocks::new("orders".parse().unwrap())
+    }
+
+    fn server() -> ServerAddress {
+        ServerAddress { host: "source".into(), port: 11222 }
+    }
+
+    #[test]
+    fn a_skew_is_told_with_its_side_and_size() {
+        let (clocks, now) = (unknown(), Timestamp::from_millis(10_000_000));
+        let read = |date| clocks.of(&server()).read(Reading { date, sent: now, received: now });
+        read(10_000_000);
+        assert_eq!((clocks.skew(now), clocks.notices(now)), (0, Vec::new()));
+        read(10_600_000);
+        assert_eq!(clocks.skew(now), 600_000);
+        let notices = clocks.notices(now);
+        assert!(
+            notices[0].contains("source:11222 is 10 min ahead of the clock here"),
+            "{notices:?}"
+        );
+        read(6_400_000);
+        assert_eq!(clocks.skew(now), -3_599_001, "a second is not known");
+        let notices = clocks.notices(now);
+        assert!(notices[0].contains("source:11222 is 59 min behind the clock here"), "{notices:?}");
+        let status = clocks.status(now);
+        assert_eq!(
+            (status[0].uncertainty_ms, status[0].read, status[0].jumps),
+            (Some(999), true, 2)
+        );
+    }
+
+    #[test]
+    fn lengths_of_time_are_shown_in_the_unit_that_fits() {
+        let lengths =
+            [(1_000, "1.0 s"), (-90_500, "90.5 s"), (600_000, "10 min"), (7_200_000, "2 h")];
+        for (millis, text) in lengths {
+            assert_eq!(shown(millis), text);
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! What is known of the clock of one source server.
+//!
+//! Hot Rod never sends the server's clock, so what is known is an interval for its offset: the source's
+//! clock minus ours. A decider: every time is an argument.
+//!
+//! Three kinds of facts narrow the interval. An HTTP `Date` reads the clock to the second, and several of
+//! them to a few milliseconds. An entry that the server still returns is not over by its clock, which
+//! bounds the clock from above. An instant of an entry lies in the past, which bounds it from below; but
+//! the clock may have been set back since, so this fact gives way to any other.
+
+use store::{Expiration, Lifetime, Timestamp};
+
+/// Offsets and jumps up to this many milliseconds are not worth a warning.
+pub(crate) const TOLERATED: i64 = 1_000;
+
+/// Sources report whole seconds; this much may have been cut off.
+const CUT_OFF: i64 = 999;
+
+/// A bound is this many times older than it is wide of the mark: two clocks drift apart by one percent at
+/// most, which is how fast our own one is slewed.
+const DRIFT: i64 = 100;
+
+/// Milliseconds for which the last reading of a clock outweighs what an entry says.
+const READING_STANDS: i64 = 5_000;
+
+/// Milliseconds after which an entry dated ahead of the clock casts doubt on an upper bound.
+const ALIVE_STANDS: i64 = 10_000;
+
+/// What is known of the clock of one source server.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SourceClock {
+    low: Option<Bound>,
+    high: Option<Bound>,
+    /// When the clock was last read, by our clock.
+    read: Option<i64>,
+    /// Smallest and largest offset by which instants with a lifespan were corrected.
+    used: Option<(i64, i64)>,
+    jumps: u64,
+}
+
+/// One end of the interval.
+#[derive(Clone, Copy, Debug)]
+struct Bound {
+    /// The offset in milliseconds.
+    offset: i64,
+    /// When it was true, by our clock.
+    at: i64,
+    basis: Basis,
+}
+
+/// Where a bound comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Basis {
+    /// An HTTP `Date`.
+    Reading,
+    /// An entry that was returned although its lifespan is nearly over.
+    Alive,
+    /// An instant of an entry.
+    Instant,
+}
+
+impl Bound {
+    /// The offset as a lower bound at a later time.
+    fn low_at(&self, now: i64) -> i64 {
+        self.offset.saturating_sub((now - self.at).max(0) / DRIFT)
+    }
+
+    /// The offset as an upper bound at a later time.
+    fn high_at(&self, now: i64) -> i64 {
+        self.offset.saturating_add((now - self.at).max(0) / DRIFT)
+    }
+}
+
+/// What a source reports of an entry's lifetimes: instants by its own clock, and whole seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reported {
+    /// Creation and lifespan.
+    pub(crate) lifespan: Option<(u64, u32)>,
+    /// Last use and max idle.
+    pub(crate) max_idle: Option<(u64, u32)>,
+}
+
+/// How an entry was obtained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Obtained {
+    /// By its key: the source counts that as a use.
+    ByKey,
+    /// In a walk: the source may have read it ahead, at any time since the walk began.
+    InWalk,
+}
+
+/// An entry's lifetimes by our clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lives {
+    /// When it was created, if it has a lifespan.
+    pub(crate) created: Option<Timestamp>,
+    /// When it was last used, if it has a max idle.
+    pub(crate) last_used: Option<Timestamp>,
+    /// Its lifetimes.
+    pub(crate) expiration: Expiration,
+}
+
+/// A clock that was set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Jump {
+    /// By how many milliseconds it was set forward, at least; negative if it was set back.
+    pub(crate) millis: i64,
+}
+
+/// The interval for the offset as people are shown it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Offset {
+    /// The smallest offset that is possible; `None` if nothing is known.
+    pub(crate) low: Option<i64>,
+    /// The largest offset that is possible; `None` if nothing is known.
+    pub(crate) high: Option<i64>,
+}
+
+impl Offset {
+    /// The offset that is closest to none: what the clocks differ by, at least.
+    pub(crate) fn skew(&self) -> i64 {
+        match (self.low, self.high) {
+            (Some(low), _) if low > 0 => low,
+            (_, Some(high)) if high < 0 => high,
+            _ => 0,
+        }
+    }
+
+    /// Width of the interval; `None` if an end is unknown.
+    pub(crate) fn uncertainty(&self) -> Option<u64> {
+        Some(self.high?.abs_diff(self.low?))
+    }
+}
+
+impl SourceClock {
+    /// Takes in a `Date` of the source, in milliseconds of its clock, that it wrote between two instants of
+    /// ours. Returns the jump that this shows.
+    pub(crate) fn read(&mut self, date: u64, sent: Timestamp, received: Timestamp) -> Option<Jump> {
+        let (date, sent, received) = (signed(date), millis(sent), millis(received));
+        let (low, high) = (date - received, date.saturating_add(CUT_OFF) - sent);
+        let known = self.offset(received);
+        let jump = match (known.low, known.high) {
+            (_, Some(known)) if known < low => Some(low - known),
+            (Some(known), _) if known > high => Some(high - known),
+            _ => None,
+        };
+        let agrees = jump.is_none();
+        let keeps = |bound: &Bound| agrees && bound.basis != Basis::Instant;
+        let low = self.low.filter(keeps).map_or(low, |known| known.low_at(received).max(low));
+        let high = self.high.filter(keeps).map_or(high, |known| known.high_at(received).min(high));
+        let bound = |offset| Some(Bound { offset, at: received, basis: Basis::Reading });
+        (self.low, self.high, self.read) = (bound(low), bound(high), Some(received));
+        self.count(jump)
+    }
+
+    /// Takes in what an entry says that the source returned to a request of `asked`, received at `now`, and
+    /// gives its lifetimes by our clock: the longest that the interval allows, and never more than the
+    /// entry was given. Returns also the jump that this shows.
+    pub(crate) fn entry(
+        &mut self,
+        reported: &Reported,
+        obtained: Obtained,
+        asked: Timestamp,
+        now: Timestamp,
+    ) -> (Lives, Option<Jump>) {
+        let (asked, at) = (millis(asked), millis(now));
+        let mut jump = None;
+        if let Some((created, seconds)) = reported.lifespan {
+            let most = signed(created).saturating_add(length(seconds) + CUT_OFF) - asked;
+            jump = self.alive(most, asked);
+        }
+        let instants = [reported.lifespan, reported.max_idle];
+        if let Some(newest) = instants.into_iter().flatten().map(|(instant, _)| instant).max() {
+            self.instant(signed(newest).saturating_sub(at), at);
+        }
+        (self.lives(reported, obtained, at), self.count(jump))
+    }
+
+    /// The offset is at most `most` at our time `at`: an entry was alive then.
+    fn alive(&mut self, most: i64, at: i64) -> Option<i64> {
+        if let Some(low) = self.low.filter(|low| low.low_at(at) > most) {
+            let stands = low.basis == Basis::Reading && at < low.at + READING_STANDS;
+            if stands {
+                // Read since, or so shortly before that the next reading decides.
+                return None;
+            }
+            self.low = None;
+            self.high = Some(Bound { offset: most, at, basis: Basis::Alive });
+            return Some(most - low.low_at(at));
+        }
+        if self.high.is_none_or(|high| most < high.high_at(at)) {
+            self.high = Some(Bound { offset: most, at, basis: Basis::Alive });
+        }
+        None
+    }
+
+    /// The offset is at least `least`, unless the clock was set back since an entry was written.
+    fn instant(&mut self, least: i64, at: i64) {
+        if self.low.is_some_and(|low| low.basis == Basis::Reading || low.offset >= least) {
+            return;
+        }
+        match self.high {
+            Some(high) if high.high_at(at) < least => {
+                // Written before the clock was set back; or the clock was set forward since the entry was
+                // seen that gave the bound. Nothing is known then.
+                if high.basis == Basis::Alive && high.at + ALIVE_STANDS < at {
+                    self.high = None;
+                }
+            }
+            _ => self.low = Some(Bound { offset: least, at, basis: Basis::Instant }),
+        }
+    }
+
+    fn lives(&mut self, reported: &Reported, obtained: Obtained, now: i64) -> Lives {
+        let low = self.low.map(|low| low.low_at(now));
+        // The latest instant of ours that it can be, and none that is still to come.
+        let ours = |theirs: u64| low.map_or(now, |low| signed(theirs).saturating_sub(low).min(now));
+        let mut lives = Lives::default();
+        if let Some((theirs, seconds)) = reported.lifespan {
+            let (mut created, mut lifespan) = (ours(theirs), lifespan(seconds));
+            if created + lifespan <= now && created + lifespan + CUT_OFF > now {
+                lifespan += CUT_OFF;
+            }
+            if created + lifespan <= now && obtained == Obtained::ByKey {
+                // It was alive a moment ago, whatever the clocks say.
+                created = now;
+            }
+            let offset = signed(theirs).saturating_sub(created);
+            let (least, most) = self.used.unwrap_or((offset, offset));
+            self.used = Some((least.min(offset), most.max(offset)));
+            lives.created = Some(instant(created));
+            lives.expiration.lifespan = Some(Lifetime::from_millis(lifespan.unsigned_abs()));
+        }
+        if let Some((theirs, seconds)) = reported.max_idle {
+            let mut max_idle = lifespan(seconds);
+            let last_used = match obtained {
+                Obtained::ByKey => now,
+                Obtained::InWalk => ours(theirs),
+            };
+            if last_used + max_idle <= now && last_used + max_idle + CUT_OFF > now {
+                max_idle += CUT_OFF;
+            }
+            lives.last_used = Some(instant(last_used));
+            lives.expiration.max_idle = Some(Lifetime::from_millis(max_idle.unsigned_abs()));
+        }
+        lives
+    }
+
+    fn count(&mut self, jump: Option<i64>) -> Option<Jump> {
+        let millis = jump.filter(|millis| millis.abs() > TOLERATED)?;
+        self.jumps += 1;
+        Some(Jump { millis })
+    }
+
+    /// The interval for the offset at our time `now`.
+    fn offset(&self, now: i64) -> Offset {
+        Offset {
+            low: self.low.map(|low| low.low_at(now)),
+            high: self.high.map(|high| high.high_at(now)),
+        }
+    }
+
+    /// The interval for the offset.
+    pub(crate) fn offset_at(&self, now: Timestamp) -> Offset {
+        self.offset(millis(now))
+    }
+
+    /// Whether the clock itself was read, rather than only inferred from entries.
+    pub(crate) fn is_read(&self) -> bool {
+        self.read.is_some()
+    }
+
+    /// Times that the clock was seen to have been set.
+    pub(crate) fn jumps(&self) -> u64 {
+        self.jumps
+    }
+
+    /// Smallest and largest offset by which instants with a lifespan were corrected.
+    pub(crate) fn used(&self) -> Option<(i64, i64)> {
+        self.used
+    }
+
+    /// What the source's clock had reached for certain when it was last read; `None` if it was not read.
+    pub(crate) fn reached(&self) -> Option<i64> {
+        let (low, read) = self.low.zip(self.read)?;
+        (low.basis == Basis::Reading).then(|| read.saturating_add(low.offset))
+    }
+
+    /// Our next instant after `now` at which a reading tells most: the source's clock comes to a full
+    /// second then, as far as is known.
+    pub(crate) fn best_reading(&self, now: Timestamp) -> Timestamp {
+        let at = millis(now);
+        let Offset { low: Some(low), high: Some(high) } = self.offset(at) else { return now };
+        let middle = low.saturating_add(high) / 2;
+        let into_second = at.saturating_add(middle).rem_euclid(1_000);
+        instant(at + 1_000 - into_second)
+    }
+}
+
+/// The instant before which a lifespan that is over here is over at every source server too: what all their
+/// clocks had reached when they were last read, less the largest correction of an instant. `None` while a
+/// clock is not read.
+pub(crate) fn surely_over<'a>(
+    clocks: impl IntoIterator<Item = &'a SourceClock>,
+) -> Option<Timestamp> {
+    let (mut reached, mut used) = (None, None);
+    for clock in clocks {
+        let this = clock.reached()?;
+        reached = Some(reached.map_or(this, |all: i64| all.min(this)));
+        used = used.max(clock.used().map(|(_, most)| most));
+    }
+    let reached = reached?.saturating_sub(used.unwrap_or(0)).saturating_sub(CUT_OFF);
+    Some(instant(reached))
+}
+
+/// Milliseconds of a reported number of seconds.
+fn length(seconds: u32) -> i64 {
+    i64::from(seconds) * 1_000
+}
+
+/// Milliseconds of a lifetime. Less than a second is reported as 0, which is not immortal.
+fn lifespan(seconds: u32) -> i64 {
+    length(seconds.max(1))
+}
+
+fn millis(at: Timestamp) -> i64 {
+    signed(at.millis())
+}
+
+/// Half of the largest number stands for any larger one, so that sums do not overflow.
+fn signed(millis: u64) -> i64 {
+    i64::try_from(millis).unwrap_or(i64::MAX).min(i64::MAX / 4)
+}
+
+fn instant(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis.max(0).unsigned_abs())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! Facts about one clock, one by one. How they work together on many schedules is in `simulation`.
+
+use super::*;
+
+/// Our time.
+const NOW: i64 = 1_000_000_000;
+
+fn at(millis: i64) -> Timestamp {
+    instant(NOW + millis)
+}
+
+/// An instant that a clock shows that is ahead of ours by `offset`.
+fn theirs(millis: i64, offset: i64) -> u64 {
+    u64::try_from(NOW + millis + offset).unwrap()
+}
+
+fn mortal(created: u64, seconds: u32) -> Reported {
+    Reported { lifespan: Some((created, seconds)), max_idle: None }
+}
+
+fn idle(last_used: u64, seconds: u32) -> Reported {
+    Reported { lifespan: None, max_idle: Some((last_used, seconds)) }
+}
+
+/// Milliseconds that an entry has left, received by its key now.
+fn left(clock: &mut SourceClock, reported: &Reported) -> i64 {
+    let (lives, _) = clock.entry(reported, Obtained::ByKey, at(0), at(0));
+    left_of(&lives)
+}
+
+fn left_of(lives: &Lives) -> i64 {
+    let end = |instant: Option<Timestamp>, lifetime: Option<Lifetime>| {
+        instant.zip(lifetime).map(|(instant, lifetime)| millis(instant.after(lifetime)) - NOW)
+    };
+    let ends = [
+        end(lives.created, lives.expiration.lifespan),
+        end(lives.last_used, lives.expiration.max_idle),
+    ];
+    ends.into_iter().flatten().min().unwrap()
+}
+
+fn read(clock: &mut SourceClock, now: i64, offset: i64) -> Option<Jump> {
+    let date = theirs(now, offset) / 1_000 * 1_000;
+    clock.read(date, at(now), at(now))
+}
+
+const OFFSETS: [i64; 9] =
+    [0, 10_000, -10_000, 600_000, -600_000, 3_600_000, -3_600_000, 86_400_000, -86_400_000];
+
+#[test]
+fn an_entry_lives_here_as_long_as_at_the_source_once_the_clock_was_read() {
+    for offset in OFFSETS {
+        let mut clock = SourceClock::default();
+        read(&mut clock, 0, offset);
+        for (age, seconds) in [(0, 1), (250_000, 300), (3_000_000, 3_600), (1_000, 2_592_000)] {
+            let real = i64::from(seconds) * 1_000 - age;
+            let left = left(&mut clock, &mortal(theirs(-age, offset), seconds));
+            assert!((real..=real + 999).contains(&left), "{offset}: {left} left of {real}");
+        }
+    }
+}
+
+#[test]
+fn repeated_readings_narrow_the_interval() {
+    let (mut clock, offset) = (SourceClock::default(), 600_123);
+    let mut now = 0;
+    for _ in 0..10 {
+        read(&mut clock, now, offset);
+        now = millis(clock.best_reading(at(now))) - NOW;
+    }
+    let known = clock.offset_at(at(now));
+    assert!(known.uncertainty().unwrap() < 50, "{known:?}");
+    assert!(known.low.unwrap() <= offset && known.high.unwrap() >= offset, "{known:?}");
+    assert_eq!(clock.jumps(), 0);
+    let later = clock.offset_at(at(now + 60_000)).uncertainty().unwrap();
+    assert!(later > 1_000, "clocks drift: {later}");
+}
+
+#[test]
+fn without_a_reading_instants_bound_the_clock_from_below_and_living_entries_from_above() {
+    for offset in OFFSETS {
+        let mut clock = SourceClock::default();
+        left(&mut clock, &mortal(theirs(-2_000, offset), 300));
+        let known = clock.offset_at(at(0));
+        assert_eq!((known.low, known.high), (Some(offset - 2_000), Some(offset + 298_999)));
+        assert!(!clock.is_read());
+    }
+}
+
+#[test]
+fn one_entry_dated_ahead_shortens_no_other_life() {
+    // Written while the clock was ten minutes ahead; then the clock was set right.
+    let future = mortal(theirs(0, 600_000), 3_600);
+    for seconds in [300, 3_600] {
+        let fresh = mortal(theirs(-1_000, 0), seconds);
+        let mut clock = SourceClock::default();
+        read(&mut clock, 0, 0);
+        assert_eq!(left(&mut clock, &future), 3_600_000, "never more than its lifespan");
+        let left = left(&mut clock, &fresh);
+        let real = i64::from(seconds) * 1_000 - 1_000;
+        assert!((real..=real + 999).contains(&left), "{left}");
+    }
+    // Without a reading, an entry that lives shows it.
+    let mut clock = SourceClock::default();
+    left(&mut clock, &future);
+    let (lives, jump) = clock.entry(&mortal(theirs(-1_000, 0), 300), Obtained::ByKey, at(0), at(0));
+    assert_eq!(jump, Some(Jump { millis: 299_999 - 600_000 }));
+    assert!(left_of(&lives) >= 299_000);
+    left(&mut clock, &future);
+    assert!(left(&mut clock, &mortal(theirs(-1_000, 0), 300)) >= 299_000, "also later");
+}
+
+#[test]
+fn an_entry_that_is_still_returned_is_alive_whatever_the_clocks_say() {
+    let mut clock = SourceClock::default();
+    read(&mut clock, 0, 0);
+    // Set back by an hour a moment ago: it was written 50 minutes before that, to live for 5 minutes.
+    let entry = mortal(theirs(-3_000_000, 0), 300);
+    assert_eq!(left(&mut clock, &entry), 300_000);
+    let (lives, _) = clock.entry(&entry, Obtained::InWalk, at(0), at(0));
+    assert!(left_of(&lives) < 0, "a walk may have read it ahead: the source is asked for it");
+    // Half a second that is left of a lifespan of 1.5 s is not reported.
+    assert!(left(&mut clock, &mortal(theirs(-1_200, 0), 1)) > 0);
+    assert!(left(&mut clock, &mortal(theirs(-200, 0), 0)) > 0);
+    assert_eq!(left(&mut clock, &mortal(u64::MAX, 5)), 5_000);
+}
+
+#[test]
+fn a_use_is_now_where_the_entry_was_asked_for_by_its_key() {
+    let mut clock = SourceClock::default();
+    read(&mut clock, 0, 0);
+    assert_eq!(left(&mut clock, &idle(theirs(-9_000, 0), 10)), 10_000);
+    let (lives, _) = clock.entry(&idle(theirs(-9_000, 0), 10), Obtained::InWalk, at(0), at(0));
+    assert!((1_000..=1_999).contains(&left_of(&lives)), "{lives:?}");
+}
+
+#[test]
+fn a_jump_is_counted_once_with_its_direction() {
+    for jump in [10_000, -10_000, 3_600_000, -3_600_000] {
+        let mut clock = SourceClock::default();
+        read(&mut clock, 0, 0);
+        let seen = read(&mut clock, 1_000, jump).unwrap();
+        assert!((seen.millis - jump).abs() <= 2_000, "{seen:?} of {jump}");
+        assert_eq!(seen.millis.signum(), jump.signum());
+        assert_eq!(read(&mut clock, 2_000, jump), None);
+        assert_eq!(clock.jumps(), 1);
+        let known = clock.offset_at(at(2_000));
+        assert!(known.low.unwrap() <= jump && known.high.unwrap() >= jump);
+    }
+    let mut clock = SourceClock::default();
+    read(&mut clock, 0, 0);
+    assert_eq!(read(&mut clock, 1_000, 500), None, "clocks that are slewed do not jump");
+}
+
+#[test]
+fn a_lifespan_is_surely_over_once_the_sources_clock_has_passed_its_end() {
+    let mut clock = SourceClock::default();
+    let entry = mortal(theirs(-1_000, 600_000), 2);
+    assert_eq!(surely_over([&clock]), None);
+    read(&mut clock, 0, 600_000);
+    let (lives, _) = clock.entry(&entry, Obtained::ByKey, at(0), at(0));
+    let end = lives.created.unwrap().after(lives.expiration.lifespan.unwrap());
+    assert!(surely_over([&clock]).unwrap() < end);
+    read(&mut clock, 1_900, 600_000);
+    assert!(surely_over([&clock]).unwrap() < end, "whole seconds may have been cut off");
+    read(&mut clock, 4_000, 600_000);
+    assert!(surely_over([&clock]).unwrap() > end);
+    assert_eq!(surely_over([&clock, &SourceClock::default()]), None, "one clock is not known");
+    read(&mut clock, 5_000, -3_000_000);
+    assert!(surely_over([&clock]).unwrap() < end, "set back, it may have it still");
+}
+
+#[test]
+fn nothing_overflows() {
+    let extremes = [0, 1, u64::MAX / 2, u64::MAX];
+    for created in extremes {
+        for date in extremes {
+            let mut clock = SourceClock::default();
+            for seconds in [0, u32::MAX] {
+                let reported = Reported {
+                    lifespan: Some((created, seconds)),
+                    max_idle: Some((created, seconds)),
+                };
+                for obtained in [Obtained::ByKey, Obtained::InWalk] {
+                    clock.entry(&reported, obtained, at(0), at(0));
+                    clock.read(date, at(0), at(1));
+                    clock.offset_at(at(2)).uncertainty();
+                    clock.best_reading(at(2));
+                    surely_over([&clock]);
+                }
+            }
+        }
+    }
+}
