@@ -63,6 +63,14 @@ mod name {
         "godwit_migration_iteration_entries_total",
         "Entries that were brought in because clients iterate over them",
     );
+    pub(super) const SKEW: Metric = (
+        "godwit_migration_source_clock_skew_seconds",
+        "Seconds that the source's clock is ahead of the clock here, at least; negative if it is behind",
+    );
+    pub(super) const LIVED_ON: Metric = (
+        "godwit_migration_lived_on_total",
+        "Imported entries whose time was over here and that the source still had",
+    );
     pub(super) const UNANSWERED: Metric =
         ("godwit_migration_read_through_silent_total", "Reads of the source without an answer");
 }
@@ -122,6 +130,8 @@ fn publish_migration(status: &migrate::Status) {
         set(name::REACHABLE, labels(), u64::from(source.reachable));
         set(name::SEGMENTS, labels(), source.segments.into());
         set(name::SEGMENTS_COMPLETE, labels(), source.segments_complete.into());
+        set_seconds(name::SKEW, labels(), source.clock_skew_ms);
+        count(name::LIVED_ON, labels(), status.lived_on);
     }
     if let Some(job) = &status.job {
         count(name::READ, labels(), job.entries.read);
@@ -138,6 +148,12 @@ fn set((name, meaning): Metric, labels: Vec<Label>, value: u64) {
     describe_gauge!(name, meaning);
     #[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other number")]
     gauge!(name, labels).set(value as f64);
+}
+
+fn set_seconds((name, meaning): Metric, labels: Vec<Label>, millis: i64) {
+    describe_gauge!(name, meaning);
+    #[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other number")]
+    gauge!(name, labels).set(millis as f64 / 1_000.0);
 }
 
 fn count((name, meaning): Metric, labels: Vec<Label>, so_far: u64) {

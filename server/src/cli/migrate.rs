@@ -294,6 +294,30 @@ async fn status(cache: Option<&str>, server: &ServerArgs) -> anyhow::Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
+/// Shows the clocks of the source that differ from ours, and those that are not known to a second.
+fn show_clocks(status: &Value) {
+    let clocks = status.pointer("/source/clocks").and_then(Value::as_array);
+    for clock in clocks.into_iter().flatten() {
+        let server = clock["server"].as_str().unwrap_or_default();
+        let bound = |name: &str| clock[name].as_i64();
+        let seconds = |millis: Option<i64>| match millis {
+            Some(millis) if millis < 0 => format!("-{}.{}", -millis / 1_000, -millis % 1_000 / 100),
+            Some(millis) => format!("{}.{}", millis / 1_000, millis % 1_000 / 100),
+            None => "?".to_owned(),
+        };
+        let (low, high) = (bound("offsetLowMs"), bound("offsetHighMs"));
+        let agrees = low.is_some_and(|low| low >= -1_000) && high.is_some_and(|high| high <= 1_000);
+        let jumps = clock["jumps"].as_u64().unwrap_or(0);
+        if !agrees || jumps > 0 {
+            show::line(format_args!(
+                "  clock        of {server}: ahead by {} to {} s, set {jumps} times",
+                seconds(low),
+                seconds(high)
+            ));
+        }
+    }
+}
+
 fn summarize(status: &Value) {
     let text = |pointer: &str| status.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let number = |pointer: &str| status.pointer(pointer).and_then(Value::as_u64);
@@ -305,6 +329,10 @@ fn summarize(status: &Value) {
     }
     if let Some(problem) = status.pointer("/source/problem").and_then(Value::as_str) {
         show::line(format_args!("  source       does not answer: {problem}"));
+    }
+    show_clocks(status);
+    if let Some(lived_on) = number("/livedOn").filter(|lived_on| *lived_on > 0) {
+        show::line(format_args!("  lived on     {lived_on} entries that were over only here"));
     }
     if let Some(imported) = number("/imported") {
         show::line(format_args!("  copied       {imported} entries by all synchronizations"));
