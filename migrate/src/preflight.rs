@@ -345,9 +345,13 @@ async fn permissions(remote: &RemoteCache, user: Option<&str>) -> Vec<Problem> {
 async fn too_small(plan: &Plan<'_>, remote: &RemoteCache) -> Option<String> {
     let most = plan.config.memory.max_count?;
     let theirs = remote.size().await.ok()?;
+    let then = match plan.config.memory.when_full {
+        config::WhenFull::Remove => "some will be evicted",
+        config::WhenFull::Exception => "all are taken in, and writes of new keys will be refused",
+    };
     (theirs > most).then(|| {
         format!(
-            "the source has {theirs} entries and cache {} holds at most {most}: some will be evicted",
+            "the source has {theirs} entries and cache {} holds at most {most}: {then}",
             plan.cache.name()
         )
     })
