@@ -4,15 +4,18 @@
 //! This stands here and not in the server because the REST endpoint needs it too, and sees what a
 //! command can wait for: the source, and what members agree on.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use cluster::{Agreement, MetaCommand, ProposeError};
 use store::{
     Answer, Cache, CacheError, Change, Command, ConnectionId, Progress, Reply, SegmentId, Source,
-    Timestamp,
+    Timestamp, Walk, WalkStep,
 };
 
 use crate::{loader::Loaded, overlap::overlap, sources::Sources};
+
+/// Steps of a walk after which others have their turn.
+const STRETCH: u64 = 64;
 
 /// Carries commands to their end.
 #[derive(Clone)]
@@ -155,13 +158,34 @@ impl Driver {
     }
 
     /// The number of entries that are here.
-    pub async fn size_here(&self, cache: &Cache) -> u64 {
-        let mut entries = 0;
-        for segment in cache.segment_ids() {
-            entries += cache.segment_len(segment, self.now());
-            tokio::task::yield_now().await;
+    ///
+    /// # Errors
+    ///
+    /// If the cache is not served.
+    pub async fn size_here(&self, cache: &Arc<Cache>) -> Result<u64, CacheError> {
+        let (mut entries, mut walked) = (0, Vec::new());
+        for id in cache.segment_ids() {
+            let segment = cache.segment(id);
+            // Where no entry can end by itself, all that are there are alive.
+            match segment.mortal() {
+                0 => entries += segment.len(),
+                _ => walked.push(id),
+            }
         }
-        entries
+        let mut walk = Walk::new(Arc::clone(cache), walked);
+        for step in 1_u64.. {
+            let walked = walk.step(self.now(), |_| {
+                entries += 1;
+                ControlFlow::Continue(())
+            })?;
+            if walked == WalkStep::End {
+                break;
+            }
+            if step % STRETCH == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(entries)
     }
 
     /// The number of entries. While the source has some that are not here yet, it is asked.
@@ -173,7 +197,7 @@ impl Driver {
         cache.check_served()?;
         let whole = cache.segment(SegmentId(0)).link().is_none_or(|link| link.is_complete());
         match (whole, self.sources.of(cache)) {
-            (true, _) => Ok(Size { entries: self.size_here(cache).await, approximate: false }),
+            (true, _) => Ok(Size { entries: self.size_here(cache).await?, approximate: false }),
             (false, None) => Err(CacheError::SourceSilent),
             (false, Some(migration)) => {
                 let theirs = migration.source().size().await?;

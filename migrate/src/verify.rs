@@ -5,6 +5,7 @@ mod report;
 use std::{
     collections::HashSet,
     hash::{BuildHasher, RandomState},
+    ops::ControlFlow,
     sync::Arc,
 };
 
@@ -12,8 +13,8 @@ use client::{Item, Iterate, SegmentSet};
 use media::hash;
 use parking_lot::Mutex;
 use store::{
-    BACKGROUND_STEP, EntryMetadata, Import, ImportRule, Lifetime, Position, SegmentId,
-    SourceSegment, SourceSpace, Standing, Step, Timestamp,
+    EntryMetadata, Import, ImportRule, Lifetime, SegmentId, SourceSegment, SourceSpace, Standing,
+    Timestamp, Walk, WalkStep,
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -302,30 +303,24 @@ impl Run {
             })
         };
         let mut suspects = Vec::new();
-        for segment in connection.cache().segment_ids().filter(may_hold) {
-            let mut position = Position::default();
-            loop {
-                let now = connection.agreement().clock().now();
-                let step = connection.cache().walk(
-                    segment,
-                    &mut position,
-                    BACKGROUND_STEP,
-                    now,
-                    |entry| {
-                        let imported = entry.origin() == store::Origin::Imported;
-                        if imported && !seen.contains(entry.key()) && of_group(entry.key()) {
-                            suspects.push(Box::<[u8]>::from(entry.key()));
-                        }
-                    },
-                );
-                if step == Step::End {
-                    break;
+        let segments = connection.cache().segment_ids().filter(may_hold);
+        let mut walk = Walk::new(Arc::clone(connection.cache()), segments);
+        for step in 1_u64.. {
+            let now = connection.agreement().clock().now();
+            let walked = walk.step(now, |entry| {
+                let imported = entry.origin() == store::Origin::Imported;
+                if imported && !seen.contains(entry.key()) && of_group(entry.key()) {
+                    suspects.push(Box::<[u8]>::from(entry.key()));
                 }
+                ControlFlow::Continue(())
+            });
+            if walked.map_err(|error| Doubt::Another(error.to_string()))? == WalkStep::End {
+                break;
             }
-            tokio::task::yield_now().await;
+            if step % 64 == 0 {
+                tokio::task::yield_now().await;
+            }
         }
-        suspects.sort_unstable();
-        suspects.dedup();
         for key in suspects {
             let answer = connection.remote().contains_key(&key).await;
             if answer.map_err(|error| Doubt::Silent(chain(&error)))? {

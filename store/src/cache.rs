@@ -1,11 +1,8 @@
 //! One named map: segments, and what is spread over them.
 
-use std::{
-    ops::ControlFlow,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use arc_swap::ArcSwap;
@@ -15,11 +12,11 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::{
     command::{Answer, CacheError, Change, Command, Fence, Imported, Progress, Reply},
-    entry::{EntryRef, SHARED_FROM, Value},
+    entry::{SHARED_FROM, Value},
     memory::{Account, MemoryLimit, Usage},
     segment::{
-        Bound, EVICTION_ROUNDS, EVICTION_SAMPLE, Import, ImportRule, Position, Role, Segment,
-        Settled, Standing, Step, WhenFull,
+        Bound, EVICTION_ROUNDS, EVICTION_SAMPLE, Import, ImportRule, KeyHasher, Position, Role,
+        Segment, Settled, Standing, Step, WhenFull,
     },
     source::{Beginning, ConnectionId, Coverage, Link, SourceSegment},
     stamp::VersionKey,
@@ -65,7 +62,7 @@ impl Cache {
     ) -> Self {
         let bound = Bound::from(&config.memory);
         let usage = Usage::new(memory, bound.is_some());
-        let hasher = foldhash::fast::RandomState::default();
+        let hasher = KeyHasher::default();
         let segment = |_| {
             let account = Account::new(Arc::clone(&usage));
             Mutex::new(Segment::new(versions, hasher.clone(), account, bound))
@@ -189,28 +186,6 @@ impl Cache {
         &self.segments[index.min(self.segments.len() - 1)]
     }
 
-    /// Entries of one segment whose time is not over, counted a bounded step at a time where some can
-    /// end.
-    #[must_use]
-    pub fn segment_len(&self, id: SegmentId, now: Timestamp) -> u64 {
-        let segment = self.segment(id);
-        if segment.mortal() == 0 {
-            return segment.len();
-        }
-        drop(segment);
-        let (mut count, mut position) = (0, Position::default());
-        loop {
-            let before = position;
-            let mut here = 0;
-            let step = self.walk(id, &mut position, BACKGROUND_STEP, now, |_| here += 1);
-            // A segment whose records moved is counted again from its start.
-            count = if position.continues(before) { count + here } else { here };
-            if step == Step::End {
-                return count;
-            }
-        }
-    }
-
     /// Entries as the segments count them, with those whose time is over and that nobody has met yet.
     #[must_use]
     pub fn approximate_len(&self) -> u64 {
@@ -282,29 +257,9 @@ impl Cache {
         self.segment(SegmentId(0)).check_served()
     }
 
-    /// Shows at most `most` next entries of a segment, and never more than [`BACKGROUND_STEP`] under one
-    /// lock.
-    pub fn walk(
-        &self,
-        id: SegmentId,
-        position: &mut Position,
-        most: usize,
-        now: Timestamp,
-        visit: impl FnMut(EntryRef<'_>),
-    ) -> Step {
-        self.segment(id).walk(position, most.min(BACKGROUND_STEP), now, visit)
-    }
-
-    /// As [`Cache::walk`], up to the entry after which `visit` has enough.
-    pub fn walk_while(
-        &self,
-        id: SegmentId,
-        position: &mut Position,
-        most: usize,
-        now: Timestamp,
-        visit: impl FnMut(EntryRef<'_>) -> ControlFlow<()>,
-    ) -> Step {
-        self.segment(id).walk_while(position, most.min(BACKGROUND_STEP), now, visit)
+    /// The limit of the member's memory.
+    pub(crate) fn memory_limit(&self) -> &Arc<MemoryLimit> {
+        self.usage.node()
     }
 
     /// Brings what the cache and its member know of the memory of its segments up to date.

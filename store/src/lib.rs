@@ -17,6 +17,7 @@ mod source;
 mod stamp;
 mod stats;
 mod time;
+mod walk;
 
 pub use self::{
     cache::{BACKGROUND_STEP, Cache, SegmentId},
@@ -36,4 +37,5 @@ pub use self::{
     stamp::{Epoch, Stamp, Version, VersionKey},
     stats::Stats,
     time::{Expiration, Lifetime, Timestamp},
+    walk::{Walk, WalkStep},
 };

@@ -67,6 +67,40 @@ impl MemoryLimit {
     }
 }
 
+/// Memory that something takes for a while, counted against the member's limit until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Charge {
+    memory: Arc<MemoryLimit>,
+    bytes: i64,
+}
+
+impl Charge {
+    /// Nothing yet.
+    pub(crate) fn new(memory: &Arc<MemoryLimit>) -> Self {
+        Self { memory: Arc::clone(memory), bytes: 0 }
+    }
+
+    /// Whether `more` bytes would be too many.
+    pub(crate) fn refuses(&self, more: usize) -> bool {
+        self.memory.refuses(more)
+    }
+
+    /// It takes `bytes` from now on.
+    pub(crate) fn set(&mut self, bytes: usize) {
+        let bytes = signed(bytes);
+        if bytes != self.bytes {
+            self.memory.add(bytes - self.bytes);
+            self.bytes = bytes;
+        }
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
 /// Steps in which a limit is taken, at least.
 const STEPS: u64 = 64 * 1024;
 

@@ -9,14 +9,14 @@
 
 mod background;
 mod import;
+mod key_hash;
 mod records;
-
-use std::hash::{BuildHasher, Hasher};
+mod walk;
 
 use config::MemoryConfig;
 use hashbrown::HashTable;
 
-pub(crate) use self::background::EVICTION_ROUNDS;
+pub(crate) use self::{background::EVICTION_ROUNDS, key_hash::KeyHasher, walk::Cursor};
 pub use self::{
     background::{EVICTION_SAMPLE, Position, Records, Step},
     import::{Import, ImportRule, Settled, Standing},
@@ -92,7 +92,7 @@ pub struct Segment {
     /// Of the newest write.
     stamp: Stamp,
     versions: VersionKey,
-    hasher: foldhash::fast::RandomState,
+    hasher: KeyHasher,
     table: HashTable<Record>,
     /// Grows whenever records may have moved to other buckets.
     generation: u64,
@@ -134,7 +134,7 @@ impl Segment {
     /// An empty segment, of which this member is the primary.
     pub(crate) fn new(
         versions: VersionKey,
-        hasher: foldhash::fast::RandomState,
+        hasher: KeyHasher,
         account: Account,
         bound: Bound,
     ) -> Self {
@@ -447,7 +447,7 @@ impl Segment {
     /// Hash of a key in the table: keyed, unlike the placement hash.
     #[inline]
     pub(crate) fn hash(&self, key: &[u8]) -> u64 {
-        hash_of(&self.hasher, key)
+        self.hasher.hash(key)
     }
 
     /// Effects from now on wait for a reader.
@@ -555,13 +555,6 @@ fn holds(condition: Condition, entry: &EntryRef<'_>) -> bool {
         Condition::Etag(etag) => Etag::of(entry.value().bytes()) == etag,
         Condition::NotEtag(etag) => Etag::of(entry.value().bytes()) != etag,
     }
-}
-
-#[inline]
-fn hash_of(hasher: &foldhash::fast::RandomState, key: &[u8]) -> u64 {
-    let mut hasher = hasher.build_hasher();
-    hasher.write(key);
-    hasher.finish()
 }
 
 #[cfg(test)]

@@ -16,3 +16,4 @@ mod migration;
 mod replay;
 mod sources;
 mod tidy;
+mod walks;

@@ -15,7 +15,7 @@ use crate::{
     patience::{Soon, broken_off, soon},
     problem::Problem,
     request::Parameters,
-    walk::{Form, Row, Walk},
+    walk::{Form, Row, Rows},
 };
 
 const KEY_CONTENT_TYPE: HeaderName = HeaderName::from_static("key-content-type");
@@ -57,7 +57,7 @@ fn limit(parameters: &Parameters) -> Result<Option<u64>, Problem> {
 
 /// Everything that the source has comes first, so that it is given out too.
 async fn give_out(node: &Node, cache: &Arc<Cache>, row: Row, limit: Option<u64>) -> Answer {
-    let walk = Walk::new(node.driver.clone(), Arc::clone(cache), row, limit);
+    let rows = Rows::new(node.driver.clone(), Arc::clone(cache), row, limit);
     let (driver, whole) = (node.driver.clone(), Arc::clone(cache));
     let bring = async move {
         let segments: Vec<_> = whole.segment_ids().collect();
@@ -66,12 +66,12 @@ async fn give_out(node: &Node, cache: &Arc<Cache>, row: Row, limit: Option<u64>)
     let body = match soon(bring).await {
         Soon::Done(brought) => {
             brought?;
-            Body::from_stream(walk.chunks())
+            Body::from_stream(rows.chunks())
         }
         Soon::Later(brought) => {
             let first = stream::once(async move {
                 let broken = |error: CacheError| broken_off(&error.to_string());
-                brought.await.map(|()| walk.chunks()).map_err(broken)
+                brought.await.map(|()| rows.chunks()).map_err(broken)
             });
             Body::from_stream(first.try_flatten())
         }

@@ -1,6 +1,6 @@
 //! PUT_ALL, GET_ALL, BULK_GET and BULK_GET_KEYS: many entries in one message.
 
-use std::{collections::HashSet, ops::ControlFlow};
+use std::{collections::HashSet, ops::ControlFlow, sync::Arc};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use hotrod::{
@@ -8,10 +8,7 @@ use hotrod::{
     op::{self, Empty},
     serve::{Context, write_response},
 };
-use store::{
-    BACKGROUND_STEP, Command, EntryRef, Expiration, Outcome, Position, Progress, Source, Step,
-    Timestamp,
-};
+use store::{Command, EntryRef, Expiration, Outcome, Progress, Source, Walk, WalkStep};
 
 use super::{
     codec::Codec,
@@ -22,6 +19,9 @@ use super::{
 
 /// Entries that are read or written before other requests have their turn.
 const STRETCH: usize = 256;
+
+/// Steps of a walk after which other requests have their turn.
+const STEPS: usize = 16;
 
 /// Keys of one request that are asked for at the source at the same time.
 const LOADS: usize = 64;
@@ -247,44 +247,33 @@ pub(super) async fn bulk_get(
     };
     let mut entries = Writer::default();
     let mut count = 0_u64;
-    for segment in segments {
-        let (mut position, start, before) = (Position::default(), entries.len(), count);
-        loop {
-            let at = position;
-            let mut page = Writer::default();
-            let (mut in_page, mut failed) = (0_u64, None);
-            let now: Timestamp = scope.node.driver.now();
-            let step = cache.walk_while(segment, &mut position, BACKGROUND_STEP, now, |entry| {
-                let with_value = most_entries.is_some();
-                match bulk_entry(entry, codec, with_value, &mut page) {
-                    Ok(()) => in_page += 1,
-                    Err(failure) => failed = Some(failure),
-                }
-                let enough = page.len() >= PAGE_BYTES || count + in_page >= most;
-                match failed.is_some() || enough {
-                    true => ControlFlow::Break(()),
-                    false => ControlFlow::Continue(()),
-                }
-            });
-            if let Some(failure) = failed {
-                return Err(failure);
+    let mut walk = Walk::over(Arc::clone(cache));
+    for step in 1_usize.. {
+        let (mut page, mut failed) = (Writer::default(), None);
+        let walked = walk.step(scope.node.driver.now(), |entry| {
+            if count >= most || failed.is_some() {
+                return ControlFlow::Break(());
             }
-            if !position.continues(at) {
-                // The segment is walked again from its start: nothing of it may be sent twice.
-                entries.truncate(start);
-                count = before;
+            match bulk_entry(entry, codec, most_entries.is_some(), &mut page) {
+                Ok(()) => count += 1,
+                Err(failure) => failed = Some(failure),
             }
-            count += in_page;
-            entries.raw(page.bytes());
-            within(entries.len())?;
-            unsent.grow_to(entries.len())?;
-            if step == Step::End || count >= most {
-                break;
+            match failed.is_some() || page.len() >= PAGE_BYTES || count >= most {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
             }
+        });
+        if let Some(failure) = failed {
+            return Err(failure);
         }
-        tokio::task::yield_now().await;
-        if count >= most {
+        entries.raw(page.bytes());
+        within(entries.len())?;
+        unsent.grow_to(entries.len())?;
+        if errors::walked(cache, walked)? == WalkStep::End || count >= most {
             break;
+        }
+        if step % STEPS == 0 {
+            tokio::task::yield_now().await;
         }
     }
     entries.bool(false);

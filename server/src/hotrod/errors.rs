@@ -1,7 +1,7 @@
 //! Errors as Hot Rod clients see them: a status, and a text that begins like the real server's.
 
 use hotrod::{DecodeError, Status};
-use store::CacheError;
+use store::{Cache, CacheError, WalkStep};
 
 /// A failed operation: status and text.
 pub(crate) type Failure = (Status, String);
@@ -22,6 +22,17 @@ pub(crate) fn no_such_cache(name: &str) -> Failure {
         )
     };
     (Status::ParseError, text)
+}
+
+/// What a walk over a cache came to, as clients are told.
+pub(crate) fn walked(
+    cache: &Cache,
+    walked: Result<WalkStep, CacheError>,
+) -> Result<WalkStep, Failure> {
+    walked.map_err(|error| match cache.is_removed() {
+        true => no_such_cache(cache.name().as_str()),
+        false => cache_error(&error),
+    })
 }
 
 /// Bytes that are no request.

@@ -16,7 +16,7 @@ use hotrod::{
     serve::{Context, write_response},
 };
 use parking_lot::Mutex;
-use store::{BACKGROUND_STEP, Cache, Position, SegmentId, Step, Timestamp};
+use store::{SegmentId, Timestamp, Walk, WalkStep};
 
 use super::{
     codec::Codec,
@@ -39,16 +39,14 @@ const DEFAULT_BATCH: u32 = 1_000;
 /// The walks of a server, by name.
 #[derive(Default)]
 pub(crate) struct Iterations {
-    walks: DashMap<String, Arc<Mutex<Walk>>>,
+    open: DashMap<String, Arc<Mutex<Iteration>>>,
     last: AtomicU64,
 }
 
-struct Walk {
-    cache: Arc<Cache>,
+/// A walk that a client asks for page by page.
+struct Iteration {
+    walk: Walk,
     codec: Codec,
-    /// Segments that are not walked yet, the next one last.
-    ahead: Vec<SegmentId>,
-    position: Position,
     /// Segments that were finished since the last answer.
     finished: SegmentSet,
     batch: u32,
@@ -59,39 +57,40 @@ struct Walk {
 
 impl Iterations {
     /// Takes in a walk that begins on a connection, and names it.
-    fn begin(&self, begun: &Begun, walk: Walk) -> Result<String, Failure> {
+    fn begin(&self, begun: &Begun, iteration: Iteration) -> Result<String, Failure> {
         let mut begun = begun.lock();
         // Those that nobody asked for any more were dropped, or another connection has ended them.
-        begun.retain(|id| self.walks.contains_key(id));
+        begun.retain(|id| self.open.contains_key(id));
         if begun.len() >= MOST_PER_CONNECTION {
             let text =
                 format!("more than {MOST_PER_CONNECTION} iterations are open on this connection");
             return Err(errors::failed(text));
         }
         let id = (self.last.fetch_add(1, Ordering::Relaxed) + 1).to_string();
-        self.walks.insert(id.clone(), Arc::new(Mutex::new(walk)));
+        self.open.insert(id.clone(), Arc::new(Mutex::new(iteration)));
         begun.insert(id.clone());
         Ok(id)
     }
 
-    fn find(&self, id: &str) -> Option<Arc<Mutex<Walk>>> {
-        self.walks.get(id).map(|walk| Arc::clone(&walk))
+    fn find(&self, id: &str) -> Option<Arc<Mutex<Iteration>>> {
+        self.open.get(id).map(|iteration| Arc::clone(&iteration))
     }
 
     /// Drops the walks of a connection that is gone.
     pub(crate) fn end_all(&self, begun: &Begun) {
         for id in begun.lock().drain() {
-            self.walks.remove(&id);
+            self.open.remove(&id);
         }
     }
 
     /// Drops the walks that nobody asks for any more.
     pub(crate) fn sweep(&self, now: Timestamp) {
         let idle = u64::try_from(IDLE.as_millis()).unwrap_or(u64::MAX);
-        // A walk that is locked is being asked for.
-        self.walks.retain(|_, walk| {
-            walk.try_lock()
-                .is_none_or(|walk| walk.asked.millis().saturating_add(idle) > now.millis())
+        // One that is locked is being asked for.
+        self.open.retain(|_, iteration| {
+            iteration
+                .try_lock()
+                .is_none_or(|open| open.asked.millis().saturating_add(idle) > now.millis())
         });
     }
 }
@@ -111,24 +110,21 @@ pub(super) async fn start(
     let cache = Arc::clone(&target.cache);
     // A local cache has segments too, but no client knows of them.
     let wanted = request.segments.as_ref().filter(|_| target.config.mode.is_clustered());
-    let mut ahead: Vec<SegmentId> = cache
+    let segments: Vec<SegmentId> = cache
         .segment_ids()
         .filter(|id| wanted.is_none_or(|segments| segments.contains(id.0)))
         .collect();
-    scope.node.driver.make_whole(&cache, &ahead).await.map_err(|e| errors::cache_error(&e))?;
-    ahead.reverse();
-    let walk = Walk {
+    scope.node.driver.make_whole(&cache, &segments).await.map_err(|e| errors::cache_error(&e))?;
+    let iteration = Iteration {
+        walk: Walk::new(cache, segments),
         codec: Codec::of(context.header, &target.config.encoding)?,
-        cache,
-        ahead,
-        position: Position::default(),
         finished: SegmentSet::default(),
         batch: if request.batch == 0 { DEFAULT_BATCH } else { request.batch },
         with_metadata: request.with_metadata,
         keys_only,
         asked: context.now,
     };
-    let id = scope.node.iterations.begin(&scope.iterations, walk)?;
+    let id = scope.node.iterations.begin(&scope.iterations, iteration)?;
     write_response::<op::IterationStart<'_>>(&op::IterationStarted { id: &id }, context, writer);
     Ok(())
 }
@@ -139,7 +135,7 @@ pub(super) async fn next(
     request: &op::IterationNext<'_>,
     writer: &mut Writer,
 ) -> Result<(), Failure> {
-    let Some(walk) = scope.node.iterations.find(request.id) else {
+    let Some(iteration) = scope.node.iterations.find(request.id) else {
         let none = op::Batch { valid: false, finished: SegmentSet::default(), entries: Vec::new() };
         write_response::<op::IterationNext<'_>>(&none, context, writer);
         return Ok(());
@@ -147,13 +143,13 @@ pub(super) async fn next(
     let _one = scope.large.lock().await;
     let mut page = Page::default();
     loop {
-        let more = walk.lock().fill(&mut page, context, scope.node.driver.now())?;
+        let more = iteration.lock().fill(&mut page, context, scope.node.driver.now())?;
         if !more {
             break;
         }
         tokio::task::yield_now().await;
     }
-    let finished = walk.lock().take_finished(page.count);
+    let finished = iteration.lock().take_finished(page.count);
     let (id, opcode) =
         (context.header.message_id, <op::IterationNext<'_> as op::Operation>::RESPONSE);
     hotrod::encode_response_header(writer, id, opcode, hotrod::Status::Success, context.topology);
@@ -173,7 +169,7 @@ pub(super) fn end(
     writer: &mut Writer,
 ) {
     scope.iterations.lock().remove(request.id);
-    let ended = scope.node.iterations.walks.remove(request.id).is_some();
+    let ended = scope.node.iterations.open.remove(request.id).is_some();
     write_response::<op::IterationEnd<'_>>(&op::IterationEnded(ended), context, writer);
 }
 
@@ -190,10 +186,10 @@ impl Page {
     }
 }
 
-impl Walk {
+impl Iteration {
     /// Segments to report with so many entries. At the end, a repeated question gets the same answer.
     fn take_finished(&mut self, entries: u32) -> SegmentSet {
-        match self.ahead.is_empty() && entries == 0 {
+        match self.walk.is_over() && entries == 0 {
             true => self.finished.clone(),
             false => std::mem::take(&mut self.finished),
         }
@@ -207,16 +203,9 @@ impl Walk {
         now: Timestamp,
     ) -> Result<bool, Failure> {
         self.asked = now;
-        let Some(&segment) = self.ahead.last() else { return Ok(false) };
-        if self.cache.is_removed() {
-            return Err(errors::no_such_cache(self.cache.name().as_str()));
-        }
-        self.cache.check_served().map_err(|error| errors::cache_error(&error))?;
         let mut failure = None;
-        let Self { cache, codec, position, batch, with_metadata, keys_only, .. } = self;
-        // A segment whose table grows meanwhile is walked again: entries may be given twice, as during
-        // a rebalance of the real server, and clients know that.
-        let step = cache.walk_while(segment, position, BACKGROUND_STEP, now, |entry| {
+        let Self { walk, codec, batch, with_metadata, keys_only, .. } = self;
+        let walked = walk.step(now, |entry| {
             let convert = || -> Result<_, Failure> {
                 let value = match *keys_only {
                     true => std::borrow::Cow::Borrowed(&[][..]),
@@ -241,12 +230,10 @@ impl Walk {
         if let Some(failure) = failure {
             return Err(failure);
         }
-        if step == Step::End {
+        if let WalkStep::Segment(segment) = errors::walked(walk.cache(), walked)? {
             self.finished.insert(segment.0);
-            self.ahead.pop();
-            self.position = Position::default();
         }
-        Ok(!page.is_full(self.batch) && !self.ahead.is_empty())
+        Ok(!page.is_full(self.batch) && !self.walk.is_over())
     }
 }
 
@@ -257,11 +244,11 @@ mod tests {
     use std::collections::HashSet;
 
     use config::{CacheConfig, CacheMode};
-    use store::{MemoryLimit, VersionKey};
+    use store::{Cache, MemoryLimit, VersionKey};
 
     use super::*;
 
-    fn walk(now: Timestamp) -> Walk {
+    fn iteration(now: Timestamp) -> Iteration {
         let config = CacheConfig::new(CacheMode::Distributed);
         let header = hotrod::RequestHeader {
             message_id: 1,
@@ -275,17 +262,11 @@ mod tests {
             value_type: hotrod::MediaTypeRef::Unspecified,
         };
         let (versions, memory) = (VersionKey::new(1), MemoryLimit::unlimited());
-        Walk {
+        let cache =
+            Cache::new("c".parse().unwrap(), Arc::new(config.clone()), versions, memory, now);
+        Iteration {
+            walk: Walk::over(Arc::new(cache)),
             codec: Codec::of(&header, &config.encoding).unwrap(),
-            cache: Arc::new(Cache::new(
-                "c".parse().unwrap(),
-                Arc::new(config),
-                versions,
-                memory,
-                now,
-            )),
-            ahead: Vec::new(),
-            position: Position::default(),
             finished: SegmentSet::default(),
             batch: 1,
             with_metadata: false,
@@ -299,13 +280,13 @@ mod tests {
         let (iterations, begun) = (Iterations::default(), Begun::default());
         let start = Timestamp::from_millis(1_000);
         for _ in 0..MOST_PER_CONNECTION {
-            iterations.begin(&begun, walk(start)).unwrap();
+            iterations.begin(&begun, iteration(start)).unwrap();
         }
-        let (_, text) = iterations.begin(&begun, walk(start)).unwrap_err();
+        let (_, text) = iterations.begin(&begun, iteration(start)).unwrap_err();
         assert!(text.contains("more than 64 iterations are open"), "{text}");
 
         iterations.sweep(Timestamp::from_millis(1_000 + 300_000));
-        let id = iterations.begin(&begun, walk(start)).unwrap();
+        let id = iterations.begin(&begun, iteration(start)).unwrap();
         assert_eq!(*begun.lock(), HashSet::from([id]));
     }
 }

@@ -71,7 +71,9 @@ async fn carry_out(
         AnyRequest::Size(_) => {
             let skip = header.flags.has(hotrod::Flags::SKIP_CACHE_LOAD);
             let size = match skip {
-                true => driver.size_here(&target.cache).await,
+                true => {
+                    driver.size_here(&target.cache).await.map_err(|e| errors::cache_error(&e))?
+                }
                 false => {
                     driver.size(&target.cache).await.map_err(|e| errors::cache_error(&e))?.entries
                 }

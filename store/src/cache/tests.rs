@@ -1,24 +1,26 @@
 //! What is spread over segments.
 
-use std::{collections::HashSet, thread};
+use std::{collections::HashSet, ops::ControlFlow, thread};
 
 use config::{CacheMode, MemoryConfig};
 
 use super::*;
 use crate::{
     command::Outcome,
+    entry::EntryRef,
     time::{Expiration, Lifetime},
+    walk::{Walk, WalkStep},
 };
 
-fn cache(memory: MemoryConfig) -> Cache {
+fn cache(memory: MemoryConfig) -> Arc<Cache> {
     let config = CacheConfig { memory, ..CacheConfig::new(CacheMode::Distributed) };
-    Cache::new(
+    Arc::new(Cache::new(
         "test".parse().unwrap(),
         Arc::new(config),
         VersionKey::new(9),
         MemoryLimit::unlimited(),
         now(),
-    )
+    ))
 }
 
 fn now() -> Timestamp {
@@ -31,8 +33,14 @@ fn put(cache: &Cache, key: &[u8], value: &[u8]) {
     assert_eq!(progress, Ok(Progress::Done));
 }
 
-fn len(cache: &Cache, now: Timestamp) -> u64 {
-    cache.segment_ids().map(|id| cache.segment_len(id, now)).sum()
+fn len(cache: &Arc<Cache>, now: Timestamp) -> u64 {
+    let (mut walk, mut entries) = (Walk::over(Arc::clone(cache)), 0);
+    let mut count = |_: EntryRef<'_>| {
+        entries += 1;
+        ControlFlow::Continue(())
+    };
+    while walk.step(now, &mut count).unwrap() != WalkStep::End {}
+    entries
 }
 
 fn has(cache: &Cache, key: &[u8]) -> bool {

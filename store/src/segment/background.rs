@@ -1,7 +1,6 @@
-//! What is done to a segment beside commands, a bounded step at a time: walks, expiry, eviction,
-//! clearing.
+//! What is done to a segment beside commands, a bounded step at a time: expiry, eviction, clearing.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 
 use hashbrown::HashTable;
 use media::hash;
@@ -9,7 +8,7 @@ use media::hash;
 use super::{Place, Role, Segment};
 use crate::{
     effect::{Cause, Effect},
-    entry::{EntryRef, Record},
+    entry::Record,
     time::Timestamp,
 };
 
@@ -22,22 +21,14 @@ const EVICTION_BUCKETS: usize = 1_024;
 /// Times that eviction comes round before it gives up: uses are forgiven one a time, up to three.
 pub(crate) const EVICTION_ROUNDS: usize = 4;
 
-/// Place of a walk in one segment.
+/// How far background work has come in one segment. It starts over when records have moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {
     generation: u64,
     bucket: usize,
 }
 
-impl Position {
-    /// Whether the walk has gone on from `before`, rather than begun anew.
-    #[must_use]
-    pub fn continues(&self, before: Self) -> bool {
-        self.generation == before.generation || before == Self::default()
-    }
-}
-
-/// Whether a walk has come to the end of a segment.
+/// Whether background work has come to the end of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// There is more.
@@ -47,43 +38,6 @@ pub enum Step {
 }
 
 impl Segment {
-    /// Shows the living entries of at most `limit` buckets from `position` on, and moves it. A segment
-    /// whose records have moved since is walked again from its start, so a walk shows each entry that
-    /// is there all the time at least once.
-    pub fn walk(
-        &self,
-        position: &mut Position,
-        limit: usize,
-        now: Timestamp,
-        mut visit: impl FnMut(EntryRef<'_>),
-    ) -> Step {
-        self.walk_while(position, limit, now, |entry| {
-            visit(entry);
-            ControlFlow::Continue(())
-        })
-    }
-
-    /// As [`Segment::walk`], up to the entry after which `visit` has enough.
-    pub fn walk_while(
-        &self,
-        position: &mut Position,
-        limit: usize,
-        now: Timestamp,
-        mut visit: impl FnMut(EntryRef<'_>) -> ControlFlow<()>,
-    ) -> Step {
-        for bucket in self.next_buckets(position, limit) {
-            if let Some(record) = self.table.get_bucket(bucket)
-                && !record.is_tombstone()
-                && !record.is_expired(now)
-                && visit(record.entry(self.versions)).is_break()
-            {
-                position.bucket = bucket + 1;
-                break;
-            }
-        }
-        self.step(position)
-    }
-
     /// The next buckets, at most `limit`; `position` moves behind them. From the start, if records have
     /// moved since.
     pub(super) fn next_buckets(&self, position: &mut Position, limit: usize) -> Range<usize> {
@@ -150,7 +104,7 @@ impl Segment {
         self.generation += 1;
         let from = self.table.allocation_size();
         let hasher = &self.hasher;
-        self.table.shrink_to(self.table.len() * 2, |record| super::hash_of(hasher, record.key()));
+        self.table.shrink_to(self.table.len() * 2, |record| hasher.hash(record.key()));
         self.table_changed(from);
     }
 

@@ -3,7 +3,7 @@
 
 use media::hash;
 
-use super::{EVICTION_ROUNDS, EVICTION_SAMPLE, Found, Place, Segment, WhenFull, hash_of};
+use super::{EVICTION_ROUNDS, EVICTION_SAMPLE, Found, Place, Segment, WhenFull};
 use crate::{
     command::CacheError,
     effect::{Cause, Effect, EffectEntry},
@@ -50,13 +50,11 @@ impl Segment {
             self.generation += 1;
             let from = self.table.allocation_size();
             let hasher = &self.hasher;
-            self.table.reserve(1, |record| hash_of(hasher, record.key()));
+            self.table.reserve(1, |record| hasher.hash(record.key()));
             self.table_changed(from);
         }
         let hasher = &self.hasher;
-        self.table
-            .insert_unique(hash, record, |record| hash_of(hasher, record.key()))
-            .bucket_index()
+        self.table.insert_unique(hash, record, |record| hasher.hash(record.key())).bucket_index()
     }
 
     /// Counts the bytes of a table that took `from` before.

@@ -456,7 +456,7 @@ fn compare(segment: &Segment, model: &mut Model, copy: &BTreeMap<Vec<u8>, Effect
     let now = at(model.now);
     model.expire();
     let mut seen = BTreeMap::new();
-    segment.walk(&mut Position::default(), usize::MAX, now, |entry| {
+    walk::shown(segment, now, |entry| {
         seen.insert(entry.key().to_vec(), entry.value().bytes().to_vec());
         let copied = &copy[entry.key()];
         assert_eq!(&copied.value[..], entry.value().bytes());

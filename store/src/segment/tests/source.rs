@@ -126,7 +126,7 @@ fn the_source_is_asked_before_an_imported_entry_ends() {
         assert_eq!(run(&mut segment, &read(Source::NotAsked), at(1_500)), Seen::Load);
         assert!(matches!(segment.inspect(b"k", at(1_500)), Standing::Overdue(_)));
         let mut shown = 0;
-        segment.walk(&mut Position::default(), 64, at(1_500), |_| shown += 1);
+        walk::shown(&segment, at(1_500), |_| shown += 1);
         assert_eq!(shown, 0, "it is not shown as long as nobody knows");
 
         assert_eq!(segment.sweep(0, 64, at(1_500)), None);
