@@ -101,6 +101,14 @@ impl SourceClocks {
             .map_or(0, |(low, high)| high.abs_diff(low))
     }
 
+    /// Milliseconds by which the end of a lifespan here may differ from its end at the source; `None` if by any
+    /// number.
+    pub(crate) fn uncertainty(&self, now: Timestamp) -> Option<u64> {
+        let each = self.all().into_values().map(|clock| clock.offset(now).uncertainty());
+        let most = each.reduce(|most, next| Some(most?.max(next?))).unwrap_or(Some(0))?;
+        Some(most.saturating_add(self.difference()))
+    }
+
     /// The instant before which a lifespan that is over here is over at the source too; `None` if that is
     /// not known of any.
     pub(crate) fn surely_over(&self) -> Option<Timestamp> {

@@ -103,7 +103,7 @@ fn owners(connection: &SourceConnection) -> Vec<usize> {
 
 /// The same for a source that is divided in this way. Where it does not say who owns what, or says it of
 /// other segments, anybody is asked.
-fn owners_in(connection: &SourceConnection, space: SourceSpace) -> Vec<usize> {
+pub(crate) fn owners_in(connection: &SourceConnection, space: SourceSpace) -> Vec<usize> {
     let owners = owners(connection);
     match space {
         SourceSpace::Segments(count) if owners.len() != count as usize => vec![0; count as usize],

@@ -47,5 +47,5 @@ pub use self::{
     sources::Sources,
     status::{JobStatus, ReadThrough, Segments, SourceStatus, Stage, Status},
     throttle::Rates,
-    verify::{Finding, Listed, VerifyReport},
+    verify::{Finding, Listed, VerifyReport, VerifyRequest},
 };

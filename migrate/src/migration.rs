@@ -16,7 +16,7 @@ use crate::{
     job::{CopyStatus, JobHandle},
     source::SourceConnection,
     sync::{Ending, Event, SyncSettings},
-    verify::{self, VerifyHandle, VerifyReport},
+    verify::{self, VerifyHandle, VerifyReport, VerifyRequest},
 };
 
 /// Time between two looks whether the source still answers.
@@ -178,16 +178,16 @@ impl Migration {
 
     /// Compares everything with the source; or joins who does, if that is `repair`ing too, or not either.
     /// `None` if it is otherwise.
-    pub(crate) fn verify(&self, repair: bool) -> Option<VerifyHandle> {
+    pub(crate) fn verify(&self, request: VerifyRequest) -> Option<VerifyHandle> {
         let mut verification = self.verification.lock();
         if let Some(running) = verification.as_ref().filter(|running| running.is_running()) {
-            return (running.report().repair == repair).then(|| running.clone());
+            return (running.repairs() == request.repair).then(|| running.clone());
         }
         let mut before = self.verified_before.lock();
         *before = known(verification.as_ref().map(VerifyHandle::report), before.take());
         drop(before);
         self.evicted_before_verify.store(self.cache().evicted(), Ordering::Relaxed);
-        let started = verify::start(&self.source, repair);
+        let started = verify::start(&self.source, request);
         *verification = Some(started.clone());
         Some(started)
     }
@@ -197,6 +197,11 @@ impl Migration {
         let verification = self.verification.lock();
         let running = verification.as_ref().filter(|running| running.is_running());
         running.map(VerifyHandle::cancel).is_some()
+    }
+
+    /// The verification that has not ended, if there is one.
+    pub(crate) fn running_verification(&self) -> Option<VerifyHandle> {
+        self.verification.lock().as_ref().filter(|running| running.is_running()).cloned()
     }
 
     /// The last job, as it stands.

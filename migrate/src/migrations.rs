@@ -26,7 +26,7 @@ use crate::{
     status::{Facts, NOT_REACHED, Status},
     sync::{Ending, Event},
     throttle::Rates,
-    verify::{VerifyHandle, VerifyReport},
+    verify::{VerifyHandle, VerifyReport, VerifyRequest},
 };
 
 /// What happens to a cache whose source is in the configuration, if nothing else is remembered.
@@ -259,13 +259,23 @@ impl Migrations {
         self.migration(name)?.running().ok_or_else(|| no_job(name))
     }
 
-    /// Stops reading from the source until [`Migrations::resume`].
+    /// Stops copying from the source, or else comparing with it, until [`Migrations::resume`].
     ///
     /// # Errors
     ///
-    /// If nothing is being synchronized.
+    /// If nothing is being synchronized or verified.
     pub fn pause(&self, name: &CacheName) -> Result<(), MigrationError> {
-        self.tell(name, Event::Pause)
+        match self.tell(name, Event::Pause) {
+            Err(MigrationError::NotNow(_)) if self.tells_verification(name, Event::Pause) => Ok(()),
+            told => told,
+        }
+    }
+
+    /// Tells the verification that runs. False if there is none.
+    fn tells_verification(&self, name: &CacheName, order: Event) -> bool {
+        let verification = self.migration(name).ok();
+        let verification = verification.and_then(|it| it.running_verification());
+        verification.is_some_and(|verification| verification.tell(order))
     }
 
     /// Goes on after a pause; or synchronizes what a job that failed or was cancelled has left.
@@ -277,6 +287,9 @@ impl Migrations {
         match self.running(name) {
             Ok(job) if job.tell(Event::Resume) => Ok(()),
             Err(error @ MigrationError::NotConnected(_)) => Err(error),
+            Err(MigrationError::NotNow(_)) if self.tells_verification(name, Event::Resume) => {
+                Ok(())
+            }
             Err(MigrationError::NotNow(_)) if self.is_complete(name) => {
                 let text =
                     format!("everything of cache {name} is here: there is nothing to resume");
@@ -298,13 +311,18 @@ impl Migrations {
         }
     }
 
-    /// Changes how fast the running job copies, at most.
+    /// Changes how fast the running job copies, or else the verification compares, at most.
     ///
     /// # Errors
     ///
-    /// If nothing is being synchronized.
+    /// If nothing is being synchronized or verified.
     pub fn throttle(&self, name: &CacheName, rates: Rates) -> Result<(), MigrationError> {
-        self.running(name)?.throttle().set(rates);
+        let migration = self.migration(name)?;
+        match (migration.running(), migration.running_verification()) {
+            (Some(job), _) => job.throttle().set(rates),
+            (None, Some(verification)) => verification.throttle(rates),
+            (None, None) => return Err(no_job(name)),
+        }
         Ok(())
     }
 
@@ -313,7 +331,11 @@ impl Migrations {
     /// # Errors
     ///
     /// If not everything was copied yet.
-    pub fn verify(&self, name: &CacheName, repair: bool) -> Result<Verifying, MigrationError> {
+    pub fn verify(
+        &self,
+        name: &CacheName,
+        request: VerifyRequest,
+    ) -> Result<Verifying, MigrationError> {
         let migration = self.migration(name)?;
         let source = migration.source();
         if let Some(reason) = source.changed() {
@@ -323,8 +345,8 @@ impl Migrations {
             let text = format!("not everything of cache {name} was copied yet: synchronize first");
             return Err(MigrationError::NotNow(text));
         }
-        migration.verify(repair).map(Verifying).ok_or_else(|| {
-            let other = if repair { "without" } else { "and that with" };
+        migration.verify(request).map(Verifying).ok_or_else(|| {
+            let other = if request.repair { "without" } else { "and that with" };
             let text = format!(
                 "cache {name} is being verified already, {other} repairing: try again when it is over"
             );

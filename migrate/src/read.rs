@@ -96,7 +96,7 @@ async fn read_unit(reading: &Reading) -> Result<u64, Broken> {
 }
 
 /// The server that owns the segments of a unit.
-fn server(connection: &SourceConnection, unit: &Unit) -> Option<client::ServerAddress> {
+pub(crate) fn server(connection: &SourceConnection, unit: &Unit) -> Option<client::ServerAddress> {
     connection.remote().topology()?.servers.get(unit.server).cloned()
 }
 

@@ -7,6 +7,7 @@ mod jobs;
 mod reading;
 mod reconnecting;
 mod standing;
+mod verifying;
 
 use client::{RemoteCache, RequestExpiration};
 

@@ -44,7 +44,11 @@ pub struct VerifyReport {
     pub state: String,
     /// Whether what is missing or different is fetched again.
     pub repair: bool,
-    /// Entries of the source that were compared.
+    /// Whether it was told to pause.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
+    /// Entries of the source that were compared: those that are the same, expired, missing, different, changed
+    /// here, or cleared.
     pub compared: u64,
     /// Source segments that were compared to their end.
     pub segments_compared: u32,
@@ -52,7 +56,7 @@ pub struct VerifyReport {
     pub segments: u32,
     /// Entries that are the same here.
     pub same: u64,
-    /// Entries whose time is over.
+    /// Entries that the source has shown, and did not have any more when it was asked again.
     pub expired: u64,
     /// See [`Finding::Missing`].
     pub missing: u64,
@@ -62,12 +66,18 @@ pub struct VerifyReport {
     pub vanished: u64,
     /// See [`Finding::ChangedHere`].
     pub changed_here: u64,
+    /// Entries that were brought in and live on here, while the source's have ended by themselves: they were
+    /// used here, or the source's clock is not known exactly. That is no difference.
+    pub outlived: u64,
     /// Missing and different entries that were put right; at the end, without as many as had to make room.
     pub repaired: u64,
     /// Entries that had to make room here meanwhile.
     pub evicted: u64,
     /// Entries of the source that a client's clear has removed here.
     pub cleared: u64,
+    /// Entries that the source says it has, at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_entries: Option<u64>,
     /// Findings, up to a thousand of each kind.
     pub listed: Vec<Listed>,
 }
@@ -103,25 +113,87 @@ impl VerifyReport {
         self.repaired = self.repaired.saturating_sub(entries);
     }
 
-    pub(super) fn note(
-        &mut self,
-        finding: Finding,
-        key: &[u8],
-        what: Option<&'static str>,
-        repaired: bool,
-    ) {
-        let counter = match finding {
-            Finding::Missing => &mut self.missing,
-            Finding::Different => &mut self.different,
-            Finding::Vanished => &mut self.vanished,
-            Finding::ChangedHere => &mut self.changed_here,
-        };
+    /// An entry is the same on both sides.
+    pub(super) fn same(&mut self) {
+        self.compared += 1;
+        self.same += 1;
+    }
+
+    /// The source does not have an entry any more that it has shown.
+    pub(super) fn expired(&mut self) {
+        self.compared += 1;
+        self.expired += 1;
+    }
+
+    /// An entry was cleared here.
+    pub(super) fn cleared(&mut self) {
+        self.compared += 1;
+        self.cleared += 1;
+    }
+
+    /// A client has changed or removed an entry here.
+    pub(super) fn changed_here(&mut self, key: &[u8]) {
+        self.compared += 1;
+        self.note(Finding::ChangedHere, key, None, false);
+    }
+
+    /// An entry is not here.
+    pub(super) fn missing(&mut self, key: &[u8], why: Option<&'static str>, repaired: bool) {
+        self.compared += 1;
+        self.note(Finding::Missing, key, why, repaired);
+    }
+
+    /// An entry is another one here.
+    pub(super) fn different(&mut self, key: &[u8], what: &'static str, repaired: bool) {
+        self.compared += 1;
+        self.note(Finding::Different, key, Some(what), repaired);
+    }
+
+    /// An entry that was brought in is gone at the source.
+    pub(super) fn vanished(&mut self, key: &[u8]) {
+        self.note(Finding::Vanished, key, None, false);
+    }
+
+    fn note(&mut self, finding: Finding, key: &[u8], what: Option<&'static str>, repaired: bool) {
+        let counter = self.counter(finding);
         *counter += 1;
         let of_its_kind = *counter;
         self.repaired += u64::from(repaired);
         if of_its_kind <= MOST_LISTED as u64 {
             self.listed.push(Listed { finding, key: shown(key), what, repaired });
         }
+    }
+
+    fn counter(&mut self, finding: Finding) -> &mut u64 {
+        match finding {
+            Finding::Missing => &mut self.missing,
+            Finding::Different => &mut self.different,
+            Finding::Vanished => &mut self.vanished,
+            Finding::ChangedHere => &mut self.changed_here,
+        }
+    }
+
+    fn list(&mut self, listed: Listed) {
+        let of_its_kind = self.listed.iter().filter(|one| one.finding == listed.finding).count();
+        if of_its_kind < MOST_LISTED {
+            self.listed.push(listed);
+        }
+    }
+
+    /// Adds what was found of a part.
+    pub(super) fn add(&mut self, part: &Self) {
+        self.compared += part.compared;
+        self.segments_compared += part.segments_compared;
+        self.same += part.same;
+        self.expired += part.expired;
+        self.missing += part.missing;
+        self.different += part.different;
+        self.vanished += part.vanished;
+        self.changed_here += part.changed_here;
+        self.outlived += part.outlived;
+        self.repaired += part.repaired;
+        self.cleared += part.cleared;
+        part.listed.iter().for_each(|listed| self.list(listed.clone()));
     }
 }
 
@@ -136,20 +208,48 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_changed_here_is_no_difference() {
+    fn what_was_changed_or_outlived_here_is_no_difference() {
         let mut report = VerifyReport::default();
-        report.note(Finding::ChangedHere, b"a", None, false);
+        report.changed_here(b"a");
+        report.outlived += 1;
         assert_eq!(report.differences(), 0);
-        report.note(Finding::Missing, b"b", None, true);
-        report.note(Finding::Different, b"c", Some("value"), false);
-        report.note(Finding::Vanished, b"\xFF", None, false);
+        report.missing(b"b", None, true);
+        report.different(b"c", "value", false);
+        report.vanished(b"\xFF");
         assert_eq!((report.differences(), report.repaired, report.listed.len()), (2, 1, 4));
         assert_eq!(report.listed[3].key, "0xff");
         report.evict(5);
         assert_eq!(report.differences(), 3, "what was repaired may be gone again");
         for _ in 0..2 * MOST_LISTED {
-            report.note(Finding::Missing, b"k", None, false);
+            report.missing(b"k", None, false);
         }
         assert_eq!(report.listed.len(), MOST_LISTED + 3);
+    }
+
+    #[test]
+    fn the_whole_is_the_sum_of_its_parts_and_as_much_is_listed() {
+        let part = || {
+            let mut part = VerifyReport { segments_compared: 8, ..VerifyReport::default() };
+            part.same();
+            part.expired();
+            part.cleared();
+            part.changed_here(b"a");
+            part.missing(b"b", Some("it may have been evicted here"), true);
+            part.different(b"c", "value", false);
+            part.vanished(b"d");
+            part.outlived += 1;
+            part
+        };
+        let mut whole = VerifyReport::default();
+        (0..3).for_each(|_| whole.add(&part()));
+        let VerifyReport { compared, same, expired, missing, .. } = whole;
+        let VerifyReport { different, changed_here, cleared, .. } = whole;
+        assert_eq!(compared, same + expired + missing + different + changed_here + cleared);
+        assert_eq!((compared, whole.vanished, whole.outlived), (18, 3, 3));
+        assert_eq!((whole.repaired, whole.segments_compared, whole.listed.len()), (3, 24, 12));
+        let mut full = VerifyReport::default();
+        (0..MOST_LISTED).for_each(|_| full.missing(b"k", None, false));
+        full.add(&part());
+        assert_eq!(full.listed.len(), MOST_LISTED + 3);
     }
 }

@@ -11,7 +11,7 @@ use axum::{
 use config::CacheName;
 use http::{HeaderMap, StatusCode, Uri};
 use media::MediaType;
-use migrate::{Rates, VerifyReport, Verifying};
+use migrate::{Rates, VerifyReport, VerifyRequest, Verifying};
 
 use super::{entry, source_connection::name_of, synchronization::accepted};
 use crate::{
@@ -102,7 +102,8 @@ fn rates(content: &[u8]) -> Result<Rates, Problem> {
 /// Starts to compare everything with the source, or joins who does, and answers with what was found;
 /// with `async=true` at once.
 async fn verify(node: &Node, name: &CacheName, uri: &Uri, parameters: &Parameters) -> Answer {
-    let verifying = node.migrations.verify(name, parameters.is_true("repair"))?;
+    let (repair, threads) = (parameters.is_true("repair"), parameters.positive("threads")?);
+    let verifying = node.migrations.verify(name, VerifyRequest { repair, threads })?;
     if parameters.is_true("async") {
         return accepted(node, name, uri);
     }

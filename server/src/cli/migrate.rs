@@ -356,12 +356,18 @@ fn summarize(status: &Value) {
         let of = |name: &str| number(&format!("/verify/{name}")).unwrap_or(0);
         show::line(format_args!(
             "  verify       {}, {compared} compared: {} missing, {} different, {} vanished, {} changed \
-             here",
-            text("/verify/state"),
+             here; {} of {} segments",
+            if status.pointer("/verify/paused") == Some(&Value::Bool(true)) {
+                "paused"
+            } else {
+                text("/verify/state")
+            },
             of("missing"),
             of("different"),
             of("vanished"),
-            of("changedHere")
+            of("changedHere"),
+            of("segmentsCompared"),
+            of("segments")
         ));
     }
     if let Some(blockers) = status.pointer("/blockers").and_then(Value::as_array) {
@@ -387,8 +393,10 @@ async fn act(target: &Target, action: &str, body: Option<Value>) -> anyhow::Resu
 /// What is so now that this was done.
 fn done(action: &str) -> &'static str {
     match action {
-        "pause" => "Paused: nothing is copied until it is resumed. Clients still read through.",
-        "resume" => "Copying goes on; status shows how far it is.",
+        "pause" => {
+            "Paused: nothing is copied or compared until it is resumed. Clients still read through."
+        }
+        "resume" => "It goes on; status shows how far it is.",
         "cancel" => "Cancelled: what is complete stays complete.",
         "throttle" => "The running job keeps to these limits, and to no others, from now on.",
         "accept-source-loss" => "The source counts as it is now. Next: synchronize.",
@@ -423,13 +431,18 @@ async fn verify(target: &Target, repair: bool) -> anyhow::Result<ExitCode> {
     }
     say(target.server.json, report.clone(), || {
         format!(
-            "Compared {} entries: {} missing, {} different, {} vanished, {} changed here (no \
-             difference), {} repaired. Differences: {differences}.",
+            "Compared {} entries: {} the same, {} missing, {} different, {} changed here, {} cleared here, \
+             {} ended meanwhile. Beyond those, {} vanished from the source, and {} outlive it here. {} \
+             repaired. Differences: {differences}.",
             number("compared"),
+            number("same"),
             number("missing"),
             number("different"),
-            number("vanished"),
             number("changedHere"),
+            number("cleared"),
+            number("expired"),
+            number("vanished"),
+            number("outlived"),
             number("repaired")
         )
     });

@@ -1,0 +1,151 @@
+//! What two sides that should have the same entry say of it.
+
+use store::{EntryMetadata, Lifetime, Standing, Timestamp};
+
+use crate::entry::SourceEntry;
+
+/// Milliseconds that an instant may differ by: a source reports whole seconds.
+const INSTANT_TOLERANCE: u64 = 1_000;
+
+/// What is known here of a key that the source has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// It was brought in, and is the same.
+    Same,
+    /// It was brought in, and this differs.
+    Other(&'static str),
+    /// It was brought in, and its time is over here.
+    Overdue,
+    /// A client has changed or removed it.
+    ChangedHere,
+    /// Nothing.
+    Nothing,
+}
+
+impl Seen {
+    /// Compares what is here with what the source has. Instants may be `apart` by so many milliseconds
+    /// because of the source's clock.
+    pub(super) fn of(standing: Standing<'_>, theirs: &SourceEntry, apart: u64) -> Self {
+        match standing {
+            Standing::Local(_) | Standing::Tombstone => Self::ChangedHere,
+            Standing::Unknown => Self::Nothing,
+            Standing::Overdue(_) => Self::Overdue,
+            Standing::Imported(ours) => {
+                match difference(&ours.metadata(), ours.value().bytes(), theirs, apart) {
+                    None => Self::Same,
+                    Some(what) => Self::Other(what),
+                }
+            }
+        }
+    }
+}
+
+/// Whether an entry that was brought in and is alive here may have ended at the source by itself. One with
+/// a max idle lives on as long as it is used here, and the source does not hear of that. The end of a
+/// lifespan is as uncertain as the source's clock is: by so many milliseconds; `None` if by any number.
+pub(super) fn outlives(ours: &EntryMetadata, now: Timestamp, uncertainty: Option<u64>) -> bool {
+    if ours.expiration.max_idle.is_some() {
+        return true;
+    }
+    let ends = ours.created.zip(ours.expiration.lifespan).map(|(at, by)| at.after(by));
+    let earliest = |end: Timestamp| {
+        uncertainty.map(|by| end.millis().saturating_sub(by.saturating_add(INSTANT_TOLERANCE)))
+    };
+    ends.is_some_and(|end| earliest(end).is_none_or(|earliest| earliest <= now.millis()))
+}
+
+/// What differs between an entry that was brought in and the source's. When it was last used is not
+/// compared: reading moves that.
+pub(super) fn difference(
+    ours: &EntryMetadata,
+    value: &[u8],
+    theirs: &SourceEntry,
+    skew: u64,
+) -> Option<&'static str> {
+    let metadata = theirs.metadata();
+    let seconds = |lifetime: Option<Lifetime>| lifetime.map(Lifetime::whole_secs);
+    let created = ours.created.zip(metadata.created);
+    if ours.version != metadata.version {
+        return Some("version");
+    }
+    if seconds(ours.expiration.lifespan) != seconds(metadata.expiration.lifespan) {
+        return Some("lifespan");
+    }
+    if seconds(ours.expiration.max_idle) != seconds(metadata.expiration.max_idle) {
+        return Some("max idle");
+    }
+    // An entry may have come before the source's clock was known as well as it is now.
+    let is_off = |(ours, theirs): (Timestamp, Timestamp)| {
+        let difference = ours.millis().abs_diff(theirs.millis());
+        difference > INSTANT_TOLERANCE.saturating_add(skew)
+    };
+    if created.is_some_and(is_off) {
+        return Some("created");
+    }
+    (value != theirs.value()).then_some("value")
+}
+
+#[cfg(test)]
+mod tests {
+    //! What counts as a difference, and what as gone.
+
+    use client::{Bytes, Metadata};
+    use store::{Expiration, Version};
+
+    use super::*;
+    use crate::{clocks::tests::synchronous, source_clock::Obtained};
+
+    const NOW: Timestamp = Timestamp::from_millis(100_000);
+
+    fn theirs(version: u64, lifespan: Option<u32>, since: u64) -> SourceEntry {
+        let lifespan = lifespan.map(|seconds| client::Lifetime { since, seconds });
+        let metadata = Metadata { lifespan, max_idle: None, version };
+        let (value, clock) = (Bytes::from_static(b"v"), synchronous(NOW));
+        SourceEntry::new(value, &metadata, &clock, Obtained::InWalk, NOW, NOW)
+    }
+
+    fn ours(version: u64, lifespan_ms: Option<u64>, since: u64) -> EntryMetadata {
+        EntryMetadata {
+            version: Version(version),
+            created: lifespan_ms.map(|_| Timestamp::from_millis(since)),
+            last_used: None,
+            expiration: Expiration {
+                lifespan: lifespan_ms.map(Lifetime::from_millis),
+                max_idle: None,
+            },
+        }
+    }
+
+    #[test]
+    fn an_entry_is_the_same_if_all_that_a_client_can_see_of_it_is() {
+        let same = |ours: EntryMetadata, value: &[u8], theirs: SourceEntry| {
+            difference(&ours, value, &theirs, 0)
+        };
+        assert_eq!(same(ours(1, None, 0), b"v", theirs(1, None, 0)), None);
+        assert_eq!(same(ours(1, None, 0), b"w", theirs(1, None, 0)), Some("value"));
+        assert_eq!(same(ours(1, None, 0), b"v", theirs(2, None, 0)), Some("version"));
+        assert_eq!(same(ours(1, None, 0), b"v", theirs(1, Some(9), 50_000)), Some("lifespan"));
+        let nine = || ours(1, Some(9_400), 50_000);
+        assert_eq!(same(nine(), b"v", theirs(1, Some(9), 50_900)), None, "whole seconds");
+        assert_eq!(same(nine(), b"v", theirs(1, Some(9), 52_000)), Some("created"));
+        let better_known = difference(&nine(), b"v", &theirs(1, Some(9), 52_000), 2_000);
+        assert_eq!(better_known, None, "the clock is better known than it was");
+    }
+
+    #[test]
+    fn what_its_lifetimes_explain_has_not_vanished() {
+        let lives = |lifespan: Option<u64>, max_idle: Option<u64>| {
+            let mut ours = ours(1, lifespan, 50_000);
+            ours.expiration.max_idle = max_idle.map(Lifetime::from_millis);
+            ours.last_used = max_idle.map(|_| NOW);
+            ours
+        };
+        assert!(!outlives(&lives(None, None), NOW, None), "it never ends");
+        assert!(outlives(&lives(None, Some(10_000)), NOW, Some(0)), "it was used here");
+        assert!(!outlives(&lives(Some(60_000), None), NOW, Some(0)), "10 s too early");
+        assert!(!outlives(&lives(Some(60_000), None), NOW, Some(8_999)));
+        assert!(outlives(&lives(Some(60_000), None), NOW, Some(9_000)), "as the clock may be");
+        assert!(outlives(&lives(Some(51_000), None), NOW, Some(0)), "whole seconds");
+        assert!(outlives(&lives(Some(60_000), None), NOW, None), "nothing is known of the clock");
+    }
+}

@@ -1,0 +1,406 @@
+//! Compares one unit of the source's segments.
+//!
+//! Nothing is called missing, different, expired or vanished by what a walk shows alone: a source reads
+//! ahead, entries end and change meanwhile, and clocks differ. The source is asked again for each such
+//! key, and what it says then decides.
+
+use std::{hash::RandomState, ops::ControlFlow, sync::Arc};
+
+use client::{Bytes, Item, Iterate, SegmentSet};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use media::hash;
+use store::{
+    EntryMetadata, Import, ImportRule, SegmentId, SourceSegment, SourceSpace, Standing, Timestamp,
+    Walk, WalkStep,
+};
+
+use super::{
+    Shared,
+    compare::{Seen, outlives},
+    met::{Meeting, Met},
+    report::VerifyReport,
+};
+use crate::{
+    entry::SourceEntry,
+    loader::Loaded,
+    overlap::overlap,
+    read,
+    source::{Doubt, PATIENCE, SourceConnection, chain},
+    source_clock::Obtained,
+    sync::Unit,
+};
+
+/// Keys that are remembered at the same time, by all units that are compared together: 80 MB at most.
+pub(super) const MOST_KEYS: usize = 2 * 1024 * 1024;
+
+/// Most times that a unit is walked because its keys are too many to be remembered at once.
+const MOST_PASSES: u64 = 1 << 16;
+
+/// Entries that are compared together, at most.
+const PAGE: usize = 256;
+
+/// Bytes that are compared together, about.
+const PAGE_BYTES: usize = 256 * 1024;
+
+/// Keys that the source is asked for again at the same time.
+const AT_ONCE: usize = 16;
+
+/// Why an entry may be missing.
+const REMOVED: &str = "it may have been removed here";
+
+/// Steps of a walk here after which others have their turn.
+const STRETCH: u64 = 64;
+
+/// What it takes to compare a unit.
+pub(super) struct Comparison {
+    pub(super) connection: Arc<SourceConnection>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) repair: bool,
+    /// Most keys that are remembered.
+    pub(super) most_keys: usize,
+    /// How the source divides its keys.
+    pub(super) space: SourceSpace,
+    pub(super) unit: Unit,
+}
+
+/// Why a pass was not brought to its end.
+enum Broken {
+    Doubt(Doubt),
+    TooManyKeys,
+}
+
+impl From<Doubt> for Broken {
+    fn from(doubt: Doubt) -> Self {
+        Self::Doubt(doubt)
+    }
+}
+
+/// What became of an entry that is missing or different.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mended {
+    /// It was put right.
+    Now,
+    /// A client has written in its place meanwhile.
+    ByClient,
+    /// It is as it was.
+    Not,
+}
+
+/// An entry as the walk has shown it.
+struct Shown {
+    key: Bytes,
+    entry: SourceEntry,
+}
+
+impl Comparison {
+    /// Compares the unit, in as many passes as its keys need.
+    pub(super) async fn run(&self) -> Result<(), Doubt> {
+        let hashers = [RandomState::new(), RandomState::new()];
+        let mut passes = self.expected_passes();
+        loop {
+            self.shared.begin(self.unit.id);
+            match self.passes(&hashers, passes).await {
+                Ok(()) => break,
+                Err(Broken::Doubt(doubt)) => return Err(doubt),
+                Err(Broken::TooManyKeys) if passes < MOST_PASSES => passes *= 2,
+                Err(Broken::TooManyKeys) => {
+                    let text = "the source gives out more and more keys without an end";
+                    return Err(Doubt::Another(text.into()));
+                }
+            }
+        }
+        let segments = self.unit.segments.as_ref().map_or(1, Vec::len);
+        let segments = u32::try_from(segments).unwrap_or(u32::MAX);
+        self.note(|report| report.segments_compared += segments);
+        Ok(())
+    }
+
+    async fn passes(&self, hashers: &[RandomState; 2], passes: u64) -> Result<(), Broken> {
+        for pass in 0..passes {
+            self.pass(Met::new(hashers, pass, passes, self.most_keys.max(1))).await?;
+        }
+        Ok(())
+    }
+
+    /// Passes that the unit will need if the source has as many entries as it said.
+    fn expected_passes(&self) -> u64 {
+        let entries = self.connection.health().entries.unwrap_or(0);
+        let segments = u64::from(self.space.count());
+        let of_unit = self.unit.segments.as_ref().map_or(segments, |unit| unit.len() as u64);
+        let expected = entries.saturating_mul(of_unit) / segments.max(1);
+        // A share is not exactly as large as the others.
+        let expected = expected.saturating_add(expected / 8);
+        (expected / self.most_keys.max(1) as u64 + 1).min(MOST_PASSES)
+    }
+
+    fn note(&self, note: impl FnOnce(&mut VerifyReport)) {
+        self.shared.note(self.unit.id, note);
+    }
+
+    fn now(&self) -> Timestamp {
+        self.connection.agreement().clock().now()
+    }
+
+    fn segments(&self) -> Option<SegmentSet> {
+        let segments = self.unit.segments.as_ref();
+        segments.map(|segments| segments.iter().map(|segment| segment.0).collect())
+    }
+
+    /// Walks over the unit at the source, then over what was brought in of it.
+    async fn pass(&self, mut met: Met) -> Result<(), Broken> {
+        let connection = &self.connection;
+        let silent = |error: client::ClientError| Doubt::Silent(chain(&error));
+        let segments = self.segments();
+        let iterate = Iterate {
+            server: segments.as_ref().and_then(|_| read::server(connection, &self.unit)),
+            segments: segments.clone(),
+            batch: 1_000,
+            with_metadata: true,
+            keys_only: false,
+        };
+        let remote = connection.remote().with_timeout(PATIENCE);
+        let asked = self.now();
+        let mut iteration = remote.iterate(iterate).await.map_err(silent)?;
+        connection.check_iteration(&mut iteration).await?;
+        let clock = connection.clocks().of(iteration.server());
+        let mut left = segments.unwrap_or_default();
+        let (mut page, mut bytes, mut read) = (Vec::new(), 0, 0);
+        while let Some(item) = iteration.next().await.map_err(silent)? {
+            match item {
+                Item::Entry { key, value, metadata } => {
+                    self.check_placed(&key)?;
+                    (bytes, read) = (bytes + key.len() + value.len(), read + 1);
+                    match met.meet(&key) {
+                        Meeting::New => {
+                            let metadata = metadata.unwrap_or_default();
+                            let (walked, now) = (Obtained::InWalk, self.now());
+                            let entry =
+                                SourceEntry::new(value, &metadata, &clock, walked, asked, now);
+                            page.push(Shown { key, entry });
+                        }
+                        Meeting::Again | Meeting::OfAnotherPass => {}
+                        Meeting::TooMany => return Err(Broken::TooManyKeys),
+                    }
+                }
+                Item::Finished(finished) => {
+                    left = left.iter().filter(|segment| !finished.contains(*segment)).collect();
+                }
+            }
+            if read >= PAGE || bytes >= PAGE_BYTES {
+                self.compare_page(&mut page).await?;
+                self.shared.throttle.take(read as u64, bytes as u64).await;
+                (bytes, read) = (0, 0);
+            }
+        }
+        self.compare_page(&mut page).await?;
+        if left.iter().next().is_some() {
+            let early = "the source ended an iteration without all of its segments";
+            return Err(Doubt::Silent(early.into()).into());
+        }
+        let _ = iteration.end().await;
+        Ok(self.compare_others(&met).await?)
+    }
+
+    /// A key in another segment than its own would be compared by nobody, or twice.
+    fn check_placed(&self, key: &[u8]) -> Result<(), Doubt> {
+        match self.is_of_unit(key) {
+            true => Ok(()),
+            false => Err(Doubt::Another(
+                "the source places its keys in a way of its own: synchronize again first".into(),
+            )),
+        }
+    }
+
+    fn is_of_unit(&self, key: &[u8]) -> bool {
+        match (&self.unit.segments, self.space) {
+            (Some(segments), SourceSpace::Segments(_)) => {
+                segments.contains(&self.space.segment_of(hash::hash(key)))
+            }
+            (None, _) | (_, SourceSpace::Unit) => true,
+        }
+    }
+
+    /// Compares what the walk has shown.
+    async fn compare_page(&self, page: &mut Vec<Shown>) -> Result<(), Doubt> {
+        let mut doubtful = Vec::new();
+        for Shown { key, entry } in page.drain(..) {
+            match self.seen(&key, &entry) {
+                Seen::Same => self.note(VerifyReport::same),
+                Seen::ChangedHere => self.note(|report| report.changed_here(&key)),
+                Seen::Other(_) | Seen::Overdue | Seen::Nothing => doubtful.push(key),
+            }
+        }
+        self.ask_again(doubtful, true).await?;
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+
+    fn seen(&self, key: &[u8], theirs: &SourceEntry) -> Seen {
+        let apart = self.connection.clocks().difference();
+        let cache = self.connection.cache();
+        cache.inspect(key, self.now(), |standing| Seen::of(standing, theirs, apart))
+    }
+
+    /// Asks the source again for keys that are not here as the walk has shown them, or that it has not shown.
+    async fn ask_again<K: AsRef<[u8]>>(&self, keys: Vec<K>, shown: bool) -> Result<(), Doubt> {
+        let asked =
+            keys.into_iter().map(|key| async move { self.ask_for(key.as_ref(), shown).await });
+        stream::iter(asked).buffer_unordered(AT_ONCE).try_collect().await
+    }
+
+    async fn ask_for(&self, key: &[u8], shown: bool) -> Result<(), Doubt> {
+        match self.connection.ask(key).await {
+            Loaded::Entry(theirs) => self.compare_again(key, &theirs),
+            Loaded::Absent => self.find_gone(key, shown),
+            Loaded::Silent => {
+                return Err(match self.connection.changed() {
+                    Some(reason) => Doubt::Another(reason),
+                    None => {
+                        Doubt::Silent("the source did not answer when it was asked again".into())
+                    }
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares what is here with what the source has just said.
+    fn compare_again(&self, key: &[u8], theirs: &SourceEntry) {
+        // Known before the report is held: whoever reads it may hold what is asked here.
+        match self.seen(key, theirs) {
+            Seen::Same => self.note(VerifyReport::same),
+            Seen::ChangedHere => self.note(|report| report.changed_here(key)),
+            Seen::Other(what) => match self.mend(key, theirs) {
+                Mended::ByClient => self.note(|report| report.changed_here(key)),
+                mended => self.note(|report| report.different(key, what, mended == Mended::Now)),
+            },
+            Seen::Overdue => self.refresh(key, theirs),
+            Seen::Nothing if self.was_cleared() => self.note(VerifyReport::cleared),
+            Seen::Nothing => {
+                let why = self.why_missing(key);
+                // What may have been removed here does not come back.
+                let mended =
+                    if why == Some(REMOVED) { Mended::Not } else { self.mend(key, theirs) };
+                match mended {
+                    Mended::ByClient => self.note(|report| report.changed_here(key)),
+                    mended => self.note(|report| report.missing(key, why, mended == Mended::Now)),
+                }
+            }
+        }
+    }
+
+    /// Lets an entry live on whose time is over here, and that the source still has.
+    fn refresh(&self, key: &[u8], theirs: &SourceEntry) {
+        let (entries, over) = ([(key, theirs.imported())], self.connection.id());
+        let cache = self.connection.cache();
+        let mut failed = false;
+        cache.import(&entries, ImportRule::Copy, over, self.now(), |_, import| {
+            failed = matches!(import, Import::Failed(_));
+        });
+        if failed {
+            self.note(|report| report.missing(key, Some("there is no memory for it"), false));
+        } else {
+            self.note(VerifyReport::same);
+        }
+    }
+
+    fn was_cleared(&self) -> bool {
+        self.knows(|connection| connection.cleared)
+    }
+
+    /// What may have become of a key that the source has, and of which nothing is known here.
+    fn why_missing(&self, key: &[u8]) -> Option<&'static str> {
+        let cache = self.connection.cache();
+        if cache.may_have_forgotten(key) || self.knows(|connection| connection.forgets) {
+            return Some(REMOVED);
+        }
+        (cache.is_bounded() && cache.evicted() > 0).then_some("it may have been evicted here")
+    }
+
+    fn knows(&self, what: impl Fn(&cluster::Connection) -> bool) -> bool {
+        let name = self.connection.cache().name().as_str();
+        self.connection.agreement().see(|metadata| {
+            metadata.cache(name).and_then(|known| known.connection.as_ref()).is_some_and(&what)
+        })
+    }
+
+    /// Fetches an entry again that is missing or different, if that is wanted.
+    fn mend(&self, key: &[u8], theirs: &SourceEntry) -> Mended {
+        if !self.repair {
+            return Mended::Not;
+        }
+        let mut mended = Mended::Not;
+        let entries = [(key, theirs.imported())];
+        let cache = self.connection.cache();
+        let over = self.connection.id();
+        cache.import(&entries, ImportRule::Repair, over, self.now(), |_, import| {
+            mended = match import {
+                Import::Written => Mended::Now,
+                Import::KeptForClient => Mended::ByClient,
+                _ => Mended::Not,
+            };
+        });
+        mended
+    }
+
+    /// The source has nothing under this key.
+    fn find_gone(&self, key: &[u8], shown: bool) {
+        let now = self.now();
+        let ours: Option<EntryMetadata> =
+            self.connection.cache().inspect(key, now, |standing| match standing {
+                Standing::Imported(ours) => Some(ours.metadata()),
+                Standing::Local(_)
+                | Standing::Tombstone
+                | Standing::Overdue(_)
+                | Standing::Unknown => None,
+            });
+        match ours {
+            None if shown => self.note(VerifyReport::expired),
+            None => {}
+            Some(ours) if outlives(&ours, now, self.connection.clocks().uncertainty(now)) => {
+                self.note(|report| report.outlived += 1);
+            }
+            Some(_) => self.note(|report| report.vanished(key)),
+        }
+    }
+
+    /// The segments here that have keys of the unit.
+    fn own_segments(&self) -> Vec<SegmentId> {
+        let (ours, theirs) = (self.connection.cache().segment_count(), self.space.count());
+        let overlaps = |id: &SegmentId| {
+            self.unit.segments.as_ref().is_none_or(|segments| {
+                let shares = |segment: &SourceSegment| overlap((id.0, ours), (segment.0, theirs));
+                segments.iter().any(shares)
+            })
+        };
+        self.connection.cache().segment_ids().filter(overlaps).collect()
+    }
+
+    /// Looks at entries that were brought in and that the walk has not shown. The source is asked for each,
+    /// a page at a time.
+    async fn compare_others(&self, met: &Met) -> Result<(), Doubt> {
+        let cache = self.connection.cache();
+        let mut walk = Walk::new(Arc::clone(cache), self.own_segments());
+        let mut others: Vec<Box<[u8]>> = Vec::new();
+        for step in 1_u64.. {
+            let walked = walk.step(self.now(), |entry| {
+                let imported = entry.origin() == store::Origin::Imported;
+                if imported && met.misses(entry.key()) && self.is_of_unit(entry.key()) {
+                    others.push(entry.key().into());
+                }
+                ControlFlow::Continue(())
+            });
+            let walked = walked.map_err(|error| Doubt::Another(error.to_string()))?;
+            if others.len() >= PAGE || walked == WalkStep::End {
+                self.ask_again(std::mem::take(&mut others), false).await?;
+            }
+            if walked == WalkStep::End {
+                return Ok(());
+            }
+            if step % STRETCH == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(())
+    }
+}
