@@ -57,6 +57,18 @@ struct State {
     counts: LoadCounts,
 }
 
+/// Removes a load from those in flight once it has ended.
+struct Landing<'a> {
+    flights: &'a DashMap<Box<[u8]>, Flight>,
+    key: Box<[u8]>,
+}
+
+impl Drop for Landing<'_> {
+    fn drop(&mut self) {
+        self.flights.remove(&self.key);
+    }
+}
+
 /// Leaves a source alone that does not answer.
 #[derive(Default)]
 struct Breaker {
@@ -108,11 +120,12 @@ impl Loader {
     fn depart(&self, key: Box<[u8]>, ask: BoxFuture<'static, Loaded>) -> Flight {
         let state = Arc::clone(&self.state);
         let task = self.tasks.spawn(async move {
+            // However the task ends, the next one that comes asks anew.
+            let _landing = Landing { flights: &state.flights, key };
             let place = state.places.acquire().await;
             let loaded = ask.await;
             drop(place);
             state.count(&loaded);
-            state.flights.remove(&key);
             loaded
         });
         task.map(|loaded| loaded.unwrap_or(Loaded::Silent)).boxed().shared()
@@ -179,6 +192,16 @@ mod tests {
         let clock = synchronous(now);
         let entry = SourceEntry::new(value, &metadata, &clock, Obtained::ByKey, now, now);
         Loaded::Entry(Arc::new(entry))
+    }
+
+    #[tokio::test]
+    async fn a_load_that_panics_counts_as_silence_and_the_next_one_asks_anew() {
+        let loader = Loader::new(TaskTracker::new());
+        let panics = || async { panic!("a broken load") }.boxed();
+        assert!(matches!(loader.load(b"k", panics).await, Loaded::Silent));
+        let loaded = loader.load(b"k", || async { entry() }.boxed()).await;
+        assert!(matches!(loaded, Loaded::Entry(_)));
+        assert_eq!(loader.in_flight(), 0);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,7 +1,8 @@
 //! The Hot Rod endpoint: bytes of a connection to commands, and outcomes back.
 //!
 //! What can be done at once is done in the read loop, request by request, and its answers leave in
-//! one write. What has to wait takes its request along and waits beside the loop.
+//! one write. What has to wait takes its request along and waits beside the loop. Later requests about
+//! the same keys wait behind it: see [`order`].
 //!
 //! Start reading at [`connection::serve`], then [`session::Session::take`].
 
@@ -11,6 +12,7 @@ mod codec;
 mod connection;
 mod errors;
 mod iteration;
+mod order;
 mod scope;
 mod session;
 mod slow;

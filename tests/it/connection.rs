@@ -29,12 +29,12 @@ const LONGEST: Duration = Duration::from_secs(30);
 const JSON: MediaTypeRef<'_> = MediaTypeRef::Known(2);
 
 /// A connection whose requests and answers are seen one by one.
-struct Wire {
+pub(super) struct Wire {
     stream: TcpStream,
     received: Vec<u8>,
 }
 
-fn header(opcode: u8, cache_name: &str) -> RequestHeader<'_> {
+pub(super) fn header(opcode: u8, cache_name: &str) -> RequestHeader<'_> {
     RequestHeader {
         message_id: 7,
         version: ProtocolVersion::V4_1,
@@ -48,7 +48,10 @@ fn header(opcode: u8, cache_name: &str) -> RequestHeader<'_> {
     }
 }
 
-fn message<'a, R: Request<'a> + Operation>(header: &RequestHeader<'_>, request: &R) -> Vec<u8> {
+pub(super) fn message<'a, R: Request<'a> + Operation>(
+    header: &RequestHeader<'_>,
+    request: &R,
+) -> Vec<u8> {
     let mut writer = Writer::default();
     header.encode(&mut writer);
     request.encode(header.version, &mut writer);
@@ -56,22 +59,22 @@ fn message<'a, R: Request<'a> + Operation>(header: &RequestHeader<'_>, request: 
 }
 
 /// A request to the cache `c`.
-fn to_c<'a, R: Request<'a> + Operation>(request: &R) -> Vec<u8> {
+pub(super) fn to_c<'a, R: Request<'a> + Operation>(request: &R) -> Vec<u8> {
     message(&header(R::REQUEST, "c"), request)
 }
 
 impl Wire {
-    async fn connect(server: &TestServer) -> Self {
+    pub(super) async fn connect(server: &TestServer) -> Self {
         let stream = TcpStream::connect(server.address()).await.unwrap();
         Self { stream, received: Vec::new() }
     }
 
-    async fn send(&mut self, bytes: &[u8]) {
+    pub(super) async fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.unwrap();
     }
 
     /// The next answer, as `see` makes of its fields, and its length.
-    async fn answer<T>(
+    pub(super) async fn answer<T>(
         &mut self,
         see: impl Fn(Status, &mut Reader<'_>) -> Result<T, DecodeError>,
     ) -> (Status, T, usize) {
@@ -93,7 +96,7 @@ impl Wire {
     }
 
     /// Status and text of the next answer; no text unless it is an error.
-    async fn status(&mut self) -> (Status, String) {
+    pub(super) async fn status(&mut self) -> (Status, String) {
         let (status, text, _) = self
             .answer(|status, reader| match status.is_error() {
                 true => Ok(reader.text("error")?.to_owned()),

@@ -13,6 +13,7 @@ mod cli;
 mod connection;
 mod hostile;
 mod migration;
+mod order;
 mod replay;
 mod sources;
 mod tidy;

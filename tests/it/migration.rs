@@ -22,8 +22,8 @@ fn lasting(lifespan: u64) -> RequestExpiration {
 
 /// The cache `c` of two servers, of which the second takes it from the first over a relay.
 pub(super) struct Scene {
-    source: TestServer,
-    from: RemoteCache,
+    pub(super) source: TestServer,
+    pub(super) from: RemoteCache,
     pub(super) relay: Faulty,
     pub(super) target: TestServer,
     pub(super) to: RemoteCache,
@@ -31,7 +31,7 @@ pub(super) struct Scene {
 
 impl Scene {
     /// Not connected yet.
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self::with_target(config::ServerFile::default()).await
     }
 
@@ -61,12 +61,12 @@ impl Scene {
     }
 
     /// Writes entries at the source.
-    async fn fill(&self, entries: u32) {
+    pub(super) async fn fill(&self, entries: u32) {
         let all = (0..entries).map(|number| (key(number), value(number)));
         self.from.put_all(all, NEVER).await.unwrap();
     }
 
-    async fn connect(&self) {
+    pub(super) async fn connect(&self) {
         self.target.connect("c", &source_document(self.relay.address, "c")).await;
     }
 

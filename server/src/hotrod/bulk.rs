@@ -13,7 +13,7 @@ use store::{Command, EntryRef, Expiration, Outcome, Progress, Source, Walk, Walk
 use super::{
     codec::Codec,
     errors::{self, Failure},
-    scope::{Scope, Taken, Target},
+    scope::{Done, Scope, Target},
     unsent::Unsent,
 };
 
@@ -35,41 +35,42 @@ const PAGE_BYTES: usize = 1024 * 1024;
 /// Most bytes of an answer that is one message by its nature.
 const MOST_BYTES: usize = 256 * 1024 * 1024;
 
-/// Writes few entries at once.
+/// Writes few entries at once. If one of them has to wait, returns how many are written.
 pub(super) fn put_all_now(
     target: &Target,
     context: &Context<'_>,
     request: &op::PutAll<'_>,
     writer: &mut Writer,
-) -> Result<Taken, Failure> {
+) -> Result<Option<Done>, Failure> {
     let codec = Codec::of(context.header, &target.config.encoding)?;
     let expiration = context.expiration(request.expiration);
-    for (key, value) in request.entries.clone().pairs() {
+    for (written, (key, value)) in request.entries.clone().pairs().enumerate() {
         let (key, value) = (codec.key_in(key)?, codec.value_in(value)?);
         let command = Command::write(&key, &value, expiration);
         let progress = target
             .cache
             .execute(&command, context.now, &mut |_: Outcome<'_>| ())
             .map_err(|error| errors::cache_error(&error))?;
-        // Writing an entry again that was written already changes nothing for anybody.
         if matches!(progress, Progress::Load | Progress::Mark) {
-            return Ok(Taken::Waits);
+            return Ok(Some(Done::Written(written)));
         }
     }
     write_response::<op::PutAll<'_>>(&Empty(hotrod::Status::Success), context, writer);
-    Ok(Taken::Answered)
+    Ok(None)
 }
 
-/// Writes any number of entries.
+/// Writes any number of entries. The first `written` of them are written already: another client may
+/// have changed them since, so they are not written again.
 pub(super) async fn put_all(
     scope: &Scope,
     target: &Target,
     context: &Context<'_>,
     request: &op::PutAll<'_>,
+    written: usize,
 ) -> Result<(), Failure> {
     let codec = Codec::of(context.header, &target.config.encoding)?;
     let expiration: Expiration = context.expiration(request.expiration);
-    for (index, (key, value)) in request.entries.clone().pairs().enumerate() {
+    for (index, (key, value)) in request.entries.clone().pairs().enumerate().skip(written) {
         let (key, value) = (codec.key_in(key)?, codec.value_in(value)?);
         let command = Command::write(&key, &value, expiration);
         scope
@@ -85,18 +86,19 @@ pub(super) async fn put_all(
     Ok(())
 }
 
-/// Reads few entries at once, unless some of them may be at the source, or they are large.
+/// Reads few entries at once. If some of them may be at the source, or they are large, returns what was
+/// found so far.
 pub(super) fn get_all_now(
     target: &Target,
     context: &Context<'_>,
     request: &op::GetAll<'_>,
     writer: &mut Writer,
-) -> Result<Taken, Failure> {
+) -> Result<Option<Done>, Failure> {
     let codec = Codec::of(context.header, &target.config.encoding)?;
     let mut found = Found::default();
-    for key in distinct(request) {
+    for (read_keys, key) in distinct(request).enumerate() {
         if found.entries.len() >= LARGE {
-            return Ok(Taken::Waits);
+            return Ok(Some(Done::Read(read_keys, found)));
         }
         let stored = codec.key_in(key)?;
         let mut answer = Ok(());
@@ -108,27 +110,30 @@ pub(super) fn get_all_now(
             .map_err(|error| errors::cache_error(&error))?;
         answer?;
         if matches!(progress, Progress::Load | Progress::Mark) {
-            return Ok(Taken::Waits);
+            return Ok(Some(Done::Read(read_keys, found)));
         }
     }
     found.write(context, writer);
-    Ok(Taken::Answered)
+    Ok(None)
 }
 
-/// Reads any number of entries, and asks the source for those that it may have.
+/// Reads any number of entries, and asks the source for those that it may have. `done` says how many keys
+/// are read already, and what was found under them.
 pub(super) async fn get_all(
     scope: &Scope,
     target: &Target,
     context: &Context<'_>,
     request: &op::GetAll<'_>,
+    done: (usize, Found),
     writer: &mut Writer,
     unsent: &mut Unsent,
 ) -> Result<(), Failure> {
     let codec = Codec::of(context.header, &target.config.encoding)?;
-    let mut keys = distinct(request).collect::<Vec<_>>().into_iter();
+    let (read_keys, mut all) = done;
+    unsent.grow_to(all.entries.len())?;
+    let mut keys = distinct(request).skip(read_keys).collect::<Vec<_>>().into_iter();
     let mut reads = FuturesUnordered::new();
     reads.extend(keys.by_ref().take(LOADS).map(|key| get_one(scope, target, context, codec, key)));
-    let mut all = Found::default();
     let (mut count, mut alone) = (0, None);
     while let Some(found) = reads.next().await {
         all.append(&found?)?;
@@ -183,7 +188,7 @@ fn distinct<'a>(request: &op::GetAll<'a>) -> impl Iterator<Item = &'a [u8]> {
 
 /// Entries that were found, as they go on the wire.
 #[derive(Default)]
-struct Found {
+pub(crate) struct Found {
     count: u32,
     entries: Writer,
 }
@@ -295,3 +300,6 @@ fn bulk_entry(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! One connection: reads, takes requests, writes answers.
 
 use std::{
+    collections::HashMap,
     io,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
@@ -15,9 +16,10 @@ use tokio::{
 
 use super::{
     errors,
+    order::{Claim, Order, Ticket},
     scope::Taken,
     session::Session,
-    slow::{self, Answer},
+    slow::{self, Answer, Deferred},
     unsent::Unsent,
 };
 use crate::node::Node;
@@ -63,15 +65,15 @@ pub(crate) async fn serve(stream: TcpStream, node: Arc<Node>) -> io::Result<()> 
         decoder: Decoder::new(node.limits.wire),
         session: Session::new(Arc::clone(&node), stream.local_addr()?),
         writer: Writer::default(),
+        order: Order::default(),
+        blocked: HashMap::new(),
         waiting: FuturesUnordered::new(),
         waiting_bytes: 0,
         unsent: Vec::new(),
         stream,
         node,
     };
-    let served = connection.run().await;
-    connection.session.close();
-    served
+    connection.run().await
 }
 
 struct Connection {
@@ -80,8 +82,13 @@ struct Connection {
     decoder: Decoder,
     session: Session,
     writer: Writer,
+    /// Which of the deferred requests wait for others of them.
+    order: Order,
+    /// Those that do.
+    blocked: HashMap<Ticket, Deferred>,
+    /// The others.
     waiting: FuturesUnordered<Waiting>,
-    /// Bytes of the requests that wait.
+    /// Bytes of all deferred requests.
     waiting_bytes: usize,
     /// What the answers in the writer count for.
     unsent: Vec<Unsent>,
@@ -113,15 +120,13 @@ impl Connection {
                 return Turn::More;
             }
             match self.decoder.next_request() {
-                Ok(Some(decoded)) => match self.session.take(&decoded, now, &mut self.writer) {
-                    Taken::Answered => {}
-                    Taken::Waits => {
-                        let scope = self.session.scope();
-                        self.waiting_bytes += decoded.bytes.len();
-                        let answer = slow::answer(scope, decoded.bytes.into());
-                        self.waiting.push(Box::pin(answer));
+                Ok(Some(decoded)) => {
+                    let taken = self.session.take(&decoded, now, &self.order, &mut self.writer);
+                    if let Taken::Waits { claim, done } = taken {
+                        let (scope, bytes) = (self.session.scope(), decoded.bytes.into());
+                        self.defer(claim, Deferred { scope, bytes, done });
                     }
-                },
+                }
                 Ok(None) => return Turn::Drained,
                 Err(refused) => {
                     refuse(&refused, &mut self.writer);
@@ -130,6 +135,16 @@ impl Connection {
             }
         }
         Turn::More
+    }
+
+    /// Carries out a request beside the read loop, once the deferred requests that it may not overtake
+    /// have finished.
+    fn defer(&mut self, claim: Option<Claim>, deferred: Deferred) {
+        self.waiting_bytes += deferred.bytes.len();
+        match self.order.defer(claim) {
+            (ticket, true) => self.waiting.push(Box::pin(slow::answer(ticket, deferred))),
+            (ticket, false) => drop(self.blocked.insert(ticket, deferred)),
+        }
     }
 
     /// Waits for bytes, or for an answer. False once the peer has left.
@@ -159,7 +174,7 @@ impl Connection {
 
     /// Whether as many requests wait as may: until one is answered, none is taken.
     fn is_full(&self) -> bool {
-        self.waiting.len() >= self.node.limits.in_flight || self.waiting_bytes >= WAITING_BYTES
+        self.order.len() >= self.node.limits.in_flight || self.waiting_bytes >= WAITING_BYTES
     }
 
     fn take_ready_answers(&mut self) {
@@ -173,6 +188,11 @@ impl Connection {
     fn take_answer(&mut self, answer: Answer) {
         self.writer.raw(&answer.bytes);
         self.waiting_bytes -= answer.request_len;
+        for ticket in self.order.finish(answer.ticket) {
+            if let Some(deferred) = self.blocked.remove(&ticket) {
+                self.waiting.push(Box::pin(slow::answer(ticket, deferred)));
+            }
+        }
         if !answer.unsent.is_empty() {
             self.unsent.push(answer.unsent);
         }

@@ -7,15 +7,35 @@ use hotrod::{RequestHeader, serve::Context};
 use parking_lot::Mutex;
 use store::{Cache, Expiration, Timestamp};
 
-use super::topology::TopologyBlocks;
+use super::{
+    bulk::Found,
+    order::{CacheId, Claim},
+    topology::TopologyBlocks,
+};
 use crate::node::Node;
 
 /// What became of a request.
 pub(crate) enum Taken {
     /// The answer is written.
     Answered,
-    /// It has to wait for something; nothing has changed yet.
-    Waits,
+    /// It has to wait for something, or for requests before it.
+    Waits {
+        /// What it reads or changes.
+        claim: Option<Claim>,
+        /// How much of it is done already.
+        done: Done,
+    },
+}
+
+/// How much of a request is done already when it has to wait: it goes on from there, and does nothing
+/// twice.
+pub(crate) enum Done {
+    /// Nothing.
+    Nothing,
+    /// So many entries of a PUT_ALL are written.
+    Written(usize),
+    /// So many keys of a GET_ALL are read, and this was found.
+    Read(usize, Found),
 }
 
 /// A cache, with what its requests need of its configuration.
@@ -42,6 +62,11 @@ pub(crate) struct Scope {
 }
 
 impl Target {
+    /// Names the cache while this target is held.
+    pub(super) fn id(&self) -> CacheId {
+        CacheId(Arc::as_ptr(&self.cache) as usize)
+    }
+
     /// Whether the cache has become another one.
     pub(super) fn is_stale(&self) -> bool {
         self.cache.is_removed() || !Arc::ptr_eq(&self.cache.config(), &self.config)

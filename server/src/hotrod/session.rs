@@ -1,6 +1,10 @@
 //! What a connection knows between two requests, and what it does with one.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    hash::{BuildHasher, RandomState},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use config::CacheConfig;
 use hotrod::{
@@ -9,13 +13,14 @@ use hotrod::{
     op::{self, AnyRequest, OPERATIONS, Operation, Request},
     serve::{Context, Responder, write_response},
 };
-use store::{Cache, Command, Expiration, Outcome, Progress, Timestamp};
+use store::{Cache, Change, Command, Expiration, Outcome, Progress, Timestamp};
 
 use super::{
     bulk,
     codec::Codec,
     errors::{self, Failure},
-    scope::{Begun, Scope, Taken, Target},
+    order::{Access, Claim, Keys, Order},
+    scope::{Begun, Done, Scope, Taken, Target},
     statistics,
     topology::{self, TopologyBlocks},
 };
@@ -41,6 +46,8 @@ pub(crate) struct Session {
     pub(super) iterations: Arc<Begun>,
     /// See [`Scope::large`].
     large: Arc<tokio::sync::Mutex<()>>,
+    /// Hashes the keys that requests claim.
+    hasher: RandomState,
 }
 
 /// The conversions of a request, with the media types they are for.
@@ -84,7 +91,8 @@ impl Session {
         let server = topology::address(node.advertised.as_ref(), local);
         let (target, codec, others) = (None, None, Vec::new());
         let (iterations, large) = (Arc::default(), Arc::default());
-        Self { node, server, target, codec, others, iterations, large }
+        let hasher = RandomState::new();
+        Self { node, server, target, codec, others, iterations, large, hasher }
     }
 
     /// Looks once a turn whether what it knows still holds.
@@ -94,22 +102,29 @@ impl Session {
         }
     }
 
-    /// Does what a request asks, if it need not wait.
+    /// Does what a request asks, if it need not wait, neither for anything nor for a deferred request.
     #[inline]
     pub(crate) fn take(
         &mut self,
         decoded: &Decoded<'_>,
         now: Timestamp,
+        order: &Order,
         writer: &mut Writer,
     ) -> Taken {
+        if !order.is_empty()
+            && let Some(claim) = self.claim(decoded, now)
+            && order.would_overtake(&claim)
+        {
+            return Taken::Waits { claim: Some(claim), done: Done::Nothing };
+        }
         let start = writer.len();
         let taken = self.try_take(decoded, now, writer);
         writer.seal();
         match taken {
-            Ok(Taken::Answered) => Taken::Answered,
-            Ok(Taken::Waits) => {
+            Ok(None) => Taken::Answered,
+            Ok(Some(done)) => {
                 writer.truncate(start);
-                Taken::Waits
+                Taken::Waits { claim: self.claim(decoded, now), done }
             }
             Err((status, text)) => {
                 writer.truncate(start);
@@ -119,19 +134,66 @@ impl Session {
         }
     }
 
+    /// What a request reads or changes; `None` if it is not about entries, or is refused anyway.
+    fn claim(&mut self, decoded: &Decoded<'_>, now: Timestamp) -> Option<Claim> {
+        let (header, request) = (&decoded.header, &decoded.request);
+        if !needs_cache(request) {
+            return None;
+        }
+        self.aim(header.cache_name).ok()?;
+        let target = self.target.as_deref()?;
+        let codec = remembered(&mut self.codec, header, &target.config);
+        let hashed = |key: &[u8]| {
+            let stored = codec.as_ref().ok()?.key_in(key).ok()?;
+            Some(self.hasher.hash_one(stored.as_ref()))
+        };
+        // Keys before one that cannot be converted may be changed.
+        let some = |keys: Option<_>| keys.map_or(Keys::All, Keys::Some);
+        let (keys, access) = match request {
+            AnyRequest::Clear(_) => (Keys::All, Access::Change),
+            AnyRequest::Size(_) | AnyRequest::BulkGet(_) | AnyRequest::BulkGetKeys(_) => {
+                (Keys::All, Access::Read)
+            }
+            AnyRequest::IterationStart(_) => (Keys::All, Access::Follow),
+            // Requests about one iteration follow each other. Its name takes the place of a key.
+            AnyRequest::IterationNext(op::IterationNext { id })
+            | AnyRequest::IterationEnd(op::IterationEnd { id }) => {
+                (Keys::One(self.hasher.hash_one(id)), Access::Change)
+            }
+            AnyRequest::PutAll(put_all) => {
+                let keys = put_all.entries.clone().pairs().map(|(key, _)| hashed(key));
+                (some(keys.collect()), Access::Change)
+            }
+            AnyRequest::GetAll(get_all) => {
+                let keys = get_all.keys.clone().map(hashed);
+                (some(keys.collect()), Access::Read)
+            }
+            one_key => {
+                let command = one_key.command(&target.context(header, now))?;
+                let access = match command.change {
+                    Change::Read => Access::Read,
+                    Change::Write { .. } | Change::Remove => Access::Change,
+                };
+                (Keys::One(hashed(command.key)?), access)
+            }
+        };
+        Some(Claim { cache: target.id(), keys, access })
+    }
+
+    /// Does what a request asks. If it has to wait, returns how much of it is done.
     #[inline]
     fn try_take(
         &mut self,
         decoded: &Decoded<'_>,
         now: Timestamp,
         writer: &mut Writer,
-    ) -> Result<Taken, Failure> {
+    ) -> Result<Option<Done>, Failure> {
         let (header, request) = (&decoded.header, &decoded.request);
         if !needs_cache(request) {
             return self.take_without_cache(header, request, writer);
         }
         self.aim(header.cache_name)?;
-        let Some(target) = &self.target else { return Ok(Taken::Waits) };
+        let Some(target) = &self.target else { return Ok(Some(Done::Nothing)) };
         let context = target.context(header, now);
         let Some(command) = request.command(&context) else {
             return take_inline(&self.node, target, &context, request, writer);
@@ -146,8 +208,8 @@ impl Session {
         }?;
         Ok(match progress {
             // With one member, every in-sync copy has it.
-            Progress::Done | Progress::Held(_) => Taken::Answered,
-            Progress::Load | Progress::Mark => Taken::Waits,
+            Progress::Done | Progress::Held(_) => None,
+            Progress::Load | Progress::Mark => Some(Done::Nothing),
         })
     }
 
@@ -156,7 +218,7 @@ impl Session {
         header: &RequestHeader<'_>,
         request: &AnyRequest<'_>,
         writer: &mut Writer,
-    ) -> Result<Taken, Failure> {
+    ) -> Result<Option<Done>, Failure> {
         let message_id = header.message_id;
         match request {
             AnyRequest::Ping(_) => {
@@ -177,9 +239,9 @@ impl Session {
                 writer.text(errors::NO_AUTHENTICATION);
             }
             AnyRequest::Later(later) => return Err(errors::not_yet(later.name, later.opcode)),
-            _ => return Ok(Taken::Waits),
+            _ => return Ok(Some(Done::Nothing)),
         }
-        Ok(Taken::Answered)
+        Ok(None)
     }
 
     /// Makes the cache of this name the one that requests are about.
@@ -227,9 +289,11 @@ impl Session {
             large: Arc::clone(&self.large),
         }
     }
+}
 
-    /// Ends what was begun on this connection.
-    pub(crate) fn close(&self) {
+impl Drop for Session {
+    /// Ends what was begun on this connection, however the connection ended.
+    fn drop(&mut self) {
         self.node.iterations.end_all(&self.iterations);
     }
 }
@@ -272,13 +336,13 @@ fn take_inline(
     context: &Context<'_>,
     request: &AnyRequest<'_>,
     writer: &mut Writer,
-) -> Result<Taken, Failure> {
+) -> Result<Option<Done>, Failure> {
     match request {
         AnyRequest::Stats(_) => {
             let since_2_4 = context.header.version >= ProtocolVersion::V2_4;
             let statistics = statistics::of(target, &node.traffic, since_2_4, context.now);
             write_response::<op::Stats>(&statistics, context, writer);
-            Ok(Taken::Answered)
+            Ok(None)
         }
         AnyRequest::PutAll(put_all) if put_all.entries.left() <= 2 * INLINE_ENTRIES => {
             bulk::put_all_now(target, context, put_all, writer)
@@ -286,7 +350,7 @@ fn take_inline(
         AnyRequest::GetAll(get_all) if get_all.keys.left() <= INLINE_ENTRIES => {
             bulk::get_all_now(target, context, get_all, writer)
         }
-        _ => Ok(Taken::Waits),
+        _ => Ok(Some(Done::Nothing)),
     }
 }
 

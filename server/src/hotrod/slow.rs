@@ -12,13 +12,16 @@ use super::{
     codec::Codec,
     errors::{self, Failure},
     iteration,
-    scope::{Scope, Target},
+    order::Ticket,
+    scope::{Done, Scope, Target},
     session::{answer as answer_request, respond_converted},
     unsent::Unsent,
 };
 
 /// An answer that was waited for.
 pub(crate) struct Answer {
+    /// The request that it answers.
+    pub(crate) ticket: Ticket,
     /// As it goes on the wire.
     pub(crate) bytes: Vec<u8>,
     /// Length of the request.
@@ -27,14 +30,24 @@ pub(crate) struct Answer {
     pub(crate) unsent: Unsent,
 }
 
-/// The answer to one request. `bytes` is the whole request, already seen to be one.
-pub(crate) async fn answer(scope: Scope, bytes: Box<[u8]>) -> Answer {
-    let mut unsent = Unsent::new(&scope.node.unsent);
-    let answer = answer_bytes(&scope, &bytes, &mut unsent).await;
-    Answer { bytes: answer, request_len: bytes.len(), unsent }
+/// A request that waits.
+pub(crate) struct Deferred {
+    pub(crate) scope: Scope,
+    /// The whole request, already seen to be one.
+    pub(crate) bytes: Box<[u8]>,
+    /// How much of it is done already.
+    pub(crate) done: Done,
 }
 
-async fn answer_bytes(scope: &Scope, bytes: &[u8], unsent: &mut Unsent) -> Vec<u8> {
+/// Carries out one request and returns its answer.
+pub(crate) async fn answer(ticket: Ticket, deferred: Deferred) -> Answer {
+    let Deferred { scope, bytes, done } = deferred;
+    let mut unsent = Unsent::new(&scope.node.unsent);
+    let answer = answer_bytes(&scope, &bytes, done, &mut unsent).await;
+    Answer { ticket, bytes: answer, request_len: bytes.len(), unsent }
+}
+
+async fn answer_bytes(scope: &Scope, bytes: &[u8], done: Done, unsent: &mut Unsent) -> Vec<u8> {
     let mut reader = Reader::new(bytes, Limits::NONE);
     let mut writer = Writer::default();
     let Ok(header) = RequestHeader::decode(&mut reader) else { return Vec::new() };
@@ -43,7 +56,9 @@ async fn answer_bytes(scope: &Scope, bytes: &[u8], unsent: &mut Unsent) -> Vec<u
         (AnyRequest::Exec(exec), _) => admin::exec(&scope.node, exec).await.map(|result| {
             answer_request::<op::Exec<'_>>(&header, &op::Executed(&result), &mut writer);
         }),
-        (_, Some(target)) => carry_out(scope, target, &header, &request, &mut writer, unsent).await,
+        (_, Some(target)) => {
+            carry_out(scope, target, (&header, &request), done, &mut writer, unsent).await
+        }
         (_, None) => Err(errors::no_such_cache(header.cache_name)),
     };
     if let Err((status, text)) = carried_out {
@@ -56,8 +71,8 @@ async fn answer_bytes(scope: &Scope, bytes: &[u8], unsent: &mut Unsent) -> Vec<u
 async fn carry_out(
     scope: &Scope,
     target: &Target,
-    header: &RequestHeader<'_>,
-    request: &AnyRequest<'_>,
+    (header, request): (&RequestHeader<'_>, &AnyRequest<'_>),
+    done: Done,
     writer: &mut Writer,
     unsent: &mut Unsent,
 ) -> Result<(), Failure> {
@@ -82,11 +97,19 @@ async fn carry_out(
             write_response::<op::Size>(&op::Count(size.min(i32::MAX as u64)), context, writer);
         }
         AnyRequest::PutAll(put_all) => {
-            bulk::put_all(scope, target, context, put_all).await?;
+            let written = match done {
+                Done::Written(entries) => entries,
+                Done::Nothing | Done::Read(..) => 0,
+            };
+            bulk::put_all(scope, target, context, put_all, written).await?;
             write_response::<op::PutAll<'_>>(&Empty(Status::Success), context, writer);
         }
         AnyRequest::GetAll(get_all) => {
-            bulk::get_all(scope, target, context, get_all, writer, unsent).await?;
+            let done = match done {
+                Done::Read(keys, found) => (keys, found),
+                Done::Nothing | Done::Written(_) => Default::default(),
+            };
+            bulk::get_all(scope, target, context, get_all, done, writer, unsent).await?;
         }
         AnyRequest::BulkGet(bulk) => {
             let entries = bulk::bulk_get(scope, target, context, Some(bulk.most), unsent).await?;

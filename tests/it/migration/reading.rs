@@ -117,9 +117,11 @@ async fn a_write_a_removal_and_a_clear_win_over_a_load_that_is_on_its_way() {
         (status["readThrough"]["inFlight"] == 2).then_some(())
     })
     .await;
-    scene.to.put(&key(0), b"newer", NEVER).await.unwrap();
-    scene.to.clear().await.unwrap();
-    scene.to.put(&key(1), b"newest", NEVER).await.unwrap();
+    // Over another connection: on the same one they would wait for their turn.
+    let other = scene.target.client().await.cache("c").await.unwrap();
+    other.put(&key(0), b"newer", NEVER).await.unwrap();
+    other.clear().await.unwrap();
+    other.put(&key(1), b"newest", NEVER).await.unwrap();
     scene.relay.silence(false);
     // Who has asked before the change may be answered with what was there before; nobody after.
     first.await.unwrap().unwrap();

@@ -1,0 +1,93 @@
+//! Requests about many keys that have to wait in the middle.
+
+use cluster::MetaCommand;
+use config::{CacheConfig, CacheMode, ServerFile};
+use hotrod::{
+    Decoder, Flags, Intelligence, MediaTypeRef, ProtocolVersion, RequestExpiration, RequestHeader,
+    op::{Operation, Request},
+};
+use store::{Cache, ConnectionId, Link, SourceSpace, Timestamp};
+
+use super::{
+    super::{
+        order::Order,
+        session::Session,
+        slow::{self, Deferred},
+    },
+    *,
+};
+use crate::{hotrod::scope::Taken, node::Node};
+
+#[tokio::test]
+async fn a_put_all_that_waits_in_the_middle_goes_on_where_it_was() {
+    let node = Node::start(ServerFile::default().resolve(None).unwrap(), 1 << 30, Vec::new());
+    let node = node.await.unwrap();
+    let config = CacheConfig::new(CacheMode::Distributed).into();
+    let create = MetaCommand::CreateCache { cache: "c".parse().unwrap(), config, volatile: true };
+    node.caches.agreement().propose(create).await.unwrap();
+    let cache = node.cache("c").unwrap();
+    // The fact that clients write here is just being recorded: one segment knows of it already.
+    cache.connect(&Link::new(ConnectionId(1), SourceSpace::Unit, Timestamp::default()));
+    assert_ne!(cache.segment_of(b"a"), cache.segment_of(b"b"));
+    cache.segment(cache.segment_of(b"a")).mark();
+
+    let mut decoder = Decoder::default();
+    decoder.push(&put_all(&[(b"a", b"1"), (b"b", b"2")]));
+    let mut session = Session::new(node, ([127, 0, 0, 1], 0).into());
+    let (decoded, mut order) = (decoder.next_request().unwrap().unwrap(), Order::default());
+    let now = Timestamp::from_millis(1_000);
+    let taken = session.take(&decoded, now, &order, &mut Writer::default());
+    let Taken::Waits { claim, done } = taken else { panic!("it need not wait") };
+    assert!(matches!(done, Done::Written(1)));
+    assert_eq!(value(&cache, b"a").as_deref(), Some(&b"1"[..]));
+
+    let theirs = Command::write(b"a", b"theirs", Expiration::NEVER);
+    let _ = cache.execute(&theirs, now, &mut |_: Outcome<'_>| ()).unwrap();
+    cache.mark();
+    let (ticket, _) = order.defer(claim);
+    let scope = session.scope();
+    slow::answer(ticket, Deferred { scope, bytes: decoded.bytes.into(), done }).await;
+    assert_eq!(value(&cache, b"a").as_deref(), Some(&b"theirs"[..]), "it is not written twice");
+    assert_eq!(value(&cache, b"b").as_deref(), Some(&b"2"[..]));
+}
+
+fn put_all(entries: &[(&[u8], &[u8])]) -> Vec<u8> {
+    let header = RequestHeader {
+        message_id: 1,
+        version: ProtocolVersion::V4_1,
+        opcode: <op::PutAll<'_> as Operation>::REQUEST,
+        cache_name: "c",
+        flags: Flags(0),
+        intelligence: Intelligence::Basic,
+        topology_id: 0,
+        key_type: MediaTypeRef::Unspecified,
+        value_type: MediaTypeRef::Unspecified,
+    };
+    let mut arrays = Writer::default();
+    entries.iter().for_each(|(key, value)| {
+        arrays.array(key);
+        arrays.array(value);
+    });
+    let mut reader = hotrod::Reader::new(arrays.bytes(), hotrod::Limits::NONE);
+    let count = u32::try_from(entries.len()).unwrap();
+    let entries = reader.arrays(count, &["key", "value"]).unwrap();
+    let mut writer = Writer::default();
+    header.encode(&mut writer);
+    op::PutAll { expiration: RequestExpiration::NEVER, entries }
+        .encode(header.version, &mut writer);
+    writer.into_bytes()
+}
+
+fn value(cache: &Cache, key: &[u8]) -> Option<Vec<u8>> {
+    let mut value = None;
+    let read = Command { source: Source::Skip, ..Command::read(key) };
+    let now = Timestamp::from_millis(1_000);
+    let _ = cache
+        .execute(&read, now, &mut |outcome: Outcome<'_>| {
+            if let Outcome::Found(entry) = outcome {
+                value = Some(entry.value().bytes().to_vec());
+            }
+        })
+        .unwrap();
+    value
+}

@@ -1,0 +1,238 @@
+//! Orders that must be kept, and waits that must end.
+
+use std::collections::BTreeSet;
+
+use rand::{Rng, SeedableRng, rngs::StdRng, seq::IteratorRandom};
+
+use super::*;
+
+const CACHE: CacheId = CacheId(1);
+
+fn claim(keys: Keys, access: Access) -> Claim {
+    Claim { cache: CACHE, keys, access }
+}
+
+fn read(key: u64) -> Option<Claim> {
+    Some(claim(Keys::One(key), Access::Read))
+}
+
+fn change(key: u64) -> Option<Claim> {
+    Some(claim(Keys::One(key), Access::Change))
+}
+
+fn all(access: Access) -> Option<Claim> {
+    Some(claim(Keys::All, access))
+}
+
+/// Defers requests, each of which is expected to start at once or not.
+fn deferred<const N: usize>(requests: [(Option<Claim>, bool); N]) -> (Order, [Ticket; N]) {
+    let mut order = Order::default();
+    let tickets = requests.map(|(claim, starts)| {
+        let (ticket, ready) = order.defer(claim.clone());
+        assert_eq!(ready, starts, "{claim:?}");
+        ticket
+    });
+    (order, tickets)
+}
+
+#[test]
+fn changes_of_one_key_run_one_after_the_other_in_the_order_they_came() {
+    let (mut order, [first, second, third]) =
+        deferred([(change(1), true), (change(1), false), (change(1), false)]);
+    assert_eq!(order.finish(first), [second]);
+    assert_eq!(order.finish(second), [third]);
+    assert_eq!(order.finish(third), []);
+    assert!(order.is_empty() && order.lanes.is_empty());
+}
+
+#[test]
+fn reads_of_one_key_share_it_and_a_change_waits_for_all_of_them() {
+    let (mut order, [first, one, other, last]) =
+        deferred([(change(1), true), (read(1), false), (read(1), false), (change(1), false)]);
+    assert_eq!(order.finish(first), [one, other]);
+    assert_eq!(order.finish(other), []);
+    assert_eq!(order.finish(one), [last]);
+}
+
+#[test]
+fn a_read_does_not_pass_a_change_that_waits_for_another_read() {
+    let (mut order, [first, second, third]) =
+        deferred([(read(1), true), (change(1), false), (read(1), false)]);
+    assert!(order.would_overtake(&claim(Keys::One(1), Access::Read)));
+    assert_eq!(order.finish(first), [second]);
+    assert_eq!(order.finish(second), [third]);
+}
+
+#[test]
+fn other_keys_and_other_caches_wait_for_nobody() {
+    let (order, _) = deferred([(change(1), true), (change(2), true), (None, true)]);
+    assert!(!order.would_overtake(&claim(Keys::One(3), Access::Change)));
+    let elsewhere = Claim { cache: CacheId(2), ..claim(Keys::All, Access::Change) };
+    assert!(!order.would_overtake(&elsewhere));
+}
+
+#[test]
+fn many_keys_wait_for_each_of_them_and_are_waited_for_at_each() {
+    let some = |keys: &[u64]| Some(claim(Keys::Some(keys.to_vec()), Access::Change));
+    let (mut order, [one, many, three, four]) = deferred([
+        (change(1), true),
+        // One key twice: it does not wait for itself.
+        (some(&[3, 1, 2, 3]), false),
+        (read(3), false),
+        (change(4), true),
+    ]);
+    assert_eq!(order.finish(four), []);
+    assert_eq!(order.finish(one), [many]);
+    assert_eq!(order.finish(many), [three]);
+}
+
+#[test]
+fn a_clear_waits_for_everything_before_it_and_holds_back_everything_after_it() {
+    let (mut order, [one, two, clear, three, size]) = deferred([
+        (change(1), true),
+        (read(2), true),
+        (all(Access::Change), false),
+        (read(3), false),
+        (all(Access::Read), false),
+    ]);
+    assert_eq!(order.finish(one), []);
+    assert_eq!(order.finish(two), [clear]);
+    assert_eq!(order.finish(clear), [three, size]);
+    let change = claim(Keys::One(9), Access::Change);
+    assert!(order.would_overtake(&change), "the size is not known yet");
+    assert!(!order.would_overtake(&claim(Keys::One(9), Access::Read)));
+    assert_eq!(order.finish(size), []);
+    assert!(!order.would_overtake(&change));
+}
+
+#[test]
+fn an_iteration_follows_earlier_changes_and_holds_back_nobody() {
+    let (mut order, [put, start, _]) =
+        deferred([(change(1), true), (all(Access::Follow), false), (change(2), true)]);
+    assert_eq!(order.finish(put), [start]);
+    let (order, _) = deferred([(all(Access::Follow), true)]);
+    assert!(!order.would_overtake(&claim(Keys::All, Access::Change)));
+}
+
+#[test]
+fn very_many_keys_are_remembered_as_the_whole_cache() {
+    let many = |from: u64| {
+        let keys = (from..from + MOST_KEYS as u64 / 2 + 1).collect();
+        Some(claim(Keys::Some(keys), Access::Change))
+    };
+    let (mut order, [one, other]) = deferred([(many(0), true), (many(1 << 32), false)]);
+    assert!(order.named <= MOST_KEYS);
+    assert_eq!(order.finish(one), [other]);
+    assert_eq!(order.finish(other), []);
+    assert_eq!((order.named, order.lanes.len()), (0, 0));
+}
+
+#[test]
+fn many_reads_of_a_whole_cache_do_not_make_every_change_remember_each_of_them() {
+    let mut order = Order::default();
+    let reads: Vec<_> = (0..100).map(|_| order.defer(all(Access::Read)).0).collect();
+    let (put, _) = order.defer(change(1));
+    let edges: usize = order.requests.values().map(|request| request.blocks.len()).sum();
+    assert!(edges < 300, "{edges}");
+    let mut ready = Vec::new();
+    for read in reads {
+        ready.extend(order.finish(read));
+    }
+    assert!(ready.contains(&put));
+}
+
+/// A request of the random test: its claim, and whether it has started.
+struct Sent {
+    ticket: Ticket,
+    claim: Claim,
+    started: bool,
+}
+
+fn overlap(one: &Claim, other: &Claim) -> bool {
+    one.cache == other.cache
+        && match (&one.keys, &other.keys) {
+            (Keys::All, _) | (_, Keys::All) => true,
+            _ => one.each().any(|key| other.each().any(|other| other == key)),
+        }
+}
+
+/// Returns whether `later` has to wait for `earlier`.
+fn must_follow(earlier: &Claim, later: &Claim) -> bool {
+    let conflict = match (earlier.access, later.access) {
+        (Access::Follow, _) | (Access::Read, Access::Read | Access::Follow) => false,
+        (Access::Read | Access::Change, Access::Change) | (Access::Change, _) => true,
+    };
+    conflict && overlap(earlier, later)
+}
+
+fn random_claim(random: &mut StdRng) -> Claim {
+    let cache = CacheId(random.random_range(0..2));
+    let keys = match random.random_range(0..12) {
+        0 => Keys::All,
+        1..4 => {
+            let count = random.random_range(1..6);
+            Keys::Some((0..count).map(|_| random.random_range(0..8)).collect())
+        }
+        _ => Keys::One(random.random_range(0..8)),
+    };
+    let access = match random.random_range(0..20) {
+        0 if keys == Keys::All => Access::Follow,
+        0..11 => Access::Read,
+        _ => Access::Change,
+    };
+    Claim { cache, keys, access }
+}
+
+#[test]
+fn whatever_finishes_first_the_order_of_each_key_is_kept_and_everybody_has_a_turn() {
+    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
+    for seed in seed.map_or(0..500, |seed| seed..seed + 1) {
+        run(seed);
+    }
+}
+
+/// Sends random requests, finishes those that have started in a random order, and checks at each start
+/// that exactly the requests it must follow are gone.
+fn run(seed: u64) {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut order = Order::default();
+    let mut sent: Vec<Sent> = Vec::new();
+    let mut left = 300;
+    while left > 0 || !sent.is_empty() {
+        if left > 0 && sent.len() < 40 && random.random_bool(0.55) {
+            left -= 1;
+            let claim = random_claim(&mut random);
+            let waits = sent.iter().any(|older| must_follow(&older.claim, &claim));
+            assert_eq!(order.would_overtake(&claim), waits, "seed {seed}: {claim:?}");
+            let (ticket, ready) = order.defer(Some(claim.clone()));
+            assert_eq!(ready, !waits, "seed {seed}: {claim:?}");
+            sent.push(Sent { ticket, claim, started: ready });
+        } else {
+            let running: BTreeSet<_> = sent
+                .iter()
+                .filter(|request| request.started)
+                .map(|request| request.ticket)
+                .collect();
+            let Some(&ticket) = running.iter().choose(&mut random) else {
+                assert!(sent.is_empty(), "seed {seed}: {} requests wait for ever", sent.len());
+                continue;
+            };
+            sent.retain(|request| request.ticket != ticket);
+            for ready in order.finish(ticket) {
+                start(&mut sent, ready, seed);
+            }
+        }
+        assert_eq!(order.len(), sent.len());
+    }
+    assert!(order.is_empty() && order.lanes.is_empty() && order.named == 0, "seed {seed}");
+}
+
+fn start(sent: &mut [Sent], ready: Ticket, seed: u64) {
+    let at = sent.iter().position(|request| request.ticket == ready).expect("a known request");
+    let (older, rest) = sent.split_at_mut(at);
+    let request = &mut rest[0];
+    assert!(!request.started, "seed {seed}: it starts twice");
+    request.started = true;
+    let overtaken = older.iter().find(|older| must_follow(&older.claim, &request.claim));
+    assert!(overtaken.is_none(), "seed {seed}: {:?} overtakes", request.claim);
+}
