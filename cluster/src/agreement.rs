@@ -81,13 +81,34 @@ impl Agreement {
         carried_out.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
     }
 
+    /// Ends the file: nothing can be changed any more, except what goes with the process. A file that is not
+    /// closed is reported at the next start.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written. What was carried out is not lost.
+    pub async fn close(self: &Arc<Self>) -> Result<(), LogError> {
+        let agreement = Arc::clone(self);
+        let closed = tokio::task::spawn_blocking(move || {
+            let mut log = agreement.log.lock();
+            let Some(log) = log.as_mut() else { return Ok(()) };
+            log.close(&agreement.metadata.read(), agreement.clock.now())
+        });
+        closed.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    }
+
     fn carry_out(&self, command: &MetaCommand) -> Result<(), ProposeError> {
         let mut log = self.log.lock();
         let mut changed = self.metadata.read().clone();
         let volatile = changed.is_volatile(command);
         changed.apply(command)?;
         if let (Some(log), false) = (log.as_mut(), volatile) {
-            log.append(command)?;
+            let before = self.metadata.read();
+            // What changes nothing is not written, such as the mark of each of many first writes.
+            let name = command.cache().as_str();
+            if before.cache(name) != changed.cache(name) {
+                log.append(command, &before, self.clock.now())?;
+            }
         }
         *self.metadata.write() = changed;
         self.follow(command);

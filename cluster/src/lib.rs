@@ -10,6 +10,7 @@ mod agreement;
 mod caches;
 mod clock;
 mod continuity;
+pub mod fuzz;
 mod log;
 mod metadata;
 #[cfg(test)]
@@ -21,7 +22,7 @@ pub use self::{
     caches::{AdminError, Caches, RemoveRule, log_ignored},
     clock::{Clock, MAX_SLEW_PER_TICK, TICK},
     continuity::{Attempt, Gap, Start},
-    log::LogError,
+    log::{Finding, LogError, Survey, inspect, salvage},
     metadata::{
         CacheMetadata, Connection, MetaCommand, MetaError, Metadata, SourceIdentity, SourceProcess,
     },

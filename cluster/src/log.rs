@@ -1,37 +1,62 @@
 //! The file in which one member keeps the metadata: commands, one behind the other.
 //!
-//! A record is its length (4 bytes), the checksum of its bytes (4) and the bytes. What a crash has cut
-//! off at the end is left out; anything else that does not fit is an error, because to go on without a
-//! part of the metadata could bring removed entries back.
+//! What cannot be read prevents the start, because to go on without a part of the metadata could bring
+//! removed entries back. A start writes nothing: the file is written anew before the first command is
+//! appended, and from time to time, always as a new file that then takes the place of the old one. An
+//! old file that does not end with a closing mark is kept aside.
+//!
+//! Start reading at [`Log::open`], then [`Log::append`], then [`format`].
+
+mod describe;
+mod disk;
+mod format;
+mod salvage;
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read, Seek, SeekFrom, Write},
+    io,
     path::{Path, PathBuf},
 };
 
+use store::Timestamp;
+
+pub use self::salvage::{Finding, Survey, inspect, salvage};
+use self::{
+    describe::instant,
+    disk::{Directory, Disk, LOCK_FILE},
+    format::{Ending, FileId, Kind, ReadError, Reader, Step},
+};
 use crate::{
-    metadata::{MetaCommand, MetaError, Metadata},
+    metadata::{MetaCommand, Metadata},
     wire::{self, WireError},
 };
 
+/// Name of the file.
 const FILE: &str = "metadata.log";
+
+/// Name under which a new file is written.
 const NEW_FILE: &str = "metadata.new";
-const LOCK_FILE: &str = "lock";
 
-/// First bytes of the file: what it is, and the version of its form.
-const MAGIC: &[u8; 8] = b"GDWTMD\x00\x01";
-
-/// Bytes in front of a record: its length and its checksum.
-const HEAD: usize = 8;
+/// See [`Log::least_growth`].
+const LEAST_GROWTH: u64 = 8 * 1024;
 
 /// The file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The disk says no.
+    /// The disk fails, or is full.
     #[error("{path}: {source}")]
     Io {
         /// The file or directory.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A command could not be stored, and what was written of it could not be removed.
+    #[error(
+        "{path}: {source}; what was written of the command could not be removed either, so it may take \
+         effect if the server is started again before the disk works"
+    )]
+    InDoubt {
+        /// The file.
         path: PathBuf,
         /// What the system says.
         source: io::Error,
@@ -42,210 +67,356 @@ pub enum LogError {
         /// The directory.
         path: PathBuf,
     },
+    /// The server is stopping: the file is complete.
+    #[error("{path} is closed: the server is stopping")]
+    Closed {
+        /// The file.
+        path: PathBuf,
+    },
     /// It is not a file of ours, or one of a newer version.
-    #[error("{path} is not a metadata file of this version")]
+    #[error(
+        "{path} begins (byte 0) like no metadata file that this version knows: it is damaged, or a newer version \
+         wrote it. It was left as it is; `godwit metadata inspect {path}` shows what can be read"
+    )]
     Foreign {
         /// The file.
         path: PathBuf,
     },
-    /// A record is damaged that is not the last one.
-    #[error("{path} is damaged at byte {at}; put back a copy of it, or remove it to begin anew")]
+    /// The file was there, and is not any more.
+    #[error(
+        "{path} is missing, although this directory has had one. Put it back; or, to begin without any caches \
+         and source connections, remove {lock} too"
+    )]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// The file that says that there was one.
+        lock: PathBuf,
+    },
+    /// A part of it is not as it was written.
+    #[error(
+        "{path} is damaged at byte {at}: {reason}. It was left as it is; `godwit metadata inspect {path}` \
+         shows what can be read, `godwit metadata salvage {path}` writes that to a new file; or put back a copy"
+    )]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// Where the record begins.
+        /// The first byte of that part.
         at: u64,
+        /// What is wrong with it.
+        reason: String,
     },
-    /// A record cannot be read.
-    #[error("{path}, byte {at}: {source}")]
-    Record {
+    /// A command cannot be written.
+    #[error("{path}: {source}")]
+    Command {
         /// The file.
         path: PathBuf,
-        /// Where the record begins.
-        at: u64,
         /// What is wrong with it.
         source: WireError,
     },
-    /// A record does not fit to those before it.
-    #[error("{path}, byte {at}: {source}")]
-    Order {
+    /// There is nothing in it that could be salvaged.
+    #[error("{path} holds no record that can be read: nothing was written")]
+    Nothing {
         /// The file.
         path: PathBuf,
-        /// Where the record begins.
-        at: u64,
-        /// What does not fit.
-        source: MetaError,
     },
 }
 
-/// The file, open at its end. The directory is ours as long as this lives.
+impl LogError {
+    fn io(path: &Path, source: io::Error) -> Self {
+        Self::Io { path: path.into(), source }
+    }
+
+    fn read(path: &Path, error: ReadError) -> Self {
+        let path = path.into();
+        match error {
+            ReadError::Io(source) => Self::Io { path, source },
+            ReadError::Foreign => Self::Foreign { path },
+            ReadError::Damaged { at, reason } => Self::Damaged { path, at, reason },
+        }
+    }
+
+    /// Returns whether only people can help: starting again does not.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Foreign { .. } | Self::Missing { .. } | Self::Damaged { .. } => true,
+            Self::Io { .. }
+            | Self::InDoubt { .. }
+            | Self::Locked { .. }
+            | Self::Closed { .. }
+            | Self::Command { .. }
+            | Self::Nothing { .. } => false,
+        }
+    }
+}
+
+/// The file of a data directory, which is ours as long as this lives.
 #[derive(Debug)]
-pub(crate) struct Log {
+pub(crate) struct Log<D: Disk = Directory> {
+    disk: D,
+    /// Path of the file, for messages.
     path: PathBuf,
-    file: File,
-    /// Bytes in it; what stands behind them was not written whole.
+    state: State<D::File>,
+    /// Bytes that are appended at least before the file is written anew. Beyond that it may double.
+    least_growth: u64,
+}
+
+#[derive(Debug)]
+enum State<F> {
+    /// Nothing is appended to the file that is there, if any: first it is written anew.
+    Standing(Standing),
+    /// This process has written the file, and appends to it.
+    Open(OpenFile<F>),
+    /// The closing mark is written, or could not be.
+    Closed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// There is no file yet.
+    None,
+    /// It ends with a closing mark: nothing is missing.
+    Whole,
+    /// It does not, and is kept aside before a new one takes its place.
+    Keep,
+    /// This process has written it and does not know what of it is on the disk.
+    Unknown,
+}
+
+#[derive(Debug)]
+struct OpenFile<F> {
+    file: F,
+    id: FileId,
+    /// Number of the next record.
+    number: u64,
+    /// Bytes that are known to be on the disk.
     len: u64,
-    _lock: File,
+    /// Length from which on it is written anew.
+    most: u64,
 }
 
 impl Log {
-    /// Opens the file in `directory`, and reads the metadata of it as it is after a restart. The file
-    /// is written anew with what is left of it.
+    /// Opens the file in `directory`, and reads the metadata of it as it is after a restart.
+    ///
+    /// # Errors
+    ///
+    /// If the directory cannot be used, or the file cannot be read to its end. Nothing has changed then.
     pub(crate) fn open(directory: &Path) -> Result<(Self, Metadata), LogError> {
-        fs::create_dir_all(directory).map_err(|source| io_error(directory, source))?;
-        let lock = lock(directory)?;
+        Self::open_on(Directory::open(directory)?, directory)
+    }
+}
+
+impl<D: Disk> Log<D> {
+    fn open_on(mut disk: D, directory: &Path) -> Result<(Self, Metadata), LogError> {
         let path = directory.join(FILE);
-        let mut metadata = read(&path)?;
+        let failed = |source| LogError::io(&path, source);
+        let Some(source) = disk.open(FILE).map_err(failed)? else {
+            if disk.was_used().map_err(failed)? {
+                return Err(LogError::Missing { path, lock: directory.join(LOCK_FILE) });
+            }
+            let state = State::Standing(Standing::None);
+            let log = Self { disk, path, state, least_growth: LEAST_GROWTH };
+            return Ok((log, Metadata::default()));
+        };
+        let loaded = load(source).map_err(|error| LogError::read(&path, error))?;
+        let mut metadata = loaded.metadata;
         metadata.restart();
-        let (file, len) = rewrite(directory, &path, &metadata)?;
-        Ok((Self { path, file, len, _lock: lock }, metadata))
+        let standing = match loaded.ending {
+            Ending::Closed { .. } => Standing::Whole,
+            Ending::Open | Ending::Torn { .. } | Ending::Old => Standing::Keep,
+        };
+        if standing == Standing::Keep {
+            let kept = match disk.keep(FILE) {
+                Ok(name) => format!("it is kept as {name}"),
+                // Tried again before it is replaced. A full disk is no reason not to start.
+                Err(error) => format!("it cannot be kept aside yet: {error}"),
+            };
+            let (records, last) = (loaded.records, loaded.last.map(instant));
+            let last = last.as_deref().unwrap_or("unknown");
+            let ending = loaded.ending;
+            tracing::warn!(
+                records,
+                last,
+                "{}: {ending}; {records} records were read, the last one of {last}; {kept}",
+                path.display()
+            );
+        }
+        let state = State::Standing(standing);
+        Ok((Self { disk, path, state, least_growth: LEAST_GROWTH }, metadata))
     }
 
-    /// Appends a command, and returns once it is on the disk.
-    pub(crate) fn append(&mut self, command: &MetaCommand) -> Result<(), LogError> {
-        let record = record(command).map_err(|source| LogError::Record {
-            path: self.path.clone(),
-            at: self.len,
-            source,
-        })?;
-        let mut write = || -> io::Result<()> {
-            // A record that was cut off by a full disk is written over.
-            self.file.set_len(self.len)?;
-            self.file.seek(SeekFrom::Start(self.len))?;
-            self.file.write_all(&record)?;
-            self.file.sync_data()
+    /// Appends a command, and returns once it is on the disk. `metadata` is what it is applied to.
+    ///
+    /// # Errors
+    ///
+    /// If it is not on the disk. Then it does not come back after a restart either, except if the error
+    /// says that this is in doubt.
+    pub(crate) fn append(
+        &mut self,
+        command: &MetaCommand,
+        metadata: &Metadata,
+        now: Timestamp,
+    ) -> Result<(), LogError> {
+        let body = self.encode(command)?;
+        match &self.state {
+            State::Closed => return Err(LogError::Closed { path: self.path.clone() }),
+            State::Standing(_) => self.rewrite(metadata, now)?,
+            State::Open(open) if open.len > open.most => self.compact(metadata, now)?,
+            State::Open(_) => {}
+        }
+        self.write(Kind::Command, &body, now)
+    }
+
+    /// Ends the file with a closing mark. Nothing can be appended then. `metadata` is what it holds.
+    ///
+    /// # Errors
+    ///
+    /// If the mark is not on the disk. Nothing else is missing then.
+    pub(crate) fn close(&mut self, metadata: &Metadata, now: Timestamp) -> Result<(), LogError> {
+        let marked = match &self.state {
+            State::Closed | State::Standing(Standing::None | Standing::Whole) => Ok(()),
+            State::Standing(Standing::Keep | Standing::Unknown) => {
+                self.rewrite(metadata, now).and_then(|()| self.write(Kind::Close, &[], now))
+            }
+            State::Open(_) => self.write(Kind::Close, &[], now),
         };
-        write().map_err(|source| io_error(&self.path, source))?;
-        self.len += record.len() as u64;
+        self.state = State::Closed;
+        marked
+    }
+
+    fn encode(&self, command: &MetaCommand) -> Result<Vec<u8>, LogError> {
+        wire::encode(command)
+            .map_err(|source| LogError::Command { path: self.path.clone(), source })
+    }
+
+    /// Appends a record to the open file.
+    fn write(&mut self, kind: Kind, body: &[u8], now: Timestamp) -> Result<(), LogError> {
+        let State::Open(open) = &mut self.state else {
+            return Err(LogError::Closed { path: self.path.clone() });
+        };
+        let record = format::record(open.id, open.number, kind, now, body);
+        let written = self.disk.write(&mut open.file, open.len, &record);
+        let in_write = written.is_err();
+        let Err(source) = written.and_then(|()| self.disk.sync(&mut open.file)) else {
+            open.number += 1;
+            open.len += record.len() as u64;
+            return Ok(());
+        };
+        // Nobody is told that this record is stored, so it must not be there after a restart.
+        let removed = self.disk.truncate(&mut open.file, open.len);
+        let removed = removed.and_then(|()| self.disk.sync(&mut open.file));
+        if removed.is_err() || !in_write {
+            // A disk that has failed to sync may have dropped what it was given before, too.
+            self.state = State::Standing(Standing::Unknown);
+        }
+        let path = self.path.clone();
+        Err(match removed {
+            Ok(()) => LogError::Io { path, source },
+            Err(_) => LogError::InDoubt { path, source },
+        })
+    }
+
+    /// Writes the file anew because it has grown. If that fails, it grows on, and the next attempt is made
+    /// when it has grown as much again.
+    fn compact(&mut self, metadata: &Metadata, now: Timestamp) -> Result<(), LogError> {
+        let Err(error) = self.rewrite(metadata, now) else { return Ok(()) };
+        let State::Open(open) = &mut self.state else { return Err(error) };
+        open.most = open.len + self.least_growth;
+        tracing::warn!("the metadata file cannot be shortened: {error}");
         Ok(())
     }
-}
 
-fn lock(directory: &Path) -> Result<File, LogError> {
-    let path = directory.join(LOCK_FILE);
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(|source| io_error(&path, source))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(LogError::Locked { path: directory.into() }),
-        Err(fs::TryLockError::Error(source)) => Err(io_error(&path, source)),
-    }
-}
-
-fn record(command: &MetaCommand) -> Result<Vec<u8>, WireError> {
-    let bytes = wire::encode(command)?;
-    let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    let mut record = Vec::with_capacity(bytes.len() + 8);
-    record.extend_from_slice(&len.to_le_bytes());
-    record.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
-    record.extend_from_slice(&bytes);
-    Ok(record)
-}
-
-fn read(path: &Path) -> Result<Metadata, LogError> {
-    let mut bytes = Vec::new();
-    match File::open(path) {
-        Ok(mut file) => {
-            file.read_to_end(&mut bytes).map_err(|source| io_error(path, source))?;
+    /// Writes a new file beside the old one, and puts it in its place.
+    fn rewrite(&mut self, metadata: &Metadata, now: Timestamp) -> Result<(), LogError> {
+        let failed = |path: &Path, source| LogError::io(path, source);
+        if matches!(self.state, State::Standing(Standing::Keep)) {
+            self.disk.keep(FILE).map_err(|source| failed(&self.path, source))?;
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Metadata::default()),
-        Err(source) => return Err(io_error(path, source)),
+        let (id, number, bytes) = self.contents(metadata, now)?;
+        let new = self.path.with_file_name(NEW_FILE);
+        let mut file = self.disk.create(NEW_FILE).map_err(|source| failed(&new, source))?;
+        let written = self.disk.write(&mut file, 0, &bytes);
+        if let Err(source) = written.and_then(|()| self.disk.sync(&mut file)) {
+            // It may take space that is needed elsewhere.
+            let _ = self.disk.remove(NEW_FILE);
+            return Err(failed(&new, source));
+        }
+        // From here on the old file may be replaced, now or after a loss of power.
+        if !matches!(self.state, State::Standing(Standing::None | Standing::Keep | Standing::Whole))
+        {
+            self.state = State::Standing(Standing::Unknown);
+        }
+        self.disk.rename(NEW_FILE, FILE).map_err(|source| failed(&self.path, source))?;
+        self.state = State::Standing(Standing::Unknown);
+        self.disk.sync_names().map_err(|source| failed(&self.path, source))?;
+        let len = bytes.len() as u64;
+        let most = 2 * len + self.least_growth;
+        self.state = State::Open(OpenFile { file, id, number, len, most });
+        if let Err(error) = self.disk.note_use() {
+            // Tried again at the next rewrite.
+            tracing::warn!("the lock file cannot be written: {error}");
+        }
+        Ok(())
     }
-    let Some(mut rest) = bytes.strip_prefix(MAGIC) else {
-        return Err(LogError::Foreign { path: path.into() });
-    };
-    let mut metadata = Metadata::default();
-    while !rest.is_empty() {
-        let at = (bytes.len() - rest.len()) as u64;
-        let Some((body, after)) = split_record(rest).map_err(|()| damaged(path, at))? else {
-            // The last record was cut off by a crash before anybody was told that it was written.
-            tracing::warn!(path = %path.display(), at, "the last metadata record is incomplete");
-            break;
+
+    /// A file that leads to `metadata`, without what goes with the process.
+    fn contents(
+        &self,
+        metadata: &Metadata,
+        now: Timestamp,
+    ) -> Result<(FileId, u64, Vec<u8>), LogError> {
+        let commands = metadata.commands();
+        let durable = commands.iter().filter(|command| !metadata.is_volatile(command));
+        let bodies = durable.map(|command| self.encode(command)).collect::<Result<Vec<_>, _>>()?;
+        let (id, number) = (FileId(rand::random()), bodies.len() as u64);
+        Ok((id, number, format::file(id, &bodies, now)))
+    }
+}
+
+/// What a file holds.
+#[derive(Debug)]
+struct Loaded {
+    metadata: Metadata,
+    /// Commands in it.
+    records: u64,
+    /// When the last of them was written, if it says.
+    last: Option<Timestamp>,
+    ending: Ending,
+}
+
+/// Reads a whole file.
+fn load(source: impl io::Read) -> Result<Loaded, ReadError> {
+    let (mut reader, opened) = Reader::open(source);
+    opened?;
+    let (mut metadata, mut records, mut last) = (Metadata::default(), 0, None);
+    let ending = loop {
+        let frame = match reader.next()? {
+            Step::Command(frame) => frame,
+            Step::End(ending) => break ending,
         };
-        let command = wire::decode(body).map_err(|source| LogError::Record {
-            path: path.into(),
-            at,
-            source,
-        })?;
-        metadata.apply(&command).map_err(|source| LogError::Order {
-            path: path.into(),
-            at,
-            source,
-        })?;
-        rest = after;
-    }
-    Ok(metadata)
-}
-
-fn damaged(path: &Path, at: u64) -> LogError {
-    LogError::Damaged { path: path.into(), at }
-}
-
-/// A record, and what is behind it.
-type Split<'a> = (&'a [u8], &'a [u8]);
-
-/// The bytes of the first record and what is behind it; `None` if a crash has cut it off.
-///
-/// # Errors
-///
-/// If it is damaged, and not by a crash in the middle of writing it.
-fn split_record(bytes: &[u8]) -> Result<Option<Split<'_>>, ()> {
-    // A crash can leave a file that is longer than what was written of it.
-    if bytes.iter().all(|byte| *byte == 0) {
-        return Ok(None);
-    }
-    let Some((head, rest)) = bytes.split_first_chunk::<HEAD>() else { return Ok(None) };
-    let &[a, b, c, d, e, f, g, h] = head;
-    let (len, checksum) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
-    let len = len as usize;
-    if len == 0 || len > wire::MOST_BYTES {
-        return Err(());
-    }
-    let Some((body, rest)) = rest.split_at_checked(len) else { return Ok(None) };
-    match crc32fast::hash(body) == checksum {
-        true => Ok(Some((body, rest))),
-        // Lengths are written first: a crash can leave a last record of the right length.
-        false if rest.iter().all(|byte| *byte == 0) => Ok(None),
-        false => Err(()),
-    }
-}
-
-/// Writes a new file beside the old one, and puts it in its place.
-fn rewrite(directory: &Path, path: &Path, metadata: &Metadata) -> Result<(File, u64), LogError> {
-    let new = directory.join(NEW_FILE);
-    let mut bytes = MAGIC.to_vec();
-    for command in metadata.commands() {
-        let record = record(&command);
-        bytes.extend(record.map_err(|source| LogError::Record {
-            path: new.clone(),
-            at: 0,
-            source,
-        })?);
-    }
-    let write = || -> io::Result<(File, u64)> {
-        let mut file = OpenOptions::new().create(true).truncate(true).write(true).open(&new)?;
-        private(&file)?;
-        file.write_all(&bytes)?;
-        file.sync_all()?;
-        fs::rename(&new, path)?;
-        File::open(directory)?.sync_all()?;
-        Ok((file, bytes.len() as u64))
+        let at = frame.at;
+        let wrong = |reason: String| ReadError::Damaged { at, reason };
+        let command = wire::decode(&frame.body).map_err(|error| wrong(error.to_string()))?;
+        metadata.apply(&command).map_err(|error| wrong(error.to_string()))?;
+        records += 1;
+        last = frame.instant;
     };
-    write().map_err(|source| io_error(&new, source))
+    Ok(Loaded { metadata, records, last, ending })
 }
 
-/// The file holds the passwords of sources: nobody else reads it.
-fn private(file: &File) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(fs::Permissions::from_mode(0o600))
-}
-
-fn io_error(path: &Path, source: io::Error) -> LogError {
-    LogError::Io { path: path.into(), source }
+/// Reads any bytes as a file, and as the commands of one.
+pub(crate) fn fuzz(data: &[u8]) {
+    let read = |bytes: &[u8]| {
+        let _ = load(bytes);
+        // Reading from memory does not fail.
+        let _ = salvage::survey(bytes, |finding| drop(finding.to_string()));
+    };
+    read(data);
+    let Some((step, bytes)) = data.split_first() else { return };
+    let bodies: Vec<Vec<u8>> =
+        bytes.chunks(usize::from(*step).max(1)).map(<[u8]>::to_vec).collect();
+    read(&format::file(FileId(0), &bodies, Timestamp::from_millis(0)));
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Values that several tests begin with.
 
-use config::{CacheName, RemoteServer, RemoteStoreConfig};
+use std::sync::Arc;
+
+use config::{CacheConfig, CacheMode, CacheName, RemoteServer, RemoteStoreConfig};
 use store::{Coverage, SourceSegment, SourceSpace, Timestamp};
 
 use crate::metadata::{Connection, MetaCommand, SourceIdentity, SourceProcess};
@@ -42,4 +44,39 @@ pub(crate) fn connection(segments: u32) -> Connection {
         forgets: false,
         imported: None,
     }
+}
+
+/// A cache of this name comes into being.
+pub(crate) fn create(cache: &str) -> MetaCommand {
+    let config = Arc::new(CacheConfig::new(CacheMode::Distributed));
+    MetaCommand::CreateCache { cache: name(cache), config, volatile: false }
+}
+
+/// A cache is connected to a source of so many segments.
+pub(crate) fn connect(cache: &str, segments: u32) -> MetaCommand {
+    MetaCommand::Connect { cache: name(cache), connection: Box::new(connection(segments)) }
+}
+
+/// Commands of every kind, in an order in which all of them apply.
+pub(crate) fn story() -> Vec<MetaCommand> {
+    let orders = || name("orders");
+    let config = CacheConfig { statistics: true, ..CacheConfig::new(CacheMode::Distributed) };
+    let identity = SourceIdentity(vec![]);
+    vec![
+        create("orders"),
+        create("customers"),
+        MetaCommand::UpdateCache { cache: orders(), config: Arc::new(config) },
+        connect("orders", 4),
+        complete("orders", 4, &[1, 3]),
+        MetaCommand::Mark { cache: orders() },
+        MetaCommand::Finish { cache: orders(), imported: 1_000 },
+        MetaCommand::AcceptSource { cache: orders(), identity },
+        MetaCommand::AcceptLoss { cache: orders() },
+        MetaCommand::Clear { cache: orders() },
+        MetaCommand::BecomeUnit { cache: orders() },
+        MetaCommand::Disconnect { cache: orders() },
+        create("third"),
+        connect("customers", 256),
+        MetaCommand::RemoveCache { cache: name("third") },
+    ]
 }

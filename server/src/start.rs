@@ -73,10 +73,15 @@ impl Server {
         self.node.stopping.cancelled().await;
     }
 
-    /// Ends every connection and task, and returns when all is quiet.
+    /// Ends every connection and task, closes the metadata file, and returns when all is quiet.
     pub async fn stop(self) {
         self.node.stop().await;
         // The endpoint ends with the node; that it panicked was logged.
         let _ = self.endpoint.await;
+        if let Err(error) = self.node.driver.agreement().close().await {
+            tracing::warn!(
+                "the metadata file has no closing mark, which the next start will report: {error}"
+            );
+        }
     }
 }
