@@ -2,6 +2,7 @@
 
 mod api;
 mod demo;
+mod metadata;
 mod migrate;
 mod serve;
 mod show;
@@ -33,7 +34,7 @@ Examples:
   godwit migrate cluster verify -c orders
   godwit migrate cluster disconnect -c orders
 
-Exit status: 0 done; 1 failed; 2 wrong arguments; 78 wrong configuration.";
+Exit status: 0 done; 1 failed; 2 wrong arguments; 65 damaged metadata file; 78 wrong configuration.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -43,6 +44,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Take caches over from an Infinispan or Godwit cluster.
     Migrate(migrate::MigrateArgs),
+    /// Show what is in a metadata file, and rescue a damaged one
+    Metadata(metadata::MetadataArgs),
     /// Show a server a load, and report what it reaches and what it costs; Hot Rod or memcached.
     Bench(Box<bench::BenchArgs>),
 }
@@ -61,6 +64,7 @@ pub fn main() -> ExitCode {
             Some(Command::Serve(arguments)) => serve::run(arguments).await,
             Some(Command::Demo(arguments)) => demo::run(arguments).await,
             Some(Command::Migrate(arguments)) => migrate::run(arguments).await,
+            Some(Command::Metadata(arguments)) => metadata::run(&arguments),
             Some(Command::Bench(arguments)) => {
                 bench::run(*arguments).await.map(|()| ExitCode::SUCCESS)
             }
@@ -75,8 +79,16 @@ pub fn main() -> ExitCode {
 /// Exit status for a wrong configuration: EX_CONFIG of sysexits.
 const WRONG_CONFIGURATION: u8 = 78;
 
+/// Exit status for a metadata file that cannot be read: EX_DATAERR of sysexits.
+const DAMAGED_DATA: u8 = 65;
+
 fn failed(error: &anyhow::Error) -> ExitCode {
     show::error(error);
+    if let Some(crate::StartError::Data(error)) = error.downcast_ref()
+        && error.is_damage()
+    {
+        return ExitCode::from(DAMAGED_DATA);
+    }
     let insecure = matches!(error.downcast_ref(), Some(crate::StartError::Insecure(_)));
     let configuration = insecure || error.downcast_ref::<serve::WrongConfiguration>().is_some();
     if configuration { ExitCode::from(WRONG_CONFIGURATION) } else { ExitCode::FAILURE }

@@ -12,6 +12,7 @@ use godwit_tests as harness;
 mod cli;
 mod connection;
 mod hostile;
+mod metadata;
 mod migration;
 mod order;
 mod replay;

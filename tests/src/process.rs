@@ -17,6 +17,8 @@ pub struct ServerProcess {
     pub address: SocketAddr,
     /// Its REST interface.
     pub rest: Rest,
+    /// What it logged before it listened.
+    log: String,
 }
 
 impl ServerProcess {
@@ -52,7 +54,13 @@ impl ServerProcess {
         };
         // Nobody reads the rest, and it must not block.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self { child, address, rest: Rest::new(address) }
+        Self { child, address, rest: Rest::new(address), log: seen }
+    }
+
+    /// What it logged before it listened.
+    #[must_use]
+    pub fn log(&self) -> &str {
+        &self.log
     }
 
     /// A client of it.
