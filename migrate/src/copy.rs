@@ -17,6 +17,7 @@ use crate::{
     source::SourceConnection,
     sync::{Action, Ending, Event, SyncJob, SyncSettings, Unit},
     throttle::Rates,
+    tombstones,
 };
 
 /// Events that wait for the job. Readers wait beyond it.
@@ -71,7 +72,8 @@ pub(crate) async fn start(
         }
         _ => link.complete.clone(),
     };
-    let (job, actions) = SyncJob::start(link.space, &complete, &owners, settings);
+    let weights = tombstones::weights(connection.cache(), &link);
+    let (job, actions) = SyncJob::start_with(link.space, &complete, &owners, settings, &weights);
     let (events, heard) = mpsc::channel(MOST_EVENTS);
     let (orders, ordered) = mpsc::channel(MOST_ORDERS);
     let (end, ended) = watch::channel(false);
@@ -156,6 +158,12 @@ impl Driver {
         if tagged.stretch != self.stretch {
             return Vec::new();
         }
+        if let (Event::UnitRead { .. } | Event::Lost { .. }, Some(link)) =
+            (&tagged.event, self.connection.link())
+        {
+            // Clients go on: other segments may have the most tombstones by now.
+            self.shared.weigh(&tombstones::weights(self.connection.cache(), &link));
+        }
         self.shared.on(tagged.event)
     }
 
@@ -209,7 +217,10 @@ impl Driver {
         let (since, space) = (self.connection.since(), self.shared.space());
         let connection = Arc::clone(&self.connection);
         self.completing.spawn(async move {
-            connection.record(MetaCommand::Complete { cache, since, space, segments }).await
+            let complete = segments.clone();
+            connection.record(MetaCommand::Complete { cache, since, space, segments }).await?;
+            tombstones::release(connection.cache(), space, &complete).await;
+            Ok(())
         });
     }
 
@@ -237,7 +248,7 @@ impl Driver {
         self.to_complete.clear();
         while self.completing.join_next().await.is_some() {}
         // What was complete is read again: what was removed there and is not remembered would come back.
-        let forgotten = self.connection.cache().has_forgotten();
+        let forgotten = self.connection.cache().has_released();
         let become_unit = MetaCommand::BecomeUnit { cache: name };
         let reason = match self.connection.record(become_unit).await {
             Err(reason) => reason,

@@ -10,7 +10,7 @@ use std::{
 
 use parking_lot::Mutex;
 use serde::Serialize;
-use store::{CacheError, SourceSpace, Timestamp};
+use store::{CacheError, SourceSegment, SourceSpace, Timestamp};
 use tokio::sync::{mpsc, watch};
 
 use crate::{
@@ -186,6 +186,11 @@ impl Shared {
     /// Tells the job what happened. What to do about it.
     pub(crate) fn on(&self, event: Event) -> Vec<Action> {
         self.job.lock().on(event)
+    }
+
+    /// Tells the job which segments have the most tombstones.
+    pub(crate) fn weigh(&self, weights: &BTreeMap<SourceSegment, u64>) {
+        self.job.lock().weigh(weights);
     }
 
     /// What became of the entries so far.

@@ -30,6 +30,7 @@ mod sources;
 mod status;
 pub mod sync;
 mod throttle;
+mod tombstones;
 mod verify;
 
 pub use self::{

@@ -15,12 +15,16 @@ use crate::{
     copy::{self, Copy, SyncRequest},
     job::{CopyStatus, JobHandle},
     source::SourceConnection,
-    sync::{Ending, Event, SyncSettings},
+    sync::{Ending, Event, SyncSettings, UNIT_SEGMENTS},
+    tombstones,
     verify::{self, VerifyHandle, VerifyReport, VerifyRequest},
 };
 
 /// Time between two looks whether the source still answers.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// Time between two looks whether there are many tombstones.
+const RELIEF: Duration = Duration::from_millis(200);
 
 /// The migration of one cache while it is connected.
 pub(crate) struct Migration {
@@ -33,6 +37,8 @@ pub(crate) struct Migration {
     bringing: tokio::sync::Mutex<()>,
     /// Entries that were brought in for iterations.
     brought: AtomicU64,
+    /// Entries that were brought in because of tombstones.
+    relieved: AtomicU64,
     /// Entries that had been evicted before there was a source.
     evicted_before: u64,
     /// Entries that had been evicted when the last verification began.
@@ -43,16 +49,53 @@ impl Migration {
     /// Nothing runs yet.
     pub(crate) fn new(source: Arc<SourceConnection>) -> Arc<Self> {
         let evicted_before = source.cache().evicted();
-        Arc::new(Self {
+        let migration = Arc::new(Self {
             source,
             job: Mutex::default(),
             verification: Mutex::default(),
             verified_before: Mutex::default(),
             bringing: tokio::sync::Mutex::default(),
             brought: AtomicU64::new(0),
+            relieved: AtomicU64::new(0),
             evicted_before,
             evicted_before_verify: AtomicU64::new(0),
-        })
+        });
+        let relieving = Arc::clone(&migration);
+        migration.source.spawn(async move { relieving.relieve().await });
+        migration
+    }
+
+    /// Brings in the segments with the most tombstones whenever there are many of them: what was removed, or
+    /// has ended, may be forgotten once its segment is complete.
+    async fn relieve(&self) {
+        let (mut told, mut failed) = (false, false);
+        loop {
+            tokio::time::sleep(if failed { LOOK } else { RELIEF }).await;
+            let memory = self.cache().memory_limit();
+            let link = self.source.link().filter(|link| !link.is_complete());
+            let Some(link) = link.filter(|_| memory.has_many_tombstones()) else {
+                (told, failed) = (false, false);
+                continue;
+            };
+            let weights = tombstones::weights(self.cache(), &link);
+            let heaviest = tombstones::heaviest(&weights, UNIT_SEGMENTS);
+            let is_silent =
+                self.source.health().problem.is_some() || self.source.changed().is_some();
+            if heaviest.is_empty() || is_silent || self.cache().check_served().is_err() {
+                continue;
+            }
+            if !told {
+                told = true;
+                let (bytes, limit) = (memory.tombstones(), memory.tombstone_limit());
+                tracing::warn!(
+                    cache = %self.cache().name(), bytes, limit,
+                    "many removed and expired keys have to be remembered until their segments are copied: the \
+                     segments with the most of them are copied now"
+                );
+            }
+            let _one = self.bringing.lock().await;
+            failed = self.bring_missing(&heaviest, &self.relieved).await.is_err();
+        }
     }
 
     pub(crate) fn source(&self) -> &Arc<SourceConnection> {
@@ -102,12 +145,17 @@ impl Migration {
                 () = tell.closed() => return,
             };
             // Nobody minds if who asked has left meanwhile.
-            let _ = tell.send(migration.bring_missing(&segments).await);
+            let _ = tell.send(migration.bring_missing(&segments, &migration.brought).await);
         });
         told.await.unwrap_or(Err(CacheError::SourceSilent))
     }
 
-    async fn bring_missing(&self, segments: &[SourceSegment]) -> Result<(), CacheError> {
+    /// Brings these segments in, and adds the entries that were written to `written`.
+    async fn bring_missing(
+        &self,
+        segments: &[SourceSegment],
+        written: &AtomicU64,
+    ) -> Result<(), CacheError> {
         let missing: Vec<SourceSegment> = match self.source.link() {
             None => return Ok(()),
             Some(link) => segments
@@ -133,7 +181,7 @@ impl Migration {
             CacheError::SourceSilent
         })?;
         let status = self.while_it_answers(&handle).await;
-        self.brought.fetch_add(status.counts.written, Ordering::Relaxed);
+        written.fetch_add(status.counts.written, Ordering::Relaxed);
         match status.ending {
             Some(Ending::Finished) => Ok(()),
             other => {
@@ -154,6 +202,11 @@ impl Migration {
                 return copy.ended().await;
             }
         }
+    }
+
+    /// Entries that were brought in because of tombstones.
+    pub(crate) fn relieved(&self) -> u64 {
+        self.relieved.load(Ordering::Relaxed)
     }
 
     /// Entries that were brought in for iterations.

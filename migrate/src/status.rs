@@ -70,8 +70,15 @@ pub struct Status {
     pub read_through: Option<ReadThrough>,
     /// Imported entries whose time was over here and that the source still had: they live on.
     pub lived_on: u64,
-    /// Removed keys, and ended entries, that are remembered until the source is let go of.
+    /// Removed keys, and ended entries, that are remembered: each at least until its source segment is complete.
     pub tombstones: u64,
+    /// Bytes that the tombstones of all caches take.
+    pub tombstone_bytes: u64,
+    /// Bytes that they may take. Beyond that, writes that could need more of them are refused.
+    pub tombstone_limit_bytes: u64,
+    /// Whether keys may have been removed here that are no longer remembered: verify cannot tell them from lost
+    /// ones, and repair does not fetch them.
+    pub may_have_forgotten: bool,
     /// The last verification.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verify: Option<VerifyReport>,
@@ -173,6 +180,8 @@ pub struct ReadThrough {
     pub in_flight: usize,
     /// Entries that were brought in at once because clients iterate over them.
     pub for_iterations: u64,
+    /// Entries that were brought in at once so that tombstones could be released.
+    pub for_tombstones: u64,
 }
 
 /// What a status is made from.
@@ -206,6 +215,10 @@ impl Facts<'_> {
             read_through: self.live.map(read_through),
             lived_on: self.cache.lived_on(),
             tombstones: self.cache.tombstones(),
+            tombstone_bytes: self.cache.memory_limit().tombstones(),
+            tombstone_limit_bytes: self.cache.memory_limit().tombstone_limit(),
+            may_have_forgotten: self.connection.is_some_and(|connection| connection.forgets)
+                || (self.connection.is_some() && self.cache.has_forgotten()),
             verify,
             can_disconnect: self.connection.is_some() && blockers.is_empty(),
             blockers,
@@ -378,5 +391,6 @@ fn read_through(live: &Migration) -> ReadThrough {
         silent: counts.silent.load(Relaxed),
         in_flight: live.source().loads_in_flight(),
         for_iterations: live.brought(),
+        for_tombstones: live.relieved(),
     }
 }

@@ -187,6 +187,18 @@ impl SyncJob {
         owners: &[usize],
         settings: SyncSettings,
     ) -> (Self, Vec<Action>) {
+        Self::start_with(space, complete, owners, settings, &BTreeMap::new())
+    }
+
+    /// The same, with the units first whose segments have the greatest weights.
+    #[must_use]
+    pub fn start_with(
+        space: SourceSpace,
+        complete: &Coverage,
+        owners: &[usize],
+        settings: SyncSettings,
+        weights: &BTreeMap<SourceSegment, u64>,
+    ) -> (Self, Vec<Action>) {
         let mut job = Self {
             settings,
             space,
@@ -207,8 +219,22 @@ impl SyncJob {
             let by_segment = matches!(space, SourceSpace::Segments(_));
             job.plan(|segment| !by_segment || !complete.contains(segment));
         }
+        job.weigh(weights);
         let actions = job.go_on();
         (job, actions)
+    }
+
+    /// From now on the units come first whose segments have the greatest weights: the tombstones that wait for
+    /// them.
+    pub fn weigh(&mut self, weights: &BTreeMap<SourceSegment, u64>) {
+        if weights.is_empty() {
+            return;
+        }
+        let weight = |unit: &Unit| {
+            let segments = unit.segments.iter().flatten();
+            segments.filter_map(|segment| weights.get(segment)).sum::<u64>()
+        };
+        self.waiting.make_contiguous().sort_by_key(|unit| std::cmp::Reverse(weight(unit)));
     }
 
     /// Puts the segments that are wanted into units.

@@ -80,7 +80,9 @@ impl From<CacheError> for Problem {
     fn from(error: CacheError) -> Self {
         let status = match &error {
             CacheError::NotExecuted | CacheError::Fenced(_) => StatusCode::SERVICE_UNAVAILABLE,
-            CacheError::OutOfMemory { .. } | CacheError::Full => StatusCode::INSUFFICIENT_STORAGE,
+            CacheError::OutOfMemory { .. }
+            | CacheError::TooManyTombstones { .. }
+            | CacheError::Full => StatusCode::INSUFFICIENT_STORAGE,
             CacheError::SourceSilent | CacheError::SourceDoubted => StatusCode::BAD_GATEWAY,
             CacheError::NotStored(_) => StatusCode::INTERNAL_SERVER_ERROR,
             CacheError::KeyTooLong { .. } => StatusCode::BAD_REQUEST,

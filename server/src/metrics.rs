@@ -40,6 +40,10 @@ mod name {
     pub(super) const MEMORY_LIMIT: Metric =
         ("godwit_memory_limit_bytes", "Bytes that entries may take");
     pub(super) const MEMORY_USED: Metric = ("godwit_memory_used_bytes", "Bytes that entries take");
+    pub(super) const TOMBSTONE_LIMIT: Metric =
+        ("godwit_tombstone_limit_bytes", "Bytes that removed keys which are remembered may take");
+    pub(super) const TOMBSTONES_USED: Metric =
+        ("godwit_tombstone_used_bytes", "Bytes that removed keys which are remembered take");
     pub(super) const BYTES_READ: Metric =
         ("godwit_hotrod_bytes_read_total", "Bytes that Hot Rod clients sent");
     pub(super) const BYTES_WRITTEN: Metric =
@@ -71,6 +75,10 @@ mod name {
         "godwit_migration_lived_on_total",
         "Imported entries whose time was over here and that the source still had",
     );
+    pub(super) const FOR_TOMBSTONES: Metric = (
+        "godwit_migration_tombstone_entries_total",
+        "Entries that were brought in so that removed keys need not be remembered",
+    );
     pub(super) const UNANSWERED: Metric =
         ("godwit_migration_read_through_silent_total", "Reads of the source without an answer");
 }
@@ -98,6 +106,8 @@ impl Metrics {
         let memory = container.memory();
         set(name::MEMORY_LIMIT, Vec::new(), memory.limit());
         set(name::MEMORY_USED, Vec::new(), memory.used());
+        set(name::TOMBSTONE_LIMIT, Vec::new(), memory.tombstone_limit());
+        set(name::TOMBSTONES_USED, Vec::new(), memory.tombstones());
         let traffic = &self.node.traffic;
         count(name::BYTES_READ, Vec::new(), traffic.read.load(Ordering::Relaxed));
         count(name::BYTES_WRITTEN, Vec::new(), traffic.written.load(Ordering::Relaxed));
@@ -141,6 +151,7 @@ fn publish_migration(status: &migrate::Status) {
         count(name::LOADED, labels(), read_through.hits);
         count(name::UNANSWERED, labels(), read_through.silent);
         count(name::FOR_ITERATIONS, labels(), read_through.for_iterations);
+        count(name::FOR_TOMBSTONES, labels(), read_through.for_tombstones);
     }
 }
 

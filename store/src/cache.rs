@@ -258,7 +258,8 @@ impl Cache {
     }
 
     /// The limit of the member's memory.
-    pub(crate) fn memory_limit(&self) -> &Arc<MemoryLimit> {
+    #[must_use]
+    pub fn memory_limit(&self) -> &Arc<MemoryLimit> {
         self.usage.node()
     }
 
@@ -462,6 +463,19 @@ impl Cache {
     #[must_use]
     pub fn has_forgotten(&self) -> bool {
         self.segments.iter().any(|segment| segment.lock().has_forgotten())
+    }
+
+    /// Whether removed or ended keys could come back if source segments that are complete were read again.
+    #[must_use]
+    pub fn has_released(&self) -> bool {
+        self.segments.iter().any(|segment| segment.lock().has_released())
+    }
+
+    /// Drops tombstones of complete source segments that can be done without in one segment, a bounded step
+    /// at a time.
+    pub fn release_tombstones(&self, id: SegmentId) {
+        let mut position = Position::default();
+        while self.segment(id).release_tombstones(&mut position, BACKGROUND_STEP) == Step::More {}
     }
 
     /// Whether this key may be one that was removed and is not remembered: there were too many, the cache was

@@ -243,6 +243,17 @@ pub enum CacheError {
         limit: u64,
     },
 
+    /// What was removed or has ended here has to be remembered until its segment is copied from the source, and
+    /// that takes all the memory that it may; nothing changed.
+    #[error(
+        "the removed and expired keys that have to be remembered until their segments are copied take all of \
+         the {limit} bytes that they may: synchronize, and see whether the source answers"
+    )]
+    TooManyTombstones {
+        /// Bytes that tombstones may take.
+        limit: u64,
+    },
+
     /// The cache is full and refuses instead of evicting; nothing changed.
     #[error("the cache is full")]
     Full,

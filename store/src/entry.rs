@@ -36,6 +36,8 @@ mod flag {
     /// Two bits: how often the entry was used lately, for eviction.
     pub(super) const USES: u8 = 0b11 << 5;
     pub(super) const ONE_USE: u8 = 1 << 5;
+    /// Of a tombstone: the entry has ended by itself, or had to make room; nobody removed it.
+    pub(super) const ENDED: u8 = 1 << 5;
     /// The source is known to have an entry under this key.
     pub(super) const AT_SOURCE: u8 = 1 << 7;
 }
@@ -307,9 +309,11 @@ pub(crate) struct SharedValue {
 
 impl Record {
     /// What stays of a removed or ended local entry until the source is disconnected.
-    pub(crate) fn tombstone(key: &[u8], stamp: Stamp, at_source: bool) -> Self {
+    pub(crate) fn tombstone(key: &[u8], stamp: Stamp, at_source: bool, ended: bool) -> Self {
         let mut bytes = Vec::with_capacity(HEADER + key.len());
-        let flags = flag::TOMBSTONE | if at_source { flag::AT_SOURCE } else { 0 };
+        let flags = flag::TOMBSTONE
+            | if at_source { flag::AT_SOURCE } else { 0 }
+            | if ended { flag::ENDED } else { 0 };
         bytes.extend_from_slice(&header(stamp.bits(), flags, key.len()));
         bytes.extend_from_slice(key);
         Self::Packed(bytes.into_boxed_slice())
@@ -342,6 +346,11 @@ impl Record {
 
     pub(crate) fn is_tombstone(&self) -> bool {
         flags(self.head()) & flag::TOMBSTONE != 0
+    }
+
+    /// Whether it is what remains of an entry that a client removed, rather than of one that has ended.
+    pub(crate) fn is_removal(&self) -> bool {
+        flags(self.head()) & (flag::TOMBSTONE | flag::ENDED) == flag::TOMBSTONE
     }
 
     pub(crate) fn is_imported(&self) -> bool {

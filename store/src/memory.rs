@@ -28,13 +28,24 @@ pub(crate) fn allocated(len: usize) -> usize {
 pub struct MemoryLimit {
     limit: AtomicU64,
     used: AtomicI64,
+    /// Bytes of tombstones, exact.
+    tombstones: AtomicI64,
 }
+
+/// Share of the memory limit that tombstones may take: a quarter. Beyond it, writes that could lead to more of
+/// them are refused.
+const TOMBSTONE_SHARE: u64 = 4;
+
+/// Share of the memory limit from which on there are many tombstones: an eighth. From then on none is kept
+/// that can be done without, and the segments with the most of them are copied.
+const MANY_TOMBSTONES_SHARE: u64 = 8;
 
 impl MemoryLimit {
     /// At most `limit` bytes.
     #[must_use]
     pub fn new(limit: u64) -> Arc<Self> {
-        Arc::new(Self { limit: AtomicU64::new(limit), used: AtomicI64::new(0) })
+        let [used, tombstones] = [const { AtomicI64::new(0) }; 2];
+        Arc::new(Self { limit: AtomicU64::new(limit), used, tombstones })
     }
 
     /// No limit: for tests and tools that hold a cache of their own.
@@ -59,6 +70,30 @@ impl MemoryLimit {
     #[must_use]
     pub fn refuses(&self, more: usize) -> bool {
         self.used().saturating_add(more as u64) > self.limit()
+    }
+
+    /// Bytes that tombstones take.
+    #[must_use]
+    pub fn tombstones(&self) -> u64 {
+        self.tombstones.load(Ordering::Relaxed).max(0).unsigned_abs()
+    }
+
+    /// Bytes that tombstones may take.
+    #[must_use]
+    pub fn tombstone_limit(&self) -> u64 {
+        self.limit() / TOMBSTONE_SHARE
+    }
+
+    /// Whether tombstones take more than they may.
+    #[must_use]
+    pub fn is_full_of_tombstones(&self) -> bool {
+        self.tombstones() > self.tombstone_limit()
+    }
+
+    /// Whether tombstones take more than half of what they may: time to copy the segments that have the most of them.
+    #[must_use]
+    pub fn has_many_tombstones(&self) -> bool {
+        self.tombstones() > self.limit() / MANY_TOMBSTONES_SHARE
     }
 
     /// Takes (or gives back) memory: that of segments, and of answers that are being put together.
@@ -163,13 +198,22 @@ pub(crate) struct Account {
     bytes: i64,
     entries: i64,
     fixed: i64,
+    tombstones: i64,
     unreported_bytes: i64,
     unreported_entries: i64,
 }
 
 impl Account {
     pub(crate) fn new(usage: Arc<Usage>) -> Self {
-        Self { usage, bytes: 0, entries: 0, fixed: 0, unreported_bytes: 0, unreported_entries: 0 }
+        Self {
+            usage,
+            bytes: 0,
+            entries: 0,
+            fixed: 0,
+            tombstones: 0,
+            unreported_bytes: 0,
+            unreported_entries: 0,
+        }
     }
 
     /// Bytes that the segment takes.
@@ -210,12 +254,21 @@ impl Account {
         }
     }
 
+    /// A tombstone that took `from` bytes takes `to` now, as [`Account::change`] has counted.
+    pub(crate) fn change_tombstone(&mut self, from: usize, to: usize) {
+        self.change_fixed(from, to);
+        let bytes = signed(to) - signed(from);
+        self.tombstones += bytes;
+        self.usage.node.tombstones.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// Everything is gone.
     pub(crate) fn clear(&mut self) {
         self.unreported_bytes -= self.bytes;
         self.unreported_entries -= self.entries;
         self.usage.fixed.fetch_sub(self.fixed, Ordering::Relaxed);
-        (self.bytes, self.entries, self.fixed) = (0, 0, 0);
+        self.usage.node.tombstones.fetch_sub(self.tombstones, Ordering::Relaxed);
+        (self.bytes, self.entries, self.fixed, self.tombstones) = (0, 0, 0, 0);
         self.report();
     }
 

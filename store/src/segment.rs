@@ -111,6 +111,12 @@ pub struct Segment {
     connected: Stamp,
     /// Whether keys were removed since then, or just before it, that left no tombstones.
     forgotten: bool,
+    /// Whether tombstones were released although the source may turn out to have such a key elsewhere.
+    released: bool,
+    /// Whether an imported entry has gone that the source may still have: not all that it has is marked.
+    unsure: bool,
+    /// Part of the balance that belongs to keys which are no longer remembered.
+    unremembered: i64,
     /// Set while there is no source, once something happened that an import could undo: a removal, also
     /// of a key that is not here, a clear, or the end of a client's own entry.
     changed: bool,
@@ -156,6 +162,9 @@ impl Segment {
             link: None,
             connected: Stamp::default(),
             forgotten: false,
+            released: false,
+            unsure: false,
+            unremembered: 0,
             changed: false,
             changed_between: false,
             next: Beginning::Anew,
@@ -348,9 +357,11 @@ impl Segment {
             Change::Write { .. } => return Err(no_room),
             Change::Remove if self.must_mark() => return Ok(Progress::Mark),
             Change::Remove => {
-                match place.overdue {
-                    true => self.end(place, Cause::Remove),
-                    false => self.insert_tombstone(place.hash, command.key, true)?,
+                if place.overdue {
+                    self.end(place, Cause::Remove);
+                } else {
+                    self.check_tombstones()?;
+                    self.insert_tombstone(place.hash, command.key, true)?;
                 }
                 self.stats.remove_hits += 1;
                 reply.reply(Outcome::Changed { previous: Some(entry) });
@@ -408,6 +419,9 @@ impl Segment {
         }
         if key.len() > MAX_KEY {
             return Err(CacheError::KeyTooLong { len: key.len(), max: MAX_KEY });
+        }
+        if place.bucket.is_none() && self.may_be_at_source(place.placement) {
+            self.check_tombstones()?;
         }
         let number = Number::Stamp(self.stamp);
         let standing = place.bucket.and_then(|at| self.table.get_bucket(at));
@@ -515,7 +529,7 @@ impl Segment {
     /// By how many entries the segment is larger than the same part of its source, as far as is known.
     #[must_use]
     pub fn balance(&self) -> i64 {
-        self.balance
+        self.balance + self.unremembered
     }
 
     /// Bytes that records and table take.

@@ -6,6 +6,7 @@ mod disconnecting;
 mod jobs;
 mod reading;
 mod reconnecting;
+mod remembering;
 mod standing;
 mod verifying;
 

@@ -371,3 +371,36 @@ impl Day {
         }
     }
 }
+
+#[test]
+fn units_with_the_most_tombstones_are_read_first() {
+    let (space, complete) = (SourceSpace::Segments(64), Coverage::none(64));
+    let weights = |of: &[(u32, u64)]| {
+        of.iter().map(|(segment, weight)| (SourceSegment(*segment), *weight)).collect()
+    };
+    let settings = SyncSettings { units: 1, units_per_server: 1 };
+    let owners = vec![0; 64];
+    let firsts = |actions: &[Action]| -> Vec<u32> {
+        let of_unit = |action: &Action| match action {
+            Action::Read(unit) => unit.segments.as_ref().map(|segments| segments[0].0),
+            _ => None,
+        };
+        actions.iter().filter_map(of_unit).collect()
+    };
+    let start = weights(&[(20, 5), (40, 3), (41, 3), (1, 1)]);
+    let (mut job, actions) = SyncJob::start_with(space, &complete, &owners, settings, &start);
+    assert_eq!(firsts(&actions), [40], "its segments have 6 together");
+    job.weigh(&weights(&[(63, 9), (20, 5)]));
+    let read = |job: &mut SyncJob, first: u32| {
+        let unit = UnitId(first as usize / 8);
+        let segments = (first..first + 8).map(SourceSegment);
+        for segment in segments {
+            job.on(Event::SegmentRead { unit, segment, failed: 0 });
+        }
+        job.on(Event::UnitRead { unit, failed: 0 })
+    };
+    assert_eq!(firsts(&read(&mut job, 40)), [56], "clients went on elsewhere");
+    job.weigh(&BTreeMap::new());
+    assert_eq!(firsts(&read(&mut job, 56)), [16]);
+    assert_eq!(firsts(&read(&mut job, 16)), [0], "then in order");
+}

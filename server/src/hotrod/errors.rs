@@ -83,6 +83,7 @@ pub(crate) fn cache_error(error: &CacheError) -> Failure {
         CacheError::NotExecuted => Status::IllegalLifecycleState,
         CacheError::Fenced(_)
         | CacheError::OutOfMemory { .. }
+        | CacheError::TooManyTombstones { .. }
         | CacheError::Full
         | CacheError::SourceSilent
         | CacheError::SourceDoubted

@@ -159,7 +159,8 @@ impl Segment {
         let table = std::mem::take(&mut self.table);
         self.account.clear();
         self.generation += 1;
-        (self.mortal, self.tombstones, self.imported, self.hand, self.balance) = (0, 0, 0, 0, 0);
+        (self.mortal, self.tombstones, self.imported, self.hand) = (0, 0, 0, 0);
+        (self.balance, self.unremembered) = (0, 0);
         if self.outbox.is_read() {
             let (stamp, key) = (self.stamp, Box::default());
             self.outbox.push(Effect { stamp, key, cause: Cause::Clear, entry: None });

@@ -248,7 +248,9 @@ impl Segment {
             (true, true) if self.is_overdue(record, now) => Standing::Overdue(entry),
             (true, true) => Standing::Unknown,
             (false, true) => match &self.link {
-                Some(link) if self.ended_connected(record, link) => Standing::Tombstone,
+                Some(link) if self.ended_connected(record, link) && self.is_kept(record, link) => {
+                    Standing::Tombstone
+                }
                 _ => Standing::Unknown,
             },
         }
@@ -265,6 +267,9 @@ impl Segment {
         }
         // Something is complete from the start only if the same source was connected before.
         self.forgotten = self.changed_between && !link.complete.is_empty();
+        (self.released, self.unremembered) = (false, 0);
+        // What was removed over the connection before this one is not marked.
+        self.unsure = self.continues;
         self.connected = self.stamp;
         (self.surely_over, self.lived_on) = (Timestamp::default(), 0);
         self.link = Some(link);
@@ -294,7 +299,7 @@ impl Segment {
         if let Some(link) = &mut self.link {
             let before = (link.space, std::mem::replace(&mut link.complete, complete.clone()));
             link.space = SourceSpace::Unit;
-            if self.forgotten {
+            if self.forgotten || self.released {
                 link.sealed.get_or_insert_with(|| Box::new(before));
             }
         }
@@ -356,7 +361,7 @@ impl Segment {
                 let memory = occupied.get().memory();
                 occupied.remove();
                 self.account.change(memory, 0, 0);
-                self.account.change_fixed(memory, 0);
+                self.account.change_tombstone(memory, 0);
             } else {
                 if origins {
                     self.imported -= u64::from(occupied.get().is_imported());

@@ -3,7 +3,7 @@
 
 use media::hash;
 
-use super::{EVICTION_ROUNDS, EVICTION_SAMPLE, Found, Place, Segment, WhenFull};
+use super::{EVICTION_ROUNDS, EVICTION_SAMPLE, Found, Place, Position, Segment, Step, WhenFull};
 use crate::{
     command::CacheError,
     effect::{Cause, Effect, EffectEntry},
@@ -33,7 +33,7 @@ impl Segment {
             self.tombstones -= u64::from(was_tombstone);
             self.account.change(from, draft.memory(), i64::from(was_tombstone));
             if was_tombstone {
-                self.account.change_fixed(from, 0);
+                self.account.change_tombstone(from, 0);
             }
             return bucket;
         }
@@ -74,9 +74,9 @@ impl Segment {
         let memory = Record::tombstone_memory(key);
         self.make_memory(key, memory)?;
         self.stamp = self.versions.next_stamp(self.stamp);
-        let tombstone = Record::tombstone(key, self.stamp, at_source);
+        let tombstone = Record::tombstone(key, self.stamp, at_source, false);
         self.account.change(0, memory, 0);
-        self.account.change_fixed(0, memory);
+        self.account.change_tombstone(0, memory);
         self.tombstones += 1;
         self.balance += tombstone.balance();
         let bucket = self.insert(hash, tombstone);
@@ -88,6 +88,7 @@ impl Segment {
     /// others. Where everything of the source is here, that may be too much.
     pub(super) fn remember_removal(&mut self, place: Place, key: &[u8]) -> Result<(), CacheError> {
         if self.may_be_at_source(place.placement) {
+            self.check_tombstones()?;
             return self.insert_tombstone(place.hash, key, false);
         }
         let most = self.link.as_ref().map_or(0, |link| link.max_tombstones);
@@ -95,11 +96,55 @@ impl Segment {
         let node = self.account.usage().node();
         let reserve = usize::try_from(node.limit() / 8).unwrap_or(usize::MAX);
         let needed = reserve.saturating_add(Record::tombstone_memory(key));
-        if self.tombstones >= most || node.refuses(needed) {
+        if self.tombstones >= most || node.has_many_tombstones() || node.refuses(needed) {
             self.forgotten = true;
             return Ok(());
         }
         self.insert_tombstone(place.hash, key, false)
+    }
+
+    /// Whether there may be one more record that has to be remembered until its source segment is complete.
+    /// Forgetting it instead would bring its key back.
+    pub(super) fn check_tombstones(&self) -> Result<(), CacheError> {
+        let node = self.account.usage().node();
+        if node.is_full_of_tombstones() {
+            return Err(CacheError::TooManyTombstones { limit: node.tombstone_limit() });
+        }
+        Ok(())
+    }
+
+    /// Drops tombstones of complete source segments that can be done without, in at most `limit` buckets from
+    /// `position` on, and moves it: nothing is imported there any more. What stays is what a verification or
+    /// a rollback needs: removals, and what the source has; as far as there is room for it.
+    pub fn release_tombstones(&mut self, position: &mut Position, limit: usize) -> Step {
+        let range = self.next_buckets(position, limit);
+        for bucket in range {
+            let Some(record) = self.table.get_bucket(bucket).filter(|it| it.is_tombstone()) else {
+                continue;
+            };
+            let Some(link) = &self.link else { return Step::End };
+            if link.may_hold(hash::hash(record.key())) {
+                continue;
+            }
+            let is_needed = record.is_removal() || record.is_at_source() || self.unsure;
+            let has_room = self.tombstones <= link.max_tombstones
+                && !self.account.usage().node().has_many_tombstones();
+            if is_needed && has_room {
+                continue;
+            }
+            let (memory, balance) = (record.memory(), record.balance());
+            let Ok(occupied) = self.table.get_bucket_entry(bucket) else { continue };
+            occupied.remove();
+            self.forgotten |= is_needed;
+            self.released = true;
+            self.tombstones -= 1;
+            // The source has its key all the same.
+            self.balance -= balance;
+            self.unremembered += balance;
+            self.account.change(memory, 0, 0);
+            self.account.change_tombstone(memory, 0);
+        }
+        self.step(position)
     }
 
     /// Ends the entry in a bucket. It becomes a tombstone where the source's copy could come back in
@@ -118,13 +163,14 @@ impl Segment {
         let to = if leaves_tombstone { Record::tombstone_memory(record.key()) } else { 0 };
         self.account.change(from, to, -1);
         if leaves_tombstone {
-            self.account.change_fixed(0, to);
+            self.account.change_tombstone(0, to);
         }
         self.tombstones += u64::from(leaves_tombstone);
         self.balance -= record.balance();
         let key = self.outbox.is_read().then(|| Box::from(record.key()));
         if leaves_tombstone {
-            *record = Record::tombstone(record.key(), self.stamp, record.is_at_source());
+            let ended = cause != Cause::Remove;
+            *record = Record::tombstone(record.key(), self.stamp, record.is_at_source(), ended);
             self.balance += record.balance();
         } else {
             occupied.remove();
@@ -144,14 +190,36 @@ impl Segment {
             Cause::Evict => !record.is_imported(),
             Cause::Write | Cause::Import | Cause::Clear => false,
         };
-        let has_room = link.may_hold(placement) || self.tombstones < link.max_tombstones;
-        self.forgotten |= ended_here && !has_room;
-        ended_here && has_room
+        // One that expires is not at the source any more either.
+        self.unsure |= record.is_imported() && cause == Cause::Evict;
+        if !ended_here || link.may_hold(placement) {
+            return ended_here;
+        }
+        let is_needed = cause == Cause::Remove || self.is_kept(record, link);
+        let has_room = self.tombstones < link.max_tombstones
+            && !self.account.usage().node().has_many_tombstones();
+        if is_needed && !has_room {
+            self.forgotten = true;
+            self.unremembered -= i64::from(record.is_at_source());
+        }
+        self.released |= !is_needed || !has_room;
+        is_needed && has_room
+    }
+
+    /// Whether an entry that has ended has to be remembered. Where everything of its source segment is here, only
+    /// if the source has its key: then it was marked.
+    pub(super) fn is_kept(&self, record: &Record, link: &Link) -> bool {
+        record.is_at_source() || self.unsure || link.may_hold(hash::hash(record.key()))
     }
 
     /// Whether there may be removed keys that are not remembered.
     pub(crate) fn has_forgotten(&self) -> bool {
         self.forgotten
+    }
+
+    /// Whether keys could come back if what is complete now were read again.
+    pub(crate) fn has_released(&self) -> bool {
+        self.forgotten || self.released
     }
 
     /// Whether a local entry that is over now was still there when the source was connected, or when the

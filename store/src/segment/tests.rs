@@ -3,6 +3,7 @@
 mod model;
 mod reconnect;
 mod source;
+mod tombstones;
 mod walk;
 
 use std::sync::Arc;
@@ -325,7 +326,7 @@ fn stamps_only_grow_also_where_a_write_evicts_others() {
 }
 
 #[test]
-fn removing_unknown_keys_stops_at_the_memory_limit_too() {
+fn removing_unknown_keys_stops_at_a_quarter_of_the_memory_limit() {
     let memory = MemoryLimit::new(200_000);
     let mut segment = limited(Bound::default(), Arc::clone(&memory));
     connect(&mut segment);
@@ -333,7 +334,7 @@ fn removing_unknown_keys_stops_at_the_memory_limit_too() {
         run(segment, &only_here(Command::remove(&number.to_be_bytes())), at(1_000))
     };
     let removed = (0..).take_while(|number| remove(&mut segment, *number) == Seen::Missing).count();
-    let refused = Seen::Failed(CacheError::OutOfMemory { limit: 200_000 });
+    let refused = Seen::Failed(CacheError::TooManyTombstones { limit: 50_000 });
     assert_eq!(remove(&mut segment, u32::MAX), refused);
     assert!((1_000..20_000).contains(&removed), "{removed} tombstones under 200 kB");
 }

@@ -17,6 +17,7 @@ enum Act {
     Connect,
     Complete(u8),
     Clear,
+    Release,
     Disconnect,
 }
 
@@ -48,12 +49,29 @@ struct ModelEntry {
     used: u64,
     expiration: Expiration,
     imported: bool,
+    at_source: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 enum ModelRecord {
     Entry(ModelEntry),
-    Tombstone,
+    Tombstone { at_source: bool, removal: bool },
+}
+
+impl ModelRecord {
+    fn is_at_source(&self) -> bool {
+        match self {
+            Self::Entry(entry) => entry.at_source,
+            Self::Tombstone { at_source, .. } => *at_source,
+        }
+    }
+
+    fn is_seen_at_source(&mut self) {
+        match self {
+            Self::Entry(entry) => entry.at_source = true,
+            Self::Tombstone { at_source, .. } => *at_source = true,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -67,14 +85,13 @@ struct Model {
 
 impl Model {
     fn may_hold(&self, key: &[u8]) -> bool {
-        let segment = hash::segment(hash::hash(key), SOURCE_SEGMENTS) as usize;
-        self.complete.as_ref().is_some_and(|complete| !complete[segment])
+        may_hold(self.complete.as_ref(), key)
     }
 
     fn expire(&mut self) {
         let now = self.now;
-        let connected = self.complete.is_some();
-        self.records.retain(|_, record| {
+        let complete = self.complete.clone();
+        self.records.retain(|key, record| {
             let ModelRecord::Entry(entry) = record else { return true };
             let ends =
                 |start: u64, by: Option<Lifetime>| by.is_some_and(|by| start + by.millis() <= now);
@@ -83,10 +100,13 @@ impl Model {
             {
                 return true;
             }
-            if connected && !entry.imported {
-                *record = ModelRecord::Tombstone;
+            if !entry.imported {
+                let at_source = entry.at_source;
+                let is_kept = complete.is_some() && (at_source || may_hold(complete.as_ref(), key));
+                *record = ModelRecord::Tombstone { at_source, removal: false };
+                return is_kept;
             }
-            connected
+            complete.is_some()
         });
     }
 
@@ -144,7 +164,8 @@ impl Model {
                     if (!self.records.contains_key(&key) || self.is_overdue(&key))
                         && self.complete.is_some() =>
                 {
-                    self.records.insert(key, ModelRecord::Tombstone);
+                    self.records
+                        .insert(key, ModelRecord::Tombstone { at_source: false, removal: true });
                     if matches!(command.source, Source::Asked(_, Answer::Silent)) {
                         Seen::Changed(None)
                     } else {
@@ -177,7 +198,8 @@ impl Model {
             }
             Change::Remove => {
                 if self.complete.is_some() {
-                    self.records.insert(key, ModelRecord::Tombstone);
+                    let at_source = standing.at_source;
+                    self.records.insert(key, ModelRecord::Tombstone { at_source, removal: true });
                 } else {
                     self.records.remove(&key);
                 }
@@ -199,6 +221,7 @@ impl Model {
             used: self.now,
             expiration,
             imported: false,
+            at_source: self.records.get(key).is_some_and(ModelRecord::is_at_source),
         };
         self.records.insert(key.to_vec(), ModelRecord::Entry(entry));
     }
@@ -213,6 +236,7 @@ impl Model {
                 max_idle: None,
             },
             imported: true,
+            at_source: true,
         };
         self.records.insert(key.to_vec(), ModelRecord::Entry(entry));
     }
@@ -229,9 +253,12 @@ impl Model {
             return Import::AlreadyHere;
         }
         let settled = !repair && !self.may_hold(key);
+        if let Some(record) = self.records.get_mut(key).filter(|_| !settled) {
+            record.is_seen_at_source();
+        }
         match self.records.get(key) {
             None if settled || (repair && self.cleared) => return Import::Tombstone,
-            Some(ModelRecord::Tombstone) => return Import::Tombstone,
+            Some(ModelRecord::Tombstone { .. }) => return Import::Tombstone,
             Some(ModelRecord::Entry(entry)) if !entry.imported => return Import::KeptForClient,
             Some(ModelRecord::Entry(_)) if !repair => return Import::AlreadyHere,
             _ => {}
@@ -239,6 +266,12 @@ impl Model {
         self.take(key, value, lifespan);
         Import::Written
     }
+}
+
+/// Whether the source may hold a key that is not here, if these of its segments are complete.
+fn may_hold(complete: Option<&Vec<bool>>, key: &[u8]) -> bool {
+    let segment = hash::segment(hash::hash(key), SOURCE_SEGMENTS) as usize;
+    complete.is_some_and(|complete| !complete[segment])
 }
 
 fn conditions() -> impl Strategy<Value = Condition> {
@@ -290,6 +323,7 @@ fn acts() -> impl Strategy<Value = Act> {
         2 => Just(Act::Connect),
         2 => (0_u8..3).prop_map(Act::Complete),
         1 => Just(Act::Clear),
+        1 => Just(Act::Release),
         1 => Just(Act::Disconnect),
     ]
 }
@@ -360,6 +394,7 @@ fn play(segment: &mut Segment, model: &mut Model, act: Act) {
                         used: 0,
                         expiration: Expiration::NEVER,
                         imported: true,
+                        at_source: true,
                     })
                 }
                 _ => None,
@@ -405,17 +440,33 @@ fn play(segment: &mut Segment, model: &mut Model, act: Act) {
         }
         Act::Connect => {}
         Act::Complete(number) => {
+            // What has ended by now was remembered until now, although nobody has looked.
+            segment.sweep(0, usize::MAX, now);
+            model.expire();
             segment.complete(SourceSegment(number.into()));
             if let Some(complete) = &mut model.complete {
                 complete[usize::from(number)] = true;
             }
         }
         Act::Clear => {
+            segment.sweep(0, usize::MAX, now);
             segment.complete_all();
             drop(segment.clear());
             model.complete.iter_mut().for_each(|complete| complete.fill(true));
             model.records.clear();
             model.cleared = model.complete.is_some();
+        }
+        Act::Release => {
+            segment.sweep(0, usize::MAX, now);
+            model.expire();
+            segment.release_tombstones(&mut Position::default(), usize::MAX);
+            let complete = model.complete.clone();
+            model.records.retain(|key, record| match record {
+                ModelRecord::Tombstone { at_source, removal } => {
+                    *at_source || *removal || may_hold(complete.as_ref(), key)
+                }
+                ModelRecord::Entry(_) => true,
+            });
         }
         Act::Disconnect => {
             // What was over by now was over while the source was still connected.
@@ -426,10 +477,10 @@ fn play(segment: &mut Segment, model: &mut Model, act: Act) {
             model.complete = None;
             model.records.retain(|_, record| match record {
                 ModelRecord::Entry(entry) => {
-                    entry.imported = false;
+                    (entry.imported, entry.at_source) = (false, false);
                     true
                 }
-                ModelRecord::Tombstone => false,
+                ModelRecord::Tombstone { .. } => false,
             });
         }
     }
@@ -469,14 +520,14 @@ fn compare(segment: &Segment, model: &mut Model, copy: &BTreeMap<Vec<u8>, Effect
             ModelRecord::Entry(entry) if !model.is_over(entry) => {
                 Some((key.clone(), entry.value.clone()))
             }
-            ModelRecord::Entry(_) | ModelRecord::Tombstone => None,
+            ModelRecord::Entry(_) | ModelRecord::Tombstone { .. } => None,
         })
         .collect();
     assert_eq!(seen, expected);
     for (key, record) in &model.records {
         let standing = segment.inspect(key, now);
         let agrees = match record {
-            ModelRecord::Tombstone => matches!(standing, Standing::Tombstone),
+            ModelRecord::Tombstone { .. } => matches!(standing, Standing::Tombstone),
             ModelRecord::Entry(entry) if model.is_over(entry) => {
                 matches!(standing, Standing::Overdue(_))
             }

@@ -1,0 +1,178 @@
+//! How many tombstones a segment keeps, and for how long.
+
+use super::*;
+
+const SPACE: SourceSpace = SourceSpace::Segments(20);
+
+/// A lifespan of 100 ms.
+const SHORT: Expiration = Expiration { lifespan: Some(Lifetime::from_millis(100)), max_idle: None };
+
+fn of(key: &[u8]) -> SourceSegment {
+    SPACE.segment_of(hash::hash(key))
+}
+
+/// Connected to a source of 20 segments, of which none is complete.
+fn connected(memory: Arc<MemoryLimit>) -> Segment {
+    let bound = Bound { entries: Some(1_000_000), ..Bound::default() };
+    let mut segment = limited(bound, memory);
+    segment.connect(Link { marked: true, max_tombstones: 1_000, ..Link::new(FIRST, SPACE, at(0)) });
+    segment
+}
+
+/// A client's own entry that ends.
+fn end(segment: &mut Segment, key: &[u8]) {
+    run(segment, &Command::write(key, b"ours", SHORT), at(1_000));
+    segment.sweep(0, usize::MAX, at(1_100));
+}
+
+fn copy(segment: &mut Segment, key: &[u8]) -> Import {
+    import(segment, key, &imported(b"theirs", 5), ImportRule::Copy, at(1_000))
+}
+
+fn repair(segment: &mut Segment, key: &[u8]) -> Import {
+    import(segment, key, &imported(b"theirs", 5), ImportRule::Repair, at(1_000))
+}
+
+fn remove(segment: &mut Segment, key: &[u8]) -> Seen {
+    run(segment, &only_here(Command::remove(key)), at(1_000))
+}
+
+fn release(segment: &mut Segment) {
+    assert_eq!(segment.release_tombstones(&mut Position::default(), usize::MAX), Step::End);
+}
+
+#[test]
+fn what_has_ended_is_forgotten_once_its_own_source_segment_is_complete() {
+    let mut segment = connected(MemoryLimit::unlimited());
+    let keys: Vec<[u8; 1]> = (0_u8..100).map(|byte| [byte]).collect();
+    keys.iter().for_each(|key| end(&mut segment, key));
+    assert_eq!(segment.tombstones(), 100);
+    release(&mut segment);
+    assert_eq!(segment.tombstones(), 100, "the source may have any of them");
+    segment.complete(of(&keys[0]));
+    release(&mut segment);
+    let others = keys.iter().filter(|key| of(*key) != of(&keys[0])).count();
+    assert_eq!(segment.tombstones(), others as u64);
+    for key in &keys {
+        assert_eq!(copy(&mut segment, key), Import::Tombstone, "none comes back");
+    }
+    assert!(!segment.has_forgotten(), "nothing that a verification needs is forgotten");
+    (0..20).for_each(|number| segment.complete(SourceSegment(number)));
+    end(&mut segment, b"later");
+    assert!(matches!(segment.inspect(b"later", at(1_100)), Standing::Unknown));
+}
+
+#[test]
+fn what_the_source_has_and_what_clients_removed_stays_known_to_verify() {
+    let mut segment = connected(MemoryLimit::unlimited());
+    end(&mut segment, b"ended, at the source");
+    assert_eq!(copy(&mut segment, b"ended, at the source"), Import::Tombstone);
+    copy(&mut segment, b"overwritten");
+    end(&mut segment, b"overwritten");
+    copy(&mut segment, b"removed");
+    remove(&mut segment, b"removed");
+    remove(&mut segment, b"not here");
+    end(&mut segment, b"ended");
+    let balance = segment.balance();
+    (0..20).for_each(|number| segment.complete(SourceSegment(number)));
+    release(&mut segment);
+    assert_eq!((segment.tombstones(), segment.balance()), (4, balance));
+    let remembered: [&[u8]; 4] = [b"ended, at the source", b"overwritten", b"removed", b"not here"];
+    for key in remembered {
+        assert_eq!(repair(&mut segment, key), Import::Tombstone);
+    }
+    // That the source has this can only have come later.
+    assert_eq!(repair(&mut segment, b"ended"), Import::Written);
+}
+
+#[test]
+fn beyond_their_number_they_are_forgotten_and_nothing_is_repaired() {
+    let mut segment = connected(MemoryLimit::unlimited());
+    segment.link.as_mut().unwrap().max_tombstones = 10;
+    let keys: Vec<[u8; 1]> = (0_u8..100).map(|byte| [byte]).collect();
+    for key in &keys {
+        copy(&mut segment, key);
+        remove(&mut segment, key);
+    }
+    assert_eq!((segment.tombstones(), segment.balance()), (100, -100));
+    (0..20).for_each(|number| segment.complete(SourceSegment(number)));
+    release(&mut segment);
+    assert_eq!((segment.tombstones(), segment.balance()), (10, -100), "the source has them");
+    assert!(segment.has_forgotten());
+    for key in &keys {
+        assert_eq!(repair(&mut segment, key), Import::Tombstone);
+    }
+}
+
+#[test]
+fn an_entry_that_made_room_leaves_doubts_about_what_the_source_has() {
+    let mut segment = connected(MemoryLimit::unlimited());
+    copy(&mut segment, b"k");
+    while segment.evict(None, &mut 64) {}
+    end(&mut segment, b"k");
+    (0..20).for_each(|number| segment.complete(SourceSegment(number)));
+    release(&mut segment);
+    assert_eq!(repair(&mut segment, b"k"), Import::Tombstone, "the source still has it");
+}
+
+#[test]
+fn at_the_limit_a_write_is_refused_rather_than_a_removed_key_forgotten() {
+    let memory = MemoryLimit::new(100_000);
+    let mut segment = connected(Arc::clone(&memory));
+    let key = |number: u32| number.to_be_bytes();
+    let mut number = 0;
+    while !memory.is_full_of_tombstones() {
+        end(&mut segment, &key(number));
+        number += 1;
+    }
+    assert!(memory.has_many_tombstones());
+    assert!(memory.tombstones() <= memory.tombstone_limit() + 32, "{}", memory.tombstones());
+    let refused = Seen::Failed(CacheError::TooManyTombstones { limit: 25_000 });
+    assert_eq!(put(&mut segment, b"new", b"v"), refused);
+    assert_eq!(remove(&mut segment, b"new"), refused);
+    assert_eq!(copy(&mut segment, &key(0)), Import::Tombstone, "nothing comes back");
+    // What has a record already needs no other one.
+    assert_eq!(put(&mut segment, &key(0), b"v"), Seen::Changed(None));
+    assert!(!memory.is_full_of_tombstones());
+    assert_eq!(remove(&mut segment, &key(0)), Seen::Changed(Some(b"v".to_vec())));
+    assert_eq!(copy(&mut segment, b"read"), Import::Written, "imports need none");
+
+    // Once everything is here, there is room again.
+    segment.complete_all();
+    assert_eq!(put(&mut segment, b"new", b"v"), Seen::Changed(None), "it needs no tombstone");
+    release(&mut segment);
+    assert!(segment.tombstones() <= 1 && !memory.has_many_tombstones());
+    assert_eq!(copy(&mut segment, &key(1)), Import::Tombstone);
+}
+
+#[test]
+fn a_source_that_becomes_one_unit_brings_nothing_back_that_was_released() {
+    let mut segment = connected(MemoryLimit::unlimited());
+    end(&mut segment, b"k");
+    segment.complete(of(b"k"));
+    release(&mut segment);
+    assert!(segment.has_released() && !segment.has_forgotten());
+    segment.become_unit(&Coverage::none(1));
+    assert_eq!(copy(&mut segment, b"k"), Import::Tombstone);
+}
+
+#[test]
+fn the_member_knows_what_its_tombstones_take() {
+    let memory = MemoryLimit::new(1_000_000);
+    let mut segment = connected(Arc::clone(&memory));
+    let of_one = Record::tombstone_memory(b"a") as u64;
+    end(&mut segment, b"a");
+    remove(&mut segment, b"b");
+    assert_eq!(memory.tombstones(), 2 * of_one);
+    put(&mut segment, b"b", b"v");
+    assert_eq!(memory.tombstones(), of_one);
+    segment.disconnect();
+    segment.forget_tombstones(&mut Position::default(), usize::MAX);
+    assert_eq!(memory.tombstones(), 0);
+    segment.connect(link(SECOND, &[]));
+    remove(&mut segment, b"a");
+    drop(segment);
+    assert_eq!(memory.tombstones(), 0);
+}
+
+const SECOND: ConnectionId = ConnectionId(2);
