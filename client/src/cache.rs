@@ -28,6 +28,8 @@ pub struct RemoteCache {
     cluster: Arc<Cluster>,
     state: Arc<CacheState>,
     about: Arc<About>,
+    /// Formats in which keys and values are given and wanted.
+    formats: Arc<MediaTypes>,
     options: Options,
 }
 
@@ -37,11 +39,9 @@ struct About {
     media_types: MediaTypes,
     server_version: Option<ProtocolVersion>,
     protocol_version: ProtocolVersion,
-    /// Whether keys are given as they are stored, so that their hash says who owns them.
-    keys_are_stored_keys: bool,
 }
 
-/// Formats in which a cache stores its entries; `None` where the server says none.
+/// Formats of the entries of a cache; `None` where none is said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MediaTypes {
     /// Format of keys.
@@ -56,13 +56,29 @@ struct Options {
     timeout: Duration,
 }
 
+impl MediaTypes {
+    /// Nothing is said of either.
+    pub(crate) const NONE: Self = Self { key: None, value: None };
+}
+
 impl RemoteCache {
     pub(crate) async fn open(cluster: Arc<Cluster>, name: &str) -> Result<Self, ClientError> {
         let state = cluster.cache(name);
         let options = Options { flags: 0, timeout: cluster.common.config.timeout };
         let deadline = Deadline::after(options.timeout);
+        let config = &cluster.common.config;
+        let formats =
+            Arc::new(MediaTypes { key: config.key_type.clone(), value: config.value_type.clone() });
         let (route, cache) = (Route::Any, Some(&*state));
-        let ask = Ask { route, cache, flags: 0, reads: true, wants_topology: false, deadline };
+        let ask = Ask {
+            route,
+            cache,
+            formats: &formats,
+            flags: 0,
+            reads: true,
+            wants_topology: false,
+            deadline,
+        };
         let answered = cluster.call::<Ping>(ask, &|_, _| {}).await?;
         let pong = answered.read::<Ping>()?;
         let resolved = |media_type: hotrod::MediaTypeRef<'_>| {
@@ -74,15 +90,9 @@ impl RemoteCache {
         };
         let media_types =
             MediaTypes { key: resolved(pong.key_type)?, value: resolved(pong.value_type)? };
-        let given = &cluster.common.config.key_type;
-        let keys_are_stored_keys = given.is_none() || *given == media_types.key;
-        let about = About {
-            media_types,
-            server_version: pong.newest,
-            protocol_version: answered.version,
-            keys_are_stored_keys,
-        };
-        Ok(Self { cluster, state, about: Arc::new(about), options })
+        let about =
+            About { media_types, server_version: pong.newest, protocol_version: answered.version };
+        Ok(Self { cluster, state, about: Arc::new(about), formats, options })
     }
 
     /// Its name.
@@ -95,6 +105,12 @@ impl RemoteCache {
     #[must_use]
     pub fn media_types(&self) -> &MediaTypes {
         &self.about.media_types
+    }
+
+    /// Formats in which keys and values are given and wanted; `None` is as the cache stores them.
+    #[must_use]
+    pub fn formats(&self) -> &MediaTypes {
+        &self.formats
     }
 
     /// The newest protocol version that the server speaks, if it said so: servers since 10 do.
@@ -156,6 +172,20 @@ impl RemoteCache {
         self.with_flag(Flags::SKIP_CACHE_LOAD)
     }
 
+    /// The same cache, whose keys and values are given and wanted in these formats, whatever the client
+    /// was configured with.
+    #[must_use]
+    pub fn in_formats(&self, formats: MediaTypes) -> Self {
+        Self { formats: Arc::new(formats), ..self.clone() }
+    }
+
+    /// Whether keys are given as the cache stores them, so that their hash says who owns them.
+    #[must_use]
+    pub fn keys_are_stored_keys(&self) -> bool {
+        let (given, stored) = (&self.formats.key, &self.about.media_types.key);
+        given.is_none() || given == stored
+    }
+
     /// The same cache, whose operations take so long at most.
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {
@@ -194,7 +224,9 @@ impl RemoteCache {
     /// If the server cannot be connected to, or does not begin the walk.
     pub async fn iterate(&self, iterate: Iterate) -> Result<Iteration, ClientError> {
         let cluster = Arc::clone(&self.cluster);
-        Iteration::start(cluster, self.state.name.clone(), iterate, self.options.timeout).await
+        let formats = Arc::clone(&self.formats);
+        let name = self.state.name.clone();
+        Iteration::start(cluster, name, formats, iterate, self.options.timeout).await
     }
 
     fn with_flag(&self, flag: u32) -> Self {
@@ -204,7 +236,7 @@ impl RemoteCache {
 
     /// The owner of a key, if its hash says who that is.
     fn owner<'a>(&self, key: &'a [u8]) -> Route<'a> {
-        match self.about.keys_are_stored_keys {
+        match self.keys_are_stored_keys() {
             true => Route::Key(key),
             false => Route::Any,
         }
@@ -246,6 +278,7 @@ impl RemoteCache {
     fn ask<'a>(&'a self, route: Route<'a>, reads: bool) -> Ask<'a> {
         let Options { flags, timeout } = self.options;
         let (cache, deadline) = (Some(&*self.state), Deadline::after(timeout));
-        Ask { route, cache, flags, reads, wants_topology: false, deadline }
+        let formats = &self.formats;
+        Ask { route, cache, formats, flags, reads, wants_topology: false, deadline }
     }
 }

@@ -9,6 +9,7 @@ use hotrod::{
 };
 
 use crate::{
+    cache::MediaTypes,
     cluster::{CacheState, Cluster, Route},
     connection::{Connection, Failure},
     deadline::Deadline,
@@ -30,6 +31,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) route: Route<'a>,
     /// The cache, if it is about one.
     pub(crate) cache: Option<&'a CacheState>,
+    /// Formats of keys and values in it.
+    pub(crate) formats: &'a MediaTypes,
     pub(crate) flags: u32,
     /// Whether it only reads, so that it can be asked twice.
     pub(crate) reads: bool,
@@ -175,7 +178,7 @@ impl Cluster {
         server: &Server,
         connection: &Connection,
     ) -> Result<(Answer, Option<u32>), Failed> {
-        let (version, config) = (connection.version, &self.common.config);
+        let version = connection.version;
         let intelligence = ask.cache.map_or(Intelligence::Basic, |_| self.intelligence());
         let request = |message_id| {
             let mut writer = Writer::default();
@@ -190,8 +193,8 @@ impl Cluster {
                     Some(cache) if !ask.wants_topology => cache.topology_id(),
                     _ => NO_TOPOLOGY,
                 },
-                key_type: MediaTypeRef::of(config.key_type.as_ref()),
-                value_type: MediaTypeRef::of(config.value_type.as_ref()),
+                key_type: MediaTypeRef::of(ask.formats.key.as_ref()),
+                value_type: MediaTypeRef::of(ask.formats.value.as_ref()),
             };
             header.encode(&mut writer);
             encode(version, &mut writer);

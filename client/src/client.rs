@@ -9,7 +9,7 @@ use hotrod::{
 };
 
 use crate::{
-    cache::RemoteCache,
+    cache::{MediaTypes, RemoteCache},
     call::{Answered, Ask},
     cluster::{Cluster, Route},
     common::Common,
@@ -176,6 +176,7 @@ impl Client {
 
     fn ask(&self, reads: bool) -> Ask<'static> {
         let deadline = Deadline::after(self.cluster.common.config.timeout);
-        Ask { route: Route::Any, cache: None, flags: 0, reads, wants_topology: false, deadline }
+        let (route, formats) = (Route::Any, &MediaTypes::NONE);
+        Ask { route, cache: None, formats, flags: 0, reads, wants_topology: false, deadline }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::sasl::Mechanism;
+use crate::sasl::{Family, Mechanism};
 
 /// Who a client is.
 #[derive(Clone, PartialEq, Eq)]
@@ -15,8 +15,12 @@ pub struct Credentials {
     pub realm: Option<String>,
     /// How the servers call themselves, for DIGEST mechanisms.
     pub server_name: String,
-    /// The mechanism to use. `None`: the strongest that both sides know.
+    /// The mechanism to use, and no other. `None`: those that both sides know are tried, the strongest
+    /// first, until one is there for which the user has a credential.
     pub mechanism: Option<Mechanism>,
+    /// The mechanisms that are tried first, unless one is named. PLAIN shows the password to whoever
+    /// listens: it is tried only if it is named here or as the mechanism.
+    pub preferred: Option<Family>,
 }
 
 impl Credentials {
@@ -29,6 +33,7 @@ impl Credentials {
             realm: None,
             server_name: "infinispan".into(),
             mechanism: None,
+            preferred: None,
         }
     }
 }
@@ -41,6 +46,7 @@ impl fmt::Debug for Credentials {
             .field("realm", &self.realm)
             .field("server_name", &self.server_name)
             .field("mechanism", &self.mechanism)
+            .field("preferred", &self.preferred)
             .finish_non_exhaustive()
     }
 }

@@ -32,20 +32,23 @@ pub enum ClientError {
     },
 
     /// The login was refused.
-    #[error("{server} refuses the login of \"{user}\" by {mechanism}: {text}")]
+    #[error("{server} refuses the login of \"{user}\" by {}: {text}", listed(mechanisms))]
     Refused {
         /// The server.
         server: ServerAddress,
         /// Who wanted to log in.
         user: String,
-        /// How.
-        mechanism: Mechanism,
-        /// What the server says.
+        /// How, one after the other.
+        mechanisms: Vec<Mechanism>,
+        /// What the server says of the first, or of the one after which no other was tried.
         text: String,
     },
 
     /// There is no way to log in that both sides know, or the one asked for is not offered.
-    #[error("{server} offers no login for \"{user}\" that can be used, only {}", offered.join(", "))]
+    #[error(
+        "{server} offers no login for \"{user}\" that can be used, only {}{}",
+        offered.join(", "), if offered.iter().any(|name| name == "PLAIN") { UNASKED_PLAIN } else { "" }
+    )]
     NoMechanism {
         /// The server.
         server: ServerAddress,
@@ -156,6 +159,27 @@ impl ClientError {
         matches!(self, Self::Refused { .. } | Self::NoMechanism { .. } | Self::Untrusted { .. })
     }
 
+    /// Whether there was no answer. Otherwise the servers are there, and say why they do not do what they
+    /// are asked.
+    #[must_use]
+    pub fn is_silence(&self) -> bool {
+        match self {
+            Self::Unreachable { .. }
+            | Self::InDoubt { .. }
+            | Self::Lost { .. }
+            | Self::TimedOut { .. }
+            | Self::NoServer
+            | Self::Closed => true,
+            Self::Refused { .. }
+            | Self::NoMechanism { .. }
+            | Self::Untrusted { .. }
+            | Self::NoSuchCache { .. }
+            | Self::Server { .. }
+            | Self::Protocol { .. }
+            | Self::InvalidIteration { .. } => false,
+        }
+    }
+
     /// Whether the operation may have been carried out although it failed. For one that only reads, that
     /// means nothing.
     #[must_use]
@@ -251,6 +275,14 @@ pub enum AnswerError {
         /// What the server says.
         text: String,
     },
+}
+
+/// Why PLAIN is not tried although the server offers it.
+const UNASKED_PLAIN: &str =
+    "; PLAIN shows the password to whoever listens, so it is used only if it is asked for";
+
+fn listed(mechanisms: &[Mechanism]) -> String {
+    mechanisms.iter().map(|mechanism| mechanism.name()).collect::<Vec<_>>().join(", ")
 }
 
 fn named(server: &Option<ServerAddress>) -> String {

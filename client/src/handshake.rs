@@ -35,7 +35,7 @@ pub(crate) async fn establish(
     server: &ServerAddress,
     common: &Common,
 ) -> Result<(Line, ProtocolVersion), ClientError> {
-    let Common { config, notices, connections_made } = common;
+    let Common { config, notices, connections_made, .. } = common;
     let deadline = Deadline::after(config.connect_timeout);
     let mut line = Line::connect(server, config.max_answer, deadline).await?;
     let wanted = match config.protocol {
@@ -60,7 +60,7 @@ pub(crate) async fn establish(
         notices.add(Notice::Lowered { server: server.clone(), asked, used: version });
     }
     if let Some(credentials) = &config.credentials {
-        let is_wanted = login(&mut line, version, credentials, deadline).await?;
+        let is_wanted = login(&mut line, version, common, credentials, deadline).await?;
         if !is_wanted {
             notices.add(Notice::NoLogin { server: server.clone() });
         }
@@ -147,31 +147,96 @@ fn encode_ping(writer: &mut Writer, message_id: u64, version: ProtocolVersion) {
     Ping.encode(version, writer);
 }
 
-/// Logs in. `false`: the server wants no login.
+/// Logs in. Returns whether the server wants a login.
+///
+/// A server keeps a credential of its own for each mechanism, and a user may lack some: after a refusal
+/// the next mechanism is tried, on a new connection. A wrong password is refused whatever the mechanism,
+/// and too many attempts may lock the user out: then no other is tried.
 async fn login(
     line: &mut Line,
     version: ProtocolVersion,
+    common: &Common,
     credentials: &Credentials,
     deadline: Deadline,
 ) -> Result<bool, ClientError> {
     let question = Question::bare(version.min(NEWEST_OF_HANDSHAKE));
-    let patience = Patience::Until(deadline);
-    let answer = line.ask(question, &AuthMechList, patience).await?;
+    let answer = line.ask(question, &AuthMechList, Patience::Until(deadline)).await?;
     let Mechanisms(offered) = read::<AuthMechList>(line, question, &answer)?;
     let offered: Vec<String> = offered.into_iter().map(str::to_owned).collect();
     if offered.is_empty() {
         return Ok(false);
     }
-    let Some(mechanism) = sasl::choose(&offered, credentials.mechanism) else {
-        let (server, user) = (line.server.clone(), credentials.user.clone());
-        return Err(ClientError::NoMechanism { server, user, offered });
-    };
+    let mut to_try = sasl::to_try(&offered, credentials.mechanism, credentials.preferred);
+    if let Some(accepted) = *common.accepted.lock() {
+        // The sort is stable: the others stay in their order.
+        to_try.sort_by_key(|mechanism| *mechanism != accepted);
+    }
+    let mut refusals = Refusals::default();
+    for mechanism in to_try {
+        if !refusals.mechanisms.is_empty() {
+            *line = Line::connect(&line.server.clone(), common.config.max_answer, deadline).await?;
+        }
+        match log_in_by(mechanism, line, question, credentials, deadline).await {
+            Ok(()) => {
+                *common.accepted.lock() = Some(mechanism);
+                return Ok(true);
+            }
+            Err(ClientError::Server {
+                status: Status::ParseError | Status::ServerError,
+                text,
+                ..
+            }) => {
+                let is_final = is_about_the_password(&text);
+                refusals.add(mechanism, text, is_final);
+                if is_final {
+                    break;
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let (server, user) = (line.server.clone(), credentials.user.clone());
+    let Refusals { mechanisms, text } = refusals;
+    Err(match mechanisms.is_empty() {
+        true => ClientError::NoMechanism { server, user, offered },
+        false => ClientError::Refused { server, user, mechanisms, text },
+    })
+}
 
+/// Logins that were refused on the way to one that is not.
+#[derive(Default)]
+struct Refusals {
+    mechanisms: Vec<Mechanism>,
+    text: String,
+}
+
+impl Refusals {
+    fn add(&mut self, mechanism: Mechanism, text: String, is_final: bool) {
+        if self.mechanisms.is_empty() || is_final {
+            self.text = text;
+        }
+        self.mechanisms.push(mechanism);
+    }
+}
+
+/// Whether a server refuses a login because the user has a credential and the password is another.
+fn is_about_the_password(text: &str) -> bool {
+    // What Elytron says of SCRAM and DIGEST, and of PLAIN.
+    ["ELY05055", "invalid proof", "ELY05013"].iter().any(|said| text.contains(said))
+}
+
+/// Logs in by one mechanism. A refusal is the server's error.
+async fn log_in_by(
+    mechanism: Mechanism,
+    line: &mut Line,
+    question: Question<'_>,
+    credentials: &Credentials,
+    deadline: Deadline,
+) -> Result<(), ClientError> {
     let (mut login, mut response) = Login::start(mechanism, credentials, sasl::nonce());
     for _ in 0..MOST_STEPS {
         let auth = Auth { mechanism: mechanism.name(), response: &response };
-        let answer = line.ask(question, &auth, patience).await;
-        let answer = answer.map_err(|error| refused(error, mechanism, credentials))?;
+        let answer = line.ask(question, &auth, Patience::Until(deadline)).await?;
         let Challenge { complete, challenge } = read::<Auth<'_>>(line, question, &answer)?;
         if !login.is_finished() || !challenge.is_empty() {
             let step;
@@ -188,7 +253,7 @@ async fn login(
         if login.is_finished() {
             // A real server does not call it complete when it says its last, and waits for nothing more.
             return match complete || mechanism != Mechanism::Plain {
-                true => Ok(true),
+                true => Ok(()),
                 false => Err(untrusted(line, mechanism, credentials, SaslError::OutOfTurn)),
             };
         }
@@ -207,19 +272,6 @@ async fn take_step(
     });
     // It does not panic, so the runtime is going down.
     step.await.map_err(|_cancelled| ClientError::Closed)
-}
-
-/// What an error in place of a challenge means.
-fn refused(error: ClientError, mechanism: Mechanism, credentials: &Credentials) -> ClientError {
-    match error {
-        ClientError::Server {
-            server,
-            status: Status::ParseError | Status::ServerError,
-            text,
-            ..
-        } => ClientError::Refused { server, user: credentials.user.clone(), mechanism, text },
-        other => other,
-    }
 }
 
 fn untrusted(

@@ -14,6 +14,7 @@ use hotrod::{
 };
 
 use crate::{
+    cache::MediaTypes,
     call::failed,
     cluster::{Cluster, Route},
     error::ClientError,
@@ -66,18 +67,18 @@ pub struct Iteration {
 struct About {
     version: ProtocolVersion,
     cache_name: String,
+    formats: Arc<MediaTypes>,
     cluster: Arc<Cluster>,
     timeout: Duration,
 }
 
 impl About {
     fn question(&self) -> Question<'_> {
-        let config = &self.cluster.common.config;
         Question {
             version: self.version,
             cache_name: &self.cache_name,
-            key_type: MediaTypeRef::of(config.key_type.as_ref()),
-            value_type: MediaTypeRef::of(config.value_type.as_ref()),
+            key_type: MediaTypeRef::of(self.formats.key.as_ref()),
+            value_type: MediaTypeRef::of(self.formats.value.as_ref()),
         }
     }
 
@@ -90,6 +91,7 @@ impl Iteration {
     pub(crate) async fn start(
         cluster: Arc<Cluster>,
         cache_name: String,
+        formats: Arc<MediaTypes>,
         iterate: Iterate,
         timeout: Duration,
     ) -> Result<Self, ClientError> {
@@ -107,7 +109,8 @@ impl Iteration {
             with_metadata: iterate.with_metadata,
         };
         let mut idle = cluster.idle.take(&server);
-        let mut about = About { version: ProtocolVersion::V2_5, cache_name, cluster, timeout };
+        let mut about =
+            About { version: ProtocolVersion::V2_5, cache_name, formats, cluster, timeout };
         let (line, answer) = loop {
             let was_idle = idle.is_some();
             let (mut line, version) = match idle.take() {

@@ -72,6 +72,6 @@ pub use self::{
     identity::Identity,
     iterate::{Iterate, Iteration},
     notice::Notice,
-    sasl::{Mechanism, SaslError, UnknownMechanism},
+    sasl::{Family, Mechanism, SaslError, UnknownMechanism},
     walk::Item,
 };

@@ -10,8 +10,8 @@ mod mechanism;
 mod plain;
 mod scram;
 
-pub(crate) use self::mechanism::choose;
-pub use self::mechanism::{Mechanism, UnknownMechanism};
+pub(crate) use self::mechanism::to_try;
+pub use self::mechanism::{Family, Mechanism, UnknownMechanism};
 use self::{
     digest::Digest,
     mechanism::{Scheme, scheme},

@@ -35,7 +35,7 @@ pub use self::{
         ERROR_RESPONSE, Flags, NO_TOPOLOGY, REQUEST_MAGIC, RESPONSE_MAGIC, RequestHeader,
         ResponseHeader, encode_error, encode_response_header,
     },
-    media_type::MediaTypeRef,
+    media_type::{Essence, MediaTypeRef, Parameters},
     metadata::{Lifetime, Metadata},
     previous::{Bytes, Changed, Previous},
     reader::{Arrays, Limits, Reader, Resume},

@@ -2,7 +2,11 @@
 
 use media::MediaType;
 
-use crate::{error::DecodeError, reader::Reader, writer::Writer};
+use crate::{
+    error::DecodeError,
+    reader::{Limits, Reader},
+    writer::Writer,
+};
 
 /// Most parameters that a media type is believed to have.
 const MOST_PARAMETERS: u32 = 16;
@@ -37,20 +41,76 @@ pub enum MediaTypeRef<'a> {
     Known(u32),
     /// Any, by its name.
     Named(&'a str),
+    /// Any, with parameters such as `charset`.
+    Detailed(Essence<'a>, Parameters<'a>),
+}
+
+/// The name of a media type that has parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Essence<'a> {
+    /// A well-known one, by its number.
+    Known(u32),
+    /// Any, by its name.
+    Named(&'a str),
+}
+
+/// Parameters of a media type in a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parameters<'a>(Listed<'a>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Listed<'a> {
+    /// As they stand in the message, without their number.
+    Read(&'a [u8]),
+    ToWrite(&'a [(String, String)]),
+}
+
+impl<'a> Parameters<'a> {
+    /// Reads as many parameters.
+    fn decode(count: u32, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let start = reader.position();
+        for _ in 0..count {
+            reader.text("name of a media type parameter")?;
+            reader.text("value of a media type parameter")?;
+        }
+        Ok(Self(Listed::Read(reader.since(start))))
+    }
+
+    fn encode(self, writer: &mut Writer) {
+        let parameters = self.listed();
+        writer.vint(u32::try_from(parameters.len()).unwrap_or(MOST_PARAMETERS));
+        for (name, value) in parameters {
+            writer.text(name);
+            writer.text(value);
+        }
+    }
+
+    fn listed(self) -> Vec<(&'a str, &'a str)> {
+        match self.0 {
+            Listed::ToWrite(parameters) => {
+                parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+            }
+            Listed::Read(bytes) => {
+                let mut reader = Reader::new(bytes, Limits::NONE);
+                let mut next = || Some((reader.text("name").ok()?, reader.text("value").ok()?));
+                std::iter::from_fn(&mut next).collect()
+            }
+        }
+    }
 }
 
 impl<'a> MediaTypeRef<'a> {
-    /// Reads a media type. Its parameters change nothing and are left out.
+    /// Reads a media type.
     ///
     /// # Errors
     ///
     /// If the bytes run out, or are no media type.
     #[inline]
     pub fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        let media_type = match reader.byte()? {
+        let essence = match reader.byte()? {
             0 => return Ok(Self::Unspecified),
-            1 => Self::Known(reader.vint("media type")?),
-            2 => Self::Named(reader.text("media type")?),
+            1 => Essence::Known(reader.vint("media type")?),
+            2 => Essence::Named(reader.text("media type")?),
             kind => {
                 return Err(DecodeError::Illegal {
                     field: "kind of media type",
@@ -63,27 +123,37 @@ impl<'a> MediaTypeRef<'a> {
             let value = parameters.into();
             return Err(DecodeError::Illegal { field: "number of media type parameters", value });
         }
-        for _ in 0..parameters {
-            reader.text("name of a media type parameter")?;
-            reader.text("value of a media type parameter")?;
+        if parameters == 0 {
+            return Ok(match essence {
+                Essence::Known(id) => Self::Known(id),
+                Essence::Named(name) => Self::Named(name),
+            });
         }
-        Ok(media_type)
+        Ok(Self::Detailed(essence, Parameters::decode(parameters, reader)?))
     }
 
     /// Writes a media type.
     pub fn encode(self, writer: &mut Writer) {
-        match self {
+        let (essence, parameters) = match self {
             Self::Unspecified => return writer.byte(0),
-            Self::Known(id) => {
+            Self::Known(id) => (Essence::Known(id), None),
+            Self::Named(name) => (Essence::Named(name), None),
+            Self::Detailed(essence, parameters) => (essence, Some(parameters)),
+        };
+        match essence {
+            Essence::Known(id) => {
                 writer.byte(1);
                 writer.vint(id);
             }
-            Self::Named(name) => {
+            Essence::Named(name) => {
                 writer.byte(2);
                 writer.text(name);
             }
         }
-        writer.vint(0);
+        match parameters {
+            Some(parameters) => parameters.encode(writer),
+            None => writer.vint(0),
+        }
     }
 
     /// The media type that this names.
@@ -94,15 +164,14 @@ impl<'a> MediaTypeRef<'a> {
     pub fn resolve(self) -> Result<Option<MediaType>, DecodeError> {
         match self {
             Self::Unspecified => Ok(None),
-            Self::Known(id) => {
-                let name = IDS.iter().find(|known| known.0 == id).map(|known| known.1);
-                let illegal = DecodeError::Illegal { field: "media type", value: id.into() };
-                name.and_then(|name| name.parse().ok()).map(Some).ok_or(illegal)
+            Self::Known(id) => Essence::Known(id).resolve().map(Some),
+            Self::Named(name) => Essence::Named(name).resolve().map(Some),
+            Self::Detailed(essence, parameters) => {
+                let with = |media_type: MediaType, (name, value): (&str, &str)| {
+                    media_type.with_parameter(name, value)
+                };
+                Ok(Some(parameters.listed().into_iter().fold(essence.resolve()?, with)))
             }
-            Self::Named(name) => match name.parse() {
-                Ok(media_type) => Ok(Some(media_type)),
-                Err(_not_a_media_type) => Err(DecodeError::NotAMediaType),
-            },
         }
     }
 
@@ -110,9 +179,30 @@ impl<'a> MediaTypeRef<'a> {
     #[must_use]
     pub fn of(media_type: Option<&'a MediaType>) -> Self {
         let Some(media_type) = media_type else { return Self::Unspecified };
-        match IDS.iter().find(|known| known.1 == media_type.essence()) {
-            Some((id, _)) => Self::Known(*id),
-            None => Self::Named(media_type.essence()),
+        let known = IDS.iter().find(|known| known.1 == media_type.essence()).map(|known| known.0);
+        let name = media_type.essence();
+        match (known, media_type.parameters()) {
+            (Some(id), []) => Self::Known(id),
+            (None, []) => Self::Named(name),
+            (known, parameters) => Self::Detailed(
+                known.map_or(Essence::Named(name), Essence::Known),
+                Parameters(Listed::ToWrite(parameters)),
+            ),
+        }
+    }
+}
+
+impl Essence<'_> {
+    fn resolve(self) -> Result<MediaType, DecodeError> {
+        match self {
+            Self::Known(id) => {
+                let name = IDS.iter().find(|known| known.0 == id).map(|known| known.1);
+                let illegal = DecodeError::Illegal { field: "media type", value: id.into() };
+                name.and_then(|name| name.parse().ok()).ok_or(illegal)
+            }
+            Self::Named(name) => {
+                name.parse().map_err(|_not_a_media_type| DecodeError::NotAMediaType)
+            }
         }
     }
 }
@@ -131,5 +221,32 @@ mod tests {
             plain.map(|known| MediaTypeRef::of(known.as_ref()) == MediaTypeRef::Known(13)),
             Ok(true)
         );
+    }
+
+    #[test]
+    fn a_media_type_arrives_with_its_parameters() {
+        for text in [
+            "text/plain",
+            "text/plain; charset=ISO-8859-1",
+            "application/x-java-object; type=java.lang.String",
+            "image/x-own",
+            "image/x-own; a=b; c=d",
+        ] {
+            let media_type: MediaType = text.parse().unwrap();
+            let mut writer = Writer::default();
+            MediaTypeRef::of(Some(&media_type)).encode(&mut writer);
+            writer.byte(7);
+            let mut reader = Reader::new(writer.bytes(), Limits::NONE);
+            let read = MediaTypeRef::decode(&mut reader).unwrap();
+            assert_eq!(read.resolve().unwrap().unwrap().to_string(), text);
+            assert_eq!(reader.byte(), Ok(7), "nothing after {text} is read");
+        }
+    }
+
+    #[test]
+    fn too_many_parameters_are_refused_before_they_are_read() {
+        let refused = MediaTypeRef::decode(&mut Reader::new(&[1, 13, 17], Limits::NONE));
+        let field = "number of media type parameters";
+        assert_eq!(refused, Err(DecodeError::Illegal { field, value: 17 }));
     }
 }

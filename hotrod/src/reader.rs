@@ -62,6 +62,11 @@ impl<'a> Reader<'a> {
         self.at
     }
 
+    /// The bytes that were read from `start` on, a position of this reader.
+    pub(crate) fn since(&self, start: usize) -> &'a [u8] {
+        self.bytes.get(start..self.at).unwrap_or_default()
+    }
+
     /// Where the next reader of this message may go on.
     #[must_use]
     pub fn resume(&self) -> Resume {

@@ -45,6 +45,54 @@ impl Conversion {
         found.ok_or_else(|| NoConversion { from: named(from), to: named(to) })
     }
 
+    /// What makes the bytes that a cache keeps of bytes in `given`. `storage` is the media type that the
+    /// cache is configured with.
+    ///
+    /// # Errors
+    ///
+    /// As [`Conversion::between`].
+    pub fn to_stored(
+        given: Option<&MediaType>,
+        storage: Option<&MediaType>,
+    ) -> Result<Self, NoConversion> {
+        Self::between(given, storage.map(MediaType::stored))
+    }
+
+    /// What makes `wanted` of the bytes that a cache keeps. `storage` is the media type that the cache is
+    /// configured with.
+    ///
+    /// # Errors
+    ///
+    /// As [`Conversion::between`].
+    pub fn of_stored(
+        storage: Option<&MediaType>,
+        wanted: Option<&MediaType>,
+    ) -> Result<Self, NoConversion> {
+        Self::between(storage.map(MediaType::stored), wanted)
+    }
+
+    /// Whether two caches that are configured with these media types keep the same bytes of the same
+    /// entry, so that entries move from one to the other untouched. Parameters that change no byte, such
+    /// as a charset that is meant anyway, do not matter.
+    #[must_use]
+    pub fn same_bytes(one: Option<&MediaType>, other: Option<&MediaType>) -> bool {
+        let stored = |media_type: Option<&MediaType>| media_type.map(|it| it.stored().clone());
+        let (one, other) = (stored(one), stored(other));
+        match (Format::of(one.as_ref()), Format::of(other.as_ref())) {
+            (Some(format), Some(wanted)) => {
+                let same_name =
+                    format.kind == Kind::Opaque && wanted.kind == Kind::Opaque || one == other;
+                let same_charset = match (format.charset, wanted.charset) {
+                    (None, None) => charset(one.as_ref()) == charset(other.as_ref()),
+                    (one, other) => one == other,
+                };
+                same_name && same_charset && format.encoding == wanted.encoding
+            }
+            // An encoding that is not known here: the same if it has the same name.
+            _ => one.map(|it| it.to_string()) == other.map(|it| it.to_string()),
+        }
+    }
+
     /// Whether bytes stay as they are.
     #[must_use]
     pub fn is_identity(self) -> bool {
@@ -102,7 +150,12 @@ impl Envelope {
 /// as bytes is what a browser should be told it is.
 pub(crate) fn is_offered(from: Option<&MediaType>, to: &MediaType) -> bool {
     let known = Format::of(Some(to)).is_some_and(|format| format.kind != Kind::Other);
-    (known || from == Some(to)) && Conversion::between(from, Some(to)).is_ok()
+    (known || from == Some(to)) && Conversion::of_stored(from, Some(to)).is_ok()
+}
+
+/// The name of the charset of a media type, in one spelling.
+fn charset(media_type: Option<&MediaType>) -> Option<String> {
+    Some(media_type?.parameter("charset")?.to_ascii_lowercase())
 }
 
 /// What a media type comes down to here.

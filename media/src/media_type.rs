@@ -66,6 +66,34 @@ impl MediaType {
         self
     }
 
+    /// This media type without any parameter but this one.
+    #[must_use]
+    pub fn only_parameter(mut self, name: &str) -> Self {
+        self.parameters.retain(|(known, _)| known.eq_ignore_ascii_case(name));
+        self
+    }
+
+    /// This media type with one more parameter.
+    #[must_use]
+    pub fn with_parameter(mut self, name: &str, value: &str) -> Self {
+        self.parameters.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Its parameters, names and values.
+    #[must_use]
+    pub fn parameters(&self) -> &[(String, String)] {
+        &self.parameters
+    }
+
+    /// The format that entries of a cache of this media type are kept in. There are no Java objects here:
+    /// they are kept as protostream, which knows what type a number has.
+    #[must_use]
+    pub fn stored(&self) -> &Self {
+        const PROTOSTREAM: &MediaType = &MediaType::PROTOSTREAM;
+        if *self == Self::OBJECT { PROTOSTREAM } else { self }
+    }
+
     /// Whether bytes of this format are taken and given as they are, whatever the other side calls them.
     #[must_use]
     pub fn is_opaque(&self) -> bool {

@@ -68,7 +68,7 @@ impl Driver {
         loop {
             let source = said.as_ref().map_or(command.source, |said: &Said| said.of(&command));
             let attempt = cache.execute(&Command { source, ..command }, self.now(), reply);
-            match attempt.map_err(|error| self.explained(cache, error))? {
+            match attempt.map_err(|error| self.explained(cache, said.as_ref(), error))? {
                 // With one member, every in-sync copy has it.
                 Progress::Done | Progress::Held(_) => return Ok(()),
                 Progress::Mark => self.mark(cache).await?,
@@ -77,14 +77,18 @@ impl Driver {
         }
     }
 
-    /// A source that is not believed counts as silent; people are told which of both it is.
-    fn explained(&self, cache: &Cache, error: CacheError) -> CacheError {
+    /// For the cache, a source that is not believed or answers with an error is as good as silent; people
+    /// are told which it is.
+    fn explained(&self, cache: &Cache, said: Option<&Said>, error: CacheError) -> CacheError {
         let doubted = || {
             self.sources.of(cache).is_some_and(|migration| migration.source().changed().is_some())
         };
-        match error {
-            CacheError::SourceSilent if doubted() => CacheError::SourceDoubted,
-            error => error,
+        match (error, said.map(|said| &said.loaded)) {
+            (CacheError::SourceSilent, Some(Loaded::Failed(text))) => {
+                CacheError::SourceFailed(text.to_string())
+            }
+            (CacheError::SourceSilent, _) if doubted() => CacheError::SourceDoubted,
+            (error, _) => error,
         }
     }
 
@@ -268,10 +272,12 @@ impl Said {
             Loaded::Absent => Answer::Absent,
             Loaded::Entry(entry) => Answer::Entry(entry.imported()),
             // By the operator's choice, plain reads do without a silent source.
-            Loaded::Silent if self.reads_without && matches!(command.change, Change::Read) => {
+            Loaded::Silent | Loaded::Failed(_)
+                if self.reads_without && matches!(command.change, Change::Read) =>
+            {
                 return Source::Skip;
             }
-            Loaded::Silent => Answer::Silent,
+            Loaded::Silent | Loaded::Failed(_) => Answer::Silent,
         };
         Source::Asked(self.connection, answer)
     }

@@ -36,6 +36,8 @@ pub(crate) enum Loaded {
     Absent,
     /// It has this one.
     Entry(Arc<SourceEntry>),
+    /// It answered with an error, or refuses to be asked: it is there, and this is what it says.
+    Failed(Arc<str>),
     /// It did not say anything that can be believed, in time.
     Silent,
 }
@@ -83,6 +85,7 @@ struct Breaker {
 pub(crate) struct LoadCounts {
     pub(crate) hits: AtomicU64,
     pub(crate) misses: AtomicU64,
+    pub(crate) failed: AtomicU64,
     pub(crate) silent: AtomicU64,
 }
 
@@ -158,6 +161,7 @@ impl State {
         let counter = match loaded {
             Loaded::Absent => &self.counts.misses,
             Loaded::Entry(_) => &self.counts.hits,
+            Loaded::Failed(_) => &self.counts.failed,
             Loaded::Silent => &self.counts.silent,
         };
         counter.fetch_add(1, Ordering::Relaxed);
@@ -249,6 +253,31 @@ mod tests {
         });
         join_all(loads).await;
         assert_eq!(most.load(Ordering::Relaxed), 1_024);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_that_answers_with_errors_is_there() {
+        let loader = Loader::new(TaskTracker::new());
+        let load = |key: &'static [u8], loaded: Loaded| {
+            loader.load(key, move || async move { loaded }.boxed())
+        };
+        for round in 0..3 {
+            // One loss less than the source is left alone after, and then an error.
+            for _ in 1..BREAKS_AFTER {
+                load(b"lost", Loaded::Silent).await;
+            }
+            for _ in 0..3 * BREAKS_AFTER {
+                let failed = load(b"bad", Loaded::Failed("ISPN000495".into())).await;
+                assert!(
+                    matches!(failed, Loaded::Failed(text) if *text == *"ISPN000495"),
+                    "{round}"
+                );
+            }
+        }
+        assert!(matches!(load(b"good", entry()).await, Loaded::Entry(_)), "others are asked for");
+        let counts = loader.counts();
+        assert_eq!(counts.failed.load(Ordering::Relaxed), 9 * u64::from(BREAKS_AFTER));
+        assert_eq!(counts.silent.load(Ordering::Relaxed), 3 * u64::from(BREAKS_AFTER - 1));
     }
 
     #[tokio::test(start_paused = true)]

@@ -184,6 +184,11 @@ impl Migration {
         written.fetch_add(status.counts.written, Ordering::Relaxed);
         match status.ending {
             Some(Ending::Finished) => Ok(()),
+            // It is there, and says why.
+            Some(Ending::Failed { reason }) if self.source.health().problem.is_none() => {
+                tracing::warn!(cache = %self.cache().name(), reason, "segments were not brought in");
+                Err(CacheError::SourceFailed(reason))
+            }
             other => {
                 tracing::warn!(cache = %self.cache().name(), ?other, "segments were not brought in");
                 Err(CacheError::SourceSilent)

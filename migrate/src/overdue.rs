@@ -60,7 +60,7 @@ fn settle(source: &SourceConnection, key: &[u8], loaded: &Loaded) {
     let answer = match loaded {
         Loaded::Absent => Answer::Absent,
         Loaded::Entry(entry) => Answer::Entry(entry.imported()),
-        Loaded::Silent => Answer::Silent,
+        Loaded::Silent | Loaded::Failed(_) => Answer::Silent,
     };
     let (cache, now) = (source.cache(), source.agreement().clock().now());
     match cache.settle(key, &answer, source.id(), now) {

@@ -2,11 +2,11 @@
 
 use std::{net::ToSocketAddrs, sync::Arc};
 
-use client::{Client, ClientError, Item, Iterate, RemoteCache, ServerAddress};
+use client::{Client, ClientError, Item, Iterate, ProtocolVersion, RemoteCache, ServerAddress};
 use cluster::{Attempt, Clock, Connection, Gap};
-use config::{CacheConfig, RemoteStoreConfig};
+use config::{CacheConfig, CacheName, RemoteStoreConfig};
 use futures_util::future::join_all;
-use media::{MediaType, hash};
+use media::{Conversion, MediaType, hash};
 use serde::Serialize;
 use store::{Beginning, Cache, SourceSpace, Timestamp};
 
@@ -123,7 +123,7 @@ pub(crate) async fn check(plan: &Plan<'_>) -> Result<Ready, Vec<Problem>> {
         // What we say of ourselves says nothing of a source.
         return Err(vec![problem]);
     }
-    let config = match remote::client_config(plan.remote, plan.cache.name()) {
+    let config = match remote::client_config(plan.remote) {
         Ok(config) => config,
         Err(error) => {
             problems.push(problem(ProblemCode::Description, error));
@@ -165,8 +165,7 @@ async fn look_inside(
     problems: &mut Vec<Problem>,
     notices: &mut Vec<String>,
 ) -> Option<Seen> {
-    let name = remote::cache_name(plan.remote, plan.cache.name());
-    let remote = match client.cache(&name).await {
+    let remote = match remote::open(client, plan.remote, plan.cache.name()).await {
         Ok(remote) => remote,
         Err(error) => {
             problems.push(of_client(&error));
@@ -176,6 +175,7 @@ async fn look_inside(
     problems.extend(media_types(plan, &remote));
     problems.extend(permissions(&remote, user).await);
     notices.extend(client.notices().iter().map(ToString::to_string));
+    notices.extend(remote::version_notice(plan.remote));
     notices.extend(plan.remote.ignored.iter().map(|ignored| format!("{ignored} is ignored")));
     notices.extend(too_small(plan, &remote).await);
     let clocks = read_clocks(plan, &remote).await;
@@ -293,43 +293,61 @@ fn media_types(plan: &Plan<'_>, remote: &RemoteCache) -> Vec<Problem> {
     if plan.cache.name().is_internal() {
         return Vec::new();
     }
-    let theirs = remote.media_types();
-    let encoding = &plan.config.encoding;
-    let opaque = |media_type: Option<&MediaType>| media_type.is_none_or(MediaType::is_opaque);
+    let version = remote.protocol_version();
+    let (theirs, ours) = (remote.media_types(), &plan.config.encoding);
+    let cache = plan.cache.name();
+    [("keys", &theirs.key, &ours.key), ("values", &theirs.value, &ours.value)]
+        .into_iter()
+        .filter_map(|(what, theirs, ours)| {
+            mismatch(what, (theirs.as_ref(), version), ours.as_ref(), cache)
+        })
+        .map(|text| problem(ProblemCode::MediaTypes, text))
+        .collect()
+}
+
+/// What is wrong with the media type of keys or values at the source, whose protocol version is this,
+/// and here.
+fn mismatch(
+    what: &str,
+    (theirs, version): (Option<&MediaType>, ProtocolVersion),
+    ours: Option<&MediaType>,
+    cache: &CacheName,
+) -> Option<String> {
+    if Conversion::same_bytes(theirs, ours) {
+        return None;
+    }
     let shown = |media_type: Option<&MediaType>| {
         media_type.map_or_else(|| "no media type".to_owned(), ToString::to_string)
     };
-    [("keys", &theirs.key, &encoding.key), ("values", &theirs.value, &encoding.value)]
-        .into_iter()
-        .filter(|(_, theirs, ours)| {
-            theirs != ours && !(opaque(theirs.as_ref()) && opaque(ours.as_ref()))
-        })
-        .map(|(what, theirs, ours)| {
-            let (theirs, ours) = (shown(theirs.as_ref()), shown(ours.as_ref()));
-            let cache = plan.cache.name();
-            let text = format!(
-                "{what} are {theirs} at the source and {ours} here: create cache {cache} with the \
-                 source's encoding"
-            );
-            Problem { code: ProblemCode::MediaTypes, text }
-        })
-        .collect()
+    let ours = shown(ours);
+    if theirs.is_none() && version < remote::NAMES_FORMATS {
+        return Some(format!(
+            "the source speaks protocol version {version}, in which it cannot say what {what} are, and \
+             they are {ours} here: create cache {cache} without an encoding"
+        ));
+    }
+    let theirs = shown(theirs);
+    Some(format!(
+        "{what} are {theirs} at the source and {ours} here: create cache {cache} with the source's encoding"
+    ))
 }
 
 /// Whether the user may read entries, one by one and all of them. Nothing is written.
 async fn permissions(remote: &RemoteCache, user: Option<&str>) -> Vec<Problem> {
-    const NOBODYS_KEY: &[u8] = b"godwit-preflight-0e5f7d";
     let mut problems = Vec::new();
     let mut refused = |what: &str, error: &ClientError| {
-        let as_whom = user.map_or_else(|| "without a user".to_owned(), |user| format!("as {user}"));
-        let text = format!("the source refuses {what} {as_whom}: {}", chain(error));
-        let code = match error {
-            ClientError::Server { .. } => ProblemCode::Permission,
-            _ => of_client(error).code,
+        let text = match is_about_permissions(error) {
+            true => {
+                let as_whom =
+                    user.map_or_else(|| "without a user".to_owned(), |user| format!("as {user}"));
+                format!("the source refuses {what} {as_whom}: {}", chain(error))
+            }
+            false => format!("the source fails {what}: {}", chain(error)),
         };
-        problems.push(Problem { code, text });
+        problems.push(problem(of_client(error).code, text));
     };
-    if let Err(error) = remote.get_with_metadata(NOBODYS_KEY).await {
+    let key = remote::nobodys_key(remote.formats().key.as_ref());
+    if let Err(error) = remote.get_with_metadata(&key).await {
         refused("to read an entry", &error);
     }
     let none = Some(std::iter::once(0).collect());
@@ -339,6 +357,13 @@ async fn permissions(remote: &RemoteCache, user: Option<&str>) -> Vec<Problem> {
         Err(error) => refused("to iterate over entries", &error),
     }
     problems
+}
+
+/// Whether a server refuses because of who asks, and not because of what is asked for.
+fn is_about_permissions(error: &ClientError) -> bool {
+    let ClientError::Server { text, .. } = error else { return false };
+    // Not logged in; not allowed to.
+    ["SecurityException", "ISPN006017", "ISPN000287"].iter().any(|said| text.contains(said))
 }
 
 /// Whether the cache may hold fewer entries than the source has.
@@ -360,6 +385,10 @@ async fn too_small(plan: &Plan<'_>, remote: &RemoteCache) -> Option<String> {
 /// How the source divides its keys: by segments if it says so, and if a sample of its keys is where it
 /// should be then.
 async fn space(remote: &RemoteCache) -> Result<SourceSpace, ClientError> {
+    // Java objects are placed by a hash of their own, and are given to us as something else.
+    if !remote.keys_are_stored_keys() {
+        return Ok(SourceSpace::Unit);
+    }
     let Some(topology) = remote.topology() else { return Ok(SourceSpace::Unit) };
     let count = u32::try_from(topology.owners.len()).unwrap_or(0);
     if count == 0 {
@@ -422,10 +451,10 @@ fn of_client(error: &ClientError) -> Problem {
         | ClientError::NoMechanism { .. }
         | ClientError::Untrusted { .. } => ProblemCode::Credentials,
         ClientError::NoSuchCache { .. } => ProblemCode::NoSuchCache,
-        ClientError::Server { .. } => ProblemCode::Permission,
-        ClientError::Protocol { .. } | ClientError::InvalidIteration { .. } => {
-            ProblemCode::Protocol
-        }
+        ClientError::Server { .. } if is_about_permissions(error) => ProblemCode::Permission,
+        ClientError::Server { .. }
+        | ClientError::Protocol { .. }
+        | ClientError::InvalidIteration { .. } => ProblemCode::Protocol,
     };
     let text = match error {
         ClientError::NoSuchCache { name } => format!("the source has no cache \"{name}\""),
@@ -452,6 +481,59 @@ mod tests {
         assert!(is_same(&server("127.0.0.1", 11222), &own("0.0.0.0")));
         assert!(!is_same(&server("127.0.0.1", 11322), &own("127.0.0.1")));
         assert!(!is_same(&server("192.0.2.1", 11222), &own("127.0.0.1")));
+    }
+
+    #[test]
+    fn formats_that_differ_are_named_with_what_tells_them_apart() {
+        let cache: CacheName = "c".parse().unwrap();
+        let of = |theirs: Option<&str>, version, ours: Option<&str>| {
+            let parsed = |text: Option<&str>| text.map(|text| text.parse::<MediaType>().unwrap());
+            let (theirs, ours) = (parsed(theirs), parsed(ours));
+            mismatch("keys", (theirs.as_ref(), version), ours.as_ref(), &cache)
+        };
+        let (new, old) = (ProtocolVersion::V4_1, ProtocolVersion::V2_5);
+        let protostream = Some("application/x-protostream");
+        assert_eq!(of(protostream, new, protostream), None);
+        assert_eq!(of(Some("application/x-java-object"), new, protostream), None);
+        assert_eq!(of(None, new, Some("application/octet-stream")), None);
+        assert_eq!(of(None, old, None), None);
+        assert_eq!(
+            of(Some("text/plain; charset=ISO-8859-1"), new, Some("text/plain")).unwrap(),
+            "keys are text/plain; charset=ISO-8859-1 at the source and text/plain here: create cache c with \
+             the source's encoding"
+        );
+        assert_eq!(
+            of(None, new, protostream).unwrap(),
+            "keys are no media type at the source and application/x-protostream here: create cache c with \
+             the source's encoding"
+        );
+        assert_eq!(
+            of(None, old, protostream).unwrap(),
+            "the source speaks protocol version 2.5, in which it cannot say what keys are, and they are \
+             application/x-protostream here: create cache c without an encoding"
+        );
+    }
+
+    #[test]
+    fn only_a_refusal_because_of_who_asks_is_one() {
+        let error = |text: &str| ClientError::Server {
+            server: ServerAddress { host: "a".into(), port: 1 },
+            operation: "GET",
+            status: client::Status::ServerError,
+            text: text.into(),
+        };
+        for text in [
+            "java.lang.SecurityException: ISPN006017: Operation 'GET' requires authentication",
+            "java.lang.SecurityException: ISPN000287: Unauthorized access: subject 'u' lacks 'READ'",
+        ] {
+            assert_eq!(of_client(&error(text)).code, ProblemCode::Permission, "{text}");
+        }
+        for text in [
+            "org.infinispan.commons.dataconversion.EncodingException: ISPN000655: Unable to convert",
+            "java.lang.IllegalStateException: Unexpected tag : 34",
+        ] {
+            assert_eq!(of_client(&error(text)).code, ProblemCode::Protocol, "{text}");
+        }
     }
 
     #[test]

@@ -140,11 +140,11 @@ impl SourceConnection {
         settings: Settings,
         connection: &Connection,
     ) -> Result<Arc<Self>, String> {
-        let config =
-            remote::client_config(&connection.remote, cache.name()).map_err(|e| e.to_string())?;
+        let config = remote::client_config(&connection.remote).map_err(|e| e.to_string())?;
         let client = Client::connect(config).await.map_err(|error| chain(&error))?;
-        let name = remote::cache_name(&connection.remote, cache.name());
-        let remote = client.cache(&name).await.map_err(|error| chain(&error))?;
+        let remote = remote::open(&client, &connection.remote, cache.name())
+            .await
+            .map_err(|error| chain(&error))?;
         let clocks = SourceClocks::new(cache.name().clone());
         let reached = Self::new(cache, agreement, settings, client, remote, clocks, connection);
         // Nothing is believed before it was seen who this is.
@@ -260,8 +260,9 @@ impl SourceConnection {
             }
             Ok((_, None)) => Loaded::Absent,
             Err(error) => {
-                tracing::debug!(cache = %self.cache.name(), error = chain(&error), "load failed");
-                Loaded::Silent
+                let text = chain(&error);
+                tracing::debug!(cache = %self.cache.name(), error = text, "load failed");
+                if error.is_silence() { Loaded::Silent } else { Loaded::Failed(text.into()) }
             }
         }
     }
@@ -466,6 +467,9 @@ impl SourceConnection {
             Some(Ok(Ok(size))) => {
                 self.health.write().entries = Some(size);
                 Ok(size)
+            }
+            Some(Ok(Err(error))) if !error.is_silence() => {
+                Err(CacheError::SourceFailed(chain(&error)))
             }
             _ => Err(CacheError::SourceSilent),
         }

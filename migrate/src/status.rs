@@ -174,6 +174,8 @@ pub struct ReadThrough {
     pub hits: u64,
     /// Keys that it did not have.
     pub misses: u64,
+    /// Keys that it answered with an error.
+    pub failed: u64,
     /// Keys of which it said nothing.
     pub silent: u64,
     /// Keys that it is being asked for.
@@ -388,6 +390,7 @@ fn read_through(live: &Migration) -> ReadThrough {
     ReadThrough {
         hits: counts.hits.load(Relaxed),
         misses: counts.misses.load(Relaxed),
+        failed: counts.failed.load(Relaxed),
         silent: counts.silent.load(Relaxed),
         in_flight: live.source().loads_in_flight(),
         for_iterations: live.brought(),

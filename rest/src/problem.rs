@@ -83,7 +83,9 @@ impl From<CacheError> for Problem {
             CacheError::OutOfMemory { .. }
             | CacheError::TooManyTombstones { .. }
             | CacheError::Full => StatusCode::INSUFFICIENT_STORAGE,
-            CacheError::SourceSilent | CacheError::SourceDoubted => StatusCode::BAD_GATEWAY,
+            CacheError::SourceSilent | CacheError::SourceFailed(_) | CacheError::SourceDoubted => {
+                StatusCode::BAD_GATEWAY
+            }
             CacheError::NotStored(_) => StatusCode::INTERNAL_SERVER_ERROR,
             CacheError::KeyTooLong { .. } => StatusCode::BAD_REQUEST,
         };

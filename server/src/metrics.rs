@@ -79,6 +79,10 @@ mod name {
         "godwit_migration_tombstone_entries_total",
         "Entries that were brought in so that removed keys need not be remembered",
     );
+    pub(super) const LOADS_FAILED: Metric = (
+        "godwit_migration_read_through_failed_total",
+        "Reads that the source answered with an error",
+    );
     pub(super) const UNANSWERED: Metric =
         ("godwit_migration_read_through_silent_total", "Reads of the source without an answer");
 }
@@ -149,6 +153,7 @@ fn publish_migration(status: &migrate::Status) {
     }
     if let Some(read_through) = &status.read_through {
         count(name::LOADED, labels(), read_through.hits);
+        count(name::LOADS_FAILED, labels(), read_through.failed);
         count(name::UNANSWERED, labels(), read_through.silent);
         count(name::FOR_ITERATIONS, labels(), read_through.for_iterations);
         count(name::FOR_TOMBSTONES, labels(), read_through.for_tombstones);

@@ -262,6 +262,10 @@ pub enum CacheError {
     #[error("the source did not answer in time")]
     SourceSilent,
 
+    /// The source answered that it cannot tell, or could not be read; nothing changed.
+    #[error("the source could not be read: {0}")]
+    SourceFailed(String),
+
     /// The source is not believed any more, and the answer depends on it; nothing changed.
     #[error("the source was started again, or is another one: an operator has to accept it")]
     SourceDoubted,

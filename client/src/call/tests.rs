@@ -15,8 +15,15 @@ fn server() -> Arc<Server> {
 
 fn decided(failure: Failed, reads: bool) -> (bool, String) {
     let deadline = Deadline { at: tokio::time::Instant::now(), after: StdDuration::from_secs(2) };
-    let ask =
-        Ask { route: Route::Any, cache: None, flags: 0, reads, wants_topology: false, deadline };
+    let ask = Ask {
+        route: Route::Any,
+        cache: None,
+        formats: &MediaTypes::NONE,
+        flags: 0,
+        reads,
+        wants_topology: false,
+        deadline,
+    };
     match decide(failure, "OP", ask, &server()) {
         Next::Elsewhere(error) => (true, error.to_string()),
         Next::Fail(error) => (false, error.to_string()),

@@ -66,17 +66,54 @@ pub(super) fn scheme(mechanism: Mechanism) -> Scheme {
     }
 }
 
-/// The mechanism that was asked for, if it is offered; else the strongest that is. PLAIN comes last, so
-/// it is taken only where nothing else is offered or where it was asked for.
-pub(crate) fn choose(offered: &[String], asked: Option<Mechanism>) -> Option<Mechanism> {
-    let is_offered = |mechanism: Mechanism| offered.iter().any(|name| name == mechanism.name());
-    match asked {
-        Some(asked) => is_offered(asked).then_some(asked),
-        None => MECHANISMS.iter().map(|row| row.0).find(|mechanism| is_offered(*mechanism)),
-    }
+/// Mechanisms that proceed in the same way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// `SCRAM-*`
+    Scram,
+    /// `DIGEST-*`
+    Digest,
+    /// `PLAIN`
+    Plain,
+}
+
+/// The mechanisms to try, in this order: of those that are offered, the one that was asked for and no
+/// other; else those of the preferred family, and then the others, the strongest first. PLAIN gives the
+/// password to whoever listens, so it is tried only if it or its family was asked for, and last.
+pub(crate) fn to_try(
+    offered: &[String],
+    asked: Option<Mechanism>,
+    preferred: Option<Family>,
+) -> Vec<Mechanism> {
+    let is_offered = |mechanism: &Mechanism| offered.iter().any(|name| name == mechanism.name());
+    let mut mechanisms: Vec<Mechanism> = match asked {
+        Some(asked) => vec![asked],
+        None => MECHANISMS.iter().map(|row| row.0).collect(),
+    };
+    let may_be_plain = asked.is_some() || preferred == Some(Family::Plain);
+    mechanisms.retain(|mechanism| {
+        is_offered(mechanism) && (may_be_plain || *mechanism != Mechanism::Plain)
+    });
+    // The sort is stable: within a family the strongest stays first.
+    mechanisms.sort_by_key(|mechanism| match mechanism.family() {
+        Family::Plain => 2,
+        family if Some(family) == preferred => 0,
+        _ => 1,
+    });
+    mechanisms
 }
 
 impl Mechanism {
+    /// The family that it belongs to.
+    #[must_use]
+    pub fn family(self) -> Family {
+        match scheme(self) {
+            Scheme::Scram(_) => Family::Scram,
+            Scheme::Digest(_) => Family::Digest,
+            Scheme::Plain => Family::Plain,
+        }
+    }
+
     /// Its registered name, such as `SCRAM-SHA-256`.
     #[must_use]
     pub fn name(self) -> &'static str {

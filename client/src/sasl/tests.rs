@@ -153,17 +153,30 @@ fn the_realm_is_the_one_asked_for_or_the_first_one_offered() {
 
 #[test]
 fn the_strongest_common_mechanism_is_taken_and_plain_only_for_want_of_another() {
-    let choose = |offered: &[&str], asked| {
+    let to_try = |offered: &[&str], asked, preferred| {
         let offered: Vec<String> = offered.iter().map(|name| (*name).to_owned()).collect();
-        choose(&offered, asked)
+        to_try(&offered, asked, preferred)
     };
+    use Mechanism::{DigestMd5, DigestSha1, Plain, ScramSha1, ScramSha256, ScramSha512};
     let all = ["PLAIN", "DIGEST-MD5", "GSSAPI", "SCRAM-SHA-256", "SCRAM-SHA-512", "DIGEST-SHA"];
-    assert_eq!(choose(&all, None), Some(Mechanism::ScramSha512));
-    assert_eq!(choose(&all, Some(Mechanism::Plain)), Some(Mechanism::Plain));
-    assert_eq!(choose(&all, Some(Mechanism::ScramSha1)), None);
-    assert_eq!(choose(&["PLAIN", "DIGEST-SHA", "DIGEST-MD5"], None), Some(Mechanism::DigestSha1));
-    assert_eq!(choose(&["EXTERNAL", "PLAIN"], None), Some(Mechanism::Plain));
-    assert_eq!(choose(&["EXTERNAL", "GSSAPI"], None), None);
+    let strongest_first = [ScramSha512, ScramSha256, DigestSha1, DigestMd5];
+    assert_eq!(to_try(&all, None, None), strongest_first);
+    assert_eq!(to_try(&all, None, Some(Family::Scram)), strongest_first);
+    assert_eq!(
+        to_try(&all, None, Some(Family::Digest)),
+        [DigestSha1, DigestMd5, ScramSha512, ScramSha256]
+    );
+    assert_eq!(
+        to_try(&all, None, Some(Family::Plain)),
+        [ScramSha512, ScramSha256, DigestSha1, DigestMd5, Plain],
+        "the password is shown last"
+    );
+    assert_eq!(to_try(&all, Some(Plain), None), [Plain]);
+    assert_eq!(to_try(&all, Some(DigestMd5), Some(Family::Scram)), [DigestMd5]);
+    assert_eq!(to_try(&all, Some(ScramSha1), None), []);
+    assert_eq!(to_try(&["EXTERNAL", "PLAIN"], None, None), [], "nobody asked for it");
+    assert_eq!(to_try(&["EXTERNAL", "PLAIN"], None, Some(Family::Digest)), []);
+    assert_eq!(to_try(&["EXTERNAL", "GSSAPI"], None, Some(Family::Plain)), []);
 }
 
 #[test]

@@ -6,7 +6,9 @@ use std::sync::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use client::{Client, ClientConfig, ClientError, Credentials, Mechanism, Notice, SaslError};
+use client::{
+    Client, ClientConfig, ClientError, Credentials, Family, Mechanism, Notice, SaslError,
+};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use hotrod::{
     Status,
@@ -127,6 +129,11 @@ fn with(fake: &Fake, mechanism: Option<Mechanism>) -> ClientConfig {
     ClientConfig { credentials: Some(credentials), ..fake.config() }
 }
 
+fn preferring(fake: &Fake, preferred: Option<Family>) -> ClientConfig {
+    let credentials = Credentials { preferred, ..Credentials::new("app", "secret") };
+    ClientConfig { credentials: Some(credentials), ..fake.config() }
+}
+
 #[tokio::test]
 async fn a_login_is_over_when_the_server_has_proved_itself_complete_or_not() {
     for ending in [Ending::Real, Ending::Complete] {
@@ -170,11 +177,95 @@ async fn wrong_credentials_are_named_without_the_password_and_tried_once() {
 }
 
 #[tokio::test]
-async fn plain_is_spoken_when_asked_for_or_when_there_is_nothing_else() {
+async fn plain_is_spoken_only_when_asked_for() {
     let (fake, _) = guarded(&["SCRAM-SHA-256", "PLAIN"], "secret", Ending::Wrong).await;
     Client::connect(with(&fake, Some(Mechanism::Plain))).await.unwrap();
-    let (fake, _) = guarded(&["GSSAPI", "PLAIN"], "secret", Ending::Wrong).await;
-    Client::connect(with(&fake, None)).await.unwrap();
+    let (fake, attempts) = guarded(&["GSSAPI", "PLAIN"], "secret", Ending::Wrong).await;
+    for preferred in [None, Some(Family::Digest), Some(Family::Scram)] {
+        let error = Client::connect(preferring(&fake, preferred)).await.unwrap_err().to_string();
+        let reason =
+            "PLAIN shows the password to whoever listens, so it is used only if it is asked for";
+        assert!(error.ends_with(reason), "{error}");
+    }
+    assert_eq!(attempts.load(Ordering::SeqCst), 0);
+    Client::connect(preferring(&fake, Some(Family::Plain))).await.unwrap();
+}
+
+/// What Elytron says where a user has no credential for a mechanism, in SCRAM and in DIGEST.
+const NO_CREDENTIAL: [&str; 2] = [
+    "javax.security.sasl.SaslException: ELY05161: Unable to retrieve password for \"app\"",
+    "ISPN006024: Invalid credentials\nELY05051: Callback handler does not support credential acquisition",
+];
+
+/// A server that refuses a login by every mechanism but these, with this text, and closes the connection.
+async fn choosy(
+    accepted: &'static [&'static str],
+    text: &'static str,
+) -> (Fake, Arc<Mutex<Vec<String>>>) {
+    let tried = Arc::new(Mutex::new(Vec::new()));
+    let guard = Guard {
+        offered: vec!["SCRAM-SHA-512", "DIGEST-MD5", "SCRAM-SHA-256", "PLAIN"],
+        password: "secret",
+        ending: Ending::Real,
+        talk: Mutex::default(),
+        attempts: Arc::default(),
+    };
+    let (store, noted) = (Store::default(), Arc::clone(&tried));
+    let fake = Fake::start(move |asked| match asked.request {
+        AnyRequest::Auth(Auth { mechanism, response }) => {
+            if !response.starts_with(b"c=") {
+                noted.lock().push((*mechanism).to_owned());
+            }
+            match accepted.contains(mechanism) {
+                true => guard.answer(asked, &store),
+                false => Do::SayAndClose(asked.error(Status::ServerError, text)),
+            }
+        }
+        _ => guard.answer(asked, &store),
+    });
+    (fake.await, tried)
+}
+
+#[tokio::test]
+async fn the_next_mechanism_is_tried_where_the_user_has_no_credential() {
+    for text in NO_CREDENTIAL {
+        let (fake, tried) = choosy(&["SCRAM-SHA-256"], text).await;
+        let client = Client::connect(preferring(&fake, Some(Family::Digest))).await.unwrap();
+        assert_eq!(*tried.lock(), ["DIGEST-MD5", "SCRAM-SHA-512", "SCRAM-SHA-256"], "{text}");
+        assert_eq!(client.cache("orders").await.unwrap().get(b"k").await.unwrap(), None);
+        // The next login is by the mechanism that was accepted.
+        tried.lock().clear();
+        client
+            .cache("orders")
+            .await
+            .unwrap()
+            .iterate(client::Iterate::default())
+            .await
+            .unwrap_err();
+        assert_eq!(*tried.lock(), ["SCRAM-SHA-256"]);
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_every_mechanism_refuses_names_them_all_and_never_shows_the_password() {
+    let (fake, tried) = choosy(&[], NO_CREDENTIAL[0]).await;
+    let error = Client::connect(preferring(&fake, Some(Family::Digest))).await.unwrap_err();
+    let shown = format!(
+        "{} refuses the login of \"app\" by DIGEST-MD5, SCRAM-SHA-512, SCRAM-SHA-256: {}",
+        fake.address, NO_CREDENTIAL[0]
+    );
+    assert_eq!(error.to_string(), shown);
+    assert_eq!(tried.lock().len(), 3);
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_tried_once() {
+    for text in ["ELY05055: Authentication rejected (invalid proof)", "ELY05013: not verified"] {
+        let (fake, tried) = choosy(&[], text).await;
+        let error = Client::connect(preferring(&fake, None)).await.unwrap_err().to_string();
+        assert!(error.ends_with(text), "{error}");
+        assert_eq!(*tried.lock(), ["SCRAM-SHA-512"], "others may lock the user out");
+    }
 }
 
 #[tokio::test]

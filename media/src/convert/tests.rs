@@ -243,3 +243,63 @@ fn between(from: &str, to: &str) -> Result<Conversion, NoConversion> {
     let parse = |name: &str| (name != NONE).then(|| name.parse::<MediaType>().unwrap());
     Conversion::between(parse(from).as_ref(), parse(to).as_ref())
 }
+
+#[test]
+fn entries_move_untouched_between_caches_that_keep_the_same_bytes() {
+    let parsed = |text: &str| match text {
+        "" => None,
+        text => Some(text.parse::<MediaType>().unwrap()),
+    };
+    let same = |one: &str, other: &str| {
+        let (one, other) = (parsed(one), parsed(other));
+        let same = Conversion::same_bytes(one.as_ref(), other.as_ref());
+        assert_eq!(Conversion::same_bytes(other.as_ref(), one.as_ref()), same, "{one:?} {other:?}");
+        same
+    };
+    for (one, other) in [
+        ("", ""),
+        ("", "application/octet-stream"),
+        ("application/unknown", "application/octet-stream"),
+        ("text/plain", "text/plain"),
+        ("text/plain", "text/plain; charset=utf-8"),
+        ("text/plain; charset=latin1", "text/plain; charset=ISO-8859-1"),
+        ("text/plain; charset=klingon", "text/plain; charset=Klingon"),
+        ("application/json", "application/json; charset=UTF-8"),
+        ("application/x-protostream", "application/x-protostream"),
+        ("application/x-java-object", "application/x-protostream"),
+        ("application/x-java-object; type=java.lang.String", "application/x-java-object"),
+        ("application/x-jboss-marshalling", "application/x-jboss-marshalling"),
+        ("image/png", "image/png"),
+    ] {
+        assert!(same(one, other), "{one:?} and {other:?}");
+    }
+    for (one, other) in [
+        ("", "text/plain"),
+        ("application/octet-stream", "application/x-protostream"),
+        ("text/plain", "text/plain; charset=UTF-16"),
+        ("text/plain; charset=UTF-16LE", "text/plain; charset=UTF-16BE"),
+        ("text/plain; charset=klingon", "text/plain; charset=elvish"),
+        ("text/plain; charset=klingon", "text/plain"),
+        ("text/plain", "application/json"),
+        ("text/plain", "application/x-java-object"),
+        ("application/octet-stream; encoding=hex", "application/octet-stream"),
+        ("application/x-jboss-marshalling", "application/x-java-serialized-object"),
+        ("image/png", "image/gif"),
+    ] {
+        assert!(!same(one, other), "{one:?} and {other:?}");
+    }
+}
+
+#[test]
+fn java_objects_are_kept_as_protostream_which_knows_their_types() {
+    let (object, protostream, text) = (MediaType::OBJECT, MediaType::PROTOSTREAM, MediaType::TEXT);
+    let number = b"\x28\x07";
+    let into = Conversion::to_stored(Some(&protostream), Some(&object)).unwrap();
+    assert_eq!(&*into.apply(number).unwrap(), number);
+    let out = Conversion::of_stored(Some(&object), Some(&protostream)).unwrap();
+    assert_eq!(&*out.apply(number).unwrap(), number);
+    let into = Conversion::to_stored(Some(&text), Some(&object)).unwrap();
+    assert_eq!(&*into.apply(b"seven").unwrap(), b"\x4a\x05seven");
+    let out = Conversion::of_stored(Some(&object), Some(&text)).unwrap();
+    assert_eq!(&*out.apply(number).unwrap(), b"7");
+}

@@ -252,6 +252,7 @@ impl Comparison {
         match self.connection.ask(key).await {
             Loaded::Entry(theirs) => self.compare_again(key, &theirs),
             Loaded::Absent => self.find_gone(key, shown),
+            Loaded::Failed(text) => return Err(Doubt::Silent(text.to_string())),
             Loaded::Silent => {
                 return Err(match self.connection.changed() {
                     Some(reason) => Doubt::Another(reason),

@@ -105,7 +105,7 @@ impl Wanted {
         let storage = config.encoding.value.as_ref();
         let media_type = negotiate(&accepted(headers), storage).map_err(Problem::not_acceptable)?;
         let conversion =
-            Conversion::between(storage, Some(&media_type)).map_err(Problem::not_acceptable)?;
+            Conversion::of_stored(storage, Some(&media_type)).map_err(Problem::not_acceptable)?;
         Ok(Self { media_type, conversion })
     }
 
@@ -249,7 +249,7 @@ async fn store(
     let config = cache.config();
     let flags = EntryFlags::of(headers)?;
     let given = media_type(headers, CONTENT_TYPE)?;
-    let conversion = Conversion::between(given.as_ref(), config.encoding.value.as_ref())
+    let conversion = Conversion::to_stored(given.as_ref(), config.encoding.value.as_ref())
         .map_err(|error| Problem::unsupported(&error))?;
     let value = conversion.apply(content)?;
     let expiration = expiration(headers, &config.expiration)?;
@@ -310,7 +310,7 @@ fn stored_key(
 ) -> Result<Vec<u8>, Problem> {
     let form = KeyForm::parse(text(headers, KEY_CONTENT_TYPE)?)?;
     let storage = config.encoding.key.as_ref();
-    let conversion = Conversion::between(Some(form.media_type()), storage)?;
+    let conversion = Conversion::to_stored(Some(form.media_type()), storage)?;
     let bytes = form.bytes(&path.key)?;
     Ok(conversion.apply(&bytes)?.into_owned())
 }

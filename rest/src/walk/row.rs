@@ -37,7 +37,7 @@ impl Form {
 
     fn convert(storage: Option<&MediaType>, media_type: MediaType) -> Self {
         // Where nothing leads from one to the other, bytes are shown as far as they are text.
-        let conversion = Conversion::between(storage, Some(&media_type));
+        let conversion = Conversion::of_stored(storage, Some(&media_type));
         let conversion = conversion.unwrap_or(Conversion::IDENTITY);
         Self { media_type, conversion }
     }

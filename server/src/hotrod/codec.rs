@@ -23,13 +23,15 @@ impl Codec {
     pub(crate) fn of(header: &RequestHeader<'_>, storage: &Encoding) -> Result<Self, Failure> {
         let key = resolve(header.key_type)?;
         let value = resolve(header.value_type)?;
-        let between =
-            |from, to| Conversion::between(from, to).map_err(|error| no_conversion(&error));
+        let known = |conversion: Result<Conversion, NoConversion>| {
+            conversion.map_err(|error| no_conversion(&error))
+        };
+        let (stored_key, stored_value) = (storage.key.as_ref(), storage.value.as_ref());
         Ok(Self {
-            key_in: between(key.as_ref(), storage.key.as_ref())?,
-            key_out: between(storage.key.as_ref(), key.as_ref())?,
-            value_in: between(value.as_ref(), storage.value.as_ref())?,
-            value_out: between(storage.value.as_ref(), value.as_ref())?,
+            key_in: known(Conversion::to_stored(key.as_ref(), stored_key))?,
+            key_out: known(Conversion::of_stored(stored_key, key.as_ref()))?,
+            value_in: known(Conversion::to_stored(value.as_ref(), stored_value))?,
+            value_out: known(Conversion::of_stored(stored_value, value.as_ref()))?,
         })
     }
 
@@ -89,8 +91,10 @@ fn apply(conversion: Conversion, bytes: &[u8]) -> Result<Cow<'_, [u8]>, Failure>
     conversion.apply(bytes).map_err(|error| not_convertible(&error))
 }
 
+/// The media type that a request names. Of its parameters only the charset says what the bytes are.
 fn resolve(media_type: MediaTypeRef<'_>) -> Result<Option<MediaType>, Failure> {
-    media_type.resolve().map_err(|error: DecodeError| errors::refusal(&error))
+    let resolved = media_type.resolve().map_err(|error: DecodeError| errors::refusal(&error))?;
+    Ok(resolved.map(|media_type| media_type.only_parameter("charset")))
 }
 
 fn no_conversion(error: &NoConversion) -> Failure {

@@ -86,6 +86,7 @@ pub(crate) fn cache_error(error: &CacheError) -> Failure {
         | CacheError::TooManyTombstones { .. }
         | CacheError::Full
         | CacheError::SourceSilent
+        | CacheError::SourceFailed(_)
         | CacheError::SourceDoubted
         | CacheError::NotStored(_)
         | CacheError::KeyTooLong { .. } => Status::ServerError,

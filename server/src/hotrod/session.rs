@@ -65,6 +65,8 @@ enum Kind {
     Unspecified,
     Known(u32),
     Named(Box<str>),
+    /// With parameters, which are seldom and looked at each time.
+    Detailed,
 }
 
 impl Kind {
@@ -73,6 +75,7 @@ impl Kind {
             MediaTypeRef::Unspecified => Self::Unspecified,
             MediaTypeRef::Known(id) => Self::Known(id),
             MediaTypeRef::Named(name) => Self::Named(name.into()),
+            MediaTypeRef::Detailed(..) => Self::Detailed,
         }
     }
 
