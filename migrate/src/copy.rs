@@ -12,7 +12,8 @@ use tokio::{
 };
 
 use crate::{
-    job::{JobHandle, Shared, Tagged, Teller},
+    job::{JobHandle, Shared, Tagged, Teller, guarded},
+    ledger::Purpose,
     read::{self, Reading},
     source::SourceConnection,
     sync::{Action, Ending, Event, SyncJob, SyncSettings, Unit},
@@ -78,12 +79,17 @@ pub(crate) async fn start(
     let (orders, ordered) = mpsc::channel(MOST_ORDERS);
     let (end, ended) = watch::channel(false);
     let now = connection.agreement().clock().now();
-    let shared = Arc::new(Shared::new(job, rates, batch, now));
+    let purpose = match copy {
+        Copy::All => Purpose::Synchronization,
+        Copy::Only(_) => Purpose::Ahead,
+    };
+    let ledger = Arc::clone(connection.ledger());
+    let shared = Arc::new(Shared::new(job, purpose, ledger, (rates, batch), now));
     let handle = JobHandle::new(Arc::clone(&shared), orders, ended);
     let driver = Driver {
         connection: Arc::clone(connection),
-        shared,
-        records: copy == Copy::All,
+        shared: Arc::clone(&shared),
+        records: purpose == Purpose::Synchronization,
         events,
         stretch: 0,
         readers: JoinSet::new(),
@@ -91,7 +97,17 @@ pub(crate) async fn start(
         completing: JoinSet::new(),
         ending: None,
     };
-    connection.spawn(driver.run(actions, heard, ordered, end));
+    let (source, records) = (Arc::clone(connection), driver.records);
+    connection.spawn(async move {
+        if let Err(reason) = guarded(driver.run(actions, heard, ordered)).await {
+            tracing::error!(cache = %source.cache().name(), reason, "a copy has failed");
+            if records {
+                source.left_unfinished(shared.counts().written);
+            }
+            shared.end(Ending::Failed { reason }, source.agreement().clock().now());
+        }
+        end.send_replace(true);
+    });
     Ok(handle)
 }
 
@@ -133,15 +149,12 @@ impl Driver {
         actions: Vec<Action>,
         mut heard: mpsc::Receiver<Tagged>,
         mut ordered: mpsc::Receiver<Event>,
-        end: watch::Sender<bool>,
     ) {
         self.follow(actions).await;
         while self.ending.is_none() || !self.completing.is_empty() || !self.to_complete.is_empty() {
             self.complete();
             let actions = tokio::select! {
-                Some(order) = ordered.recv(), if self.ending.is_none() => {
-                    self.shared.on(order)
-                }
+                Some(order) = ordered.recv(), if self.ending.is_none() => self.obey(order),
                 Some(tagged) = heard.recv(), if self.ending.is_none() => self.hear(tagged),
                 Some(completed) = self.completing.join_next(), if !self.completing.is_empty() => {
                     self.completed(completed)
@@ -151,7 +164,13 @@ impl Driver {
             self.follow(actions).await;
         }
         self.record_end().await;
-        end.send_replace(true);
+    }
+
+    fn obey(&self, order: Event) -> Vec<Action> {
+        if order == Event::Resume {
+            self.shared.restart_pace(self.connection.agreement().clock().now());
+        }
+        self.shared.on(order)
     }
 
     fn hear(&mut self, tagged: Tagged) -> Vec<Action> {
@@ -171,7 +190,10 @@ impl Driver {
         for action in actions {
             match action {
                 Action::Read(unit) => self.read(unit),
-                Action::Complete(segments) => self.to_complete.extend(segments),
+                Action::Complete(segments) => {
+                    self.shared.settle(&segments);
+                    self.to_complete.extend(segments);
+                }
                 Action::BecomeUnit => self.become_unit().await,
                 Action::Wait { unit, pause } => {
                     let teller = self.teller();
@@ -204,7 +226,12 @@ impl Driver {
             teller: self.teller(),
             unit,
         };
-        self.readers.spawn(read::read(reading));
+        let teller = self.teller();
+        self.readers.spawn(async move {
+            if let Err(reason) = guarded(read::read(reading)).await {
+                teller.tell(Event::Died { reason }).await;
+            }
+        });
     }
 
     /// Records the segments that are complete, all that have come since the last record.
@@ -246,6 +273,7 @@ impl Driver {
         let name = self.connection.cache().name().clone();
         tracing::warn!(cache = %name, "the source places its keys in a way of its own: it is one unit");
         self.to_complete.clear();
+        self.shared.become_unit();
         while self.completing.join_next().await.is_some() {}
         // What was complete is read again: what was removed there and is not remembered would come back.
         let forgotten = self.connection.cache().has_released();

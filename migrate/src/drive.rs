@@ -143,11 +143,17 @@ impl Driver {
     /// Records that nothing comes from the source any more, if there is one.
     async fn end_imports(&self, cache: &Arc<Cache>) -> Result<(), CacheError> {
         let name = cache.name().clone();
-        let connected = self.agreement.see(|metadata| {
-            metadata.cache(name.as_str()).is_some_and(|known| known.connection.is_some())
+        let cleared = self.agreement.see(|metadata| {
+            let connection = metadata.cache(name.as_str())?.connection.as_ref()?;
+            Some(connection.cleared)
         });
-        if !connected {
-            return Ok(());
+        let Some(cleared) = cleared else { return Ok(()) };
+        if !cleared {
+            // Once: a client may do it often.
+            tracing::warn!(
+                cache = %name,
+                "a client clears the cache while it is connected: nothing comes from its source any more"
+            );
         }
         match self.agreement.propose(MetaCommand::Clear { cache: name }).await {
             Ok(()) | Err(ProposeError::Refused(_)) => {}

@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use serde::Serialize;
 use store::{CacheError, SourceSegment, SourceSpace, Timestamp};
@@ -15,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     counts::Counts,
+    ledger::{Ledger, Purpose},
     sync::{Action, Ending, Event, SyncJob, UnitId},
     throttle::{Rates, Throttle},
 };
@@ -39,6 +41,10 @@ pub(crate) struct Shared {
     pub(crate) entries_read: AtomicU64,
     pub(crate) bytes_read: AtomicU64,
     has_ended: AtomicBool,
+    /// Whether the job was told to pause, and not to go on, whether or not it has heard that yet.
+    told_to_pause: AtomicBool,
+    purpose: Purpose,
+    ledger: Arc<Mutex<Ledger>>,
     job: Mutex<SyncJob>,
     progress: Mutex<Progress>,
 }
@@ -50,6 +56,20 @@ struct Progress {
     failed_more: u64,
     ending: Option<Ending>,
     ended: Option<Timestamp>,
+    /// What the last reading of each segment has met; of a source that is one unit, of each group of segments
+    /// that it gave out together, under the first of them.
+    readings: BTreeMap<u32, Counts>,
+    pace: Pace,
+}
+
+/// Where a job stood when it was started, resumed or throttled: how fast it is shows from there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Pace {
+    pub(crate) since: Timestamp,
+    /// Segments that it had completed.
+    pub(crate) completed: u32,
+    /// Entries that it had read.
+    pub(crate) read: u64,
 }
 
 /// An entry that could not be taken.
@@ -82,6 +102,14 @@ pub(crate) struct CopyStatus {
     pub by_segment: BTreeMap<u32, Counts>,
     /// Bytes of keys and values that were read.
     pub bytes: u64,
+    /// Whether the source is one unit.
+    pub is_unit: bool,
+    /// Segments that were not complete when it began.
+    pub to_read: u32,
+    /// Those of them that are complete.
+    pub completed: u32,
+    /// From where on its speed is measured.
+    pub pace: Pace,
     /// Segments that are being read.
     pub in_progress: Vec<u32>,
     /// Segments that could not be read, or of which an entry could not be taken.
@@ -127,7 +155,21 @@ impl JobHandle {
 
     /// Tells the job what an operator, or a client, wants. False if it hears nothing any more.
     pub(crate) fn tell(&self, order: Event) -> bool {
-        self.orders.try_send(order).is_ok()
+        let pauses = match order {
+            Event::Pause => Some(true),
+            Event::Resume => Some(false),
+            _ => None,
+        };
+        let is_told = self.orders.try_send(order).is_ok();
+        if let (true, Some(pauses)) = (is_told, pauses) {
+            self.shared.told_to_pause.store(pauses, Ordering::Release);
+        }
+        is_told
+    }
+
+    /// Whether it waits for [`Event::Resume`].
+    pub(crate) fn is_paused(&self) -> bool {
+        !self.has_ended() && self.shared.told_to_pause.load(Ordering::Acquire)
     }
 
     /// Waits until the job is over.
@@ -142,8 +184,10 @@ impl JobHandle {
         self.shared.has_ended.load(Ordering::Acquire)
     }
 
-    pub(crate) fn throttle(&self) -> &Throttle {
-        &self.shared.throttle
+    /// Changes how fast it copies, at most.
+    pub(crate) fn throttle(&self, rates: Rates, now: Timestamp) {
+        self.shared.throttle.set(rates);
+        self.shared.restart_pace(now);
     }
 
     pub(crate) fn status(&self) -> CopyStatus {
@@ -153,11 +197,15 @@ impl JobHandle {
             started: self.shared.started,
             ended: progress.ended,
             ending: progress.ending.clone(),
-            paused: job.is_paused(),
+            paused: job.is_paused() || self.is_paused(),
             retrying: job.is_retrying(),
             counts: job.counts(),
             by_segment: progress.by_segment.clone(),
             bytes: self.shared.bytes_read.load(Ordering::Relaxed),
+            is_unit: job.space() == SourceSpace::Unit,
+            to_read: job.to_read(),
+            completed: job.completed(),
+            pace: progress.pace,
             in_progress: job.in_progress().map(|segment| segment.0).collect(),
             failed: job.failed().map(|segment| segment.0).collect(),
             failures: progress.failures.clone(),
@@ -169,8 +217,18 @@ impl JobHandle {
 
 impl Shared {
     /// Of a job that starts now.
-    pub(crate) fn new(job: SyncJob, rates: Rates, batch: Option<u32>, now: Timestamp) -> Self {
+    pub(crate) fn new(
+        job: SyncJob,
+        purpose: Purpose,
+        ledger: Arc<Mutex<Ledger>>,
+        (rates, batch): (Rates, Option<u32>),
+        now: Timestamp,
+    ) -> Self {
+        let pace = Pace { since: now, ..Pace::default() };
         Self {
+            told_to_pause: AtomicBool::new(false),
+            purpose,
+            ledger,
             id: format!("{:016x}", rand::random::<u64>()),
             started: now,
             throttle: Throttle::new(rates),
@@ -179,7 +237,7 @@ impl Shared {
             bytes_read: AtomicU64::new(0),
             has_ended: AtomicBool::new(false),
             job: Mutex::new(job),
-            progress: Mutex::default(),
+            progress: Mutex::new(Progress { pace, ..Progress::default() }),
         }
     }
 
@@ -207,12 +265,51 @@ impl Shared {
 
     /// Counts what became of entries of a unit: at once, so that nothing is forgotten if the reader ends.
     pub(crate) fn count(&self, unit: UnitId, counts: Counts, by_segment: &BTreeMap<u32, Counts>) {
+        // Both are held, as by whoever looks: the whole is always the sum of its parts.
+        let (mut job, mut progress) = (self.job.lock(), self.progress.lock());
         // Counting has no consequences.
-        let _ = self.job.lock().on(Event::Applied { unit, counts });
-        let mut progress = self.progress.lock();
+        let _ = job.on(Event::Applied { unit, counts });
+        let mut ledger = self.ledger.lock();
         for (segment, counts) in by_segment {
             *progress.by_segment.entry(*segment).or_default() += *counts;
+            ledger.applied(self.purpose, *segment, *counts);
         }
+    }
+
+    /// Notes what a reading of these segments has met, which were given out together. An earlier reading of
+    /// them counts no more.
+    pub(crate) fn note_reading(&self, segments: &[u32], readings: &BTreeMap<u32, Counts>) {
+        let mut progress = self.progress.lock();
+        progress.readings.retain(|segment, _| !segments.contains(segment));
+        progress.readings.extend(readings);
+    }
+
+    /// These segments are complete by what was read of them last.
+    pub(crate) fn settle(&self, segments: &[SourceSegment]) {
+        let (space, mut progress) = (self.space(), self.progress.lock());
+        let mut ledger = self.ledger.lock();
+        for segment in segments {
+            let mut reading = Counts::default();
+            match space {
+                SourceSpace::Segments(_) => {
+                    reading += progress.readings.remove(&segment.0).unwrap_or_default();
+                }
+                SourceSpace::Unit => progress.readings.values().for_each(|part| reading += *part),
+            }
+            ledger.completed(self.purpose, segment.0, reading);
+        }
+    }
+
+    /// What was read so far is read again: the source is one unit.
+    pub(crate) fn become_unit(&self) {
+        self.progress.lock().readings.clear();
+        self.ledger.lock().become_unit();
+    }
+
+    /// Measures from now on how fast the job is.
+    pub(crate) fn restart_pace(&self, now: Timestamp) {
+        let (job, mut progress) = (self.job.lock(), self.progress.lock());
+        progress.pace = Pace { since: now, completed: job.completed(), read: job.counts().read };
     }
 
     /// Notes an entry that could not be taken.
@@ -246,6 +343,16 @@ impl Shared {
     }
 }
 
+/// Runs work of which a fault of this program must not go unnoticed: the text of a panic is its error.
+pub(crate) async fn guarded<T>(work: impl Future<Output = T>) -> Result<T, String> {
+    std::panic::AssertUnwindSafe(work).catch_unwind().await.map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        let text = text.unwrap_or_else(|| "no reason was given".into());
+        format!("it ended by a fault of the server, please report it: {text}")
+    })
+}
+
 /// A key as people can read it, or its beginning if it is long.
 pub(crate) fn shown(key: &[u8]) -> String {
     const MOST: usize = 1_024;
@@ -255,5 +362,21 @@ pub(crate) fn shown(key: &[u8]) -> String {
             hex.push_str(&format!("{byte:02x}"));
             hex
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! What a fault leaves.
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_becomes_an_error_with_its_text() {
+        assert_eq!(guarded(async { 7 }).await, Ok(7));
+        let died: Result<(), _> = guarded(async { panic!("index {}", 9) }).await;
+        assert!(died.unwrap_err().ends_with("please report it: index 9"));
+        let died: Result<(), _> = guarded(async { panic!("plain") }).await;
+        assert!(died.unwrap_err().ends_with("plain"));
     }
 }

@@ -14,6 +14,7 @@ mod entry;
 mod http_date;
 mod identity;
 mod job;
+mod ledger;
 mod loader;
 mod loss;
 mod migration;
@@ -39,6 +40,7 @@ pub use self::{
     counts::Counts,
     drive::{Driver, Size},
     job::FailedEntry,
+    ledger::Here,
     loss::DisconnectRule,
     migrations::{
         ConnectOptions, Disconnected, MigrationError, Migrations, Synchronizing, Verifying,

@@ -228,6 +228,9 @@ impl Migrations {
         }
         let _alone = self.changing.alone(name).await;
         if let Some(job) = migration.running() {
+            if job.is_paused() {
+                return Err(MigrationError::Paused(name.clone()));
+            }
             return Ok(Synchronizing(Asked::Job(name.clone(), job)));
         }
         // How much there is to copy, for who watches.
@@ -319,7 +322,7 @@ impl Migrations {
     pub fn throttle(&self, name: &CacheName, rates: Rates) -> Result<(), MigrationError> {
         let migration = self.migration(name)?;
         match (migration.running(), migration.running_verification()) {
-            (Some(job), _) => job.throttle().set(rates),
+            (Some(job), _) => job.throttle(rates, self.agreement.clock().now()),
             (None, Some(verification)) => verification.throttle(rates),
             (None, None) => return Err(no_job(name)),
         }
@@ -368,7 +371,12 @@ impl Migrations {
                 format!("the source of cache {name} has not changed: there is nothing to accept");
             return Err(MigrationError::NotNow(text));
         }
-        migration.source().accept().await.map_err(MigrationError::NotNow)
+        migration.source().accept().await.map_err(MigrationError::NotNow)?;
+        tracing::warn!(
+            cache = %name,
+            "goes on with the source as it is now: what it has lost and was not copied is lost here too"
+        );
+        Ok(())
     }
 
     /// Goes on although entries that clients had changed here were lost with a process.
@@ -384,6 +392,10 @@ impl Migrations {
             return Err(MigrationError::NotNow(format!("cache {name} has not lost anything")));
         }
         self.agreement.propose(MetaCommand::AcceptLoss { cache: name.clone() }).await?;
+        tracing::warn!(
+            cache = %name,
+            "goes on without what clients had written or removed here: it is as the source has it"
+        );
         Ok(())
     }
 

@@ -1,6 +1,9 @@
 //! Reads one unit from the source and brings its entries in.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use client::{Item, Iterate, SegmentSet};
 use media::hash;
@@ -90,6 +93,7 @@ async fn read_unit(reading: &Reading) -> Result<u64, Broken> {
         }
     }
     page.apply().await;
+    page.end();
     // The end is as good as it was heard of; that the server forgets the walk can fail.
     let _ = iteration.end().await;
     Ok(page.failed_in(None))
@@ -112,13 +116,27 @@ struct Page<'r> {
     held: Option<SemaphorePermit<'r>>,
     /// Entries of each segment that could not be taken, in this reading.
     failed: BTreeMap<u32, u64>,
+    /// What became of entries of each segment that is not finished, in this reading.
+    met: BTreeMap<u32, Counts>,
+    /// Segments that are.
+    finished: BTreeSet<u32>,
     misplaced: bool,
 }
 
 impl<'r> Page<'r> {
     fn new(reading: &'r Reading, clock: Arc<ServerClock>, asked: Timestamp) -> Self {
-        let (entries, held, failed) = (Vec::new(), None, BTreeMap::new());
-        Self { reading, clock, asked, entries, bytes: 0, held, failed, misplaced: false }
+        Self {
+            reading,
+            clock,
+            asked,
+            entries: Vec::new(),
+            bytes: 0,
+            held: None,
+            failed: BTreeMap::new(),
+            met: BTreeMap::new(),
+            finished: BTreeSet::new(),
+            misplaced: false,
+        }
     }
 
     async fn add(&mut self, key: client::Bytes, value: client::Bytes, metadata: &client::Metadata) {
@@ -186,6 +204,9 @@ impl<'r> Page<'r> {
             }
         });
         shared.count(unit.id, counts, &by_segment);
+        for (segment, counts) in by_segment {
+            *self.met.entry(segment).or_default() += counts;
+        }
         use std::sync::atomic::Ordering::Relaxed;
         shared.entries_read.fetch_add(counts.read, Relaxed);
         shared.bytes_read.fetch_add(self.bytes as u64, Relaxed);
@@ -210,8 +231,34 @@ impl<'r> Page<'r> {
         }
     }
 
+    /// Notes what was met of segments that are finished: of each, or of all together if the source is one unit.
+    fn note(&mut self, finished: &[u32]) {
+        let shared = &self.reading.shared;
+        let mut readings = BTreeMap::new();
+        if matches!(shared.space(), store::SourceSpace::Segments(_)) {
+            for segment in finished {
+                readings.insert(*segment, self.met.remove(segment).unwrap_or_default());
+            }
+        } else if let Some(first) = finished.first() {
+            let mut together = Counts::default();
+            std::mem::take(&mut self.met).into_values().for_each(|counts| together += counts);
+            readings.insert(*first, together);
+        }
+        shared.note_reading(finished, &readings);
+    }
+
+    /// The iteration is at its end. A source that does not say which segments it has is one reading.
+    fn end(&mut self) {
+        if self.reading.unit.segments.is_none() {
+            self.note(&[0]);
+        }
+    }
+
     /// The source has given out all of these segments, and all of it is brought in.
-    async fn finish(&self, finished: &SegmentSet) {
+    async fn finish(&mut self, finished: &SegmentSet) {
+        let first_time = finished.iter().filter(|segment| self.finished.insert(*segment));
+        let first_time: Vec<u32> = first_time.collect();
+        self.note(&first_time);
         let Reading { teller, unit, .. } = self.reading;
         for segment in finished.iter() {
             let failed = self.failed_in(Some(segment));

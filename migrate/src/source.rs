@@ -13,7 +13,7 @@ use std::{
 use client::{Client, ClientError, Iteration, RemoteCache, ServerAddress};
 use cluster::{Agreement, Connection, MetaCommand, SourceIdentity, SourceProcess};
 use futures_util::{FutureExt, future::join_all};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use store::{Cache, CacheError, ConnectionId, Timestamp};
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -23,6 +23,7 @@ use crate::{
     entry::SourceEntry,
     http_date::{self, NotRead},
     identity::{identify, process},
+    ledger::Ledger,
     loader::{LoadCounts, Loaded, Loader},
     overdue, remote,
     settings::{OnSourceError, Settings},
@@ -69,6 +70,7 @@ pub(crate) struct SourceConnection {
     health: RwLock<Health>,
     /// Entries that jobs wrote which did not come to their end.
     unfinished: AtomicU64,
+    ledger: Arc<Mutex<Ledger>>,
     tasks: TaskTracker,
     ended: CancellationToken,
 }
@@ -121,6 +123,7 @@ impl SourceConnection {
             changed: RwLock::new(None),
             health: RwLock::default(),
             unfinished: AtomicU64::new(0),
+            ledger: Arc::default(),
             tasks,
             ended: CancellationToken::new(),
         });
@@ -207,6 +210,11 @@ impl SourceConnection {
 
     pub(crate) fn load_counts(&self) -> &LoadCounts {
         self.loader.counts()
+    }
+
+    /// What became of the source's entries.
+    pub(crate) fn ledger(&self) -> &Arc<Mutex<Ledger>> {
+        &self.ledger
     }
 
     pub(crate) fn loads_in_flight(&self) -> usize {

@@ -10,6 +10,7 @@ use crate::{
     clocks::ClockStatus,
     counts::Counts,
     job::{CopyStatus, FailedEntry},
+    ledger::Here,
     loss::{Losses, Standing},
     migration::Migration,
     remote,
@@ -65,6 +66,13 @@ pub struct Status {
     /// Entries that all finished jobs of this connection (or of the last one) wrote.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub imported: Option<u64>,
+    /// What became of the source's entries, over all synchronizations, reads and iterations: those of complete
+    /// segments, each once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub here: Option<Here>,
+    /// What all synchronizations of this connection have read, what was read again included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub synchronized: Option<Counts>,
     /// What was asked for before it was copied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read_through: Option<ReadThrough>,
@@ -139,9 +147,9 @@ pub struct JobStatus {
     pub by_segment: BTreeMap<u32, Counts>,
     /// Bytes of keys and values that were read.
     pub bytes: u64,
-    /// Entries in a second so far.
+    /// Entries in a second since it was started, resumed or throttled; 0 while it is paused.
     pub rate_entries_per_sec: u64,
-    /// Seconds that it will take, if the source has as many entries as it said.
+    /// Seconds that it will take, if what is left is like what it has read since then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eta_seconds: Option<u64>,
     /// How fast it copies, at most.
@@ -214,6 +222,8 @@ impl Facts<'_> {
             source: self.connection.map(|connection| self.source(connection)),
             job: job.as_ref().map(|job| self.job(job)),
             imported: known.and_then(|connection| connection.imported),
+            here: self.live.map(|live| live.source().ledger().lock().here()),
+            synchronized: self.live.map(|live| live.source().ledger().lock().synchronized()),
             read_through: self.live.map(read_through),
             lived_on: self.cache.lived_on(),
             tombstones: self.cache.tombstones(),
@@ -337,7 +347,7 @@ impl Facts<'_> {
     fn job(&self, job: &CopyStatus) -> JobStatus {
         let until = job.ended.unwrap_or(self.now);
         let elapsed_ms = until.millis().saturating_sub(job.started.millis());
-        let rate = job.counts.read.saturating_mul(1_000) / elapsed_ms.max(1);
+        let speed = Speed::of(job, until);
         let total = self.connection.map_or(1, |it| it.space.count());
         let complete = self.connection.map_or(0, |it| it.complete.len());
         JobStatus {
@@ -354,8 +364,8 @@ impl Facts<'_> {
             entries: job.counts,
             by_segment: job.by_segment.clone(),
             bytes: job.bytes,
-            rate_entries_per_sec: rate,
-            eta_seconds: eta(job, complete, total, elapsed_ms),
+            rate_entries_per_sec: speed.entries_per_sec(job),
+            eta_seconds: speed.eta(job, self.live.and_then(|live| live.source().health().entries)),
             throttle: job.rates,
             failures: job.failures.clone(),
             failures_not_listed: job.failures_not_listed,
@@ -375,13 +385,43 @@ fn state_name(job: &CopyStatus) -> &'static str {
     }
 }
 
-/// Seconds that are left if the other segments take as long as those that are complete.
-fn eta(job: &CopyStatus, complete: u32, total: u32, elapsed_ms: u64) -> Option<u64> {
-    let left = total.checked_sub(complete)?;
-    if job.ended.is_some() || complete == 0 {
-        return None;
+/// How fast a job is, since it was started, resumed or throttled.
+#[derive(Debug)]
+struct Speed {
+    millis: u64,
+    completed: u32,
+    read: u64,
+}
+
+impl Speed {
+    fn of(job: &CopyStatus, until: Timestamp) -> Self {
+        Self {
+            millis: until.millis().saturating_sub(job.pace.since.millis()),
+            completed: job.completed.saturating_sub(job.pace.completed),
+            read: job.counts.read.saturating_sub(job.pace.read),
+        }
     }
-    Some(elapsed_ms.saturating_mul(left.into()) / u64::from(complete) / 1_000)
+
+    fn entries_per_sec(&self, job: &CopyStatus) -> u64 {
+        if is_paused(job) { 0 } else { self.read.saturating_mul(1_000) / self.millis.max(1) }
+    }
+
+    /// Seconds that the rest takes: the job's other segments; of a source that is one unit, its other entries.
+    fn eta(&self, job: &CopyStatus, entries: Option<u64>) -> Option<u64> {
+        if job.ended.is_some() || is_paused(job) {
+            return None;
+        }
+        let (left, done) = if job.is_unit {
+            (entries?.saturating_sub(job.counts.read), self.read)
+        } else {
+            (job.to_read.saturating_sub(job.completed).into(), self.completed.into())
+        };
+        Some(self.millis.saturating_mul(left).checked_div(done)? / 1_000)
+    }
+}
+
+fn is_paused(job: &CopyStatus) -> bool {
+    job.ended.is_none() && job.paused
 }
 
 fn read_through(live: &Migration) -> ReadThrough {
@@ -395,5 +435,58 @@ fn read_through(live: &Migration) -> ReadThrough {
         in_flight: live.source().loads_in_flight(),
         for_iterations: live.brought(),
         for_tombstones: live.relieved(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! How long a job will take.
+
+    use super::*;
+    use crate::job::Pace;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1_000)
+    }
+
+    fn job(to_read: u32, completed: u32, read: u64, pace: Pace) -> CopyStatus {
+        let counts = Counts { read, ..Counts::default() };
+        CopyStatus { to_read, completed, counts, pace, ..CopyStatus::default() }
+    }
+
+    fn told(job: &CopyStatus, now: u64, entries: Option<u64>) -> (u64, Option<u64>) {
+        let speed = Speed::of(job, at(now));
+        (speed.entries_per_sec(job), speed.eta(job, entries))
+    }
+
+    #[test]
+    fn what_an_earlier_job_has_copied_makes_this_one_no_faster() {
+        // 150 of 256 segments were complete before.
+        let pace = Pace { since: at(100), ..Pace::default() };
+        assert_eq!(told(&job(106, 0, 10, pace), 102, None), (5, None), "nothing is known yet");
+        assert_eq!(told(&job(106, 6, 120, pace), 110, None), (12, Some(166)));
+    }
+
+    #[test]
+    fn a_job_is_as_fast_as_since_it_was_throttled_or_resumed() {
+        let pace = Pace { since: at(100), completed: 50, read: 1_000 };
+        assert_eq!(told(&job(100, 60, 1_100, pace), 110, None), (10, Some(40)));
+        let paused = CopyStatus { paused: true, ..job(100, 60, 1_100, pace) };
+        assert_eq!(told(&paused, 110, None), (0, None));
+        let ended = CopyStatus { ended: Some(at(110)), ..job(100, 100, 1_500, pace) };
+        assert_eq!(told(&ended, 110, None), (50, None));
+    }
+
+    #[test]
+    fn one_unit_takes_as_long_as_its_other_entries() {
+        let pace = Pace { since: at(0), ..Pace::default() };
+        let unit = CopyStatus { is_unit: true, ..job(1, 0, 100, pace) };
+        assert_eq!(told(&unit, 10, Some(400)), (10, Some(30)));
+        assert_eq!(told(&unit, 10, None), (10, None), "it did not say how many");
+        assert_eq!(
+            told(&job(1, 0, 100, pace), 10, Some(400)),
+            (10, None),
+            "the last of many segments"
+        );
     }
 }

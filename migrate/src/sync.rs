@@ -87,6 +87,11 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// A reader has ended by a fault of this program: reading again would meet it again.
+    Died {
+        /// What the fault is.
+        reason: String,
+    },
     /// An entry was not in the segment that it should be in by its hash.
     Misplaced,
     /// The source is another one than the one the job began with.
@@ -163,6 +168,8 @@ pub struct SyncJob {
     owners: Vec<usize>,
     /// Units made so far.
     units: usize,
+    /// Segments that were not complete when it began.
+    to_read: u32,
     waiting: VecDeque<Unit>,
     pausing: BTreeMap<UnitId, Unit>,
     reading: BTreeMap<UnitId, Unit>,
@@ -205,6 +212,7 @@ impl SyncJob {
             phase: Phase::Running,
             owners: owners.to_vec(),
             units: 0,
+            to_read: space.count().saturating_sub(complete.len()),
             waiting: VecDeque::new(),
             pausing: BTreeMap::new(),
             reading: BTreeMap::new(),
@@ -275,7 +283,7 @@ impl SyncJob {
             Event::UnitRead { unit, failed } => self.unit_read(unit, failed),
             Event::Lost { unit, reason } => self.lost(unit, reason),
             Event::Misplaced => self.become_unit(),
-            Event::SourceChanged { reason } => self.fail(reason),
+            Event::SourceChanged { reason } | Event::Died { reason } => self.fail(reason),
             Event::Again { unit } => {
                 self.waiting.extend(self.pausing.remove(&unit));
                 self.go_on()
@@ -366,6 +374,7 @@ impl SyncJob {
         if self.space == SourceSpace::Unit {
             return Vec::new();
         }
+        self.to_read = 1;
         self.complete = Coverage::none(1);
         self.space = SourceSpace::Unit;
         // An entry may have been refused because its segment was taken for complete, so everything is
@@ -472,10 +481,16 @@ impl SyncJob {
         given_up.chain(&self.defective).copied()
     }
 
-    /// Segments read to their end in this job.
+    /// Segments that were not complete when the job began.
     #[must_use]
-    pub fn segments_read(&self) -> usize {
-        self.read.len()
+    pub fn to_read(&self) -> u32 {
+        self.to_read
+    }
+
+    /// Those of them that are complete by now.
+    #[must_use]
+    pub fn completed(&self) -> u32 {
+        self.to_read.saturating_sub(self.space.count().saturating_sub(self.complete.len()))
     }
 
     /// Whether nothing new is begun.

@@ -118,6 +118,7 @@ impl From<MigrationError> for Problem {
             MigrationError::NothingToSynchronize(_)
             | MigrationError::NotConnected(_)
             | MigrationError::WouldLose { .. }
+            | MigrationError::Paused(_)
             | MigrationError::NotNow(_) => StatusCode::CONFLICT,
             MigrationError::NotSynchronized { .. } | MigrationError::NotStored(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR

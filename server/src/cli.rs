@@ -54,9 +54,10 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let as_json = std::env::args_os().any(|argument| argument == "--json");
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return failed(&error.into()),
+        Err(error) => return failed(&error.into(), as_json),
     };
     let done = runtime.block_on(async {
         match arguments.command {
@@ -72,7 +73,7 @@ pub fn main() -> ExitCode {
     });
     match done {
         Ok(code) => code,
-        Err(error) => failed(&error),
+        Err(error) => failed(&error, as_json),
     }
 }
 
@@ -82,8 +83,12 @@ const WRONG_CONFIGURATION: u8 = 78;
 /// Exit status for a metadata file that cannot be read: EX_DATAERR of sysexits.
 const DAMAGED_DATA: u8 = 65;
 
-fn failed(error: &anyhow::Error) -> ExitCode {
+/// Says why something failed: to people, and to programs that read the answer as JSON.
+fn failed(error: &anyhow::Error, as_json: bool) -> ExitCode {
     show::error(error);
+    if as_json {
+        show::line(serde_json::json!({ "error": format!("{error:#}") }));
+    }
     if let Some(crate::StartError::Data(error)) = error.downcast_ref()
         && error.is_damage()
     {

@@ -58,9 +58,9 @@ mod name {
         "Segments of the source of which everything was copied",
     );
     pub(super) const READ: Metric =
-        ("godwit_migration_entries_read_total", "Entries that the last synchronization read");
+        ("godwit_migration_entries_read_total", "Entries that synchronizations read");
     pub(super) const WRITTEN: Metric =
-        ("godwit_migration_entries_written_total", "Entries that the last synchronization wrote");
+        ("godwit_migration_entries_written_total", "Entries that synchronizations wrote");
     pub(super) const LOADED: Metric =
         ("godwit_migration_read_through_hits_total", "Reads of the source that brought an entry");
     pub(super) const FOR_ITERATIONS: Metric = (
@@ -147,9 +147,9 @@ fn publish_migration(status: &migrate::Status) {
         set_seconds(name::SKEW, labels(), source.clock_skew_ms);
         count(name::LIVED_ON, labels(), status.lived_on);
     }
-    if let Some(job) = &status.job {
-        count(name::READ, labels(), job.entries.read);
-        count(name::WRITTEN, labels(), job.entries.written);
+    if let Some(entries) = &status.synchronized {
+        count(name::READ, labels(), entries.read);
+        count(name::WRITTEN, labels(), entries.written);
     }
     if let Some(read_through) = &status.read_through {
         count(name::LOADED, labels(), read_through.hits);

@@ -214,6 +214,10 @@ impl<'a> Migration<'a> {
         assert_eq!(number(job, "/entries/failed"), 0);
         assert_eq!(number(job, "/segments/complete"), 256);
         let status = self.status().await;
+        let here = &status["here"];
+        assert_eq!(here["read"], job["entries"]["read"], "{here:#}");
+        assert_eq!(here["copied"], job["entries"]["written"], "{here:#}");
+        assert_eq!(here["readThrough"], job["entries"]["alreadyHere"], "{here:#}");
         assert_eq!(
             (&status["state"], &status["imported"]),
             (&"SYNCED".into(), &job["entries"]["written"])

@@ -52,6 +52,10 @@ async fn a_cache_is_taken_over_by_the_commands_of_the_manual() {
     };
 
     refused(&migrate("synchronize", vec![]).await, 1, "ISPN010016");
+    let failed = migrate("synchronize", vec!["--json".into()]).await;
+    let error: Value = serde_json::from_slice(&failed.stdout).unwrap();
+    assert!(error["error"].as_str().unwrap().contains("ISPN010016"), "{error}");
+    refused(&failed, 1, "ISPN010016");
     refused(&migrate("disconnect", vec![]).await, 1, "never connected");
     let connected = migrate("connect", vec![format!("--file={}", file.display())]).await;
     assert!(connected.status.success(), "{}", err(&connected));
@@ -60,7 +64,13 @@ async fn a_cache_is_taken_over_by_the_commands_of_the_manual() {
     // Refused while entries would be lost.
     refused(&migrate("disconnect", vec![]).await, 1, "--force");
     let synchronized = migrate("synchronize", vec![]).await;
-    assert!(out(&synchronized).contains("Synchronized 500 entries"), "{}", out(&synchronized));
+    let all = "500 of 500 are here: 500 copied, 0 read through";
+    let text = out(&synchronized);
+    assert_eq!(text.trim_end(), format!("Synchronized 500 entries. {all}, 500 new."));
+    let text = out(&migrate("synchronize", vec![]).await);
+    assert_eq!(text.trim_end(), format!("Synchronized 0 entries. {all}, 0 new."));
+    let text = out(&migrate("status", vec![]).await);
+    assert!(text.contains(&format!("entries      {all}.")), "{text}");
     refused(&migrate("disconnect", vec!["--strict".into()]).await, 1, "no verification was run");
     refused(&migrate("disconnect", vec!["--strict".into(), "--force".into()]).await, 2, "--force");
     let verified = migrate("verify", vec!["--json".into()]).await;

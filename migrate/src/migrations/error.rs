@@ -26,6 +26,12 @@ pub enum MigrationError {
     /// What was asked for needs a source.
     #[error("cache {0} is not connected to a source: connect it first")]
     NotConnected(CacheName),
+    /// The job that was to be joined is paused, and nobody knows for how long.
+    #[error(
+        "The synchronization of cache {0} is paused.\nTo go on: POST \
+         /rest/v2/caches/{0}/rolling-upgrade?action=resume (godwit migrate cluster resume -c {0})."
+    )]
+    Paused(CacheName),
     /// The job has failed, or was cancelled.
     #[error("the synchronization of cache {cache} has ended without everything: {reason}")]
     NotSynchronized {

@@ -51,6 +51,28 @@ fn a_segment_that_failed_is_read_again_and_the_job_ends_when_all_are_complete() 
 }
 
 #[test]
+fn a_reader_that_died_ends_the_job_with_its_reason() {
+    let (mut job, _) = two_servers();
+    let reason = "index out of bounds".to_owned();
+    let ended = Action::End(Ending::Failed { reason: reason.clone() });
+    assert_eq!(job.on(Event::Died { reason }), [Action::Stop, ended]);
+    assert_eq!(job.on(read(FIRST, A)), [], "it is over");
+}
+
+#[test]
+fn a_job_counts_the_segments_that_were_left_for_it() {
+    let mut complete = Coverage::none(4);
+    complete.insert(A);
+    let (space, settings) = (SourceSpace::Segments(4), SyncSettings::default());
+    let (mut job, _) = SyncJob::start(space, &complete, &[0; 4], settings);
+    assert_eq!((job.to_read(), job.completed()), (3, 0));
+    let _ = job.on(read(FIRST, B));
+    assert_eq!((job.to_read(), job.completed()), (3, 1));
+    let _ = job.on(Event::Misplaced);
+    assert_eq!((job.to_read(), job.completed()), (1, 0), "all of it is read again");
+}
+
+#[test]
 fn what_is_complete_is_not_read_again() {
     let mut complete = Coverage::none(2);
     complete.insert(A);

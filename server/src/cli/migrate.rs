@@ -241,7 +241,7 @@ async fn synchronize(
         say(target.server.json, json!({ "state": "finished", "text": text }), || text.to_owned());
         return Ok(ExitCode::SUCCESS);
     }
-    let status = watch(&api, target, "/job/entries/read", "/source/entries", |status| {
+    let status = watch(&api, target, &["/job/entries/read", "/here/read"], |status| {
         let state = status.pointer("/job/state").and_then(Value::as_str).unwrap_or_default();
         !matches!(state, "running" | "paused" | "retrying")
     })
@@ -258,20 +258,59 @@ async fn synchronize(
         let problem = status.pointer("/problem").and_then(Value::as_str).unwrap_or(state);
         bail!("the synchronization has ended without everything: {problem}");
     }
-    say(target.server.json, status.get("job").cloned().unwrap_or_default(), || {
+    let here = status.get("here").cloned().unwrap_or_default();
+    let mut job = status.get("job").cloned().unwrap_or_default();
+    if let Some(job) = job.as_object_mut() {
+        job.insert("here".into(), here.clone());
+    }
+    say(target.server.json, job, || {
         let of = |name: &str| entries.get(name).and_then(Value::as_u64).unwrap_or(0);
-        format!(
-            "Synchronized {} entries of {} read: {} kept for clients, {} removed here, {} already here, \
-             {} expired.",
-            of("written"),
-            of("read"),
-            of("keptForClient"),
-            of("tombstone"),
-            of("alreadyHere"),
-            of("expired")
-        )
+        let written = of("written");
+        format!("Synchronized {} entries. {}", grouped(written), whereabouts(&here, Some(written)))
     });
     Ok(ExitCode::SUCCESS)
+}
+
+/// What became of the source's entries, over all synchronizations; and how many of them are `new`.
+fn whereabouts(here: &Value, new: Option<u64>) -> String {
+    let of = |name: &str| here.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let part = |name: &str, what: &str| match of(name) {
+        0 => String::new(),
+        entries => format!(", {} {what}", grouped(entries)),
+    };
+    let (gone, expired) = (part("tombstone", "removed here"), part("expired", "expired"));
+    let all = ["copied", "readThrough", "ahead", "keptForClient"].map(of).iter().sum();
+    let mut text = format!(
+        "{} of {} are here: {} copied, {} read through",
+        grouped(all),
+        grouped(of("read")),
+        grouped(of("copied")),
+        grouped(of("readThrough"))
+    );
+    text.push_str(&part("ahead", "brought in ahead"));
+    text.push_str(&part("keptForClient", "replaced by clients"));
+    if let Some(new) = new {
+        text.push_str(&format!(", {} new", grouped(new)));
+    }
+    let others = format!("{gone}{expired}");
+    if let Some(others) = others.strip_prefix(", ") {
+        text.push_str(&format!("; {others}"));
+    }
+    text.push('.');
+    text
+}
+
+/// A number with its thousands apart.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 async fn status(cache: Option<&str>, server: &ServerArgs) -> anyhow::Result<ExitCode> {
@@ -334,15 +373,25 @@ fn summarize(status: &Value) {
     if let Some(lived_on) = number("/livedOn").filter(|lived_on| *lived_on > 0) {
         show::line(format_args!("  lived on     {lived_on} entries that were over only here"));
     }
-    if let Some(imported) = number("/imported") {
-        show::line(format_args!("  copied       {imported} entries by all synchronizations"));
+    match status.get("here") {
+        Some(here) if number("/here/segments") > Some(0) => {
+            show::line(format_args!("  entries      {}", whereabouts(here, None)));
+        }
+        _ => {
+            if let Some(imported) = number("/imported") {
+                show::line(format_args!(
+                    "  copied       {imported} entries by all synchronizations"
+                ));
+            }
+        }
     }
     if let Some(read) = number("/job/entries/read") {
         show::line(format_args!(
-            "  job          {}, {read} read, {} written, {} entries/s",
+            "  job          {}, {read} read, {} written, {} entries/s{}",
             text("/job/state"),
             number("/job/entries/written").unwrap_or(0),
-            number("/job/rateEntriesPerSec").unwrap_or(0)
+            number("/job/rateEntriesPerSec").unwrap_or(0),
+            number("/job/etaSeconds").map_or_else(String::new, |eta| format!(", {eta} s left"))
         ));
     }
     if let Some(hits) = number("/readThrough/hits") {
@@ -409,7 +458,7 @@ async fn verify(target: &Target, repair: bool) -> anyhow::Result<ExitCode> {
     let api = target.api()?;
     let path = target.path(&format!("/rolling-upgrade?action=verify&async=true&repair={repair}"));
     api.post(&path, None).await?.success()?;
-    let status = watch(&api, target, "/verify/compared", "/source/entries", |status| {
+    let status = watch(&api, target, &["/verify/compared"], |status| {
         status.pointer("/verify/state").and_then(Value::as_str) != Some("running")
     })
     .await?;
@@ -501,22 +550,23 @@ async fn disconnect(target: &Target, strict: bool, force: bool) -> anyhow::Resul
     Ok(ExitCode::SUCCESS)
 }
 
-/// Shows a progress bar until the status says that it is over. Returns the last status.
+/// Shows a progress bar until the status says that it is over. Returns the last status. As much is `done` as
+/// the largest of these numbers says.
 async fn watch(
     api: &Api,
     target: &Target,
-    done: &str,
-    total: &str,
+    done: &[&str],
     is_over: impl Fn(&Value) -> bool,
 ) -> anyhow::Result<Value> {
     let bar = progress_bar();
-    let mut said = false;
+    let (mut said, mut paused) = (false, false);
     loop {
         let status = api.get(&target.path("/rolling-upgrade")).await?.success()?.json()?;
         let number = |pointer: &str| status.pointer(pointer).and_then(Value::as_u64);
         // While it is not known how much there is, nothing of it is done.
-        bar.set_length(number(total).unwrap_or(1).max(number(done).unwrap_or(0)).max(1));
-        bar.set_position(number(done).unwrap_or(0));
+        let done = done.iter().filter_map(|pointer| number(pointer)).max().unwrap_or(0);
+        bar.set_length(number("/source/entries").unwrap_or(1).max(done).max(1));
+        bar.set_position(done);
         let state = status.get("state").and_then(Value::as_str).unwrap_or_default();
         let problem = status.pointer("/source/problem").and_then(Value::as_str);
         bar.set_message(if problem.is_some() {
@@ -528,6 +578,10 @@ async fn watch(
             bar.suspend(|| show::note(format_args!("the source does not answer: {problem}")));
             said = true;
         }
+        if state == "PAUSED" && !paused {
+            bar.suspend(|| show::note("it is paused: resume goes on"));
+        }
+        paused = state == "PAUSED";
         if is_over(&status) {
             bar.finish_and_clear();
             return Ok(status);
@@ -557,4 +611,38 @@ fn remark(notices: &[String]) {
 
 fn say(as_json: bool, json: Value, text: impl FnOnce() -> String) {
     if as_json { show::line(json) } else { show::line(text()) }
+}
+
+#[cfg(test)]
+mod tests {
+    //! What people are told of counts.
+
+    use super::*;
+
+    #[test]
+    fn an_interrupted_synchronization_says_that_everything_is_here() {
+        let mut here = json!({
+            "segments": 256, "read": 40_000, "copied": 39_999, "readThrough": 1, "ahead": 0,
+            "keptForClient": 0, "tombstone": 0, "expired": 0
+        });
+        assert_eq!(
+            whereabouts(&here, Some(0)),
+            "40,000 of 40,000 are here: 39,999 copied, 1 read through, 0 new."
+        );
+        for (name, entries) in [("copied", 39_000), ("keptForClient", 900), ("ahead", 50)] {
+            here[name] = entries.into();
+        }
+        (here["tombstone"], here["expired"]) = (40.into(), 9.into());
+        assert_eq!(
+            whereabouts(&here, None),
+            "39,951 of 40,000 are here: 39,000 copied, 1 read through, 50 brought in ahead, 900 \
+             replaced by clients; 40 removed here, 9 expired."
+        );
+    }
+
+    #[test]
+    fn thousands_stand_apart() {
+        let numbers = [0, 999, 1_000, 12_345, 100_000, 1_234_567].map(grouped);
+        assert_eq!(numbers, ["0", "999", "1,000", "12,345", "100,000", "1,234,567"]);
+    }
 }

@@ -19,6 +19,24 @@ fn sums_up(counts: &Value) -> bool {
             + of("failed")
 }
 
+/// Whether the numbers of a status belong together: each segment's add up, and all segments' are the job's; and
+/// every entry of a complete segment was counted once.
+fn adds_up(status: &Value) {
+    let of = |counts: &Value, name: &str| counts[name].as_u64().unwrap();
+    let (all, by_segment) = (&status["job"]["entries"], &status["job"]["bySegment"]);
+    let by_segment = by_segment.as_object().unwrap();
+    assert!(by_segment.values().all(sums_up) && sums_up(all), "{status:#}");
+    for (name, entries) in all.as_object().unwrap() {
+        let sum: u64 = by_segment.values().map(|counts| of(counts, name)).sum();
+        assert_eq!(entries, sum, "{name} in {status:#}");
+    }
+    assert!(sums_up(&status["synchronized"]), "{status:#}");
+    let here = &status["here"];
+    let parts = ["copied", "readThrough", "ahead", "keptForClient", "tombstone", "expired"];
+    let sum: u64 = parts.iter().map(|name| of(here, name)).sum();
+    assert_eq!(here["read"], sum, "{here:#}");
+}
+
 async fn until_ended(scene: &Scene) -> Value {
     eventually("the job ends", || async {
         let status = scene.target.rest.migration("c").await;
@@ -65,6 +83,120 @@ async fn every_entry_is_counted_once_and_what_clients_did_stays() {
     scene.disconnect("").await.with(204);
     assert_eq!(scene.target.synchronize("c").await, 940, "after the source was let go of");
     assert_eq!(scene.to.size().await.unwrap(), 970);
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn counts_belong_together_at_every_moment_and_over_all_jobs() {
+    const ENTRIES: u32 = 4_000;
+    let scene = Scene::connected(ENTRIES).await;
+    assert!(scene.to.get(&key(0)).await.unwrap().is_some());
+    scene.relay.slow_down(200_000);
+    let working = async {
+        for number in 0..400 {
+            let key = key(number * 10);
+            match number % 4 {
+                0 => drop(scene.to.get(&key).await.unwrap()),
+                1 => drop(scene.to.put(&key, b"mine", NEVER).await.unwrap()),
+                2 => drop(scene.to.remove(&key).await.unwrap()),
+                _ => drop(scene.to.replace(&key, b"mine", NEVER).await.unwrap()),
+            }
+        }
+    };
+    let looking = async {
+        // Three jobs: the first two are ended somewhere.
+        for some in [500, 1_500, u64::from(ENTRIES)] {
+            begin(&scene).await;
+            loop {
+                let status = scene.target.rest.migration("c").await;
+                adds_up(&status);
+                let written = status["synchronized"]["written"].as_u64().unwrap();
+                if status["job"]["state"] != "running" {
+                    break;
+                }
+                if written >= some {
+                    scene.action("cancel").await;
+                    until_ended(&scene).await;
+                    break;
+                }
+            }
+            scene.relay.cut();
+        }
+    };
+    tokio::join!(working, looking);
+    scene.relay.slow_down(0);
+    scene.target.synchronize("c").await;
+    for _repeated in 0..2 {
+        assert_eq!(scene.target.synchronize("c").await, 0);
+        let status = scene.target.rest.migration("c").await;
+        adds_up(&status);
+        let here = &status["here"];
+        assert_eq!((&here["segments"], &here["read"]), (&256.into(), &ENTRIES.into()), "{here:#}");
+        assert!(here["readThrough"].as_u64() >= Some(1), "{here:#}");
+        assert_eq!(status["imported"], status["synchronized"]["written"], "{status:#}");
+    }
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn an_interrupted_synchronization_and_a_repeated_one_say_that_everything_is_here() {
+    let scene = Scene::connected(3_000).await;
+    assert!(scene.to.get(&key(7)).await.unwrap().is_some());
+    scene.relay.slow_down(200_000);
+    begin(&scene).await;
+    eventually("something came", || async {
+        (scene.counts().await["written"].as_u64()? > 300).then_some(())
+    })
+    .await;
+    scene.action("cancel").await.with(204);
+    until_ended(&scene).await;
+    scene.relay.slow_down(0);
+    for repeated in [false, true] {
+        let written = scene.target.synchronize("c").await;
+        assert_eq!(written == 0, repeated, "{written}");
+        let status = scene.target.rest.migration("c").await;
+        let here = &status["here"];
+        let counts = ["read", "copied", "readThrough"].map(|name| here[name].as_u64().unwrap());
+        assert_eq!(counts, [3_000, 2_999, 1], "{here:#}");
+        adds_up(&status);
+    }
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn what_an_iteration_brought_in_is_told_apart() {
+    let scene = Scene::connected(500).await;
+    let mut walk = scene.to.iterate(Iterate::default()).await.unwrap();
+    while walk.next().await.unwrap().is_some() {}
+    assert_eq!(scene.target.synchronize("c").await, 0);
+    let status = scene.target.rest.migration("c").await;
+    adds_up(&status);
+    let here = &status["here"];
+    assert_eq!((&here["ahead"], &here["copied"]), (&500.into(), &0.into()), "{here:#}");
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn who_asks_for_a_paused_job_is_told_how_to_go_on() {
+    let scene = Scene::connected(2_000).await;
+    scene.relay.slow_down(100_000);
+    begin(&scene).await;
+    scene.action("pause").await.with(204);
+    for path in
+        ["/rest/v2/caches/c?action=sync-data", "/rest/v2/caches/c?action=sync-data&async=true"]
+    {
+        let refused = scene.target.rest.post(path, "").await.with(409);
+        assert!(refused.text().contains("?action=resume"), "{}", refused.text());
+    }
+    let status = scene.target.rest.migration("c").await;
+    assert_eq!((&status["state"], &status["job"]["state"]), (&"PAUSED".into(), &"paused".into()));
+    assert_eq!(
+        (&status["job"]["etaSeconds"], &status["job"]["rateEntriesPerSec"]),
+        (&Value::Null, &0.into())
+    );
+    scene.relay.slow_down(0);
+    scene.action("resume").await.with(204);
+    assert_eq!(scene.target.synchronize("c").await, 2_000);
     scene.stop().await;
 }
 

@@ -1,0 +1,150 @@
+//! What became of the source's entries, over all copies through one connection.
+//!
+//! A decider. A source segment may be read several times: by a job that was interrupted, by the one after it,
+//! and for a client's iteration. The reading that completes it meets each of its entries once, so those of
+//! complete segments are told apart by that reading, and what it found here already by who had brought it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::counts::Counts;
+
+/// Why entries are copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// An operator asked for all of them.
+    Synchronization,
+    /// A client iterates over them, or there are many tombstones.
+    Ahead,
+}
+
+/// What became of the entries of complete source segments, each counted once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Here {
+    /// Complete segments that were read through this connection.
+    pub segments: u32,
+    /// Entries that the source had in them; the sum of those below.
+    pub read: u64,
+    /// Brought in by synchronizations.
+    pub copied: u64,
+    /// Brought in because clients asked for them.
+    pub read_through: u64,
+    /// Brought in ahead of synchronizations: for a client's iteration, or because of many tombstones.
+    pub ahead: u64,
+    /// A client's own entry stands in their place.
+    pub kept_for_client: u64,
+    /// A client has removed them, or its own entry in their place has ended.
+    pub tombstone: u64,
+    /// Their time was over.
+    pub expired: u64,
+}
+
+impl Here {
+    /// Entries that are here, in the source's version or in a client's.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        self.copied + self.read_through + self.ahead + self.kept_for_client
+    }
+
+    fn add(&mut self, other: Self) {
+        self.segments += other.segments;
+        self.read += other.read;
+        self.copied += other.copied;
+        self.read_through += other.read_through;
+        self.ahead += other.ahead;
+        self.kept_for_client += other.kept_for_client;
+        self.tombstone += other.tombstone;
+        self.expired += other.expired;
+    }
+}
+
+/// What became of the source's entries.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    segments: BTreeMap<u32, Segment>,
+    /// What all synchronizations have read, what was read again included.
+    synchronized: Counts,
+}
+
+#[derive(Debug, Default)]
+struct Segment {
+    /// Entries that synchronizations have written.
+    copied: u64,
+    /// Entries that were written ahead of them.
+    ahead: u64,
+    /// What became of its entries, once it is complete.
+    here: Option<Here>,
+}
+
+impl Ledger {
+    /// Entries of a source segment were applied.
+    pub(crate) fn applied(&mut self, purpose: Purpose, segment: u32, counts: Counts) {
+        let known = self.segments.entry(segment).or_default();
+        match purpose {
+            Purpose::Synchronization => {
+                known.copied += counts.written;
+                self.synchronized += counts;
+            }
+            Purpose::Ahead => known.ahead += counts.written,
+        }
+    }
+
+    /// A source segment is complete by a reading that has met all of its entries.
+    pub(crate) fn completed(&mut self, purpose: Purpose, segment: u32, reading: Counts) {
+        let known = self.segments.entry(segment).or_default();
+        if known.here.is_some() {
+            // Another reading was quicker: what it wrote is what this one has found here.
+            return;
+        }
+        let (mut copied, mut ahead) = (known.copied, known.ahead);
+        match purpose {
+            Purpose::Synchronization => copied = copied.saturating_sub(reading.written),
+            Purpose::Ahead => ahead = ahead.saturating_sub(reading.written),
+        }
+        // What earlier readings had written may have been changed by clients since.
+        let copied = copied.min(reading.already_here);
+        let ahead = ahead.min(reading.already_here - copied);
+        let mut here = Here {
+            segments: 1,
+            read: reading.read - reading.failed,
+            copied,
+            ahead,
+            read_through: reading.already_here - copied - ahead,
+            kept_for_client: reading.kept_for_client,
+            tombstone: reading.tombstone,
+            expired: reading.expired,
+        };
+        match purpose {
+            Purpose::Synchronization => here.copied += reading.written,
+            Purpose::Ahead => here.ahead += reading.written,
+        }
+        known.here = Some(here);
+    }
+
+    /// The source is one unit from now on, which is read again from its start.
+    pub(crate) fn become_unit(&mut self) {
+        let mut unit = Segment::default();
+        for segment in std::mem::take(&mut self.segments).into_values() {
+            unit.copied += segment.copied;
+            unit.ahead += segment.ahead;
+        }
+        self.segments.insert(0, unit);
+    }
+
+    /// What became of the entries of complete segments.
+    pub(crate) fn here(&self) -> Here {
+        let mut sum = Here::default();
+        self.segments.values().filter_map(|segment| segment.here).for_each(|here| sum.add(here));
+        sum
+    }
+
+    /// What all synchronizations have read, what was read again included.
+    pub(crate) fn synchronized(&self) -> Counts {
+        self.synchronized
+    }
+}
+
+#[cfg(test)]
+mod tests;
