@@ -13,5 +13,6 @@ use godwit_tests as harness;
 mod cli;
 mod clients;
 mod faults;
+mod formats;
 mod refusals;
 mod sources;
