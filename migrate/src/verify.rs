@@ -117,7 +117,9 @@ impl Shared {
 
     /// Begins a unit, perhaps again.
     fn begin(&self, unit: UnitId) {
-        self.progress.lock().units.insert(unit, VerifyReport::default());
+        let units = &mut self.progress.lock().units;
+        let found = units.remove(&unit).map(VerifyReport::begin_again);
+        units.insert(unit, found.unwrap_or_default());
     }
 
     fn note(&self, unit: UnitId, note: impl FnOnce(&mut VerifyReport)) {

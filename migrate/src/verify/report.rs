@@ -80,6 +80,12 @@ pub struct VerifyReport {
     pub source_entries: Option<u64>,
     /// Findings, up to a thousand of each kind.
     pub listed: Vec<Listed>,
+    /// Missing entries that were put right.
+    #[serde(skip)]
+    pub(crate) mended_missing: u64,
+    /// What earlier attempts at the same part have put right. This one finds it to be the same.
+    #[serde(skip)]
+    pub(crate) earlier: Option<Box<Self>>,
 }
 
 impl VerifyReport {
@@ -159,9 +165,21 @@ impl VerifyReport {
         *counter += 1;
         let of_its_kind = *counter;
         self.repaired += u64::from(repaired);
+        self.mended_missing += u64::from(repaired && finding == Finding::Missing);
         if of_its_kind <= MOST_LISTED as u64 {
             self.listed.push(Listed { finding, key: shown(key), what, repaired });
         }
+    }
+
+    /// Begins the same part again: of what was found, only what was put right is kept.
+    pub(super) fn begin_again(self) -> Self {
+        let mut kept = self.earlier.map(|earlier| *earlier).unwrap_or_default();
+        kept.missing += self.mended_missing;
+        kept.mended_missing += self.mended_missing;
+        kept.different += self.repaired - self.mended_missing;
+        kept.repaired += self.repaired;
+        self.listed.into_iter().filter(|one| one.repaired).for_each(|one| kept.list(one));
+        Self { earlier: Some(Box::new(kept)), ..Self::default() }
     }
 
     fn counter(&mut self, finding: Finding) -> &mut u64 {
@@ -194,6 +212,15 @@ impl VerifyReport {
         self.repaired += part.repaired;
         self.cleared += part.cleared;
         part.listed.iter().for_each(|listed| self.list(listed.clone()));
+        if let Some(earlier) = &part.earlier {
+            let met_again = earlier.repaired.min(part.same);
+            self.same -= met_again;
+            self.compared += earlier.repaired - met_again;
+            self.missing += earlier.missing;
+            self.different += earlier.different;
+            self.repaired += earlier.repaired;
+            earlier.listed.iter().for_each(|listed| self.list(listed.clone()));
+        }
     }
 }
 
@@ -224,6 +251,30 @@ mod tests {
             report.missing(b"k", None, false);
         }
         assert_eq!(report.listed.len(), MOST_LISTED + 3);
+    }
+
+    #[test]
+    fn what_an_attempt_has_put_right_is_counted_although_it_broke_off() {
+        let mut part = VerifyReport::default();
+        part.same();
+        part.missing(b"a", None, true);
+        part.missing(b"b", None, false);
+        part.different(b"c", "value", true);
+        let mut part = part.begin_again();
+        let whole = |part: &VerifyReport| {
+            let mut whole = VerifyReport::default();
+            whole.add(part);
+            let VerifyReport { compared, same, missing, different, repaired, .. } = whole;
+            assert_eq!(compared, same + missing + different);
+            (compared, missing, different, repaired, whole.listed.len())
+        };
+        assert_eq!(whole(&part), (2, 1, 1, 2, 2));
+        // All of it again, of which two are the same now.
+        (0..3).for_each(|_| part.same());
+        part.missing(b"b", None, true);
+        assert_eq!(whole(&part), (4, 2, 1, 3, 3));
+        let part = part.begin_again();
+        assert_eq!(whole(&part), (3, 2, 1, 3, 3));
     }
 
     #[test]

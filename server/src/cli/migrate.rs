@@ -88,12 +88,12 @@ enum Step {
         #[command(flatten)]
         server: ServerArgs,
     },
-    /// Stop copying until it is resumed
+    /// Stop copying, or verifying, until it is resumed
     Pause {
         #[command(flatten)]
         target: Target,
     },
-    /// Go on copying
+    /// Go on copying, or verifying
     Resume {
         #[command(flatten)]
         target: Target,
@@ -103,7 +103,7 @@ enum Step {
         #[command(flatten)]
         target: Target,
     },
-    /// Limit how fast the running job copies; without limits, as fast as it goes
+    /// Limit how fast the running job copies, or verifies; without limits, as fast as it goes
     Throttle {
         #[command(flatten)]
         target: Target,
@@ -121,6 +121,9 @@ enum Step {
         /// Fetch again what is missing or different
         #[arg(long)]
         repair: bool,
+        /// Parts of the source that are compared at a time
+        #[arg(short, long)]
+        threads: Option<u32>,
     },
     /// Go on with a source that was started again, or is another one
     AcceptSourceLoss {
@@ -165,7 +168,7 @@ pub(super) async fn run(arguments: MigrateArgs) -> anyhow::Result<ExitCode> {
             });
             act(&target, "throttle", Some(rates)).await
         }
-        Step::Verify { target, repair } => verify(&target, repair).await,
+        Step::Verify { target, repair, threads } => verify(&target, repair, threads).await,
         Step::AcceptSourceLoss { target } => act(&target, "accept-source-loss", None).await,
         Step::AcceptLoss { target } => act(&target, "accept-loss", None).await,
         Step::Disconnect { target, strict, force } => disconnect(&target, strict, force).await,
@@ -454,9 +457,11 @@ fn done(action: &str) -> &'static str {
     }
 }
 
-async fn verify(target: &Target, repair: bool) -> anyhow::Result<ExitCode> {
+async fn verify(target: &Target, repair: bool, threads: Option<u32>) -> anyhow::Result<ExitCode> {
     let api = target.api()?;
-    let path = target.path(&format!("/rolling-upgrade?action=verify&async=true&repair={repair}"));
+    let threads = threads.map(|threads| format!("&threads={threads}")).unwrap_or_default();
+    let action = format!("/rolling-upgrade?action=verify&async=true&repair={repair}{threads}");
+    let path = target.path(&action);
     api.post(&path, None).await?.success()?;
     let status = watch(&api, target, &["/verify/compared"], |status| {
         status.pointer("/verify/state").and_then(Value::as_str) != Some("running")
