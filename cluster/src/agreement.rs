@@ -118,6 +118,41 @@ impl Agreement {
 
     /// Does to the caches what a command means for them.
     fn follow(&self, command: &MetaCommand) {
+        let names_change = match command {
+            MetaCommand::CreateTemplate { .. } | MetaCommand::RemoveTemplate { .. } => return,
+            MetaCommand::CreateCache { config, .. } => !config.aliases.is_empty(),
+            MetaCommand::UpdateCache { config, .. } => {
+                !config.aliases.is_empty() || self.container.has_aliases()
+            }
+            MetaCommand::RemoveCache { .. } => self.container.has_aliases(),
+            MetaCommand::AssignAlias { .. } => true,
+            _ => false,
+        };
+        self.follow_cache(command);
+        if names_change {
+            self.follow_aliases(command.cache());
+        }
+    }
+
+    /// Makes every cache known by its other names, and tells those caches of them that changed.
+    fn follow_aliases(&self, changed: &config::CacheName) {
+        let aliases = self.see(|metadata| {
+            let mut aliases = Vec::new();
+            for (name, known) in metadata.caches() {
+                aliases.extend(known.config.aliases.iter().map(|it| (it.clone(), name.clone())));
+                if let Some(cache) = self.container.cache(name.as_str())
+                    && name != changed
+                    && cache.config().aliases != known.config.aliases
+                {
+                    cache.reconfigure(Arc::clone(&known.config));
+                }
+            }
+            aliases
+        });
+        self.container.set_aliases(&aliases);
+    }
+
+    fn follow_cache(&self, command: &MetaCommand) {
         if let MetaCommand::CreateCache { cache, config, .. } = command {
             let versions = VersionKey::new(rand::random());
             let started =
@@ -133,8 +168,16 @@ impl Agreement {
         }
         let Some(cache) = self.container.cache(command.cache().as_str()) else { return };
         match command {
-            MetaCommand::CreateCache { .. } | MetaCommand::RemoveCache { .. } => {}
+            MetaCommand::CreateCache { .. }
+            | MetaCommand::RemoveCache { .. }
+            | MetaCommand::CreateTemplate { .. }
+            | MetaCommand::RemoveTemplate { .. } => {}
             MetaCommand::UpdateCache { config, .. } => cache.reconfigure(Arc::clone(config)),
+            MetaCommand::AssignAlias { cache: name, .. } => {
+                let known =
+                    |metadata: &Metadata| Some(Arc::clone(&metadata.cache(name.as_str())?.config));
+                self.see(known).into_iter().for_each(|config| cache.reconfigure(config));
+            }
             MetaCommand::Connect { connection, .. } => self.connect(&cache, connection),
             MetaCommand::Complete { segments, .. } => {
                 segments.iter().for_each(|segment| cache.complete(*segment));

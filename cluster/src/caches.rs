@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use config::{CacheConfig, CacheName, ConfigError, Format, Ignored, Options, Parsed};
+use config::{
+    AttributeError, CacheConfig, CacheName, ConfigError, Format, Ignored, NamedCache, Options,
+    Parsed,
+};
 use store::{CacheError, Fence};
 
 use crate::{
     agreement::{Agreement, ProposeError},
     log::LogError,
-    metadata::{MetaCommand, MetaError},
+    metadata::{MetaCommand, MetaError, NameError},
 };
 
 /// A cache could not be created, changed or removed. Nothing has changed.
@@ -55,6 +58,12 @@ pub enum AdminError {
     /// It is connected, or not connected, to a source.
     #[error(transparent)]
     Connection(MetaError),
+    /// A name of a cache or configuration is taken, or is none.
+    #[error(transparent)]
+    Name(NameError),
+    /// An attribute cannot be changed, or not to this value.
+    #[error(transparent)]
+    Attribute(#[from] AttributeError),
 }
 
 impl From<ProposeError> for AdminError {
@@ -69,6 +78,7 @@ impl From<ProposeError> for AdminError {
                 | MetaError::NotConnected(_)
                 | MetaError::Outdated(_)),
             ) => Self::Connection(error),
+            ProposeError::Refused(MetaError::Name(error)) => Self::Name(error),
             ProposeError::NotStored(error) => Self::NotStored(error),
         }
     }
@@ -89,13 +99,49 @@ pub struct Caches {
     agreement: Arc<Agreement>,
     /// Configurations that caches can be made from, beside the built-in ones.
     templates: Arc<Vec<(CacheName, CacheConfig)>>,
+    tolerance: Tolerance,
+    /// The cache that clients mean if they name none.
+    default_cache: Option<CacheName>,
+    /// Held while a configuration is read, changed and written: one after the other.
+    configuring: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// What of a configuration is noted instead of refused.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tolerance {
+    /// Unknown names, and stores whose entries are then kept in memory only.
+    pub lenient: bool,
+    /// Authorization that is not there: everyone has every right.
+    pub insecure: bool,
 }
 
 impl Caches {
     /// The caches of this member.
     #[must_use]
     pub fn new(agreement: Arc<Agreement>, templates: Vec<(CacheName, CacheConfig)>) -> Self {
-        Self { agreement, templates: Arc::new(templates) }
+        let (tolerance, configuring) = (Tolerance::default(), Arc::default());
+        let templates = Arc::new(templates);
+        Self { agreement, templates, tolerance, default_cache: None, configuring }
+    }
+
+    /// The same, with a cache that clients mean if they name none.
+    #[must_use]
+    pub fn with_default_cache(self, default_cache: Option<CacheName>) -> Self {
+        Self { default_cache, ..self }
+    }
+
+    /// What a cache is that is created without saying anything about it: what the default cache is, or
+    /// a local one.
+    #[must_use]
+    pub fn default_config(&self) -> CacheConfig {
+        let default = self.default_cache.as_ref().and_then(|name| self.config(name.as_str()).ok());
+        default.map_or_else(config::default_cache_config, |config| config.as_parent())
+    }
+
+    /// The same, with another tolerance of configurations.
+    #[must_use]
+    pub fn with_tolerance(self, tolerance: Tolerance) -> Self {
+        Self { tolerance, ..self }
     }
 
     /// Reads the configuration of one cache.
@@ -108,9 +154,26 @@ impl Caches {
         document: &[u8],
         format: Format,
     ) -> Result<Parsed<CacheConfig>, AdminError> {
-        let options = Options { templates: &self.templates, ..Options::default() };
-        let parsed = config::parse_cache(document, format, &options)?;
+        let templates = self.templates();
+        let parsed = config::parse_cache(document, format, &self.options(&templates))?;
         Ok(Parsed { value: parsed.value.config, ignored: parsed.ignored })
+    }
+
+    /// Reads the configuration of one cache that is only shown or compared. What is understood and
+    /// could not be served is not refused.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, and where.
+    pub fn inspect(&self, document: &[u8], format: Format) -> Result<NamedCache, AdminError> {
+        let templates = self.templates();
+        let options = Options { only_shown: true, ..self.options(&templates) };
+        Ok(config::parse_cache(document, format, &options)?.value)
+    }
+
+    fn options<'a>(&self, templates: &'a [(CacheName, CacheConfig)]) -> Options<'a> {
+        let Tolerance { lenient, insecure } = self.tolerance;
+        Options { lenient, insecure, templates, ..Options::default() }
     }
 
     /// The configuration of this name that the cache is to be made from.
@@ -119,8 +182,8 @@ impl Caches {
     ///
     /// If there is none, or none that works here.
     pub fn template(&self, name: &str, cache: &CacheName) -> Result<CacheConfig, AdminError> {
-        let options = Options { templates: &self.templates, ..Options::default() };
-        match config::find_template(name, &options) {
+        let templates = self.templates();
+        match config::find_template(name, &self.options(&templates)) {
             Ok(config) => Ok(config),
             Err(ConfigError::NoSuchConfiguration { .. }) => {
                 Err(AdminError::NoSuchTemplate { template: name.into(), cache: cache.clone() })
@@ -132,14 +195,102 @@ impl Caches {
     /// Names of the configurations that caches can be made from.
     #[must_use]
     pub fn template_names(&self) -> Vec<String> {
-        let own = self.templates.iter().map(|(name, _)| name.to_string());
+        let own = self.templates().into_iter().map(|(name, _)| name.to_string());
         own.chain(config::template_names().iter().map(ToString::to_string)).collect()
     }
 
-    /// The configuration of the template of this name, if there is one.
+    /// Configurations that caches can be made from: those that the server was started with, and those
+    /// that were made since.
     #[must_use]
-    pub fn templates(&self) -> &[(CacheName, CacheConfig)] {
-        &self.templates
+    pub fn templates(&self) -> Vec<(CacheName, CacheConfig)> {
+        let mut all = (*self.templates).clone();
+        self.agreement.see(|metadata| {
+            let own = metadata.templates();
+            all.extend(own.map(|(name, known)| (name.clone(), (*known.config).clone())));
+        });
+        all
+    }
+
+    /// Makes a configuration that caches can be made from. A volatile one goes with the process.
+    ///
+    /// # Errors
+    ///
+    /// If there is one of this name, or it cannot be written down.
+    pub async fn create_template(
+        &self,
+        name: &CacheName,
+        config: CacheConfig,
+        volatile: bool,
+    ) -> Result<(), AdminError> {
+        if self.is_given(name) {
+            return Err(AdminError::Name(NameError::TemplateExists(name.clone())));
+        }
+        let (template, config) = (name.clone(), Arc::new(config));
+        self.agreement.propose(MetaCommand::CreateTemplate { template, config, volatile }).await?;
+        Ok(())
+    }
+
+    /// Removes a configuration that was made while the server was running. One that is not there need
+    /// not be removed.
+    ///
+    /// # Errors
+    ///
+    /// If the server was started with it, or it cannot be written down.
+    pub async fn remove_template(&self, name: &CacheName) -> Result<(), AdminError> {
+        if self.is_given(name) {
+            return Err(AdminError::Internal(name.clone()));
+        }
+        let template = name.clone();
+        match self.agreement.propose(MetaCommand::RemoveTemplate { template }).await {
+            Err(ProposeError::Refused(MetaError::Name(NameError::NoSuchTemplate(_)))) => Ok(()),
+            removed => Ok(removed?),
+        }
+    }
+
+    /// Whether a configuration is built in, or the server was started with it.
+    fn is_given(&self, name: &CacheName) -> bool {
+        self.templates.iter().any(|(known, _)| known == name)
+            || config::template(name.as_str()).is_some()
+    }
+
+    /// Gives a cache another name. The cache that had it as an alias loses it.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such cache, or the alias is the name of a cache.
+    pub async fn assign_alias(&self, cache: &str, alias: &CacheName) -> Result<(), AdminError> {
+        let cache = self.resolve(cache)?;
+        let alias = alias.clone();
+        self.agreement.propose(MetaCommand::AssignAlias { cache, alias }).await?;
+        Ok(())
+    }
+
+    /// Gives one attribute of a cache another value.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such cache or attribute, or the value does not fit.
+    pub async fn set_attribute(
+        &self,
+        cache: &str,
+        attribute: &str,
+        value: &str,
+    ) -> Result<(), AdminError> {
+        let _one = self.configuring.lock().await;
+        let (cache, config) = (self.resolve(cache)?, self.config(cache)?);
+        let changed = config.mutable(attribute)?.with(&config, value)?;
+        self.update(&cache, changed).await
+    }
+
+    /// The name of the cache that has this name, or has it as an alias.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub fn resolve(&self, name: &str) -> Result<CacheName, AdminError> {
+        let cache = self.agreement.container().cache(name);
+        let cache = cache.ok_or_else(|| AdminError::NoSuchCache(name.into()))?;
+        Ok(cache.name().clone())
     }
 
     /// Creates a cache. A volatile one goes with the process.
@@ -241,6 +392,8 @@ impl Caches {
     ///
     /// If there is none.
     pub fn config(&self, name: &str) -> Result<Arc<CacheConfig>, AdminError> {
+        let name = self.resolve(name)?;
+        let name = name.as_str();
         let config = |known: &crate::CacheMetadata| Arc::clone(&known.config);
         self.agreement
             .see(|metadata| metadata.cache(name).map(config))
@@ -271,6 +424,7 @@ fn immutable_difference(standing: &CacheConfig, next: &CacheConfig) -> Option<&'
         ("segments", standing.segments != next.segments),
         ("owners", standing.owners != next.owners),
         ("encoding", standing.encoding != next.encoding),
+        ("key-partitioner", standing.key_partitioner != next.key_partitioner),
         ("memory.when-full", standing.memory.when_full != next.memory.when_full),
         ("the kind of memory bound", bounded(standing) != bounded(next)),
         ("remote-store", standing.remote_store != next.remote_store),
@@ -340,5 +494,79 @@ mod tests {
         let error = caches.template("nope", &name("a")).unwrap_err().to_string();
         assert_eq!(error, "ISPN000374: No such template 'nope' when declaring 'a'");
         assert!(caches.template_names().contains(&"org.infinispan.DIST_SYNC".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn an_alias_leads_to_one_cache_and_conflicts_are_refused() {
+        let caches = caches();
+        let config = CacheConfig::new(CacheMode::Distributed);
+        let with = |alias: &str| CacheConfig { aliases: [name(alias)].into(), ..config.clone() };
+        caches.create(&name("a"), with("x"), false).await.unwrap();
+        caches.create(&name("b"), config.clone(), false).await.unwrap();
+        let opened = |alias: &str| caches.resolve(alias).ok().map(|name| name.to_string());
+        assert_eq!(opened("x").as_deref(), Some("a"));
+
+        let error = caches.create(&name("x"), config.clone(), false).await.unwrap_err();
+        assert_eq!(error.to_string(), "ISPN000507: Cache x already exists");
+        let error = caches.create(&name("c"), with("x"), false).await.unwrap_err().to_string();
+        assert_eq!(error, "ISPN000702: The alias 'x' is already being used by cache 'a'");
+        let error = caches.update(&name("b"), with("x")).await.unwrap_err().to_string();
+        assert_eq!(error, "ISPN000702: The alias 'x' is already being used by cache 'a'");
+        for cache in ["a", "b"] {
+            let error = caches.assign_alias("b", &name(cache)).await.unwrap_err().to_string();
+            assert_eq!(
+                error,
+                format!("ISPN000438: Cache with name '{cache}' is defined more than once!")
+            );
+        }
+        assert_eq!(opened("x").as_deref(), Some("a"), "nothing has changed");
+
+        caches.assign_alias("b", &name("x")).await.unwrap();
+        assert_eq!(opened("x").as_deref(), Some("b"));
+        assert!(caches.config("a").unwrap().aliases.is_empty());
+        let standing = caches.agreement().container().cache("a").unwrap();
+        assert!(standing.config().aliases.is_empty(), "those who hold it see that it has changed");
+        caches.assign_alias("x", &name("y")).await.unwrap();
+        assert_eq!(opened("y").as_deref(), Some("b"), "an alias names its cache here, too");
+        caches.set_attribute("b", "aliases", "z").await.unwrap();
+        assert_eq!((opened("x"), opened("z").as_deref()), (None, Some("b")));
+        caches.remove(&name("b"), RemoveRule::Careful).await.unwrap();
+        assert_eq!(opened("z"), None);
+        assert!(matches!(
+            caches.assign_alias("b", &name("q")).await,
+            Err(AdminError::NoSuchCache(_))
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_configuration_is_made_once_and_caches_are_made_from_it() {
+        let caches = caches();
+        let config = CacheConfig { owners: 5, ..CacheConfig::new(CacheMode::Distributed) };
+        caches.create_template(&name("mine"), config.clone(), false).await.unwrap();
+        assert_eq!(caches.template("mine", &name("a")).unwrap(), config);
+        let text = br#"{"distributed-cache":{"configuration":"mine"}}"#;
+        assert_eq!(caches.parse(text, Format::Json).unwrap().value, config);
+        for taken in ["mine", "small", "org.infinispan.LOCAL"] {
+            let error = caches.create_template(&name(taken), config.clone(), false).await;
+            let error = error.unwrap_err().to_string();
+            assert!(error.starts_with("ISPN000453"), "{error}");
+        }
+        assert!(caches.remove_template(&name("small")).await.is_err());
+        caches.remove_template(&name("mine")).await.unwrap();
+        caches.remove_template(&name("mine")).await.unwrap();
+        assert!(caches.template("mine", &name("a")).is_err());
+    }
+
+    #[tokio::test]
+    async fn an_attribute_is_set_alone() {
+        let caches = caches();
+        let config = CacheConfig::new(CacheMode::Distributed);
+        caches.create(&name("a"), config, false).await.unwrap();
+        caches.set_attribute("a", "expiration.lifespan", "5s").await.unwrap();
+        caches.set_attribute("a", "clustering.remote-timeout", "17s").await.unwrap();
+        let config = caches.config("a").unwrap();
+        assert_eq!(config.expiration.lifespan, Some(std::time::Duration::from_secs(5)));
+        let error = caches.set_attribute("a", "clustering.mode", "ASYNC").await.unwrap_err();
+        assert_eq!(error.to_string(), "ISPN012035: Attribute 'clustering.mode' is immutable");
     }
 }

@@ -19,12 +19,13 @@ mod wire;
 
 pub use self::{
     agreement::{Agreement, ProposeError},
-    caches::{AdminError, Caches, RemoveRule, log_ignored},
+    caches::{AdminError, Caches, RemoveRule, Tolerance, log_ignored},
     clock::{Clock, MAX_SLEW_PER_TICK, TICK},
     continuity::{Attempt, Gap, Start},
     log::{Finding, LogError, Survey, inspect, salvage},
     metadata::{
-        CacheMetadata, Connection, MetaCommand, MetaError, Metadata, SourceIdentity, SourceProcess,
+        CacheMetadata, Connection, MetaCommand, MetaError, Metadata, NameError, SourceIdentity,
+        SourceProcess, TemplateMetadata,
     },
     wire::WireError,
 };

@@ -91,6 +91,27 @@ pub enum MetaCommand {
         /// Its name.
         cache: CacheName,
     },
+    /// A cache has another name from now on, and no other cache has it any more.
+    AssignAlias {
+        /// Its name.
+        cache: CacheName,
+        /// Its other name.
+        alias: CacheName,
+    },
+    /// There is a configuration of this name for caches from now on.
+    CreateTemplate {
+        /// Name of the configuration.
+        template: CacheName,
+        /// What caches that are made from it are.
+        config: Arc<CacheConfig>,
+        /// Whether it goes with the process.
+        volatile: bool,
+    },
+    /// A configuration for caches is gone. Caches that were made from it stay.
+    RemoveTemplate {
+        /// Its name.
+        template: CacheName,
+    },
 }
 
 /// A cache's tie to a source, as far as it outlives a process.
@@ -212,12 +233,57 @@ pub enum MetaError {
     /// It is about an earlier connection of the cache, or about segments that are not any more.
     #[error("the source connection of cache {0} is not the one that it was")]
     Outdated(CacheName),
+    /// A name of a cache or configuration is taken, or is none.
+    #[error(transparent)]
+    Name(#[from] NameError),
+}
+
+/// A name of a cache or of a configuration for caches is taken, or is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// An alias is the name of a cache.
+    #[error("ISPN000438: Cache with name '{0}' is defined more than once!")]
+    AliasIsCache(CacheName),
+    /// An alias is one of another cache.
+    #[error("ISPN000702: The alias '{alias}' is already being used by cache '{cache}'")]
+    AliasTaken {
+        /// The alias.
+        alias: CacheName,
+        /// The cache that has it.
+        cache: CacheName,
+    },
+    /// An alias would go with the process, and that of another cache come back with the next one.
+    #[error(
+        "the alias '{alias}' of cache '{cache}' cannot go to a volatile cache; remove it from '{cache}' first"
+    )]
+    AliasOutlives {
+        /// The alias.
+        alias: CacheName,
+        /// The cache that has it.
+        cache: CacheName,
+    },
+    /// There is a configuration of this name, or a cache.
+    #[error("ISPN000453: Attempt to define configuration for cache {0} which already exists")]
+    TemplateExists(CacheName),
+    /// There is no configuration of this name.
+    #[error("ISPN000375: No such template/configuration '{0}'")]
+    NoSuchTemplate(CacheName),
 }
 
 /// All of the metadata.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metadata {
     caches: BTreeMap<CacheName, CacheMetadata>,
+    templates: BTreeMap<CacheName, TemplateMetadata>,
+}
+
+/// A configuration for caches that was made while the server was running.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TemplateMetadata {
+    /// What caches that are made from it are.
+    pub config: Arc<CacheConfig>,
+    /// Whether it goes with the process.
+    pub volatile: bool,
 }
 
 impl Metadata {
@@ -229,16 +295,31 @@ impl Metadata {
     pub fn apply(&mut self, command: &MetaCommand) -> Result<(), MetaError> {
         match command {
             MetaCommand::CreateCache { cache, config, volatile } => {
-                if self.caches.contains_key(cache) {
+                if self.caches.contains_key(cache) || self.owner_of(cache).is_some() {
                     return Err(MetaError::CacheExists(cache.clone()));
                 }
+                self.check_aliases(cache, config)?;
                 let config = Arc::clone(config);
                 let (volatile, connection, past) = (*volatile, None, None);
                 let created = CacheMetadata { config, volatile, connection, past };
                 self.caches.insert(cache.clone(), created);
             }
             MetaCommand::UpdateCache { cache, config } => {
+                self.cache_mut(cache)?;
+                self.check_aliases(cache, config)?;
                 self.cache_mut(cache)?.config = Arc::clone(config);
+            }
+            MetaCommand::AssignAlias { cache, alias } => self.assign_alias(cache, alias)?,
+            MetaCommand::CreateTemplate { template, config, volatile } => {
+                if self.templates.contains_key(template) || self.caches.contains_key(template) {
+                    return Err(NameError::TemplateExists(template.clone()).into());
+                }
+                let created = TemplateMetadata { config: Arc::clone(config), volatile: *volatile };
+                self.templates.insert(template.clone(), created);
+            }
+            MetaCommand::RemoveTemplate { template } => {
+                let removed = self.templates.remove(template);
+                removed.ok_or_else(|| NameError::NoSuchTemplate(template.clone()))?;
             }
             MetaCommand::RemoveCache { cache } => {
                 self.caches.remove(cache).ok_or_else(|| MetaError::NoSuchCache(cache.clone()))?;
@@ -298,6 +379,45 @@ impl Metadata {
         Ok(())
     }
 
+    /// The cache that has this alias.
+    fn owner_of(&self, alias: &CacheName) -> Option<&CacheName> {
+        let has = |known: &CacheMetadata| known.config.aliases.contains(alias);
+        self.caches.iter().find(|(_, known)| has(known)).map(|(name, _)| name)
+    }
+
+    /// Checks that nobody else has the aliases of a cache.
+    fn check_aliases(&self, cache: &CacheName, config: &CacheConfig) -> Result<(), MetaError> {
+        for alias in &config.aliases {
+            if self.caches.contains_key(alias) || alias == cache {
+                return Err(NameError::AliasIsCache(alias.clone()).into());
+            }
+            match self.owner_of(alias) {
+                Some(owner) if owner != cache => {
+                    let (alias, cache) = (alias.clone(), owner.clone());
+                    return Err(NameError::AliasTaken { alias, cache }.into());
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn assign_alias(&mut self, cache: &CacheName, alias: &CacheName) -> Result<(), MetaError> {
+        let volatile = self.cache_mut(cache)?.volatile;
+        if self.caches.contains_key(alias) {
+            return Err(NameError::AliasIsCache(alias.clone()).into());
+        }
+        if let Some(owner) = self.owner_of(alias).cloned() {
+            let known = self.cache_mut(&owner)?;
+            if volatile && !known.volatile {
+                return Err(NameError::AliasOutlives { alias: alias.clone(), cache: owner }.into());
+            }
+            Arc::make_mut(&mut known.config).aliases.remove(alias);
+        }
+        Arc::make_mut(&mut self.cache_mut(cache)?.config).aliases.insert(alias.clone());
+        Ok(())
+    }
+
     fn cache_mut(&mut self, cache: &CacheName) -> Result<&mut CacheMetadata, MetaError> {
         self.caches.get_mut(cache).ok_or_else(|| MetaError::NoSuchCache(cache.clone()))
     }
@@ -318,11 +438,20 @@ impl Metadata {
         self.caches.iter()
     }
 
+    /// All configurations for caches that were made while the server was running, by name.
+    pub fn templates(&self) -> impl Iterator<Item = (&CacheName, &TemplateMetadata)> {
+        self.templates.iter()
+    }
+
     /// Whether a command is about something that goes with the process.
     #[must_use]
     pub fn is_volatile(&self, command: &MetaCommand) -> bool {
         match command {
-            MetaCommand::CreateCache { volatile, .. } => *volatile,
+            MetaCommand::CreateCache { volatile, .. }
+            | MetaCommand::CreateTemplate { volatile, .. } => *volatile,
+            MetaCommand::RemoveTemplate { template } => {
+                self.templates.get(template).is_some_and(|template| template.volatile)
+            }
             _ => self.cache(command.cache().as_str()).is_some_and(|cache| cache.volatile),
         }
     }
@@ -331,6 +460,11 @@ impl Metadata {
     #[must_use]
     pub fn commands(&self) -> Vec<MetaCommand> {
         let mut commands = Vec::new();
+        for (name, known) in &self.templates {
+            let template = name.clone();
+            let (config, volatile) = (Arc::clone(&known.config), known.volatile);
+            commands.push(MetaCommand::CreateTemplate { template, config, volatile });
+        }
         for (name, known) in &self.caches {
             let cache = name.clone();
             let (config, volatile) = (Arc::clone(&known.config), known.volatile);
@@ -353,6 +487,7 @@ impl Metadata {
     /// nothing of it is complete any more either.
     pub fn restart(&mut self) {
         self.caches.retain(|_, known| !known.volatile);
+        self.templates.retain(|_, known| !known.volatile);
         for known in self.caches.values_mut() {
             if let Some(connection) = &mut known.connection {
                 connection.complete = Coverage::none(connection.space.count());
@@ -368,10 +503,11 @@ impl Metadata {
 }
 
 impl MetaCommand {
-    /// The cache that it is about.
+    /// The cache that it is about; for a configuration for caches, its name.
     #[must_use]
     pub fn cache(&self) -> &CacheName {
         match self {
+            Self::CreateTemplate { template, .. } | Self::RemoveTemplate { template } => template,
             Self::CreateCache { cache, .. }
             | Self::UpdateCache { cache, .. }
             | Self::RemoveCache { cache }
@@ -383,7 +519,8 @@ impl MetaCommand {
             | Self::AcceptSource { cache, .. }
             | Self::AcceptLoss { cache }
             | Self::BecomeUnit { cache }
-            | Self::Disconnect { cache } => cache,
+            | Self::Disconnect { cache }
+            | Self::AssignAlias { cache, .. } => cache,
         }
     }
 }

@@ -69,6 +69,9 @@ enum CommandV1 {
     AcceptLoss { cache: String },
     BecomeUnit { cache: String },
     Disconnect { cache: String },
+    AssignAlias { cache: String, alias: String },
+    CreateTemplate { template: String, config: String, volatile: bool },
+    RemoveTemplate { template: String },
 }
 
 #[derive(Encode, Decode)]
@@ -123,6 +126,16 @@ impl From<&MetaCommand> for CommandV1 {
             MetaCommand::AcceptLoss { cache } => Self::AcceptLoss { cache: name(cache) },
             MetaCommand::BecomeUnit { cache } => Self::BecomeUnit { cache: name(cache) },
             MetaCommand::Disconnect { cache } => Self::Disconnect { cache: name(cache) },
+            MetaCommand::AssignAlias { cache, alias } => {
+                Self::AssignAlias { cache: name(cache), alias: name(alias) }
+            }
+            MetaCommand::CreateTemplate { template, config, volatile } => {
+                let config = config.to_stored_json();
+                Self::CreateTemplate { template: name(template), config, volatile: *volatile }
+            }
+            MetaCommand::RemoveTemplate { template } => {
+                Self::RemoveTemplate { template: name(template) }
+            }
         }
     }
 }
@@ -158,6 +171,16 @@ impl TryFrom<CommandV1> for MetaCommand {
             CommandV1::AcceptLoss { cache } => Self::AcceptLoss { cache: name(&cache)? },
             CommandV1::BecomeUnit { cache } => Self::BecomeUnit { cache: name(&cache)? },
             CommandV1::Disconnect { cache } => Self::Disconnect { cache: name(&cache)? },
+            CommandV1::AssignAlias { cache, alias } => {
+                Self::AssignAlias { cache: name(&cache)?, alias: name(&alias)? }
+            }
+            CommandV1::CreateTemplate { template, config, volatile } => {
+                let (template, config) = (name(&template)?, cache_config(&config)?);
+                Self::CreateTemplate { template, config, volatile }
+            }
+            CommandV1::RemoveTemplate { template } => {
+                Self::RemoveTemplate { template: name(&template)? }
+            }
         })
     }
 }

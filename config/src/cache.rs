@@ -1,20 +1,31 @@
 //! What a cache is configured to be.
-
 //!
 //! Start reading at [`CacheConfig`]; `read` makes one of an element, `write` an element of one.
 
+mod defaults;
+mod difference;
+mod given;
+mod kept;
+mod mutable;
 mod read;
+mod typed;
 mod write;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use media::MediaType;
 
+pub use self::{
+    given::Given,
+    kept::Kept,
+    mutable::{AttributeError, IMMUTABLE_ATTRIBUTES, MUTABLE_ATTRIBUTES, MutableAttribute},
+};
 pub(crate) use self::{
-    read::{CacheKind, read},
+    kept::WRAPPED,
+    read::{CacheKind, memory_only, open_to_everyone, read},
     write::node,
 };
-use crate::RemoteStoreConfig;
+use crate::{CacheName, RemoteStoreConfig};
 
 /// Number of segments unless it is configured.
 pub(crate) const DEFAULT_SEGMENTS: u32 = 256;
@@ -43,6 +54,14 @@ pub struct CacheConfig {
     pub memory: MemoryConfig,
     /// The source that it is connected to when it is created.
     pub remote_store: Option<RemoteStoreConfig>,
+    /// Other names that the cache has.
+    pub aliases: BTreeSet<CacheName>,
+    /// Java class that the source places keys by, if it is not the default one.
+    pub key_partitioner: Option<String>,
+    /// What was said and has no effect here.
+    pub kept: Kept,
+    /// Which defaults were said.
+    pub given: Given,
 }
 
 impl CacheConfig {
@@ -59,7 +78,44 @@ impl CacheConfig {
             expiration: DefaultExpiration::default(),
             memory: MemoryConfig::default(),
             remote_store: None,
+            aliases: BTreeSet::new(),
+            key_partitioner: None,
+            kept: Kept::default(),
+            given: Given::default(),
         }
+    }
+}
+
+impl CacheConfig {
+    /// Whether queries were to find its entries.
+    pub(crate) fn is_indexed(&self) -> bool {
+        let is = |value: Option<&str>, word: &str| {
+            value.is_some_and(|value| value.eq_ignore_ascii_case(word))
+        };
+        self.kept.child("indexing").is_some_and(|indexing| {
+            !is(indexing.text("enabled"), "false") && !is(indexing.text("index"), "NONE")
+        })
+    }
+
+    /// The encoding without what follows from being indexed.
+    pub(crate) fn said_encoding(&self) -> Encoding {
+        let Encoding { key, value } = self.encoding.clone();
+        if !self.is_indexed() || self.given.has("encoding/media-type") {
+            return Encoding { key, value };
+        }
+        let said = |path, part: Option<MediaType>| {
+            part.filter(|part| self.given.has(path) || *part != MediaType::PROTOSTREAM)
+        };
+        Encoding {
+            key: said("encoding/key/media-type", key),
+            value: said("encoding/value/media-type", value),
+        }
+    }
+
+    /// What caches that are made from it are, before they say anything themselves.
+    #[must_use]
+    pub fn as_parent(&self) -> Self {
+        Self { aliases: BTreeSet::new(), ..self.clone() }
     }
 }
 

@@ -52,8 +52,8 @@ pub fn parse_remote_store(body: &[u8]) -> Result<Parsed<RemoteStoreConfig>, Remo
     let store = root.only_child().filter(|child| child.name == "remote-store");
     let store = store.ok_or(RemoteStoreError::NotOneRemoteStore)?;
     let mut notes = Notes::default();
-    let config = remote_store::read(store, &Surroundings::default(), &mut notes)?;
-    Ok(notes.with(config))
+    let config = remote_store::read(store, &Surroundings::default(), &mut notes);
+    Ok(notes.with(config)?)
 }
 
 /// A real server names the place of the element for what is wrong with its attributes.

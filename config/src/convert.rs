@@ -3,8 +3,9 @@
 use serde_json::{Map, Value};
 
 use crate::{
-    CacheConfig, CacheName, ConfigError, Format, Options, Parsed, Secrets, ServerFile, cache,
-    document::{self, ReadCache},
+    CacheConfig, CacheName, ConfigError, Format, Options, Parsed, Reading, Secrets, ServerFile,
+    cache,
+    document::{self, ReadCache, Templates},
     notes::Notes,
     server, tree,
     write::{to_xml, to_yaml},
@@ -29,16 +30,21 @@ pub fn parse_cache(
     format: Format,
     options: &Options<'_>,
 ) -> Result<Parsed<NamedCache>, ConfigError> {
+    let mut notes = Notes::new(options);
     let root = tree::read(document, format, options.lookup)?;
-    let mut notes = Notes::new(options.lenient);
-    let document = document::read(&root, options, &mut notes)?;
+    let document = document::read(&root, Templates::Asked, options, &mut notes);
     let found = document.caches.len() + document.templates.len();
     let mut caches = document.caches.into_iter().chain(document.templates);
-    match (caches.next(), caches.next()) {
-        (Some(ReadCache { name, config, .. }), None) => Ok(notes.with(NamedCache { name, config })),
-
-        _ => Err(ConfigError::NotOneCache { found }),
-    }
+    let cache = match (caches.next(), caches.next()) {
+        (Some(ReadCache { name, config, .. }), None) => Some(NamedCache { name, config }),
+        // What is wrong with an element is more exact than that it is no cache.
+        _ if notes.has_problems() => None,
+        _ => {
+            notes.problem(ConfigError::NotOneCache { found });
+            None
+        }
+    };
+    notes.with(cache)
 }
 
 /// Reads the settings of a server: our own TOML, an `infinispan.xml` in XML, JSON or YAML, or a
@@ -65,19 +71,30 @@ pub fn parse_server_as(
     format: Format,
     options: &Options<'_>,
 ) -> Result<Parsed<ServerFile>, ConfigError> {
-    let root = tree::read(document, format, options.lookup)?;
-    let mut notes = Notes::new(options.lenient);
-    if format == Format::Toml {
-        let file = server::read(&root, options, &mut notes)?;
-        return Ok(notes.with(file));
+    let Reading { value, ignored, problems } = read_server(document, format, options);
+    match value {
+        Some(value) if problems.is_empty() => Ok(Parsed { value, ignored }),
+        _ => Err(ConfigError::all(problems)),
     }
-    let document = document::read(&root, options, &mut notes)?;
+}
+
+/// Reads the settings of a server as far as they can be read, and finds everything that is wrong.
+#[must_use]
+pub fn read_server(document: &[u8], format: Format, options: &Options<'_>) -> Reading<ServerFile> {
+    let mut notes = Notes::new(options);
+    let root = tree::read(document, format, options.lookup);
+    let Some(root) = notes.check(root) else { return notes.reading(None) };
+    if format == Format::Toml {
+        let file = server::read(&root, options, &mut notes);
+        return notes.reading(Some(file));
+    }
+    let document = document::read(&root, Templates::MayBeUnused, options, &mut notes);
     let file = ServerFile {
-        caches: document::named(document.caches)?,
-        templates: document::named(document.templates)?,
+        caches: document::named(document.caches, &mut notes),
+        templates: document::named(document.templates, &mut notes),
         ..document.settings
     };
-    Ok(notes.with(file))
+    notes.reading(Some(file))
 }
 
 /// How a configuration is to be written.
@@ -94,7 +111,7 @@ impl CacheConfig {
     #[must_use]
     pub fn to_json(&self, name: Option<&CacheName>, secrets: Secrets) -> Value {
         let node = cache::node(self, secrets);
-        let config = object(node.name, node.to_json());
+        let config = object(&node.name, node.to_json());
         match name {
             Some(name) => object(name.as_str(), config),
             None => config,
@@ -113,8 +130,9 @@ impl CacheConfig {
     ///
     /// If it is something else.
     pub fn from_stored_json(stored: &str) -> Result<Self, ConfigError> {
-        parse_cache(stored.as_bytes(), Format::Json, &Options::default())
-            .map(|parsed| parsed.value.config)
+        // It was accepted when it was stored.
+        let options = Options { lenient: true, insecure: true, ..Options::default() };
+        parse_cache(stored.as_bytes(), Format::Json, &options).map(|parsed| parsed.value.config)
     }
 
     /// The configuration as a document: in XML the name is an attribute, in JSON and YAML it stands
@@ -145,7 +163,8 @@ pub fn convert(
     pretty: bool,
     options: &Options<'_>,
 ) -> Result<Parsed<String>, ConfigError> {
-    let parsed = parse_cache(document, from, options)?;
+    let options = Options { only_shown: true, ..*options };
+    let parsed = parse_cache(document, from, &options)?;
     let writing = Writing { secrets: Secrets::Kept, pretty };
     Ok(parsed.map(|NamedCache { name, config }| config.write(name.as_ref(), to, writing)))
 }

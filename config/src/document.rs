@@ -7,15 +7,16 @@
 
 mod caches;
 mod container;
+mod endpoints;
 mod network;
 
 pub(crate) use self::{
-    caches::{Found, ReadCache, named, resolve},
+    caches::{Found, ReadCache, Templates, named, resolve},
     container::caches,
 };
 use crate::{
-    ConfigError, Options, fields::Fields, notes::Notes, server::ServerFile,
-    surroundings::Surroundings, tree::Element,
+    Options, fields::Fields, notes::Notes, server::ServerFile, surroundings::Surroundings,
+    tree::Element,
 };
 
 /// Elements that a document may begin with, beside caches.
@@ -45,9 +46,10 @@ pub(crate) struct Document<'a> {
 /// Reads a document.
 pub(crate) fn read<'a>(
     root: &'a Element,
+    templates: Templates,
     options: &Options<'_>,
     notes: &mut Notes,
-) -> Result<Document<'a>, ConfigError> {
+) -> Document<'a> {
     let mut found = Vec::new();
     let mut settings = ServerFile::default();
     let mut fields = Fields::of(root, notes);
@@ -61,24 +63,24 @@ pub(crate) fn read<'a>(
     });
     for child in known {
         match child.name.as_str() {
-            "infinispan" => infinispan(child, &mut found, &mut settings, fields.notes)?,
+            "infinispan" => infinispan(child, &mut found, &mut settings, fields.notes),
             "cache-container" => {
-                container::read(child, &mut found, &mut settings, fields.notes)?;
+                container::read(child, &mut found, &mut settings, fields.notes);
             }
-            "caches" => caches(child, &mut found, fields.notes)?,
-            "config" | "server" => server(child, &mut found, &mut settings, fields.notes)?,
+            "caches" => caches(child, &mut found, fields.notes),
+            "config" | "server" => server(child, &mut found, &mut settings, fields.notes),
             "subsystem" => {
-                container::subsystem(child, &mut found, &mut settings, fields.notes)?;
+                container::subsystem(child, &mut found, &mut settings, fields.notes);
             }
             _ => {}
         }
     }
-    Found::collect(others.into_iter(), &mut found, fields.notes)?;
-    fields.finish_except(Found::was_collected)?;
+    Found::collect(others.into_iter(), &mut found, fields.notes);
+    fields.finish_except(Found::was_collected);
 
     let surroundings = Surroundings::of(root);
-    let (caches, templates) = resolve(&found, &surroundings, options, notes)?;
-    Ok(Document { caches, templates, settings })
+    let (caches, templates) = resolve(&found, templates, &surroundings, options, notes);
+    Document { caches, templates, settings }
 }
 
 fn infinispan<'a>(
@@ -86,17 +88,17 @@ fn infinispan<'a>(
     found: &mut Vec<Found<'a>>,
     settings: &mut ServerFile,
     notes: &mut Notes,
-) -> Result<(), ConfigError> {
+) {
     let mut fields = Fields::of(element, notes);
     for container in fields.children("cache-container") {
-        container::read(container, found, settings, fields.notes)?;
+        container::read(container, found, settings, fields.notes);
     }
     for server in fields.children("server") {
-        self::server(server, found, settings, fields.notes)?;
+        self::server(server, found, settings, fields.notes);
     }
     fields.accept_elements(&["remote-cache-containers"]);
     fields.ignore(&["clustered-locks", "counters", "jgroups", "threads"]);
-    fields.finish()
+    fields.finish();
 }
 
 /// Reads `server`: that of Infinispan, and that of a `standalone.xml` with everything in it.
@@ -105,14 +107,14 @@ fn server<'a>(
     found: &mut Vec<Found<'a>>,
     settings: &mut ServerFile,
     notes: &mut Notes,
-) -> Result<(), ConfigError> {
-    network::read(element, settings, notes)?;
+) {
+    network::read(element, settings, notes);
     let mut fields = Fields::of(element, notes);
     fields.accept_elements(network::ELEMENTS);
     let profiles = fields.children("profile").chain([element]);
     for profile in profiles {
         for subsystem in profile.children("subsystem") {
-            container::subsystem(subsystem, found, settings, fields.notes)?;
+            container::subsystem(subsystem, found, settings, fields.notes);
         }
     }
     fields.accept_elements(&["subsystem", "outbound-socket-binding", "socket-binding"]);
@@ -130,5 +132,5 @@ fn server<'a>(
         "system-properties",
         "vault",
     ]);
-    fields.finish()
+    fields.finish();
 }

@@ -195,6 +195,34 @@ pub enum ConfigError {
         /// Its name.
         name: String,
     },
+    /// A cache is made from a configuration that has a problem.
+    #[error("cache '{cache}' is made from '{template}': {problem}")]
+    InTemplate {
+        /// Name of the cache, or of a first one.
+        cache: String,
+        /// Name of the configuration.
+        template: String,
+        /// Its problem.
+        problem: Box<Self>,
+    },
+    /// An alias leads to another cache as well.
+    #[error(
+        "the alias '{alias}' of cache '{cache}' is a name of cache '{owner}', too; take it from one of them"
+    )]
+    AliasTaken {
+        /// The alias.
+        alias: String,
+        /// A cache that has it.
+        cache: String,
+        /// Another cache that has it, as its name or as an alias.
+        owner: String,
+    },
+    /// There is more than one problem.
+    #[error("{}", Lines(problems))]
+    Several {
+        /// All of them, in the order of the document.
+        problems: Vec<Self>,
+    },
     /// A setting has no place in the file: it came from several.
     #[error("{name} has to be {expected}")]
     Setting {
@@ -206,9 +234,29 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
+    /// One error for all of these problems.
+    pub(crate) fn all(mut problems: Vec<Self>) -> Self {
+        match (problems.pop(), problems.is_empty()) {
+            (Some(only), true) => only,
+            (last, _) => {
+                problems.extend(last);
+                Self::Several { problems }
+            }
+        }
+    }
+
+    /// The problems that it consists of.
+    #[must_use]
+    pub fn problems(self) -> Vec<Self> {
+        match self {
+            Self::Several { problems } => problems,
+            only => vec![only],
+        }
+    }
+
     /// Where it stands, if that is one place.
     #[must_use]
-    pub const fn place(&self) -> Option<Place> {
+    pub fn place(&self) -> Option<Place> {
         match self {
             Self::TooDeep { place }
             | Self::Syntax { place, .. }
@@ -224,10 +272,13 @@ impl ConfigError {
             | Self::NotDefined { place, .. }
             | Self::CacheName { place, .. } => Some(*place),
             Self::Refused { place, .. } | Self::NoSuchConfiguration { place, .. } => *place,
+            Self::InTemplate { problem, .. } => problem.place(),
+            Self::Several { problems } => problems.first()?.place(),
             Self::TooLarge { .. }
             | Self::NotOneCache { .. }
             | Self::Port { .. }
             | Self::NoDefaultCache { .. }
+            | Self::AliasTaken { .. }
             | Self::Setting { .. } => None,
         }
     }
@@ -239,6 +290,19 @@ struct At(Option<Place>);
 impl fmt::Display for At {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.map_or(Ok(()), |place| write!(f, " ({place})"))
+    }
+}
+
+/// Each problem on a line of its own.
+struct Lines<'a>(&'a [ConfigError]);
+
+impl fmt::Display for Lines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            let line_break = if index == 0 { "" } else { "\n" };
+            write!(f, "{line_break}{problem}")?;
+        }
+        Ok(())
     }
 }
 

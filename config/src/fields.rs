@@ -38,35 +38,48 @@ impl<'a, 'n> Fields<'a, 'n> {
         self.attribute(name).filter(|attribute| !attribute.value.is_empty())
     }
 
-    pub(crate) fn required(&mut self, name: &'static str) -> Result<&'a Attribute, ConfigError> {
-        self.text(name).ok_or_else(|| self.missing(name))
+    /// An attribute that has to be there.
+    pub(crate) fn required(&mut self, name: &'static str) -> Option<&'a Attribute> {
+        let attribute = self.text(name);
+        if attribute.is_none() {
+            let missing = self.missing(name);
+            self.notes.problem(missing);
+        }
+        attribute
     }
 
-    pub(crate) fn flag(&mut self, name: &'static str) -> Result<Option<bool>, ConfigError> {
-        self.attribute(name).map(Attribute::flag).transpose()
-    }
-
-    pub(crate) fn number<N>(
+    /// What `read` makes of an attribute, if that is there and says something.
+    pub(crate) fn read<T>(
         &mut self,
         name: &'static str,
-        range: RangeInclusive<N>,
-    ) -> Result<Option<N>, ConfigError>
+        read: impl FnOnce(&'a Attribute) -> Result<T, ConfigError>,
+    ) -> Option<T> {
+        let attribute = self.text(name)?;
+        self.notes.check(read(attribute))
+    }
+
+    pub(crate) fn flag(&mut self, name: &'static str) -> Option<bool> {
+        let attribute = self.attribute(name)?;
+        self.notes.check(attribute.flag())
+    }
+
+    pub(crate) fn number<N>(&mut self, name: &'static str, range: RangeInclusive<N>) -> Option<N>
     where
         N: std::str::FromStr + PartialOrd + Display,
     {
-        self.attribute(name).map(|attribute| attribute.number(range)).transpose()
+        let attribute = self.attribute(name)?;
+        self.notes.check(attribute.number(range))
     }
 
     /// A child that may be there once.
-    pub(crate) fn child(&mut self, name: &'static str) -> Result<Option<&'a Element>, ConfigError> {
+    pub(crate) fn child(&mut self, name: &'static str) -> Option<&'a Element> {
         let mut children = self.children(name);
         let child = children.next();
-        match children.next() {
-            None => Ok(child),
-            Some(second) => {
-                Err(ConfigError::Twice { name: second.spelled.clone(), place: second.place })
-            }
+        if let Some(second) = children.next() {
+            let (name, place) = (second.spelled.clone(), second.place);
+            self.notes.problem(ConfigError::Twice { name, place });
         }
+        child
     }
 
     pub(crate) fn children(
@@ -124,21 +137,18 @@ impl<'a, 'n> Fields<'a, 'n> {
     }
 
     /// Refuses whatever was not asked for.
-    pub(crate) fn finish(self) -> Result<(), ConfigError> {
-        self.finish_except(|_| false)
+    pub(crate) fn finish(self) {
+        self.finish_except(|_| false);
     }
 
     /// As [`Fields::finish`], but for children that were taken for what they are and not by a name.
-    pub(crate) fn finish_except(
-        self,
-        is_taken: impl Fn(&Element) -> bool,
-    ) -> Result<(), ConfigError> {
+    pub(crate) fn finish_except(self, is_taken: impl Fn(&Element) -> bool) {
         let Self { element, notes, attributes, children, suggested } = self;
         if !element.text.is_empty() {
             notes.refuse(ConfigError::UnexpectedText {
                 element: element.spelled.clone(),
                 place: element.place,
-            })?;
+            });
         }
         let elements = [children.as_slice(), suggested].concat();
         let nearest = |name: &str, known: &[&'static str], notes: &Notes| {
@@ -149,19 +159,18 @@ impl<'a, 'n> Fields<'a, 'n> {
             let (name, place) = (name.clone(), *place);
             if !attributes.contains(&name.as_str()) {
                 let nearest = nearest(&name, &attributes, notes);
-                notes.refuse(ConfigError::UnexpectedAttribute { name, place, nearest })?;
+                notes.refuse(ConfigError::UnexpectedAttribute { name, place, nearest });
             } else if !seen.insert(name) {
-                return Err(ConfigError::Twice { name: spelled.clone(), place });
+                notes.problem(ConfigError::Twice { name: spelled.clone(), place });
             }
         }
         for child in element.children.iter().filter(|child| !is_taken(child)) {
             let (name, place) = (child.name.clone(), child.place);
             if !children.contains(&name.as_str()) {
                 let nearest = nearest(&name, &elements, notes);
-                notes.refuse(ConfigError::UnexpectedElement { name, place, nearest })?;
+                notes.refuse(ConfigError::UnexpectedElement { name, place, nearest });
             }
         }
-        Ok(())
     }
 
     pub(crate) fn missing(&self, name: &'static str) -> ConfigError {

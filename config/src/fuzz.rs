@@ -10,7 +10,8 @@ pub fn fuzz_config(data: &[u8]) {
     let lookup = |name: &str| name.starts_with("env.").then(|| "value".to_owned());
     let formats = [Format::Json, Format::Xml, Format::Yaml, Format::Toml];
     for lenient in [false, true] {
-        let options = Options { lenient, lookup: Some(&lookup), templates: &[] };
+        let options =
+            Options { lenient, insecure: lenient, lookup: Some(&lookup), ..Options::default() };
         for format in formats {
             let _ = parse_server_as(data, format, &options);
             if let Ok(parsed) = parse_cache(data, format, &options) {

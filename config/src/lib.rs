@@ -10,6 +10,7 @@
 mod cache;
 mod connect;
 mod convert;
+mod cors;
 mod document;
 mod error;
 mod fields;
@@ -29,15 +30,20 @@ mod write;
 
 pub use self::{
     cache::{
-        CacheConfig, CacheMode, DefaultExpiration, Encoding, MemoryConfig, Replication, WhenFull,
+        AttributeError, CacheConfig, CacheMode, DefaultExpiration, Encoding, Given,
+        IMMUTABLE_ATTRIBUTES, Kept, MUTABLE_ATTRIBUTES, MemoryConfig, MutableAttribute,
+        Replication, WhenFull,
     },
     connect::{RemoteStoreError, parse_remote_store},
-    convert::{NamedCache, Writing, convert, parse_cache, parse_server, parse_server_as},
+    convert::{
+        NamedCache, Writing, convert, parse_cache, parse_server, parse_server_as, read_server,
+    },
+    cors::CorsRule,
     error::{ConfigError, Place},
     format::Format,
     fuzz::fuzz_config,
     name::{CacheName, CacheNameError, MAX_CACHE_NAME},
-    notes::{Ignored, Parsed},
+    notes::{Ignored, Parsed, Reading},
     options::{Lookup, Options},
     quantity::{ByteSize, MemoryLimit, NotAMemoryLimit, NotASize},
     remote_store::{

@@ -18,7 +18,7 @@ pub(crate) fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str
 }
 
 /// How many letters have to be added, left out, changed or swapped to make `right` of `left`.
-fn distance(left: &str, right: &str) -> usize {
+pub(crate) fn distance(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().collect();
     let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=right.len()).collect();

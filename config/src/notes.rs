@@ -1,8 +1,8 @@
-//! What was read beside the configuration itself: what has no meaning here, said once.
+//! What was read beside the configuration itself: settings without an effect, and problems.
 
 use std::{collections::HashSet, fmt};
 
-use crate::{ConfigError, Place};
+use crate::{ConfigError, Options, Place};
 
 /// Something in a document that is understood and has no effect here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,20 +37,54 @@ impl<T> Parsed<T> {
     }
 }
 
+/// All that was found in a document, whether or not it can be used.
+#[derive(Clone, Debug)]
+pub struct Reading<T> {
+    /// What it says, as far as it could be read. To be used only if there are no problems.
+    pub value: Option<T>,
+    /// What has no effect, in the order of the document, each once.
+    pub ignored: Vec<Ignored>,
+    /// Everything that is wrong, in the order of the document.
+    pub problems: Vec<ConfigError>,
+}
+
 /// Most notes that are kept of a document; nobody reads more.
 const MAX_NOTES: usize = 1_000;
+
+/// Most problems that are kept of a document.
+const MAX_PROBLEMS: usize = 200;
 
 /// Collects what has no effect while a document is read.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
-    lenient: bool,
+    pub(crate) tolerance: Tolerance,
     seen: HashSet<String>,
     ignored: Vec<Ignored>,
+    problems: Vec<ConfigError>,
+}
+
+/// What is noted instead of refused.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tolerance {
+    /// Unknown names, and stores whose entries are then kept in memory only.
+    pub(crate) lenient: bool,
+    /// Authorization that is not there: everyone has every right.
+    pub(crate) insecure: bool,
+    /// Everything that is understood and could not be served.
+    pub(crate) only_shown: bool,
 }
 
 impl Notes {
-    pub(crate) fn new(lenient: bool) -> Self {
-        Self { lenient, ..Self::default() }
+    pub(crate) fn new(options: &Options<'_>) -> Self {
+        let Options { lenient, insecure, only_shown, .. } = *options;
+        let tolerance = Tolerance { lenient, insecure, only_shown };
+        Self { tolerance, ..Self::default() }
+    }
+
+    /// Notes of something that was read before, and is not refused now.
+    pub(crate) fn tolerant() -> Self {
+        let tolerance = Tolerance { lenient: true, insecure: true, only_shown: false };
+        Self { tolerance, ..Self::default() }
     }
 
     /// Notes that `what` has no effect.
@@ -69,25 +103,52 @@ impl Notes {
         self.ignored.len() >= MAX_NOTES
     }
 
-    /// An error; a note in a document that is read leniently.
-    pub(crate) fn refuse(&mut self, error: ConfigError) -> Result<(), ConfigError> {
-        if !self.lenient {
-            return Err(error);
+    /// Records a problem. Reading goes on, so that every problem is found.
+    pub(crate) fn problem(&mut self, problem: ConfigError) {
+        if self.tolerance.only_shown && matches!(problem, ConfigError::Refused { .. }) {
+            self.ignore(problem.to_string(), problem.place().unwrap_or(Place::START));
+            return;
         }
-        self.ignore(error.to_string(), error.place().unwrap_or(Place::START));
-        Ok(())
+        if self.problems.len() < MAX_PROBLEMS && !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
+    }
+
+    /// The value of a result; records the problem if there is none.
+    pub(crate) fn check<T>(&mut self, result: Result<T, ConfigError>) -> Option<T> {
+        result.map_err(|problem| self.problem(problem)).ok()
+    }
+
+    /// Records a problem; in a document that is read leniently, a note.
+    pub(crate) fn refuse(&mut self, problem: ConfigError) {
+        if self.tolerance.lenient {
+            self.ignore(problem.to_string(), problem.place().unwrap_or(Place::START));
+        } else {
+            self.problem(problem);
+        }
     }
 
     /// Notes for a part of the same document.
     pub(crate) fn of_part(&self) -> Self {
-        Self::new(self.lenient)
+        Self { tolerance: self.tolerance, ..Self::default() }
     }
 
-    /// Takes in the notes of a part.
-    pub(crate) fn absorb(&mut self, part: Self) {
+    /// Takes in the notes and problems of a part.
+    pub(crate) fn absorb(&mut self, mut part: Self) {
+        part.take_problems().into_iter().for_each(|problem| self.problem(problem));
         for Ignored { what, line, column } in part.ignored {
             self.ignore(what, Place { line, column });
         }
+    }
+
+    /// Whether there are problems.
+    pub(crate) const fn has_problems(&self) -> bool {
+        !self.problems.is_empty()
+    }
+
+    /// Takes out the problems.
+    pub(crate) fn take_problems(&mut self) -> Vec<ConfigError> {
+        std::mem::take(&mut self.problems)
     }
 
     /// What was noted.
@@ -95,8 +156,23 @@ impl Notes {
         self.ignored.iter().map(|ignored| ignored.what.as_str())
     }
 
-    pub(crate) fn with<T>(mut self, value: T) -> Parsed<T> {
+    /// A value with all that was noted, or why there is none.
+    ///
+    /// # Errors
+    ///
+    /// If problems were recorded: all of them. A missing value implies a problem.
+    pub(crate) fn with<T>(self, value: Option<T>) -> Result<Parsed<T>, ConfigError> {
+        let Reading { value, ignored, problems } = self.reading(value);
+        match value {
+            Some(value) if problems.is_empty() => Ok(Parsed { value, ignored }),
+            _ => Err(ConfigError::all(problems)),
+        }
+    }
+
+    /// A value with all that was noted, whether or not there are problems.
+    pub(crate) fn reading<T>(mut self, value: Option<T>) -> Reading<T> {
         self.ignored.sort_by_key(|ignored| (ignored.line, ignored.column));
-        Parsed { value, ignored: self.ignored }
+        self.problems.sort_by_key(ConfigError::place);
+        Reading { value, ignored: self.ignored, problems: self.problems }
     }
 }

@@ -11,7 +11,12 @@ mod write;
 use std::{fmt, time::Duration};
 
 pub use self::write::Secrets;
-pub(crate) use self::{read::read, uri::server, write::node};
+pub(crate) use self::{
+    draft::is_client_setting,
+    read::read,
+    uri::server,
+    write::{node, shown},
+};
 
 /// Where the entries of a cache come from.
 #[derive(Clone, PartialEq, Eq)]

@@ -4,9 +4,11 @@
 //! laid over it, and [`ServerFile::resolve`] makes a [`ServerConfig`] of it, which is complete and
 //! fits together.
 
+mod overlay;
 mod settings;
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     num::NonZeroU32,
     path::PathBuf,
@@ -14,7 +16,10 @@ use std::{
 };
 
 pub(crate) use self::settings::{address, read};
-use crate::{CacheConfig, CacheName, ConfigError, MemoryLimit};
+use crate::{CacheConfig, CacheName, ConfigError, CorsRule, MemoryLimit};
+
+/// Port to listen on unless it is configured.
+const DEFAULT_PORT: u16 = 11222;
 
 /// Longest key that an entry can have, in bytes: a record keeps its length in three.
 pub const MAX_KEY: usize = (1 << 24) - 1;
@@ -42,8 +47,12 @@ pub struct ServerConfig {
     pub max_memory: Option<MemoryLimit>,
     /// Whether it may be reached from other machines without a password.
     pub insecure: bool,
+    /// Whether configurations are read leniently: see [`Options::lenient`](crate::Options::lenient).
+    pub lenient: bool,
     /// Where clients are told to connect to, if not to where it listens.
     pub advertised: Option<Advertised>,
+    /// Which pages of other origins may use the REST interface; with no rule, none.
+    pub cors: Vec<CorsRule>,
     /// What clients may ask for.
     pub limits: Limits,
     /// How entries come over from a source.
@@ -132,8 +141,16 @@ pub struct ServerFile {
     pub max_memory: Option<MemoryLimit>,
     /// See [`ServerConfig::insecure`].
     pub insecure: Option<bool>,
+    /// See [`ServerConfig::lenient`].
+    pub lenient: bool,
     /// See [`ServerConfig::advertised`].
     pub advertised: Option<Advertised>,
+    /// The host of [`ServerConfig::advertised`], if that is not given as a whole.
+    pub external_host: Option<String>,
+    /// The port of [`ServerConfig::advertised`], if that is not given as a whole.
+    pub external_port: Option<u16>,
+    /// See [`ServerConfig::cors`].
+    pub cors: Vec<CorsRule>,
     /// See [`ServerConfig::limits`].
     pub limits: LimitsFile,
     /// See [`ServerConfig::migration`].
@@ -221,26 +238,33 @@ impl ServerFile {
     ///
     /// # Errors
     ///
-    /// The first setting that does not fit.
+    /// Every setting that does not fit.
     pub fn resolve(self, host_name: Option<&str>) -> Result<ServerConfig, ConfigError> {
         let node_name = self.node_name.as_deref().or(host_name).unwrap_or("godwit");
+        let advertised = self.advertised();
+        let mut problems = problems_of_names(&self.caches);
         let config = ServerConfig {
             bind_address: self.bind_address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-            port: self.port.unwrap_or(11222),
+            port: self.port.unwrap_or(DEFAULT_PORT),
             port_offset: self.port_offset.unwrap_or_default(),
-            node_name: name("node-name", node_name)?,
-            cluster_name: name("cluster-name", self.cluster_name.as_deref().unwrap_or("cluster"))?,
-            container_name: name(
-                "container-name",
-                self.container_name.as_deref().unwrap_or("default"),
-            )?,
+            node_name: take(name("node-name", node_name), &mut problems),
+            cluster_name: take(
+                name("cluster-name", self.cluster_name.as_deref().unwrap_or("cluster")),
+                &mut problems,
+            ),
+            container_name: take(
+                name("container-name", self.container_name.as_deref().unwrap_or("default")),
+                &mut problems,
+            ),
             statistics: self.statistics.unwrap_or_default(),
             data_dir: self.data_dir,
             max_memory: self.max_memory,
             insecure: self.insecure.unwrap_or_default(),
-            advertised: self.advertised,
-            limits: self.limits.resolve()?,
-            migration: self.migration.resolve()?,
+            lenient: self.lenient,
+            advertised,
+            cors: self.cors,
+            limits: take(self.limits.resolve(), &mut problems),
+            migration: take(self.migration.resolve(), &mut problems),
             log: self.log.unwrap_or_else(|| "info".into()),
             default_cache: self.default_cache,
             caches: self.caches,
@@ -248,14 +272,61 @@ impl ServerFile {
         };
         let ServerConfig { port, port_offset: offset, .. } = config;
         if port != 0 && port.checked_add(offset).is_none() {
-            return Err(ConfigError::Port { port, offset });
+            problems.push(ConfigError::Port { port, offset });
         }
-        match &config.default_cache {
-            Some(name) if !config.caches.iter().any(|(cache, _)| cache == name) => {
-                Err(ConfigError::NoDefaultCache { name: name.to_string() })
+        if let Some(name) = &config.default_cache
+            && !config.caches.iter().any(|(cache, _)| cache == name)
+        {
+            problems.push(ConfigError::NoDefaultCache { name: name.to_string() });
+        }
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError::all(problems)) }
+    }
+}
+
+/// The value of a result; its default, and a problem, if there is none.
+fn take<T: Default>(result: Result<T, ConfigError>, problems: &mut Vec<ConfigError>) -> T {
+    result.unwrap_or_else(|problem| {
+        problems.push(problem);
+        T::default()
+    })
+}
+
+/// Names that lead to more than one cache.
+fn problems_of_names(caches: &[(CacheName, CacheConfig)]) -> Vec<ConfigError> {
+    let mut owners: BTreeMap<&CacheName, &CacheName> =
+        caches.iter().map(|(name, _)| (name, name)).collect();
+    let mut problems = Vec::new();
+    for (name, config) in caches {
+        for alias in &config.aliases {
+            if let Some(owner) = owners.insert(alias, name) {
+                let (alias, cache) = (alias.to_string(), name.to_string());
+                let owner = owner.to_string();
+                problems.push(ConfigError::AliasTaken { alias, cache, owner });
             }
-            _ => Ok(config),
         }
+    }
+    problems
+}
+
+impl ServerFile {
+    /// Where clients are told to connect to: as a whole, or as an Infinispan server has it, by host, by
+    /// port, or by both.
+    fn advertised(&self) -> Option<Advertised> {
+        let listens = self.port.unwrap_or(DEFAULT_PORT);
+        let listens = match listens {
+            0 => None,
+            port => port.checked_add(self.port_offset.unwrap_or_default()),
+        };
+        let bound = self.bind_address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let bound = Some(bound).filter(|bound| !bound.is_unspecified());
+        let external = || match (&self.external_host, self.external_port) {
+            (None, None) => None,
+            (host, port) => Some(Advertised {
+                host: host.clone().or_else(|| bound.map(|bound| bound.to_string()))?,
+                port: port.or(listens)?,
+            }),
+        };
+        self.advertised.clone().or_else(external)
     }
 }
 

@@ -34,10 +34,10 @@ pub fn template(name: &str) -> Option<CacheConfig> {
     Some(CacheConfig { replication, statistics: true, ..CacheConfig::new(mode) })
 }
 
-/// What a cache is that is created without saying anything about it.
+/// What a cache is that is created without saying anything about it, as in Infinispan: local.
 #[must_use]
 pub fn default_cache_config() -> CacheConfig {
-    CacheConfig::new(CacheMode::Distributed)
+    CacheConfig::new(CacheMode::Local)
 }
 
 /// The configuration of a name: one of `options`, or a built-in one.

@@ -68,7 +68,11 @@ pub(crate) fn read(
         Format::Toml => toml::read(text),
     }?;
     if let Some(lookup) = lookup {
-        expand::expand(&mut root, lookup)?;
+        let mut problems = Vec::new();
+        expand::expand(&mut root, lookup, &mut problems);
+        if !problems.is_empty() {
+            return Err(ConfigError::all(problems));
+        }
     }
     Ok(root)
 }
@@ -85,7 +89,7 @@ fn utf8(document: &[u8], format: Format) -> Result<&str, ConfigError> {
 }
 
 impl Element {
-    fn new(spelled: &str, place: Place) -> Self {
+    pub(crate) fn new(spelled: &str, place: Place) -> Self {
         Self {
             name: kebab(spelled),
             spelled: spelled.into(),
@@ -119,7 +123,7 @@ impl Element {
 }
 
 impl Attribute {
-    fn new(spelled: &str, value: impl Into<String>, place: Place) -> Self {
+    pub(crate) fn new(spelled: &str, value: impl Into<String>, place: Place) -> Self {
         Self { name: kebab(spelled), spelled: spelled.into(), value: value.into(), place }
     }
 }

@@ -3,6 +3,8 @@
 mod xml;
 mod yaml;
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 pub(crate) use self::{xml::to_xml, yaml::to_yaml};
@@ -11,17 +13,18 @@ pub(crate) use self::{xml::to_xml, yaml::to_yaml};
 #[derive(Debug)]
 pub(crate) struct Node {
     /// Name in kebab-case.
-    pub(crate) name: &'static str,
-    attributes: Vec<(&'static str, Scalar)>,
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) attributes: Vec<(Cow<'static, str>, Scalar)>,
     pub(crate) children: Vec<Child>,
 }
 
 /// A value to be written.
 #[derive(Debug)]
-enum Scalar {
+pub(crate) enum Scalar {
     Text(String),
     Number(u64),
     Flag(bool),
+    List(Vec<String>),
 }
 
 /// What stands in an element.
@@ -29,18 +32,31 @@ enum Scalar {
 pub(crate) enum Child {
     Element(Node),
     /// Elements of the same name.
-    List(&'static str, Vec<Node>),
+    List(Cow<'static, str>, Vec<Node>),
     /// Names and values whose spelling matters.
     Properties(Vec<(String, String)>),
 }
 
 impl Node {
-    pub(crate) const fn new(name: &'static str) -> Self {
-        Self { name, attributes: Vec::new(), children: Vec::new() }
+    pub(crate) fn new(name: impl Into<Cow<'static, str>>) -> Self {
+        Self { name: name.into(), attributes: Vec::new(), children: Vec::new() }
+    }
+
+    /// Whether it has an attribute of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.attributes.iter().any(|(known, _)| *known == name)
     }
 
     pub(crate) fn text(mut self, name: &'static str, value: &str) -> Self {
-        self.attributes.push((name, Scalar::Text(value.into())));
+        self.attributes.push((name.into(), Scalar::Text(value.into())));
+        self
+    }
+
+    /// A list of words, unless there are none.
+    pub(crate) fn list(mut self, name: &'static str, values: Vec<String>) -> Self {
+        if !values.is_empty() {
+            self.attributes.push((name.into(), Scalar::List(values)));
+        }
         self
     }
 
@@ -52,7 +68,7 @@ impl Node {
     }
 
     pub(crate) fn number(mut self, name: &'static str, value: u64) -> Self {
-        self.attributes.push((name, Scalar::Number(value)));
+        self.attributes.push((name.into(), Scalar::Number(value)));
         self
     }
 
@@ -64,7 +80,7 @@ impl Node {
     }
 
     pub(crate) fn flag(mut self, name: &'static str, value: bool) -> Self {
-        self.attributes.push((name, Scalar::Flag(value)));
+        self.attributes.push((name.into(), Scalar::Flag(value)));
         self
     }
 
@@ -106,13 +122,14 @@ impl Node {
                 Scalar::Text(text) => Value::from(text.as_str()),
                 Scalar::Number(number) => Value::from(*number),
                 Scalar::Flag(flag) => Value::from(*flag),
+                Scalar::List(values) => Value::from(values.clone()),
             };
-            object.insert((*name).into(), value);
+            object.insert(name.to_string(), value);
         }
         for child in &self.children {
             let (name, value) = match child {
-                Child::Element(node) => (node.name, node.to_json()),
-                Child::List(name, nodes) => (*name, nodes.iter().map(Self::to_json).collect()),
+                Child::Element(node) => (&*node.name, node.to_json()),
+                Child::List(name, nodes) => (&**name, nodes.iter().map(Self::to_json).collect()),
                 Child::Properties(properties) => {
                     let properties = properties.iter();
                     let pair = |(name, value): &(String, String)| {

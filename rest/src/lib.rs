@@ -7,6 +7,7 @@
 //! Start reading at [`router`], then `resource`, one file for each family of paths.
 
 mod answer;
+mod cors;
 pub mod fuzz;
 mod health;
 mod http_date;
@@ -21,7 +22,7 @@ mod walk;
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::{Router, middleware};
-use config::CacheName;
+use config::{CacheName, CorsRule};
 use tokio_util::sync::CancellationToken;
 
 use self::node::{Node, Shared};
@@ -59,20 +60,27 @@ pub struct About {
     pub max_content: usize,
     /// The cache of requests that name none.
     pub default_cache: Option<CacheName>,
+    /// Which pages of other origins may use the API; with no rule, the API knows nothing of origins.
+    pub cors: Vec<CorsRule>,
 }
 
 /// Everything that is answered over HTTP: the API under `/rest/v2` and `/v2`, and what probes ask.
 pub fn router(app: App) -> Router {
+    let rules = Arc::new(app.about.cors.clone());
     let node: Shared = Arc::new(Node::from(app));
     let api = resource::api();
-    Router::new()
+    let router = Router::new()
         .nest("/rest", api.clone())
         .merge(api)
         .merge(resource::outside())
         .fallback(answer::not_found)
         .method_not_allowed_fallback(answer::not_allowed)
         .layer(middleware::from_fn(answer::render))
-        .with_state(node)
+        .with_state(node);
+    if rules.is_empty() {
+        return router;
+    }
+    router.layer(middleware::from_fn_with_state(rules, cors::obey))
 }
 
 #[cfg(test)]

@@ -101,6 +101,8 @@ impl From<AdminError> for Problem {
             | AdminError::NoSuchTemplate { .. }
             | AdminError::Config(_)
             | AdminError::Immutable { .. }
+            | AdminError::Attribute(_)
+            | AdminError::Name(_)
             | AdminError::Internal(_) => StatusCode::BAD_REQUEST,
             AdminError::Connection(_) | AdminError::WouldLose(_) => StatusCode::CONFLICT,
             AdminError::NotStored(_) => StatusCode::INTERNAL_SERVER_ERROR,

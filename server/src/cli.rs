@@ -2,6 +2,7 @@
 
 mod api;
 mod demo;
+mod files;
 mod metadata;
 mod migrate;
 mod serve;
@@ -29,6 +30,7 @@ Examples:
   godwit demo                                  the main job, from start to end, on this machine
   godwit --port-offset 100                     serve beside another server
   godwit --config infinispan.xml               serve the caches of an Infinispan server
+  godwit --server-root /opt/infinispan/server  the same, with the caches that were created at run time
   godwit migrate cluster connect -c orders --file remote-store.json
   godwit migrate cluster synchronize -c orders
   godwit migrate cluster verify -c orders
@@ -39,7 +41,7 @@ Exit status: 0 done; 1 failed; 2 wrong arguments; 65 damaged metadata file; 78 w
 #[derive(Subcommand)]
 enum Command {
     /// Serve (what `godwit` does by itself).
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     /// Show a migration from start to end, with clients at work, and prove that nothing was lost.
     Demo(demo::DemoArgs),
     /// Take caches over from an Infinispan or Godwit cluster.
@@ -62,7 +64,7 @@ pub fn main() -> ExitCode {
     let done = runtime.block_on(async {
         match arguments.command {
             None => serve::run(arguments.serve).await,
-            Some(Command::Serve(arguments)) => serve::run(arguments).await,
+            Some(Command::Serve(arguments)) => serve::run(*arguments).await,
             Some(Command::Demo(arguments)) => demo::run(arguments).await,
             Some(Command::Migrate(arguments)) => migrate::run(arguments).await,
             Some(Command::Metadata(arguments)) => metadata::run(&arguments),

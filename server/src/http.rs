@@ -33,6 +33,7 @@ pub(crate) fn router(node: &Arc<Node>, address: std::net::SocketAddr) -> Router 
             address,
             max_content: node.limits.wire.message,
             default_cache: node.config.default_cache.clone(),
+            cors: node.config.cors.clone(),
         },
         metrics: Arc::new(move || metrics.render()),
         stop: node.stopping.clone(),

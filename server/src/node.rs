@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cluster::{Agreement, Caches, Clock, MetaCommand};
+use cluster::{Agreement, Caches, Clock, MetaCommand, Tolerance};
 use config::{CacheConfig, CacheName, ServerConfig};
 use hotrod::{Limits, ServerAddress};
 use migrate::{ByteBudget, Driver, Migrations, Settings, Sources};
@@ -72,7 +72,10 @@ impl Node {
             Agreement::start(directory, container, Arc::clone(&clock), tombstones).map(Arc::new)?;
         let settings = migration_settings(&config, own);
         let sources = Arc::new(Sources::new(settings.source_timeout));
-        let caches = Caches::new(Arc::clone(&agreement), config.templates.clone());
+        let tolerance = Tolerance { lenient: config.lenient, insecure: config.insecure };
+        let caches = Caches::new(Arc::clone(&agreement), config.templates.clone())
+            .with_tolerance(tolerance)
+            .with_default_cache(config.default_cache.clone());
         create_configured(&caches, &config).await?;
         let advertised = config.advertised.as_ref().map(|advertised| ServerAddress {
             host: advertised.host.clone(),
@@ -129,7 +132,11 @@ async fn create_configured(caches: &Caches, config: &ServerConfig) -> Result<(),
     });
     let configured = config.caches.iter().cloned();
     for (name, config) in internal.chain(configured) {
-        let standing = caches.config(name.as_str()).ok();
+        // Not one that has this name as an alias.
+        let exact = |metadata: &cluster::Metadata| {
+            metadata.cache(name.as_str()).map(|known| Arc::clone(&known.config))
+        };
+        let standing = caches.agreement().see(exact);
         match standing {
             None => {
                 let (cache, config) = (name, Arc::new(config));

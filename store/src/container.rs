@@ -10,6 +10,8 @@ use crate::{cache::Cache, memory::MemoryLimit, stamp::VersionKey, time::Timestam
 /// The named set of caches that a server runs.
 pub struct Container {
     caches: DashMap<CacheName, Arc<Cache>>,
+    /// Other names of caches.
+    aliases: DashMap<CacheName, CacheName>,
     memory: Arc<MemoryLimit>,
 }
 
@@ -17,13 +19,31 @@ impl Container {
     /// A container without caches, under one memory limit.
     #[must_use]
     pub fn new(memory: Arc<MemoryLimit>) -> Self {
-        Self { caches: DashMap::new(), memory }
+        Self { caches: DashMap::new(), aliases: DashMap::new(), memory }
     }
 
-    /// The cache of this name.
+    /// The cache that has this name, or that has it as an alias.
     #[must_use]
     pub fn cache(&self, name: &str) -> Option<Arc<Cache>> {
-        self.caches.get(name).map(|cache| Arc::clone(&cache))
+        if let Some(cache) = self.caches.get(name) {
+            return Some(Arc::clone(&cache));
+        }
+        let name = self.aliases.get(name)?.clone();
+        self.caches.get(&name).map(|cache| Arc::clone(&cache))
+    }
+
+    /// Whether a cache has another name.
+    #[must_use]
+    pub fn has_aliases(&self) -> bool {
+        !self.aliases.is_empty()
+    }
+
+    /// Sets the other names of all caches, each with the name of its cache.
+    pub fn set_aliases(&self, aliases: &[(CacheName, CacheName)]) {
+        self.aliases.retain(|alias, _| aliases.iter().any(|(known, _)| known == alias));
+        for (alias, cache) in aliases {
+            self.aliases.insert(alias.clone(), cache.clone());
+        }
     }
 
     /// Starts a cache, unless there is one of this name. `versions` as for [`Cache::new`].

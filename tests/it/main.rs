@@ -10,6 +10,7 @@
 use godwit_tests as harness;
 
 mod cli;
+mod configuration;
 mod connection;
 mod hostile;
 mod metadata;

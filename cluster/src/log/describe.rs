@@ -29,6 +29,13 @@ pub(super) fn command(command: &MetaCommand) -> String {
         MetaCommand::AcceptLoss { .. } => format!("accept that entries of cache {cache} are lost"),
         MetaCommand::BecomeUnit { .. } => format!("treat the source of cache {cache} as one unit"),
         MetaCommand::Disconnect { .. } => format!("disconnect cache {cache}"),
+        MetaCommand::AssignAlias { alias, .. } => {
+            format!("assign the alias {alias} to cache {cache}")
+        }
+        MetaCommand::CreateTemplate { config, .. } => {
+            format!("create template {cache}: {:?}", config.mode)
+        }
+        MetaCommand::RemoveTemplate { .. } => format!("remove template {cache}"),
     }
 }
 

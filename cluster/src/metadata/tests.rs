@@ -179,3 +179,45 @@ fn a_process_that_does_not_say_since_when_it_runs_is_known_by_its_topology() {
     let changed = process(Some(100), Some(8));
     assert!(changed.continues(&process(Some(100), Some(7))), "another server has joined it");
 }
+
+#[test]
+fn aliases_and_configurations_come_back_with_the_commands_of_a_shorter_file() {
+    let mut metadata = Metadata::default();
+    for cache in ["a", "b"] {
+        metadata.apply(&create(cache)).unwrap();
+    }
+    let config = || Arc::new(CacheConfig::new(CacheMode::Local));
+    let assign = |cache: &str| MetaCommand::AssignAlias { cache: name(cache), alias: name("x") };
+    metadata.apply(&assign("a")).unwrap();
+    metadata.apply(&assign("b")).unwrap();
+    for (template, volatile) in [("kept", false), ("gone", true)] {
+        let template = name(template);
+        let command = MetaCommand::CreateTemplate { template, config: config(), volatile };
+        assert_eq!(metadata.is_volatile(&command), volatile);
+        metadata.apply(&command).unwrap();
+    }
+    let mut again = Metadata::default();
+    metadata.commands().iter().for_each(|command| again.apply(command).unwrap());
+    assert_eq!(again, metadata);
+    assert!(again.cache("b").unwrap().config.aliases.contains(&name("x")));
+    again.restart();
+    let templates: Vec<_> = again.templates().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(templates, ["kept"]);
+}
+
+#[test]
+fn an_alias_does_not_go_to_a_cache_that_ends_before_the_one_that_has_it() {
+    let mut metadata = Metadata::default();
+    metadata.apply(&create("a")).unwrap();
+    let config = Arc::new(CacheConfig::new(CacheMode::Local));
+    let volatile = MetaCommand::CreateCache { cache: name("v"), config, volatile: true };
+    metadata.apply(&volatile).unwrap();
+    let assign = |cache: &str| MetaCommand::AssignAlias { cache: name(cache), alias: name("x") };
+    metadata.apply(&assign("v")).unwrap();
+    metadata.apply(&assign("a")).unwrap();
+    let refused = metadata.apply(&assign("v"));
+    assert_eq!(
+        refused,
+        Err(NameError::AliasOutlives { alias: name("x"), cache: name("a") }.into())
+    );
+}

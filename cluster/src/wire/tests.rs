@@ -25,6 +25,9 @@ fn commands() -> Vec<MetaCommand> {
         MetaCommand::AcceptLoss { cache: cache() },
         MetaCommand::BecomeUnit { cache: cache() },
         MetaCommand::Disconnect { cache: cache() },
+        MetaCommand::AssignAlias { cache: cache(), alias: name("sales") },
+        MetaCommand::CreateTemplate { template: cache(), config: config(), volatile: true },
+        MetaCommand::RemoveTemplate { template: cache() },
     ]
 }
 

@@ -1,17 +1,21 @@
 //! A cache from its element, in every spelling since 7.0.
 
+mod media_type;
 mod memory;
+mod refused;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use media::MediaType;
 
+use self::media_type::media_type;
+pub(crate) use self::refused::{memory_only, open_to_everyone};
 use super::{
-    CacheConfig, CacheMode, DEFAULT_OWNERS, DEFAULT_SEGMENTS, DefaultExpiration, Encoding,
-    Replication,
+    CacheConfig, CacheMode, DEFAULT_OWNERS, DEFAULT_SEGMENTS, DefaultExpiration, Encoding, Given,
+    Kept, Replication, typed,
 };
 use crate::{
-    ConfigError, Place,
+    CacheName, ConfigError,
     fields::{Fields, refused},
     notes::Notes,
     remote_store,
@@ -25,11 +29,8 @@ const MAX_SEGMENTS: u32 = 1 << 16;
 /// Most owners of an entry.
 const MAX_OWNERS: u32 = 1_000;
 
-/// Longest time by default; beyond it, nothing is meant to end.
-const MAX_TIME: Duration = Duration::from_hours(24 * 365 * 1_000);
-
 /// The partitioner that clients compute with.
-const PARTITIONER: &str = "org.infinispan.distribution.ch.impl.HashFunctionPartitioner";
+pub(super) const PARTITIONER: &str = "org.infinispan.distribution.ch.impl.HashFunctionPartitioner";
 
 /// Kinds of caches that Infinispan has had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,58 +68,78 @@ impl CacheKind {
     }
 }
 
-/// Reads a cache; what it does not say itself comes from `parent`.
+/// Reads a cache; what it does not say itself comes from `parent`. What cannot be read is recorded,
+/// and reading goes on.
 pub(crate) fn read(
     element: &Element,
     kind: CacheKind,
     parent: Option<&CacheConfig>,
     surroundings: &Surroundings<'_>,
     notes: &mut Notes,
-) -> Result<CacheConfig, ConfigError> {
-    let mode = mode(element, kind.kind, notes)?;
+) -> CacheConfig {
+    let mode = mode(element, kind.kind, notes);
     let mut config = parent.cloned().unwrap_or_else(|| CacheConfig::new(mode));
     config.mode = mode;
+    // What follows from being indexed follows from the whole at the end.
+    config.encoding = config.said_encoding();
+    let own = Given::of(element);
+    own.paths().for_each(|path| config.kept.remove(path));
+    config.given.extend(&own);
     let mut fields = Fields::of(element, notes);
     // The document has read these.
     fields.accept(&["name", "configuration"]);
-    distribution(&mut fields, &mut config)?;
-    if let Some(statistics) = fields.flag("statistics")? {
+    distribution(&mut fields, &mut config);
+    if let Some(statistics) = fields.flag("statistics") {
         config.statistics = statistics;
     }
-    if let Some(encoding) = fields.child("encoding")? {
-        config.encoding = self::encoding(encoding, fields.notes)?;
+    if let Some(aliases) = fields.read("aliases", aliases) {
+        config.aliases = aliases;
+    } else if fields.element.attribute("aliases").is_some() {
+        config.aliases.clear();
     }
-    if let Some(expiration) = fields.child("expiration")? {
-        self::expiration(expiration, &mut config.expiration, fields.notes)?;
+    if let Some(encoding) = fields.child("encoding") {
+        config.encoding = self::encoding(encoding, fields.notes);
     }
-    memory::read(&mut fields, &mut config.memory)?;
-    persistence(&mut fields, &mut config, surroundings)?;
-    refuse_what_changes_data(&mut fields)?;
+    if let Some(expiration) = fields.child("expiration") {
+        self::expiration(expiration, &mut config, fields.notes);
+    }
+    memory::read(&mut fields, &mut config);
+    persistence(&mut fields, &mut config, surroundings);
+    refused::read(&mut fields);
     without_effect(&mut fields);
-    fields.finish()?;
-    Ok(config)
+    fields.finish();
+    config.kept.override_with(Kept::of(element, &typed::CACHE));
+    memory::keep(element, &mut config);
+    if config.is_indexed() {
+        config.encoding.key.get_or_insert(MediaType::PROTOSTREAM);
+        config.encoding.value.get_or_insert(MediaType::PROTOSTREAM);
+    }
+    config
 }
 
-fn mode(element: &Element, kind: Kind, notes: &mut Notes) -> Result<CacheMode, ConfigError> {
+fn mode(element: &Element, kind: Kind, notes: &mut Notes) -> CacheMode {
     match kind {
-        Kind::Here(mode) => Ok(mode),
+        Kind::Here(mode) => mode,
         Kind::Scattered => {
             let note = format!("'{}': it becomes a distributed cache", element.spelled);
             notes.ignore(note, element.place);
-            Ok(CacheMode::Distributed)
+            CacheMode::Distributed
         }
         Kind::Invalidation => {
             let why = "its entries would live nowhere; take a local-cache or a distributed-cache";
-            Err(refused(format!("'{}'", element.spelled), why, element.place))
+            // Not even shown: written again, it would be another cache.
+            notes.tolerance.only_shown = false;
+            notes.problem(refused(format!("'{}'", element.spelled), why, element.place));
+            CacheMode::Distributed
         }
     }
 }
 
 /// Reads how entries are spread. Attributes that a mode does not have stay unknown.
-fn distribution(fields: &mut Fields<'_, '_>, config: &mut CacheConfig) -> Result<(), ConfigError> {
+fn distribution(fields: &mut Fields<'_, '_>, config: &mut CacheConfig) {
     match config.mode {
         CacheMode::Distributed => {
-            if let Some(owners) = fields.number("owners", 1..=MAX_OWNERS)? {
+            if let Some(owners) = fields.number("owners", 1..=MAX_OWNERS) {
                 config.owners = owners;
             }
             fields.ignore_unless("l1-lifespan", &["0", "-1"]);
@@ -127,75 +148,88 @@ fn distribution(fields: &mut Fields<'_, '_>, config: &mut CacheConfig) -> Result
             // Of scattered caches.
             fields.ignore(&["invalidation-batch-size", "bias-acquisition", "bias-lifespan"]);
         }
-        CacheMode::Replicated | CacheMode::Local => config.owners = DEFAULT_OWNERS,
+        CacheMode::Replicated | CacheMode::Local => {
+            config.owners = DEFAULT_OWNERS;
+            config.given.remove("owners");
+        }
     }
     if !config.mode.is_clustered() {
         config.segments = DEFAULT_SEGMENTS;
+        config.given.remove("segments");
         config.replication = Replication::default();
-        return Ok(());
+        return;
     }
-    let mode = fields
-        .attribute("mode")
-        .map(|mode| mode.one_of(&[("SYNC", Replication::Sync), ("ASYNC", Replication::Async)]));
-    if let Some(mode) = mode.transpose()? {
+    let modes = [("SYNC", Replication::Sync), ("ASYNC", Replication::Async)];
+    if let Some(mode) = fields.read("mode", |mode| mode.one_of(&modes)) {
         config.replication = mode;
     }
-    if let Some(segments) = fields.number("segments", 1..=MAX_SEGMENTS)? {
+    if let Some(segments) = fields.number("segments", 1..=MAX_SEGMENTS) {
         config.segments = segments;
     }
-    if let Some(Attribute { place, .. }) =
-        fields.text("key-partitioner").filter(|class| class.value != PARTITIONER)
-    {
-        let why = "clients and the source place keys by the default partitioner; leave it out";
-        return Err(refused("'key-partitioner'", why, *place));
+    if let Some(class) = fields.text("key-partitioner") {
+        config.key_partitioner = Some(class.value.clone()).filter(|class| class != PARTITIONER);
+        if config.key_partitioner.is_some() {
+            let note = "'key-partitioner': keys are placed by the default partitioner, and a source \
+                        that places them otherwise is copied as a whole";
+            fields.notes.ignore(note, class.place);
+        }
     }
     fields.ignore(&["async-marshalling", "consistent-hash-factory", "remote-timeout"]);
     fields.ignore(&["queue-flush-interval", "queue-size", "state-transfer"]);
-    Ok(())
 }
 
-fn encoding(element: &Element, notes: &mut Notes) -> Result<Encoding, ConfigError> {
+/// Other names of the cache, between spaces.
+fn aliases(attribute: &Attribute) -> Result<BTreeSet<CacheName>, ConfigError> {
+    let alias = |alias: &str| {
+        alias.parse().map_err(|source| ConfigError::CacheName { source, place: attribute.place })
+    };
+    attribute.value.split_whitespace().map(alias).collect()
+}
+
+fn encoding(element: &Element, notes: &mut Notes) -> Encoding {
     let mut fields = Fields::of(element, notes);
-    let both = media_type(fields.text("media-type"))?;
+    let both = fields.read("media-type", media_type);
     let mut encoding = Encoding { key: both.clone(), value: both };
     for (name, part) in [("key", &mut encoding.key), ("value", &mut encoding.value)] {
-        if let Some(element) = fields.child(name)? {
+        if let Some(element) = fields.child(name) {
             let mut fields = Fields::of(element, fields.notes);
-            *part = media_type(fields.text("media-type"))?.or_else(|| part.take());
-            fields.finish()?;
+            let own = fields.read("media-type", media_type);
+            match part {
+                None => *part = own,
+                Some(both) if own.as_ref().is_some_and(|own| own != both) => {
+                    let what = format!("'{name}' of 'encoding': 'media-type' is of both");
+                    fields.notes.ignore(what, element.place);
+                }
+                Some(_) => {}
+            }
+            fields.finish();
         }
     }
-    fields.finish()?;
-    Ok(encoding)
+    fields.finish();
+    encoding
 }
 
-fn media_type(attribute: Option<&Attribute>) -> Result<Option<MediaType>, ConfigError> {
-    attribute.map(|attribute| attribute.parse("a media type such as application/json")).transpose()
-}
-
-fn expiration(
-    element: &Element,
-    expiration: &mut DefaultExpiration,
-    notes: &mut Notes,
-) -> Result<(), ConfigError> {
+fn expiration(element: &Element, config: &mut CacheConfig, notes: &mut Notes) {
+    let expiration: &mut DefaultExpiration = &mut config.expiration;
     let mut fields = Fields::of(element, notes);
-    if let Some(lifespan) = fields.text("lifespan") {
-        expiration.lifespan = end_of_entries(lifespan)?;
+    if let Some(lifespan) = fields.read("lifespan", end_of_entries) {
+        expiration.lifespan = lifespan;
     }
-    if let Some(max_idle) = fields.text("max-idle") {
-        expiration.max_idle = end_of_entries(max_idle)?;
+    if let Some(max_idle) = fields.read("max-idle", end_of_entries) {
+        expiration.max_idle = max_idle;
     }
     if let Some(interval) = fields.text("interval") {
-        match interval.time_or_unlimited()?.filter(|interval| !interval.is_zero()) {
-            Some(time) => expiration.interval = time.min(MAX_TIME),
-            None => {
+        match fields.notes.check(interval.time_or_unlimited()) {
+            Some(Some(time)) if !time.is_zero() => expiration.interval = time,
+            Some(_) => {
                 let note = "'interval' of 'expiration': entries that ended are always looked for";
                 fields.notes.ignore(note, interval.place);
             }
+            None => {}
         }
     }
     fields.ignore_unless("touch", &["SYNC"]);
-    fields.finish()
+    fields.finish();
 }
 
 fn end_of_entries(attribute: &Attribute) -> Result<Option<Duration>, ConfigError> {
@@ -204,7 +238,7 @@ fn end_of_entries(attribute: &Attribute) -> Result<Option<Duration>, ConfigError
             let why = "entries would end at once; give a time, or -1 for none";
             Err(refused(format!("'{}' 0", attribute.name), why, attribute.place))
         }
-        time => Ok(time.map(|time| time.min(MAX_TIME))),
+        time => Ok(time),
     }
 }
 
@@ -213,112 +247,39 @@ fn persistence(
     fields: &mut Fields<'_, '_>,
     config: &mut CacheConfig,
     surroundings: &Surroundings<'_>,
-) -> Result<(), ConfigError> {
+) {
     let own: Vec<_> = fields.children("remote-store").collect();
-    other_stores(fields)?;
+    refused::other_stores(fields);
     let mut inner = Vec::new();
     let mut passivation = None;
-    if let Some(persistence) = fields.child("persistence")? {
+    if let Some(persistence) = fields.child("persistence") {
         let mut fields = Fields::of(persistence, fields.notes);
         inner.extend(fields.children("remote-store"));
-        other_stores(&mut fields)?;
+        refused::other_stores(&mut fields);
         passivation = fields.attribute("passivation");
         fields.ignore(&["availability-interval", "connection-attempts", "connection-interval"]);
-        fields.finish()?;
+        fields.finish();
     }
     let mut stores = own.into_iter().chain(inner);
-    if let Some(store) = stores.next() {
-        config.remote_store = Some(remote_store::read(store, surroundings, fields.notes)?);
+    let first = stores.next();
+    if let Some(store) = first {
+        config.remote_store = remote_store::read(store, surroundings, fields.notes);
     }
     if let Some(second) = stores.next() {
         let why = "a cache has one source; leave the others out";
-        return Err(refused("a second 'remote-store'", why, second.place));
+        fields.notes.problem(refused("a second 'remote-store'", why, second.place));
     }
     if let Some(passivation) = passivation
-        && passivation.flag()?
+        && fields.notes.check(passivation.flag()) == Some(true)
     {
         let what = "'passivation' of 'persistence'";
-        if config.remote_store.is_some() {
+        if first.is_some() || config.remote_store.is_some() {
             let why = "what is in memory would be missing in the source; set it to false";
-            return Err(refused(what, why, passivation.place));
-        }
-        fields.notes.ignore(format!("{what}: there is no store"), passivation.place);
-    }
-    Ok(())
-}
-
-/// Refuses every other store by its name: after a restart, entries that are meant to be in it
-/// would not be there.
-fn other_stores(fields: &mut Fields<'_, '_>) -> Result<(), ConfigError> {
-    for name in [
-        "binary-keyed-jdbc-store",
-        "cassandra-store",
-        "cloud-store",
-        "cluster-loader",
-        "file-store",
-        "hbase-store",
-        "jpa-store",
-        "leveldb-store",
-        "loader",
-        "mixed-keyed-jdbc-store",
-        "mongodb-store",
-        "query-jdbc-store",
-        "query-sql-store",
-        "rest-store",
-        "rocksdb-store",
-        "single-file-store",
-        "soft-index-file-store",
-        "store",
-        "string-keyed-jdbc-store",
-        "table-jdbc-store",
-        "table-sql-store",
-    ] {
-        for store in fields.children(name) {
-            let why = "there is no such store here, and a restart would lose what it is meant to \
-                       keep; leave it out";
-            fields.notes.refuse(refused(format!("'{}'", store.spelled), why, store.place))?;
+            fields.notes.problem(refused(what, why, passivation.place));
+        } else {
+            fields.notes.ignore(format!("{what}: there is no store"), passivation.place);
         }
     }
-    Ok(())
-}
-
-fn refuse_what_changes_data(fields: &mut Fields<'_, '_>) -> Result<(), ConfigError> {
-    if let Some(transaction) = fields.child("transaction")? {
-        let mode = transaction.attribute("mode");
-        if let Some(mode) = mode.filter(|mode| !mode.value.eq_ignore_ascii_case("NONE")) {
-            return Err(no_transactions("'mode' of 'transaction'", mode.place));
-        }
-    }
-    if let Some(batching) = fields.attribute("batching")
-        && batching.flag()?
-    {
-        return Err(no_transactions("'batching'", batching.place));
-    }
-    let backups = fields.children("backups").find(|backups| !backups.children.is_empty());
-    let backup_for = fields.children("backup-for").find(|backup_for| !backup_for.is_empty());
-    if let Some(sites) = backups.or(backup_for) {
-        let why = "entries are not replicated to other sites; leave it out";
-        return Err(refused(format!("'{}'", sites.spelled), why, sites.place));
-    }
-    for security in fields.children("security") {
-        let mut fields = Fields::of(security, fields.notes);
-        for authorization in fields.children("authorization") {
-            // The element alone enables it.
-            let enabled = authorization.attribute("enabled").map(Attribute::flag).transpose()?;
-            if enabled.unwrap_or(true) {
-                let why = "authorization is not there yet, everyone would have every right; leave \
-                           it out";
-                return Err(refused("'authorization'", why, authorization.place));
-            }
-        }
-        fields.finish()?;
-    }
-    Ok(())
-}
-
-fn no_transactions(what: &str, place: Place) -> ConfigError {
-    let why = "transactions are not supported, writes would not be rolled back; set it to NONE";
-    refused(what, why, place)
 }
 
 fn without_effect(fields: &mut Fields<'_, '_>) {
@@ -334,7 +295,6 @@ fn without_effect(fields: &mut Fields<'_, '_>) {
     }
     fields.ignore_unless("simple-cache", &["false"]);
     fields.ignore_unless("unreliable-return-values", &["false"]);
-    fields.ignore_unless("aliases", &[""]);
     let partitions = fields.element.children("partition-handling").next();
     let as_here = |attribute: &Attribute| {
         matches!(
@@ -348,6 +308,7 @@ fn without_effect(fields: &mut Fields<'_, '_>) {
         fields.ignore_for("partition-handling", "");
     }
     fields.ignore(&[
+        "anchored-keys",
         "compatibility",
         "custom-interceptors",
         "data-container",

@@ -48,9 +48,14 @@ fn the_sample_in_json_is_read_with_its_name() {
         },
         memory: MemoryConfig { max_count: Some(1_000_000), ..MemoryConfig::default() },
         remote_store: config.remote_store.clone(),
+        kept: config.kept.clone(),
         ..CacheConfig::new(CacheMode::Distributed)
     };
     assert_eq!(config, expected);
+    assert_eq!(
+        config.kept.child("partition-handling").unwrap().text("merge-policy"),
+        Some("PREFERRED_NON_NULL")
+    );
     assert_eq!(config.remote_store.unwrap().cache.as_deref(), Some("old"));
     let whats: Vec<_> = parsed.ignored.into_iter().map(|ignored| ignored.what).collect();
     assert_eq!(
@@ -119,7 +124,8 @@ fn every_kind_of_cache_has_its_mode() {
     let asynchronous = config("<replicated-cache mode='ASYNC' segments='7'/>");
     assert_eq!((asynchronous.replication, asynchronous.segments), (Replication::Async, 7));
     let scattered = parsed("<scattered-cache bias-acquisition='NEVER'/>");
-    assert_eq!(scattered.value, CacheConfig::new(CacheMode::Distributed));
+    assert_eq!(scattered.value.mode, CacheMode::Distributed);
+    assert_eq!(scattered.value.kept.text("bias-acquisition"), Some("NEVER"));
     assert_eq!(scattered.ignored[0].what, "'scattered-cache': it becomes a distributed cache");
     assert_eq!(
         error("<invalidation-cache name='x'/>").to_string(),
@@ -235,9 +241,6 @@ fn what_would_change_what_happens_to_data_is_refused() {
             "{error}"
         );
     }
-    let partitioner = "<distributed-cache key-partitioner='org.infinispan.distribution.ch.impl.\
-                       RESPHashFunctionPartitioner'/>";
-    assert!(matches!(error(partitioner), ConfigError::Refused { .. }));
     assert!(matches!(error("<local-cache batching='true'/>"), ConfigError::Refused { .. }));
 }
 
@@ -275,7 +278,6 @@ fn what_has_no_effect_is_noted_once_with_its_place() {
         shown,
         [
             "'remote-timeout' of 'distributed-cache' (line 1, column 20)",
-            "'aliases' of 'distributed-cache' (line 1, column 39)",
             "'indexing' of 'distributed-cache': queries are not supported (line 2, column 2)",
             "'state-transfer' of 'distributed-cache' (line 3, column 2)",
             "'tracing' of 'distributed-cache' (line 3, column 31)",
@@ -357,10 +359,10 @@ fn a_lenient_reader_notes_unknown_names_and_lost_stores() {
     let parsed = parse_cache(xml.as_bytes(), Format::Xml, &options).unwrap();
     assert_eq!(parsed.value.config.owners, 3);
     let whats: Vec<_> = parsed.ignored.iter().map(|ignored| ignored.what.as_str()).collect();
-    assert_eq!(whats.len(), 3);
-    assert!(whats[0].starts_with("Unexpected attribute 'owner'"), "{whats:?}");
-    assert!(whats[1].starts_with("Unexpected element 'bogus'"), "{whats:?}");
-    assert!(whats[2].starts_with("'file-store' is refused"), "{whats:?}");
+    assert_eq!(whats.len(), 3, "{whats:?}");
+    assert_eq!(whats[0], "'file-store': entries are in memory only, a restart loses them");
+    assert!(whats[1].starts_with("Unexpected attribute 'owner'"), "{whats:?}");
+    assert!(whats[2].starts_with("Unexpected element 'bogus'"), "{whats:?}");
 
     let transaction = "<local-cache><transaction mode='BATCH'/></local-cache>";
     assert!(parse_cache(transaction.as_bytes(), Format::Xml, &options).is_err());
@@ -428,4 +430,218 @@ fn a_name_of_a_cache_is_checked_and_used_once() {
     assert!(error.to_string().starts_with("the cache name \"a\\u{7}\" holds a control character"));
     let error = crate::parse_server(b"<local-cache/>", &Options::default()).unwrap_err();
     assert!(matches!(error, ConfigError::Missing { .. }), "{error}");
+}
+
+#[test]
+fn a_partitioner_that_is_not_the_default_one_is_kept_and_noted() {
+    let class = "org.infinispan.distribution.ch.impl.RESPHashFunctionPartitioner";
+    let parsed = parsed(&format!("<distributed-cache key-partitioner='{class}'/>"));
+    assert_eq!(parsed.value.key_partitioner.as_deref(), Some(class));
+    assert!(parsed.ignored[0].what.starts_with("'key-partitioner'"), "{:?}", parsed.ignored);
+}
+
+#[test]
+fn aliases_are_other_names_and_are_checked() {
+    let aliases = |config: &CacheConfig| -> Vec<String> {
+        config.aliases.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(aliases(&config("<local-cache aliases='b a'/>")), ["a", "b"]);
+    let json = r#"{"local-cache":{"aliases":["a","b"]}}"#;
+    assert_eq!(aliases(&parsed_as(json, Format::Json).value), ["a", "b"]);
+    let error = error("<local-cache aliases='a&#7;'/>").to_string();
+    assert!(error.contains("control character"), "{error}");
+}
+
+#[test]
+fn an_indexed_cache_without_an_encoding_holds_protostream() {
+    let proto = || Some(MediaType::PROTOSTREAM);
+    let encoding = |content: &str| config(&with(content)).encoding;
+    for indexing in
+        ["<indexing/>", "<indexing enabled='true'/>", "<indexing><indexed-entities/></indexing>"]
+    {
+        assert_eq!(encoding(indexing), Encoding { key: proto(), value: proto() }, "{indexing}");
+        let config = config(&with(indexing));
+        let writing = crate::Writing { secrets: crate::Secrets::Kept, pretty: false };
+        let text = config.write(None, Format::Xml, writing);
+        assert!(!text.contains("encoding"), "it was not said: {text}");
+    }
+    for indexing in ["<indexing enabled='false'/>", "<indexing index='NONE'/>", ""] {
+        assert_eq!(encoding(indexing), Encoding::default(), "{indexing}");
+    }
+    let text = "<indexing/><encoding><key media-type='text/plain'/></encoding>";
+    assert_eq!(encoding(text), Encoding { key: Some(MediaType::TEXT), value: proto() });
+    let octets = "<indexing/><encoding media-type='application/octet-stream'/>";
+    assert_eq!(encoding(octets).value, Some(MediaType::OCTET_STREAM));
+
+    // What follows from being indexed does not outlive it.
+    let file = "<caches><distributed-cache-configuration name='t'><indexing/>\
+                </distributed-cache-configuration><distributed-cache name='a' configuration='t'>\
+                <indexing enabled='false'/></distributed-cache></caches>";
+    let file = crate::parse_server(file.as_bytes(), &Options::default()).unwrap().value;
+    assert_eq!(file.caches[0].1.encoding, Encoding::default());
+}
+
+#[test]
+fn the_media_type_of_both_stands_before_that_of_one() {
+    let parsed = parsed(&with(
+        "<encoding media-type='text/plain'><value media-type='application/json'/></encoding>",
+    ));
+    assert_eq!(parsed.value.encoding.value, Some(MediaType::TEXT));
+    assert_eq!(parsed.ignored[0].what, "'value' of 'encoding': 'media-type' is of both");
+}
+
+#[test]
+fn everything_that_is_wrong_is_found_at_once() {
+    let xml = "<distributed-cache owner='2' segments='x' statistics='perhaps'>\n\
+               <expiration lifespan='soon' max-idle='0'/><transaction mode='NON_XA'/>\n\
+               <encoding><key media-type='json'/></encoding><backups><backup site='LON'/></backups>\n\
+               <persistence><file-store/><remote-store purge='true'><remote-server port='0'/>\
+               </remote-store></persistence></distributed-cache>";
+    let problems = error(xml).problems();
+    let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    for part in [
+        "'owner' encountered[1,20]",
+        "'segments' is \"x\" (line 1",
+        "'statistics' is \"perhaps\"",
+        "'lifespan' is \"soon\" (line 2",
+        "'max-idle' 0 is refused",
+        "'mode' of 'transaction'",
+        "'media-type' is \"json\" (line 3",
+        "'backups' is refused",
+        "'file-store' is refused (line 4",
+        "'purge' of 'remote-store'",
+        "'port' is \"0\"",
+        "'remote-server' has no host",
+    ] {
+        assert!(texts.iter().any(|text| text.contains(part)), "{part} in {texts:#?}");
+    }
+    assert_eq!(texts.len(), 12, "{texts:#?}");
+    let places: Vec<_> = problems.iter().map(ConfigError::place).collect();
+    assert!(places.is_sorted(), "{texts:#?}");
+}
+
+/// A container with configurations that cannot be used here.
+const WITH_TEMPLATES: &str = "<infinispan><cache-container>\
+    <distributed-cache-configuration name='tx'><transaction mode='NON_XA'/></distributed-cache-configuration>\
+    <distributed-cache-configuration name='disk'><persistence><file-store/></persistence></distributed-cache-configuration>\
+    <distributed-cache-configuration name='below' configuration='disk'/>\
+    <distributed-cache-configuration name='odd' bogus='1'/>\
+    <invalidation-cache-configuration name='inv'/>\
+    <distributed-cache-configuration name='plain' mode='ASYNC'/>\
+    <distributed-cache name='a' configuration='plain'/>CACHES</cache-container></infinispan>";
+
+#[test]
+fn a_configuration_that_no_cache_is_made_from_is_noted_and_not_offered() {
+    let file = WITH_TEMPLATES.replace("CACHES", "");
+    let parsed = crate::parse_server(file.as_bytes(), &Options::default()).unwrap();
+    let names: Vec<_> = parsed.value.templates.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["plain"]);
+    let whats: Vec<_> = parsed.ignored.iter().map(|ignored| ignored.what.as_str()).collect();
+    for name in ["tx", "disk", "below", "odd", "inv"] {
+        let start = format!("the configuration '{name}', which no cache can use: ");
+        assert!(whats.iter().any(|what| what.starts_with(&start)), "{name} in {whats:#?}");
+    }
+}
+
+#[test]
+fn a_cache_that_is_made_from_such_a_configuration_is_refused_with_its_name() {
+    let caches = "<distributed-cache name='b' configuration='tx'/><distributed-cache name='c' configuration='below'/>";
+    let file = WITH_TEMPLATES.replace("CACHES", caches);
+    let error = crate::parse_server(file.as_bytes(), &Options::default()).unwrap_err();
+    let texts: Vec<_> = error.problems().iter().map(ToString::to_string).collect();
+    assert_eq!(texts.len(), 2, "{texts:#?}");
+    assert!(
+        texts[0].starts_with("cache 'b' is made from 'tx': 'mode' of 'transaction'"),
+        "{texts:#?}"
+    );
+    assert!(texts[1].starts_with("cache 'c' is made from 'disk': 'file-store'"), "{texts:#?}");
+    assert!(texts[1].contains("--lenient"), "{texts:#?}");
+}
+
+#[test]
+fn a_lenient_reader_names_every_cache_that_loses_its_store() {
+    let caches = "<distributed-cache name='b' configuration='disk'/><distributed-cache name='c' configuration='below'/>";
+    let file = WITH_TEMPLATES.replace("CACHES", caches);
+    let options = Options { lenient: true, ..Options::default() };
+    let parsed = crate::parse_server(file.as_bytes(), &options).unwrap();
+    let whats: Vec<_> = parsed.ignored.iter().map(|ignored| ignored.what.as_str()).collect();
+    for name in ["b", "c"] {
+        let what = format!(
+            "'file-store' of cache '{name}': entries are in memory only, a restart loses them"
+        );
+        assert!(whats.contains(&what.as_str()), "{what} in {whats:#?}");
+    }
+    assert!(whats.iter().all(|what| !what.contains("of cache 'a'")), "{whats:#?}");
+}
+
+#[test]
+fn authorization_is_noted_where_everyone_may_do_everything() {
+    let xml = "<caches><local-cache name='a'><security><authorization roles='x'/></security></local-cache>\
+               <local-cache name='b'><security><authorization enabled='false'/></security></local-cache></caches>";
+    let error = crate::parse_server(xml.as_bytes(), &Options::default()).unwrap_err().to_string();
+    assert!(error.contains("--insecure"), "{error}");
+    let options = Options { insecure: true, ..Options::default() };
+    let parsed = crate::parse_server(xml.as_bytes(), &options).unwrap();
+    let whats: Vec<_> = parsed.ignored.iter().map(|ignored| ignored.what.as_str()).collect();
+    assert_eq!(
+        whats,
+        ["'authorization' of cache 'a': everyone who reaches the server may do everything"]
+    );
+}
+
+#[test]
+fn configurations_differ_in_what_has_no_effect_unless_it_is_the_default() {
+    for (content, names) in [
+        (
+            "<indexing><indexed-entities><indexed-entity>a.B</indexed-entity></indexed-entities></indexing>",
+            vec!["encoding", "indexing"],
+        ),
+        ("<partition-handling when-split='DENY_READ_WRITES'/>", vec!["partition-handling"]),
+        ("<partition-handling when-split='allow_read_writes' merge-policy='NONE'/>", vec![]),
+        ("<locking isolation='REPEATABLE_READ' acquire-timeout='10s' striping='FALSE'/>", vec![]),
+        ("<locking acquire-timeout='11s'/>", vec!["locking"]),
+        ("<state-transfer timeout='4m'/><memory storage='HEAP'/><transaction/>", vec![]),
+    ] {
+        let (plain, other) = (config(&with("")), config(&with(content)));
+        assert_eq!(plain.differences(&other), names, "{content}");
+        assert_eq!(plain == other, names.is_empty(), "{content}");
+    }
+    let timeout = config("<distributed-cache remote-timeout='17500'/>");
+    assert_eq!(config("<distributed-cache/>").differences(&timeout), ["remote-timeout"]);
+    assert_eq!(timeout, config("<distributed-cache remote-timeout='17500ms' owners='2'/>"));
+    assert_eq!(timeout.without_mutable(), config("<distributed-cache/>"));
+}
+
+#[test]
+fn every_mutable_attribute_can_be_set_and_read_back() {
+    let start = config(&with("<memory max-count='5' max-size='1GB'/>"));
+    for attribute in MUTABLE_ATTRIBUTES {
+        let (value, shown) = match attribute.kind {
+            "timequantity" => ("7s", "7000"),
+            "boolean" => ("true", "true"),
+            "integer" | "long" => ("7", "7"),
+            "string" => ("7MB", "7MB"),
+            "set" => ("a b", r#"["a","b"]"#),
+            "indexstartupmode" => ("REINDEX", "REINDEX"),
+            kind => panic!("{kind}"),
+        };
+        let changed = attribute.with(&start, value).unwrap();
+        let read = match attribute.value(&changed) {
+            serde_json::Value::String(text) => text,
+            other => other.to_string(),
+        };
+        let millis = attribute.name == "clustering.remote-timeout" || shown == "7000";
+        assert!(read == shown || millis && read == "7s", "{}: {read}", attribute.name);
+        assert_eq!(start.mutable(attribute.name), Ok(*attribute));
+        let stored = CacheConfig::from_stored_json(&changed.to_stored_json()).unwrap();
+        assert_eq!(stored, changed, "{}", attribute.name);
+        if !["set", "string"].contains(&attribute.kind) {
+            let error = attribute.with(&start, "bogus").unwrap_err().to_string();
+            assert!(error.contains("bogus"), "{error}");
+        }
+    }
+    let error = start.mutable("memory.when-full").unwrap_err().to_string();
+    assert_eq!(error, "ISPN012035: Attribute 'memory.when-full' is immutable");
+    let error = start.mutable("bogus").unwrap_err().to_string();
+    assert_eq!(error, "ISPN000960: No attribute 'bogus' in 'distributed-cache'");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use media::MediaType;
 
 use super::{
-    CacheConfig, CacheMode, DEFAULT_OWNERS, DEFAULT_SEGMENTS, DefaultExpiration, Encoding,
+    CacheConfig, CacheMode, DEFAULT_OWNERS, DEFAULT_SEGMENTS, DefaultExpiration, Encoding, Given,
     MemoryConfig, Replication, WhenFull,
 };
 use crate::{
@@ -16,17 +16,15 @@ use crate::{
 
 /// The element of a cache.
 pub(crate) fn node(config: &CacheConfig, secrets: Secrets) -> Node {
-    let name = match config.mode {
-        CacheMode::Distributed => "distributed-cache",
-        CacheMode::Replicated => "replicated-cache",
-        CacheMode::Local => "local-cache",
-    };
-    let mut node = Node::new(name);
-    if config.mode == CacheMode::Distributed && config.owners != DEFAULT_OWNERS {
+    let given = &config.given;
+    let mut node = Node::new(config.element_name());
+    node = node.list("aliases", config.aliases.iter().map(ToString::to_string).collect());
+    let is_distributed = config.mode == CacheMode::Distributed;
+    if is_distributed && (config.owners != DEFAULT_OWNERS || given.has("owners")) {
         node = node.number("owners", config.owners.into());
     }
     if config.mode.is_clustered() {
-        if config.segments != DEFAULT_SEGMENTS {
+        if config.segments != DEFAULT_SEGMENTS || given.has("segments") {
             node = node.number("segments", config.segments.into());
         }
         node = node.text(
@@ -36,18 +34,20 @@ pub(crate) fn node(config: &CacheConfig, secrets: Secrets) -> Node {
                 Replication::Async => "ASYNC",
             },
         );
+        node = node.text_if("key-partitioner", config.key_partitioner.as_deref());
     }
-    if config.statistics {
-        node = node.flag("statistics", true);
+    if config.statistics || given.has("statistics") {
+        node = node.flag("statistics", config.statistics);
     }
     node = node
-        .child_unless_empty(encoding(&config.encoding))
-        .child_unless_empty(expiration(&config.expiration))
-        .child_unless_empty(memory(&config.memory));
+        .child_unless_empty(encoding(&config.said_encoding()))
+        .child_unless_empty(expiration(&config.expiration, given))
+        .child_unless_empty(memory(&config.memory, given));
     if let Some(remote_store) = &config.remote_store {
         let store = remote_store::node(remote_store, secrets);
         node = node.child(Node::new("persistence").child(store));
     }
+    config.kept.write(&mut node, secrets);
     node
 }
 
@@ -66,27 +66,39 @@ fn encoding(encoding: &Encoding) -> Node {
     }
 }
 
-fn expiration(expiration: &DefaultExpiration) -> Node {
+fn expiration(expiration: &DefaultExpiration, given: &Given) -> Node {
     let default = DefaultExpiration::default();
-    let interval = Some(expiration.interval).filter(|interval| *interval != default.interval);
-    Node::new("expiration")
-        .number_if("lifespan", expiration.lifespan.map(millis))
-        .number_if("max-idle", expiration.max_idle.map(millis))
-        .number_if("interval", interval.map(millis))
+    let is_said = given.has("expiration/interval");
+    let interval = Some(expiration.interval);
+    let interval = interval.filter(|interval| *interval != default.interval || is_said);
+    let unlimited = |path| Some("-1").filter(|_| given.has(path));
+    let mut node = Node::new("expiration");
+    for (name, path, time) in [
+        ("lifespan", "expiration/lifespan", expiration.lifespan),
+        ("max-idle", "expiration/max-idle", expiration.max_idle),
+    ] {
+        node = match time {
+            Some(time) => node.number(name, millis(time)),
+            None => node.text_if(name, unlimited(path)),
+        };
+    }
+    node.number_if("interval", interval.map(millis))
 }
 
-fn memory(memory: &MemoryConfig) -> Node {
+fn memory(memory: &MemoryConfig, given: &Given) -> Node {
     let is_bounded = memory.max_count.is_some() || memory.max_size.is_some();
     let when_full = match memory.when_full {
         WhenFull::Remove if is_bounded => Some("REMOVE"),
-        WhenFull::Remove => None,
+        WhenFull::Remove => Some("NONE").filter(|_| given.has("memory/when-full")),
         WhenFull::Exception => Some("EXCEPTION"),
     };
     let max_size = memory.max_size.map(|size| ByteSize(size).to_string());
-    Node::new("memory")
-        .number_if("max-count", memory.max_count)
-        .text_if("max-size", max_size.as_deref())
-        .text_if("when-full", when_full)
+    let node = match memory.max_count {
+        Some(count) => Node::new("memory").number("max-count", count),
+        None => Node::new("memory")
+            .text_if("max-count", Some("-1").filter(|_| given.has("memory/max-count"))),
+    };
+    node.text_if("max-size", max_size.as_deref()).text_if("when-full", when_full)
 }
 
 fn millis(time: Duration) -> u64 {

@@ -121,6 +121,7 @@ fn config() -> impl Strategy<Value = CacheConfig> {
                 expiration,
                 memory,
                 remote_store: store,
+                ..default
             }
         },
     )
@@ -207,13 +208,143 @@ fn a_password_is_written_for_our_own_storage_only() {
 }
 
 #[test]
-fn a_document_is_converted_and_says_what_it_lost() {
+fn a_document_is_converted_whole_and_says_what_has_no_effect() {
     let yaml = "c:\n  replicatedCache:\n    mode: ASYNC\n    locking:\n      isolation: NONE\n";
     let parsed = convert(yaml.as_bytes(), Format::Yaml, Format::Xml, true, &Options::default());
     let parsed = parsed.unwrap();
     assert_eq!(
         parsed.value,
-        "<?xml version=\"1.0\"?>\n<replicated-cache name=\"c\" mode=\"ASYNC\"/>\n"
+        "<?xml version=\"1.0\"?>\n<replicated-cache name=\"c\" mode=\"ASYNC\">\n  <locking isolation=\"NONE\"/>\n\
+         </replicated-cache>\n"
     );
     assert_eq!(parsed.ignored[0].what, "'locking' of 'replicated-cache'");
+}
+
+/// Every attribute and element that a cache of Infinispan 16 can have, none with its default.
+const EVERYTHING: &str = include_str!("everything.xml");
+
+/// Attributes, texts and properties below an element, each with the path to it.
+fn said(element: &tree::Element, path: &str, said: &mut Vec<String>) {
+    for attribute in &element.attributes {
+        let mut words: Vec<_> = attribute.value.split_whitespace().collect();
+        words.sort_unstable();
+        said.push(format!("{path}@{}={}", attribute.name, words.join(" ")));
+    }
+    for child in &element.children {
+        match (child.name.as_str(), child.attribute("name")) {
+            ("property", Some(name)) => {
+                let value = child.attribute("value").map_or(&child.text, |value| &value.value);
+                said.push(format!("{path}/properties@{}={value}", name.value));
+            }
+            ("properties", _) => {
+                let properties = child.attributes.iter();
+                said.extend(properties.map(|property| {
+                    format!("{path}/properties@{}={}", property.spelled, property.value)
+                }));
+            }
+            ("indexed-entities", _) => {
+                let texts: Vec<_> = child.children.iter().map(|item| item.text.as_str()).collect();
+                said.push(format!("{path}@indexed-entities={}", texts.join(" ")));
+            }
+            (name, _) => self::said(child, &format!("{path}/{name}"), said),
+        }
+    }
+    said.sort();
+}
+
+fn said_in(text: &str, format: Format) -> Vec<String> {
+    let mut all = Vec::new();
+    said(&tree::read(text.as_bytes(), format, None).unwrap(), "", &mut all);
+    all.retain(|line| !line.contains("@name=") || line.contains("properties"));
+    // JSON and YAML have the name of the cache around it.
+    all.into_iter().map(|line| line.replacen("/everything/", "/", 1)).collect()
+}
+
+#[test]
+fn every_attribute_survives_every_way_through_the_formats() {
+    let options = Options { lenient: true, insecure: true, ..Options::default() };
+    let original = said_in(EVERYTHING, Format::Xml);
+    let config = parse_cache(EVERYTHING.as_bytes(), Format::Xml, &options).unwrap().value.config;
+    for first in FORMATS {
+        let text =
+            convert(EVERYTHING.as_bytes(), Format::Xml, first, true, &options).unwrap().value;
+        assert_eq!(said_in(&text, first), original, "{first}: {text}");
+        for second in FORMATS {
+            let again = convert(text.as_bytes(), first, second, false, &options).unwrap().value;
+            assert_eq!(said_in(&again, second), original, "{first} to {second}: {again}");
+            let read = parse_cache(again.as_bytes(), second, &options).unwrap().value.config;
+            assert_eq!(read, config, "{first} to {second}: {again}");
+            assert!(read.given.is_exactly(&config.given), "{first} to {second}: {again}");
+        }
+    }
+    let stored = CacheConfig::from_stored_json(&config.to_stored_json()).unwrap();
+    assert_eq!(stored, config);
+    assert_eq!(
+        said_in(
+            &stored.write(None, Format::Xml, Writing { secrets: Secrets::Kept, pretty: false }),
+            Format::Xml
+        ),
+        original
+    );
+}
+
+#[test]
+fn every_attribute_that_is_lost_makes_a_difference() {
+    let options = Options { lenient: true, insecure: true, ..Options::default() };
+    let config = parse_cache(EVERYTHING.as_bytes(), Format::Xml, &options).unwrap().value.config;
+    let root = tree::read(EVERYTHING.as_bytes(), Format::Xml, None).unwrap();
+    let mut same = Vec::new();
+    for index in 0..1_000 {
+        let mut left = index;
+        let mut without = root.clone();
+        let Some(name) = lose(&mut without, &mut left) else { break };
+        let mut notes = Notes::new(&options);
+        let document = document::read(&without, Templates::Asked, &options, &mut notes);
+        let other = document.caches.into_iter().next().unwrap().config;
+        if config == other {
+            same.push(name);
+        }
+    }
+    // The name of the cache, and what is so by default.
+    let expected = ["name", "batching", "passivation", "shared", "mode", "enabled"];
+    assert_eq!(same, expected);
+}
+
+/// Removes an attribute of an element or of one below it; its name.
+fn lose(element: &mut tree::Element, left: &mut usize) -> Option<String> {
+    if *left < element.attributes.len() {
+        return Some(element.attributes.remove(*left).name);
+    }
+    *left -= element.attributes.len();
+    element.children.iter_mut().find_map(|child| lose(child, left))
+}
+
+#[test]
+fn secrets_of_what_has_no_effect_are_masked_too() {
+    let config = parse_cache(
+        EVERYTHING.as_bytes(),
+        Format::Xml,
+        &Options { lenient: true, insecure: true, ..Options::default() },
+    );
+    let config = config.unwrap().value.config;
+    for format in FORMATS {
+        let text = |secrets| config.write(None, format, Writing { secrets, pretty: false });
+        assert!(text(Secrets::Kept).contains("s3cret"));
+        assert!(!text(Secrets::Masked).contains("s3cret"), "{}", text(Secrets::Masked));
+    }
+    assert!(!format!("{config:?}").contains("s3cret"));
+}
+
+#[test]
+fn defaults_that_were_said_are_written_and_others_are_not() {
+    let xml = r#"<?xml version="1.0"?><distributed-cache owners="2" segments="256" mode="SYNC" statistics="false"><expiration lifespan="-1" max-idle="-1" interval="60000"/><memory max-count="-1" when-full="NONE"/></distributed-cache>"#;
+    let config =
+        parse_cache(xml.as_bytes(), Format::Xml, &Options::default()).unwrap().value.config;
+    let writing = Writing { secrets: Secrets::Masked, pretty: false };
+    assert_eq!(config.write(None, Format::Xml, writing), xml);
+    assert_eq!(config, CacheConfig::new(CacheMode::Distributed));
+    let long = r#"{"local-cache":{"expiration":{"lifespan":900000000000000000}}}"#;
+    let config =
+        parse_cache(long.as_bytes(), Format::Json, &Options::default()).unwrap().value.config;
+    assert_eq!(config.to_json(None, Secrets::Masked).to_string(), long);
 }

@@ -61,21 +61,20 @@ impl<'a> Found<'a> {
         elements: impl Iterator<Item = &'a Element>,
         found: &mut Vec<Self>,
         notes: &mut Notes,
-    ) -> Result<(), ConfigError> {
+    ) {
         for element in elements {
             if let Some(cache) = Self::inside(element) {
                 found.push(cache);
-                Fields::of(element, notes).finish_except(|child| CacheKind::of(child).is_some())?;
+                Fields::of(element, notes).finish_except(|child| CacheKind::of(child).is_some());
             } else if let Some(cache) = Self::itself(element) {
                 found.push(cache);
             } else if is_name_without_cache(element) {
                 // It is the element that is wrong, and not the name.
                 let mut fields = Fields::of(element, notes);
                 fields.suggest(CACHES);
-                fields.finish()?;
+                fields.finish();
             }
         }
-        Ok(())
     }
 
     /// Whether [`Found::collect`] had something to do with an element.
@@ -102,48 +101,105 @@ fn is_name_without_cache(element: &Element) -> bool {
 /// Caches that all have to have a name.
 pub(crate) fn named(
     caches: Vec<ReadCache<'_>>,
-) -> Result<Vec<(CacheName, CacheConfig)>, ConfigError> {
-    let named = |cache: ReadCache<'_>| {
-        Ok((cache.name.ok_or_else(|| missing("name", cache.element))?, cache.config))
+    notes: &mut Notes,
+) -> Vec<(CacheName, CacheConfig)> {
+    let named = |cache: ReadCache<'_>| match cache.name {
+        Some(name) => Some((name, cache.config)),
+        None => {
+            if cache.element.attribute("name").is_none() {
+                notes.problem(missing("name", cache.element));
+            }
+            None
+        }
     };
-    caches.into_iter().map(named).collect()
+    caches.into_iter().filter_map(named).collect()
 }
 
 /// Caches and configurations for caches that were read.
 pub(crate) type ReadCaches<'a> = (Vec<ReadCache<'a>>, Vec<ReadCache<'a>>);
 
-/// Reads the caches, then the configurations for caches.
+/// Whether configurations for caches are what a document is about, or what its caches are made from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Templates {
+    /// A problem with one is a problem of the document.
+    Asked,
+    /// One that no cache is made from may have problems. It is noted, and not offered.
+    MayBeUnused,
+}
+
+/// Reads the caches, then the configurations for caches. Problems of a configuration are problems of
+/// the caches that are made from it.
 pub(crate) fn resolve<'a>(
     found: &[Found<'a>],
+    templates: Templates,
     surroundings: &Surroundings<'_>,
     options: &Options<'_>,
     notes: &mut Notes,
-) -> Result<ReadCaches<'a>, ConfigError> {
+) -> ReadCaches<'a> {
     let mut by_name = HashMap::with_capacity(found.len());
     for (index, cache) in found.iter().enumerate() {
         if let Some((name, place)) = cache.name
             && by_name.insert(name, index).is_some()
         {
-            return Err(ConfigError::Twice { name: name.into(), place });
+            notes.problem(ConfigError::Twice { name: name.into(), place });
         }
     }
     let mut resolver = Resolver { found, by_name, done: HashMap::new(), surroundings, options };
-    let (mut caches, mut templates) = (Vec::new(), Vec::new());
+    let (mut caches, mut usable) = (Vec::new(), Vec::new());
     for (index, cache) in found.iter().enumerate() {
-        let name = cache.name.map(|(name, place)| cache_name(name, place)).transpose()?;
-        let config = resolver.config(index, cache, 0, notes)?;
+        let name = cache.name.map(|(name, place)| cache_name(name, place));
+        let name = name.and_then(|name| notes.check(name));
+        let Resolved { config, problems } = resolver.config(index, cache, 0, notes);
+        let shown = cache.name.map_or("", |(name, _)| name);
         let read = ReadCache { name, config, element: cache.element };
-        if cache.kind.is_template { &mut templates } else { &mut caches }.push(read);
+        if cache.kind.is_template && templates == Templates::MayBeUnused {
+            if problems.is_empty() {
+                usable.push(read);
+            }
+            for problem in problems {
+                let what =
+                    format!("the configuration '{shown}', which no cache can use: {problem}");
+                notes.ignore(what, cache.element.place);
+            }
+            continue;
+        }
+        problems.into_iter().for_each(|problem| notes.problem(problem));
+        note_what_is_lost(shown, &read, notes);
+        if cache.kind.is_template { &mut usable } else { &mut caches }.push(read);
     }
-    Ok((caches, templates))
+    (caches, usable)
+}
+
+/// Says what a cache does not have here although its configuration asks for it, and was accepted.
+fn note_what_is_lost(name: &str, cache: &ReadCache<'_>, notes: &mut Notes) {
+    let place = cache.element.place;
+    let of = if name.is_empty() { String::new() } else { format!(" of cache '{name}'") };
+    if notes.tolerance.lenient {
+        for store in cache::memory_only(&cache.config) {
+            let what = format!("'{store}'{of}: entries are in memory only, a restart loses them");
+            notes.ignore(what, place);
+        }
+    }
+    if notes.tolerance.insecure && cache::open_to_everyone(&cache.config) {
+        let what =
+            format!("'authorization'{of}: everyone who reaches the server may do everything");
+        notes.ignore(what, place);
+    }
 }
 
 struct Resolver<'a> {
     found: &'a [Found<'a>],
     by_name: HashMap<&'a str, usize>,
-    done: HashMap<usize, CacheConfig>,
+    done: HashMap<usize, Resolved>,
     surroundings: &'a Surroundings<'a>,
     options: &'a Options<'a>,
+}
+
+/// A configuration with all that is wrong with it and with what it is made from.
+#[derive(Clone)]
+struct Resolved {
+    config: CacheConfig,
+    problems: Vec<ConfigError>,
 }
 
 impl Resolver<'_> {
@@ -154,37 +210,73 @@ impl Resolver<'_> {
         cache: &Found<'_>,
         depth: usize,
         notes: &mut Notes,
-    ) -> Result<CacheConfig, ConfigError> {
-        if let Some(config) = self.done.get(&index) {
-            return Ok(config.clone());
+    ) -> Resolved {
+        if let Some(resolved) = self.done.get(&index) {
+            return resolved.clone();
         }
         let parent = cache.element.attribute("configuration");
         let parent = parent.filter(|parent| !parent.value.is_empty());
-        let parent = match parent {
-            Some(name) => Some(self.parent(name, depth, notes)?),
-            None => None,
-        };
+        let mut problems = Vec::new();
+        let parent = parent.and_then(|name| {
+            let shown = cache.name.map_or("", |(name, _)| name);
+            self.parent(name, shown, depth, &mut problems, notes)
+        });
         let Found { element, kind, .. } = cache;
-        let config = cache::read(element, *kind, parent.as_ref(), self.surroundings, notes)?;
-        self.done.insert(index, config.clone());
-        Ok(config)
+        let mut own = notes.of_part();
+        let config = cache::read(element, *kind, parent.as_ref(), self.surroundings, &mut own);
+        problems.extend(own.take_problems());
+        notes.absorb(own);
+        let resolved = Resolved { config, problems };
+        self.done.insert(index, resolved.clone());
+        resolved
     }
 
+    /// What a cache is made from. Problems of a cache are not repeated for those made from it.
     fn parent(
         &mut self,
         name: &Attribute,
+        of: &str,
         depth: usize,
+        problems: &mut Vec<ConfigError>,
         notes: &mut Notes,
-    ) -> Result<CacheConfig, ConfigError> {
+    ) -> Option<CacheConfig> {
         let Attribute { value, place, .. } = name;
         let here = self.by_name.get(value.as_str()).copied();
-        match here.and_then(|index| Some((index, *self.found.get(index)?))) {
+        let (index, parent) = match here.and_then(|index| Some((index, *self.found.get(index)?))) {
             Some(_) if depth == MAX_DEPTH => {
-                Err(ConfigError::Circle { name: value.clone(), place: *place })
+                problems.push(ConfigError::Circle { name: value.clone(), place: *place });
+                return None;
             }
-            Some((index, cache)) => self.config(index, &cache, depth + 1, notes),
-            None => template::find(value, Some(*place), self.options),
+            Some(here) => here,
+            None => {
+                let found = template::find(value, Some(*place), self.options);
+                return match found {
+                    Ok(config) => Some(config.as_parent()),
+                    Err(problem) => {
+                        problems.push(problem);
+                        None
+                    }
+                };
+            }
+        };
+        let resolved = self.config(index, &parent, depth + 1, notes);
+        let is_circle = |problem: &ConfigError| matches!(problem, ConfigError::Circle { .. });
+        for problem in resolved.problems {
+            match problem {
+                problem if is_circle(&problem) => problems.push(problem),
+                // Said once, with the name of the configuration that it is about.
+                ConfigError::InTemplate { template, problem, .. } if parent.kind.is_template => {
+                    problems.push(ConfigError::InTemplate { cache: of.into(), template, problem });
+                }
+                problem if parent.kind.is_template => problems.push(ConfigError::InTemplate {
+                    cache: of.into(),
+                    template: value.clone(),
+                    problem: Box::new(problem),
+                }),
+                _ => {}
+            }
         }
+        Some(resolved.config.as_parent())
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::caches::{CACHES, Found};
 use crate::{
-    ConfigError,
     cache::CacheKind,
     fields::{Fields, not_used},
     notes::Notes,
@@ -16,16 +15,16 @@ pub(super) fn read<'a>(
     found: &mut Vec<Found<'a>>,
     settings: &mut ServerFile,
     notes: &mut Notes,
-) -> Result<(), ConfigError> {
+) {
     let mut fields = Fields::of(element, notes);
     settings.container_name = fields.text("name").map(|name| name.value.clone());
-    settings.default_cache = fields.text("default-cache").map(Attribute::cache_name).transpose()?;
-    settings.statistics = fields.flag("statistics")?;
-    if let Some(transport) = fields.child("transport")? {
-        self::transport(transport, settings, fields.notes)?;
+    settings.default_cache = fields.read("default-cache", Attribute::cache_name);
+    settings.statistics = fields.flag("statistics");
+    if let Some(transport) = fields.child("transport") {
+        self::transport(transport, settings, fields.notes);
     }
     for caches in fields.children("caches") {
-        self::caches(caches, found, fields.notes)?;
+        self::caches(caches, found, fields.notes);
     }
     fields.accept_elements(&["remote-cache-containers"]);
     fields.ignore_for("security", "authorization is not there yet");
@@ -48,6 +47,7 @@ pub(super) fn read<'a>(
         "metrics",
         "module",
         "modules",
+        "multimaps",
         "non-blocking-executor",
         "persistence-executor",
         "persistence-thread-pool",
@@ -64,28 +64,20 @@ pub(super) fn read<'a>(
         "zero-capacity-node",
     ]);
     let is_cache = |child: &Element| CacheKind::of(child).is_some();
-    Found::collect(element.children.iter().filter(|child| is_cache(child)), found, fields.notes)?;
+    Found::collect(element.children.iter().filter(|child| is_cache(child)), found, fields.notes);
     fields.suggest(CACHES);
-    fields.finish_except(is_cache)
+    fields.finish_except(is_cache);
 }
 
 /// Reads `caches`: elements with a name, or names with an element.
-pub(crate) fn caches<'a>(
-    element: &'a Element,
-    found: &mut Vec<Found<'a>>,
-    notes: &mut Notes,
-) -> Result<(), ConfigError> {
+pub(crate) fn caches<'a>(element: &'a Element, found: &mut Vec<Found<'a>>, notes: &mut Notes) {
     let mut fields = Fields::of(element, notes);
-    Found::collect(element.children.iter(), found, fields.notes)?;
+    Found::collect(element.children.iter(), found, fields.notes);
     fields.suggest(CACHES);
-    fields.finish_except(Found::was_collected)
+    fields.finish_except(Found::was_collected);
 }
 
-fn transport(
-    element: &Element,
-    settings: &mut ServerFile,
-    notes: &mut Notes,
-) -> Result<(), ConfigError> {
+fn transport(element: &Element, settings: &mut ServerFile, notes: &mut Notes) {
     let mut fields = Fields::of(element, notes);
     settings.cluster_name = fields.text("cluster").map(|name| name.value.clone());
     settings.node_name = fields.text("node-name").map(|name| name.value.clone());
@@ -107,7 +99,7 @@ fn transport(
         "strict-peer-to-peer",
         "total-order-executor",
     ]);
-    fields.finish()
+    fields.finish();
 }
 
 /// Reads a subsystem of a `standalone.xml`: of those with containers, the default one.
@@ -116,7 +108,7 @@ pub(super) fn subsystem<'a>(
     found: &mut Vec<Found<'a>>,
     settings: &mut ServerFile,
     notes: &mut Notes,
-) -> Result<(), ConfigError> {
+) {
     let containers: Vec<_> = element.children("cache-container").collect();
     let default = ["default-container", "default-cache-container"]
         .iter()
@@ -129,7 +121,7 @@ pub(super) fn subsystem<'a>(
     let container = containers.iter().find(is_default).or_else(|| containers.first()).copied();
     let Some(container) = container else {
         notes.ignore(not_used("subsystem", "profile", ""), element.place);
-        return Ok(());
+        return;
     };
     for other in containers {
         if !std::ptr::eq(other, container) {
@@ -137,5 +129,5 @@ pub(super) fn subsystem<'a>(
             notes.ignore(format!("the container '{name}': there is one here"), other.place);
         }
     }
-    read(container, found, settings, notes)
+    read(container, found, settings, notes);
 }

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use super::endpoints;
 use crate::{
     ConfigError,
     fields::{Fields, not_used},
@@ -18,52 +19,36 @@ pub(super) const ELEMENTS: &[&str] =
 const BINDINGS: &[&str] = &["default", "hotrod"];
 
 /// Reads address, port and offset from a server.
-pub(super) fn read(
-    server: &Element,
-    settings: &mut ServerFile,
-    notes: &mut Notes,
-) -> Result<(), ConfigError> {
+pub(super) fn read(server: &Element, settings: &mut ServerFile, notes: &mut Notes) {
     let endpoints = server.children("endpoints").next();
     if let Some(endpoints) = endpoints {
-        self::endpoints(endpoints, notes);
+        endpoints::read(endpoints, settings, notes);
     }
     let bound_to = endpoints.and_then(|endpoints| deep(endpoints, "socket-binding"));
     let groups: Vec<_> =
         server.children("socket-bindings").chain(server.children("socket-binding-group")).collect();
     let mut interface = None;
     for group in &groups {
-        interface = bindings(group, bound_to, settings, notes)?.or(interface);
+        interface = bindings(group, bound_to, settings, notes).or(interface);
     }
     if let Some(Attribute { value, place, .. }) = bound_to
         && settings.port.is_none()
         && !groups.is_empty()
     {
         let (kind, name, place) = ("socket-binding", value.clone(), *place);
-        return Err(ConfigError::NotDefined { kind, name, place });
+        notes.problem(ConfigError::NotDefined { kind, name, place });
     }
     let interfaces: Vec<_> = server.children("interfaces").flat_map(listed_interfaces).collect();
     let wanted = interface.map_or("public", |interface| &interface.value);
     let is_wanted =
         |element: &&&Element| element.attribute("name").is_some_and(|name| name.value == wanted);
     if let Some(interface) = interfaces.iter().find(is_wanted) {
-        settings.bind_address = address(interface, notes)?;
-    }
-    Ok(())
-}
-
-fn endpoints(endpoints: &Element, notes: &mut Notes) {
-    if let Some(realm) = deep(endpoints, "security-realm") {
-        let why = "authentication is not there yet";
-        notes.ignore(not_used("security-realm", "endpoints", why), realm.place);
-    }
-    if !endpoints.children.is_empty() {
-        let why = "every endpoint is served on the one port";
-        notes.ignore(not_used("endpoints", "server", why), endpoints.place);
+        settings.bind_address = address(interface, notes);
     }
 }
 
 /// An attribute of an element, or of the first below it that has it.
-fn deep<'a>(element: &'a Element, name: &str) -> Option<&'a Attribute> {
+pub(super) fn deep<'a>(element: &'a Element, name: &str) -> Option<&'a Attribute> {
     let own = element.attribute(name);
     own.or_else(|| element.children.iter().find_map(|child| deep(child, name)))
 }
@@ -74,16 +59,16 @@ fn bindings<'a>(
     bound_to: Option<&Attribute>,
     settings: &mut ServerFile,
     notes: &mut Notes,
-) -> Result<Option<&'a Attribute>, ConfigError> {
+) -> Option<&'a Attribute> {
     let mut fields = Fields::of(group, notes);
     let default = fields.text("default-interface");
-    if let Some(offset) = fields.text("port-offset") {
-        settings.port_offset = Some(offset.number(0..=u16::MAX)?);
+    if let Some(offset) = fields.read("port-offset", |offset| offset.number(0..=u16::MAX)) {
+        settings.port_offset = Some(offset);
     }
     let mut bindings: Vec<_> = fields.children("socket-binding").collect();
     bindings.extend(fields.children("bindings").flat_map(|list| list.children("socket-binding")));
     fields.accept(&["name", "outbound-socket-binding"]);
-    fields.finish()?;
+    fields.finish();
 
     let named = |wanted: &str| {
         let is_wanted = |binding: &&&Element| {
@@ -95,18 +80,18 @@ fn bindings<'a>(
         Some(name) => named(&name.value),
         None => BINDINGS.iter().find_map(|name| named(name)),
     };
-    let Some(binding) = binding else { return Ok(default) };
+    let Some(binding) = binding else { return default };
     for other in bindings.iter().filter(|other| !std::ptr::eq(**other, binding)) {
         let why = "everything is served on one port";
         notes.ignore(not_used("socket-binding", &group.name, why), other.place);
     }
     let mut fields = Fields::of(binding, notes);
-    settings.port = fields.number("port", 0..=u16::MAX)?;
+    settings.port = fields.number("port", 0..=u16::MAX);
     fields.accept(&["name"]);
     let own = fields.text("interface");
     fields.ignore(&["fixed-port", "multicast-address", "multicast-port"]);
-    fields.finish()?;
-    Ok(own.or(default))
+    fields.finish();
+    own.or(default)
 }
 
 /// XML has an element for each interface, JSON and YAML have a list.
@@ -115,15 +100,19 @@ fn listed_interfaces(element: &Element) -> Vec<&Element> {
     own.into_iter().chain(element.children("interface")).collect()
 }
 
-fn address(interface: &Element, notes: &mut Notes) -> Result<Option<IpAddr>, ConfigError> {
+fn any_address(fields: &mut Fields<'_, '_>) -> bool {
+    ["any-address", "any-ipv4-address"].into_iter().any(|name| fields.child(name).is_some())
+}
+
+fn address(interface: &Element, notes: &mut Notes) -> Option<IpAddr> {
     let mut fields = Fields::of(interface, notes);
     fields.accept(&["name"]);
-    let address = if let Some(address) = fields.child("inet-address")? {
+    let address = if let Some(address) = fields.child("inet-address") {
         let value = address.attribute("value");
-        value.map(server::address).transpose()?
-    } else if fields.child("any-address")?.or(fields.child("any-ipv4-address")?).is_some() {
+        value.and_then(|value| fields.notes.check(server::address(value)))
+    } else if any_address(&mut fields) {
         Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
-    } else if fields.child("loopback")?.is_some() {
+    } else if fields.child("loopback").is_some() {
         Some(IpAddr::V4(Ipv4Addr::LOCALHOST))
     } else {
         None
@@ -141,6 +130,6 @@ fn address(interface: &Element, notes: &mut Notes) -> Result<Option<IpAddr>, Con
     ] {
         fields.ignore_for(name, "give an IP address");
     }
-    fields.finish()?;
-    Ok(address)
+    fields.finish();
+    address
 }

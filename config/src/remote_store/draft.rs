@@ -40,35 +40,33 @@ pub(super) struct Draft {
 
 impl Draft {
     /// Takes in a URI.
-    pub(super) fn uri(&mut self, uri: &Attribute, notes: &mut Notes) -> Result<(), ConfigError> {
+    pub(super) fn uri(&mut self, uri: &Attribute, notes: &mut Notes) {
         let Some(parsed) = uri::parse(&uri.value) else {
-            return Err(uri.secret_error("a URI such as hotrod://user:password@host:11222"));
+            notes.problem(uri.secret_error("a URI such as hotrod://user:password@host:11222"));
+            return;
         };
         self.servers = parsed.servers;
         self.encryption = parsed.encryption;
         self.username = parsed.username.or_else(|| self.username.take());
         self.password = parsed.password.or_else(|| self.password.take());
-        parsed.properties.into_iter().try_for_each(|(spelled, value)| {
+        for (spelled, value) in parsed.properties {
             let property = Attribute { name: spelled.clone(), spelled, value, place: uri.place };
-            self.property(&property, "uri", notes)
-        })
+            let taken = self.property(&property, "uri", notes);
+            notes.check(taken);
+        }
     }
 
     /// Takes in the properties of an element: `properties` with attributes or `property` in it, and
     /// `property` beside it.
-    pub(super) fn properties(
-        &mut self,
-        element: &Element,
-        notes: &mut Notes,
-    ) -> Result<(), ConfigError> {
-        let properties = properties_of(element)?;
+    pub(super) fn properties(&mut self, element: &Element, notes: &mut Notes) {
+        let properties = notes.check(properties_of(element)).unwrap_or_default();
         let is_uri = |property: &&Attribute| key_of(property) == "uri";
         // The URI first: what is said besides is more exact.
-        properties.iter().filter(is_uri).try_for_each(|property| self.uri(property, notes))?;
-        properties
-            .iter()
-            .filter(|property| !is_uri(property))
-            .try_for_each(|property| self.property(property, "properties", notes))
+        properties.iter().filter(is_uri).for_each(|property| self.uri(property, notes));
+        for property in properties.iter().filter(|property| !is_uri(property)) {
+            let taken = self.property(property, "properties", notes);
+            notes.check(taken);
+        }
     }
 
     fn property(
@@ -129,6 +127,26 @@ impl Draft {
             (None, Some(_)) => Err(crate::fields::missing("username", element)),
         }
     }
+}
+
+/// Whether a property says how to connect, and so becomes a part of the configuration.
+pub(crate) fn is_client_setting(name: &str) -> bool {
+    const SETTINGS: &[&str] = &[
+        "auth_password",
+        "auth_realm",
+        "auth_server_name",
+        "auth_username",
+        "connect_timeout",
+        "migration",
+        "protocol_version",
+        "sasl_mechanism",
+        "server_list",
+        "socket_timeout",
+        "uri",
+        "use_auth",
+        "use_ssl",
+    ];
+    SETTINGS.contains(&name.strip_prefix(PREFIX).unwrap_or(name))
 }
 
 /// The client properties of an element, each as an attribute.

@@ -15,61 +15,73 @@ use crate::{
     tree::{Attribute, Element},
 };
 
-/// Reads a `remote-store`.
+/// Reads a `remote-store`. There is none only if a problem was recorded.
 pub(crate) fn read(
     element: &Element,
     surroundings: &Surroundings<'_>,
     notes: &mut Notes,
-) -> Result<RemoteStoreConfig, ConfigError> {
+) -> Option<RemoteStoreConfig> {
     let mut own = notes.of_part();
-    let mut config = described(element, surroundings, &mut own)?;
-    config.ignored = own.whats().map(str::to_owned).collect();
+    let mut config = described(element, surroundings, &mut own);
+    if let Some(config) = &mut config {
+        config.ignored = own.whats().map(str::to_owned).collect();
+    }
     notes.absorb(own);
-    Ok(config)
+    config
 }
 
 fn described(
     element: &Element,
     surroundings: &Surroundings<'_>,
     notes: &mut Notes,
-) -> Result<RemoteStoreConfig, ConfigError> {
+) -> Option<RemoteStoreConfig> {
     let mut fields = Fields::of(element, notes);
-    refuse_what_changes_data(&mut fields)?;
+    refuse_what_changes_data(&mut fields);
     without_effect(&mut fields);
 
     let mut draft = Draft::default();
     let servers: Vec<_> = fields.children("remote-server").collect();
-    container(&mut fields, servers.is_empty(), &mut draft, surroundings)?;
+    container(&mut fields, servers.is_empty(), &mut draft, surroundings);
     fields.accept(&["properties", "property"]);
-    draft.properties(element, fields.notes)?;
+    draft.properties(element, fields.notes);
     if let Some(uri) = fields.text("uri") {
-        draft.uri(uri, fields.notes)?;
+        draft.uri(uri, fields.notes);
     }
+    // What is wrong with servers that are named is said where they are read.
+    let named = ["uri", "remote-cache-container"];
+    let is_described =
+        !servers.is_empty() || named.iter().any(|name| element.attribute(name).is_some());
     for server in servers {
-        draft.servers.push(remote_server(server, surroundings, fields.notes)?);
+        draft.servers.extend(remote_server(server, surroundings, fields.notes));
     }
     let mut seen = HashSet::new();
     draft.servers.retain(|server| seen.insert(server.clone()));
-    if let Some(version) = fields.text("protocol-version") {
-        draft.protocol_version = draft::protocol_version(version)?;
+    if let Some(version) = fields.read("protocol-version", draft::protocol_version) {
+        draft.protocol_version = version;
     }
-    if let Some(timeout) = fields.text("connect-timeout") {
-        draft.connect_timeout = draft::timeout(timeout)?;
+    if let Some(timeout) = fields.read("connect-timeout", draft::timeout) {
+        draft.connect_timeout = timeout;
     }
-    if let Some(timeout) = fields.text("socket-timeout") {
-        draft.socket_timeout = draft::timeout(timeout)?;
+    if let Some(timeout) = fields.read("socket-timeout", draft::timeout) {
+        draft.socket_timeout = timeout;
     }
-    let authentication = match security(&mut fields, &mut draft)? {
-        Some(authentication) => Some(authentication),
-        None => draft.authentication(element)?,
+    let authentication = match security(&mut fields, &mut draft) {
+        Some(authentication) => authentication,
+        None => {
+            let from_properties = draft.authentication(element);
+            fields.notes.check(from_properties).flatten()
+        }
     };
     let cache = fields.attribute("cache").map(|cache| cache.value.clone());
-    let read_only = fields.flag("read-only")?.unwrap_or_default();
-    fields.finish()?;
+    let read_only = fields.flag("read-only").unwrap_or_default();
+    fields.finish();
     if draft.servers.is_empty() {
-        return Err(missing("remote-server or uri", element));
+        if !is_described && !notes.has_problems() {
+            notes.problem(missing("remote-server or uri", element));
+        }
+        return None;
     }
-    Ok(RemoteStoreConfig {
+    Some(RemoteStoreConfig {
         cache,
         servers: draft.servers,
         authentication,
@@ -82,7 +94,7 @@ fn described(
     })
 }
 
-fn refuse_what_changes_data(fields: &mut Fields<'_, '_>) -> Result<(), ConfigError> {
+fn refuse_what_changes_data(fields: &mut Fields<'_, '_>) {
     for (name, why) in [
         ("purge", "it would delete everything in the source; leave it out"),
         ("preload", "the source is shared: entries come over by synchronizing; leave it out"),
@@ -91,12 +103,12 @@ fn refuse_what_changes_data(fields: &mut Fields<'_, '_>) -> Result<(), ConfigErr
         ("transactional", "transactions are not supported; leave it out"),
     ] {
         if let Some(attribute) = fields.attribute(name)
-            && attribute.flag()?
+            && fields.notes.check(attribute.flag()) == Some(true)
         {
-            return Err(refused(format!("'{name}' of 'remote-store'"), why, attribute.place));
+            let what = format!("'{name}' of 'remote-store'");
+            fields.notes.problem(refused(what, why, attribute.place));
         }
     }
-    Ok(())
 }
 
 fn without_effect(fields: &mut Fields<'_, '_>) {
@@ -124,44 +136,45 @@ fn container(
     needs_servers: bool,
     draft: &mut Draft,
     surroundings: &Surroundings<'_>,
-) -> Result<(), ConfigError> {
+) {
     let named = fields.text("remote-cache-container");
     let container = match named {
         Some(Attribute { value, place, .. }) => {
-            let container = surroundings.containers.get(value.as_str());
-            Some(*container.ok_or_else(|| ConfigError::NotDefined {
-                kind: "remote-cache-container",
-                name: value.clone(),
-                place: *place,
-            })?)
+            let container = surroundings.containers.get(value.as_str()).copied();
+            if container.is_none() {
+                let (kind, name, place) = ("remote-cache-container", value.clone(), *place);
+                fields.notes.problem(ConfigError::NotDefined { kind, name, place });
+            }
+            container
         }
         None if needs_servers => surroundings.containers.get("").copied(),
         None => None,
     };
-    let Some(container) = container else { return Ok(()) };
+    let Some(container) = container else { return };
     if let Some(uri) = container.attribute("uri") {
-        draft.uri(uri, fields.notes)?;
+        draft.uri(uri, fields.notes);
     }
-    draft.properties(container, fields.notes)
+    draft.properties(container, fields.notes);
 }
 
 fn remote_server(
     element: &Element,
     surroundings: &Surroundings<'_>,
     notes: &mut Notes,
-) -> Result<RemoteServer, ConfigError> {
+) -> Option<RemoteServer> {
     let mut fields = Fields::of(element, notes);
     let binding = fields.text("outbound-socket-binding");
-    let port = fields.number("port", 1..=u16::MAX)?.unwrap_or(DEFAULT_PORT);
+    let port = fields.number("port", 1..=u16::MAX).unwrap_or(DEFAULT_PORT);
     let server = match (fields.text("host"), binding) {
         (Some(host), _) => {
             let bare = host.value.trim();
             let bare =
                 bare.strip_prefix('[').and_then(|bare| bare.strip_suffix(']')).unwrap_or(bare);
-            if !uri::is_host(bare) {
-                return Err(host.error("the name or address of a machine"));
+            if uri::is_host(bare) {
+                Ok(RemoteServer { host: bare.into(), port })
+            } else {
+                Err(host.error("the name or address of a machine"))
             }
-            RemoteServer { host: bare.into(), port }
         }
         (None, Some(Attribute { value, place, .. })) => {
             let server = surroundings.bindings.get(value.as_str()).cloned();
@@ -169,47 +182,47 @@ fn remote_server(
                 kind: "outbound-socket-binding",
                 name: value.clone(),
                 place: *place,
-            })?
+            })
         }
-        (None, None) => return Err(fields.missing("host")),
+        (None, None) => Err(fields.missing("host")),
     };
-    fields.finish()?;
-    Ok(server)
+    let server = fields.notes.check(server);
+    fields.finish();
+    server
 }
 
-/// Reads `security`, whose parts stood in the store itself in 9.x.
-fn security(
-    fields: &mut Fields<'_, '_>,
-    draft: &mut Draft,
-) -> Result<Option<Authentication>, ConfigError> {
-    let mut authentication = fields.child("authentication")?;
-    let mut encryption = fields.child("encryption")?;
-    if let Some(security) = fields.child("security")? {
+/// Reads `security`, whose parts stood in the store itself in 9.x. The outer option is whether an
+/// element names a user; the inner one is empty if a problem with it was recorded.
+fn security(fields: &mut Fields<'_, '_>, draft: &mut Draft) -> Option<Option<Authentication>> {
+    let mut authentication = fields.child("authentication");
+    let mut encryption = fields.child("encryption");
+    if let Some(security) = fields.child("security") {
         let mut fields = Fields::of(security, fields.notes);
-        authentication = fields.child("authentication")?.or(authentication);
-        encryption = fields.child("encryption")?.or(encryption);
-        fields.finish()?;
+        authentication = fields.child("authentication").or(authentication);
+        encryption = fields.child("encryption").or(encryption);
+        fields.finish();
     }
     if let Some(encryption) = encryption {
         draft.encryption = true;
         let mut fields = Fields::of(encryption, fields.notes);
         fields.ignore(&["keystore", "protocol", "security-realm", "sni-hostname", "truststore"]);
-        fields.finish()?;
+        fields.finish();
     }
-    authentication.map(|element| self::authentication(element, draft, fields.notes)).transpose()
+    authentication.map(|element| self::authentication(element, draft, fields.notes))
 }
 
 fn authentication(
     element: &Element,
     draft: &mut Draft,
     notes: &mut Notes,
-) -> Result<Authentication, ConfigError> {
+) -> Option<Authentication> {
     let mut fields = Fields::of(element, notes);
     let server_name = fields.text("server-name");
     let mechanism = fields.text("sasl-mechanism");
-    if let Some(external) = fields.child("external")? {
+    if let Some(external) = fields.child("external") {
         let why = "client certificates are not there yet; give plain, digest or scram";
-        return Err(refused("'external' of 'authentication'", why, external.place));
+        fields.notes.problem(refused("'external' of 'authentication'", why, external.place));
+        return None;
     }
     let mut users = Vec::new();
     for (name, kind) in [
@@ -219,36 +232,41 @@ fn authentication(
     ] {
         users.extend(fields.children(name).map(|user| (user, kind)));
     }
-    let (user, kind) = match users.as_slice() {
-        [user] => *user,
-        [] => return Err(fields.missing("plain, digest or scram")),
+    let user = match users.as_slice() {
+        [user] => Ok(*user),
+        [] => Err(fields.missing("plain, digest or scram")),
         [_, (Element { name, place, .. }, _), ..] => {
             let (name, place) = (name.clone(), *place);
-            return Err(ConfigError::UnexpectedElement { name, place, nearest: None });
+            Err(ConfigError::UnexpectedElement { name, place, nearest: None })
         }
     };
-    fields.finish()?;
+    let user = fields.notes.check(user);
+    fields.finish();
+    let (user, kind) = user?;
 
     let mut fields = Fields::of(user, notes);
     let said = |attribute: Option<&Attribute>, before: Option<String>| {
         attribute.map(|attribute| attribute.value.clone()).or(before)
     };
     let mechanism = fields.text("sasl-mechanism").or(mechanism);
-    let authentication = Authentication {
-        username: fields.required("username")?.value.clone(),
-        password: fields
-            .attribute("password")
-            .ok_or_else(|| fields.missing("password"))?
-            .value
-            .clone(),
-        realm: said(fields.text("realm"), draft.realm.take()),
-        server_name: said(fields.text("server-name").or(server_name), draft.server_name.take()),
-        mechanism: match mechanism {
-            Some(mechanism) => draft::mechanism(mechanism)?,
-            None => draft.mechanism.take(),
-        },
-        element: Some(kind),
+    let username = fields.required("username");
+    let password = fields.attribute("password");
+    let password = password.ok_or_else(|| fields.missing("password"));
+    let password = fields.notes.check(password);
+    let realm = said(fields.text("realm"), draft.realm.take());
+    let server_name = fields.text("server-name").or(server_name);
+    let server_name = said(server_name, draft.server_name.take());
+    let mechanism = match mechanism {
+        Some(mechanism) => fields.notes.check(draft::mechanism(mechanism)).flatten(),
+        None => draft.mechanism.take(),
     };
-    fields.finish()?;
-    Ok(authentication)
+    fields.finish();
+    Some(Authentication {
+        username: username?.value.clone(),
+        password: password?.value.clone(),
+        realm,
+        server_name,
+        mechanism,
+        element: Some(kind),
+    })
 }

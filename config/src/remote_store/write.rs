@@ -70,7 +70,7 @@ pub(crate) fn node(config: &RemoteStoreConfig, secrets: Secrets) -> Node {
     let servers = config.servers.iter().map(|server| {
         Node::new("remote-server").text("host", &server.host).number("port", server.port.into())
     });
-    node.children.push(Child::List("remote-server", servers.collect()));
+    node.children.push(Child::List("remote-server".into(), servers.collect()));
 
     let mut properties = vec![("migration".to_owned(), "true".to_owned())];
     let mut security = Node::new("security");
@@ -124,7 +124,8 @@ fn user_properties(
     })
 }
 
-const fn shown(password: &str, secrets: Secrets) -> &str {
+/// A secret as it is written.
+pub(crate) const fn shown(password: &str, secrets: Secrets) -> &str {
     match secrets {
         Secrets::Masked => MASK,
         Secrets::Kept => password,

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use super::{Advertised, LimitsFile, MigrationFile, OnSourceError, ServerFile};
 use crate::{
-    ConfigError, Options,
-    document::{self, Found},
+    ConfigError, Options, cors,
+    document::{self, Found, Templates},
     fields::Fields,
     notes::Notes,
     remote_store::server,
@@ -15,83 +15,79 @@ use crate::{
 };
 
 /// Reads the settings of a server.
-pub(crate) fn read(
-    root: &Element,
-    options: &Options<'_>,
-    notes: &mut Notes,
-) -> Result<ServerFile, ConfigError> {
+pub(crate) fn read(root: &Element, options: &Options<'_>, notes: &mut Notes) -> ServerFile {
     let mut fields = Fields::of(root, notes);
     let mut file = ServerFile {
-        bind_address: fields.text("bind-address").map(address).transpose()?,
-        port: fields.number("port", 0..=u16::MAX)?,
-        port_offset: fields.number("port-offset", 0..=u16::MAX)?,
+        bind_address: fields.read("bind-address", address),
+        port: fields.number("port", 0..=u16::MAX),
+        port_offset: fields.number("port-offset", 0..=u16::MAX),
         node_name: fields.text("node-name").map(|name| name.value.clone()),
         cluster_name: fields.text("cluster-name").map(|name| name.value.clone()),
         container_name: fields.text("container-name").map(|name| name.value.clone()),
-        statistics: fields.flag("statistics")?,
+        statistics: fields.flag("statistics"),
         data_dir: fields.text("data-dir").map(|path| path.value.clone().into()),
         max_memory: fields
-            .text("max-memory")
-            .map(|limit| limit.parse("a part such as 80%, or a size such as 512MB"))
-            .transpose()?,
-        insecure: fields.flag("insecure")?,
-        advertised: fields.text("advertised").map(advertised).transpose()?,
+            .read("max-memory", |limit| limit.parse("a part such as 80%, or a size such as 512MB")),
+        insecure: fields.flag("insecure"),
+        advertised: fields.read("advertised", advertised),
         log: fields.text("log").map(|filter| filter.value.clone()),
-        default_cache: fields.text("default-cache").map(Attribute::cache_name).transpose()?,
+        default_cache: fields.read("default-cache", Attribute::cache_name),
         ..ServerFile::default()
     };
-    if let Some(limits) = fields.child("limits")? {
-        file.limits = self::limits(limits, fields.notes)?;
+    // What the file says itself is said of its caches, too.
+    fields.notes.tolerance.insecure |= file.insecure.unwrap_or_default();
+    if let Some(limits) = fields.child("limits") {
+        file.limits = self::limits(limits, fields.notes);
     }
-    if let Some(migration) = fields.child("migration")? {
-        file.migration = self::migration(migration, fields.notes)?;
+    if let Some(migration) = fields.child("migration") {
+        file.migration = self::migration(migration, fields.notes);
     }
     let mut found = Vec::new();
-    if let Some(caches) = fields.child("caches")? {
-        document::caches(caches, &mut found, fields.notes)?;
+    if let Some(caches) = fields.child("caches") {
+        document::caches(caches, &mut found, fields.notes);
     }
-    if let Some(templates) = fields.child("templates")? {
+    if let Some(templates) = fields.child("templates") {
         let caches = found.len();
-        document::caches(templates, &mut found, fields.notes)?;
+        document::caches(templates, &mut found, fields.notes);
         found.iter_mut().skip(caches).for_each(Found::set_template);
     }
-    fields.finish()?;
-    let (caches, templates) = document::resolve(&found, &Surroundings::default(), options, notes)?;
-    file.caches = document::named(caches)?;
-    file.templates = document::named(templates)?;
-    Ok(file)
+    if let Some(cors) = fields.child("cors") {
+        file.cors = cors::read(cors, fields.notes);
+    }
+    fields.finish();
+    let (caches, templates) =
+        document::resolve(&found, Templates::MayBeUnused, &Surroundings::default(), options, notes);
+    file.caches = document::named(caches, notes);
+    file.templates = document::named(templates, notes);
+    file
 }
 
-fn limits(element: &Element, notes: &mut Notes) -> Result<LimitsFile, ConfigError> {
+fn limits(element: &Element, notes: &mut Notes) -> LimitsFile {
     let mut fields = Fields::of(element, notes);
     let limits = LimitsFile {
-        max_content: fields.text("max-content").map(Attribute::size).transpose()?,
-        max_key: fields.text("max-key").map(Attribute::size).transpose()?,
-        max_connections: fields.number("max-connections", 1..=u32::MAX)?,
-        max_in_flight: fields.number("max-in-flight", 1..=u32::MAX)?,
+        max_content: fields.read("max-content", Attribute::size),
+        max_key: fields.read("max-key", Attribute::size),
+        max_connections: fields.number("max-connections", 1..=u32::MAX),
+        max_in_flight: fields.number("max-in-flight", 1..=u32::MAX),
     };
-    fields.finish()?;
-    Ok(limits)
+    fields.finish();
+    limits
 }
 
-fn migration(element: &Element, notes: &mut Notes) -> Result<MigrationFile, ConfigError> {
+fn migration(element: &Element, notes: &mut Notes) -> MigrationFile {
     let mut fields = Fields::of(element, notes);
     let answers = [("fail", OnSourceError::Fail), ("absent", OnSourceError::Absent)];
-    let on_source_error = fields.text("on-source-error");
     let migration = MigrationFile {
-        source_timeout: fields.text("source-timeout").map(Attribute::time).transpose()?,
-        on_source_error: on_source_error.map(|answer| answer.one_of(&answers)).transpose()?,
-        max_tombstones: fields.number("max-tombstones", 0..=u64::MAX)?,
-        buffer: fields.text("buffer").map(Attribute::size).transpose()?,
-        threads: fields.number("threads", 1..=1_024)?.and_then(std::num::NonZeroU32::new),
-        max_entries_per_second: fields.number("max-entries-per-second", 1..=u64::MAX)?,
-        max_bytes_per_second: fields
-            .text("max-bytes-per-second")
-            .map(Attribute::size)
-            .transpose()?,
+        source_timeout: fields.read("source-timeout", Attribute::time),
+        on_source_error: fields.read("on-source-error", |answer| answer.one_of(&answers)),
+        max_tombstones: fields.number("max-tombstones", 0..=u64::MAX),
+        buffer: fields.read("buffer", Attribute::size),
+        threads: fields.number("threads", 1..=1_024).and_then(std::num::NonZeroU32::new),
+        max_entries_per_second: fields.number("max-entries-per-second", 1..=u64::MAX),
+        max_bytes_per_second: fields.read("max-bytes-per-second", Attribute::size),
     };
-    fields.finish()?;
-    Ok(migration)
+    fields.finish();
+    migration
 }
 
 /// An address to listen on.

@@ -1,7 +1,9 @@
 //! The samples are what they say, and settings that do not fit are refused.
 
 use super::*;
-use crate::{CacheMode, Ignored, Options, Parsed, Replication, WhenFull, parse_server, template};
+use crate::{
+    CacheMode, CorsRule, Ignored, Options, Parsed, Replication, WhenFull, parse_server, template,
+};
 
 const GODWIT: &str = include_str!("../../samples/godwit.toml");
 const INFINISPAN: &str = include_str!("../../samples/infinispan.xml");
@@ -66,7 +68,17 @@ fn the_sample_has_every_setting() {
         data_dir: Some("/var/lib/godwit".into()),
         max_memory: Some(MemoryLimit::Percent(80)),
         insecure: false,
+        lenient: false,
         advertised: Some(Advertised { host: "cache.example.org".into(), port: 11222 }),
+        cors: vec![CorsRule {
+            name: "app".into(),
+            origins: vec!["http://app.example.org".into()],
+            credentials: false,
+            max_age: 600,
+            methods: vec!["GET".into(), "PUT".into()],
+            headers: vec!["Content-Type".into()],
+            expose: vec!["Etag".into()],
+        }],
         limits: Limits::default(),
         migration,
         log: "info".into(),
@@ -292,4 +304,115 @@ fn endpoints_name_a_binding_that_is_there() {
          <endpoints socket-binding='b'/></server></infinispan>",
     );
     assert!(error.starts_with("there is no socket-binding 'b' in this document"), "{error}");
+}
+
+/// A server with these endpoints, and nothing else that matters.
+fn endpoints(content: &str) -> String {
+    format!("<infinispan><server><endpoints>{content}</endpoints></server></infinispan>")
+}
+
+#[test]
+fn an_external_host_and_port_are_where_clients_are_told_to_connect_to() {
+    let advertised = |attributes: &str| {
+        let connector = format!("<endpoint><hotrod-connector {attributes}/></endpoint>");
+        let file = ServerFile { port_offset: Some(100), ..parsed(&endpoints(&connector)).value };
+        file.resolve(None).unwrap().advertised.map(|it| (it.host, it.port))
+    };
+    assert_eq!(advertised(""), None);
+    let both = "external-host='cache.example.org' external-port='4711'";
+    assert_eq!(advertised(both), Some(("cache.example.org".into(), 4711)));
+    let host = advertised("external-host='cache.example.org'");
+    assert_eq!(host, Some(("cache.example.org".into(), 11322)), "the port that it listens on");
+    assert_eq!(advertised("external-port='4711'"), Some(("127.0.0.1".into(), 4711)));
+    let wrong = endpoints("<hotrod-connector external-port='no'/>");
+    assert!(error(&wrong).contains("'external-port' is \"no\""), "{}", error(&wrong));
+}
+
+#[test]
+fn what_endpoints_are_told_is_done_or_noted_by_its_name() {
+    let parsed = parsed(&endpoints(
+        "<ip-filter><accept from='10.0.0.0/8'/></ip-filter>\
+         <hotrod-connector idle-timeout='5' max-content-length='20MB'><encryption/><authentication/></hotrod-connector>\
+         <rest-connector context-path='cache' compression-level='3' max-content-length='1000'/>\
+         <memcached-connector/><resp-connector/>",
+    ));
+    assert_eq!(parsed.value.limits.max_content, Some(20_000_000));
+    let whats: Vec<_> = parsed.ignored.iter().map(|ignored| ignored.what.as_str()).collect();
+    for what in [
+        "'ip-filter' of 'endpoints': everyone who reaches the port is let in",
+        "'idle-timeout' of 'hotrod-connector'",
+        "'encryption' of 'hotrod-connector': connections are not encrypted",
+        "'authentication' of 'hotrod-connector': authentication is not there yet",
+        "'context-path' of 'rest-connector'",
+        "'compression-level' of 'rest-connector': answers are not compressed",
+        "'memcached-connector' of 'endpoints': there is Hot Rod and REST",
+        "'resp-connector' of 'endpoints': there is Hot Rod and REST",
+    ] {
+        assert!(whats.contains(&what), "{what} in {whats:#?}");
+    }
+    let unknown = error(&endpoints("<hotrod-connector bogus='1'/>"));
+    assert!(unknown.contains("'bogus'"), "{unknown}");
+}
+
+#[test]
+fn rules_for_other_origins_are_read_in_every_spelling() {
+    let rule = CorsRule {
+        name: "app".into(),
+        origins: vec!["http://a.example.org".into(), "https://b.example.org:8443".into()],
+        credentials: true,
+        max_age: 60,
+        methods: vec!["GET".into(), "PUT".into()],
+        headers: vec!["If-Match".into()],
+        expose: vec!["Etag".into()],
+    };
+    let elements = endpoints(
+        "<rest-connector><cors-rules><cors-rule name='app' allow-credentials='true' max-age-seconds='60'>\
+         <allowed-origins>http://a.example.org,https://b.example.org:8443</allowed-origins>\
+         <allowed-methods>GET, PUT</allowed-methods><allowed-headers>If-Match</allowed-headers>\
+         <expose-headers>Etag</expose-headers></cors-rule></cors-rules></rest-connector>",
+    );
+    let attributes = endpoints(
+        "<rest-connector><cors-rules><cors-rule name='app' allow-credentials='true' max-age-seconds='60' \
+         allowed-origins='http://a.example.org https://b.example.org:8443' allowed-methods='GET PUT' \
+         allowed-headers='If-Match' expose-headers='Etag'/></cors-rules></rest-connector>",
+    );
+    let json = r#"{"infinispan":{"server":{"endpoints":{"endpoint":{"rest-connector":{"cors-rules":[{
+        "name":"app","allow-credentials":true,"max-age-seconds":60,
+        "allowed-origins":["http://a.example.org","https://b.example.org:8443"],
+        "allowed-methods":["GET","PUT"],"allowed-headers":["If-Match"],"expose-headers":["Etag"]}]}}}}}}"#;
+    let toml = "[cors.app]\nallow-credentials = true\nmax-age-seconds = 60\n\
+        allowed-origins = ['http://a.example.org', 'https://b.example.org:8443']\n\
+        allowed-methods = ['GET', 'PUT']\nallowed-headers = ['If-Match']\nexpose-headers = ['Etag']";
+    for file in [&elements, &attributes, json, toml] {
+        assert_eq!(parsed(file).value.cors.as_slice(), std::slice::from_ref(&rule), "{file}");
+    }
+    let wrong = error(&elements.replace("http://a.example.org", "a.example.org"));
+    assert!(wrong.contains("'allowed-origins'"), "{wrong}");
+    let any = elements.replace("http://a.example.org,https://b.example.org:8443", "*");
+    assert_eq!(parsed(&any).value.cors[0].origins, Vec::<String>::new());
+}
+
+#[test]
+fn files_are_laid_over_each_other() {
+    let mut file =
+        parsed("port = 1\nlog = 'info'\n[caches.a.local-cache]\n[caches.b.local-cache]").value;
+    let over = parsed(
+        "port = 2\n[limits]\nmax-key = 10\n[caches.a.local-cache]\n[caches.b.local-cache]\nstatistics = true\n\
+         [caches.c.local-cache]",
+    );
+    assert_eq!(file.overlay(over.value), ["b".parse().unwrap()]);
+    assert_eq!((file.port, file.log.as_deref()), (Some(2), Some("info")));
+    assert_eq!(file.limits.max_key, Some(10));
+    let names: Vec<_> = file.caches.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["a", "b", "c"]);
+}
+
+#[test]
+fn an_alias_leads_to_one_cache() {
+    let file = parsed(
+        "<caches><local-cache name='a' aliases='x b'/><local-cache name='b' aliases='x'/></caches>",
+    );
+    let problems = file.value.resolve(None).unwrap_err().problems();
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(problems.iter().all(|problem| problem.to_string().starts_with("the alias ")));
 }

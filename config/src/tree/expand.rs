@@ -5,16 +5,20 @@ use crate::{ConfigError, Place, options::Lookup};
 
 /// Replaces every `${name}`, `${name:default}` and `${first,second:default}` in the values of an
 /// element and all below it. What is put in is not looked at again.
-pub(super) fn expand(element: &mut Element, lookup: Lookup<'_>) -> Result<(), ConfigError> {
-    for attribute in &mut element.attributes {
-        if attribute.value.contains("${") {
-            attribute.value = expanded(&attribute.value, attribute.place, lookup)?;
+pub(super) fn expand(element: &mut Element, lookup: Lookup<'_>, problems: &mut Vec<ConfigError>) {
+    let mut replace = |text: &mut String, place| {
+        if text.contains("${") {
+            match expanded(text, place, lookup) {
+                Ok(expanded) => *text = expanded,
+                Err(problem) => problems.push(problem),
+            }
         }
+    };
+    for attribute in &mut element.attributes {
+        replace(&mut attribute.value, attribute.place);
     }
-    if element.text.contains("${") {
-        element.text = expanded(&element.text, element.place, lookup)?;
-    }
-    element.children.iter_mut().try_for_each(|child| expand(child, lookup))
+    replace(&mut element.text, element.place);
+    element.children.iter_mut().for_each(|child| expand(child, lookup, problems));
 }
 
 fn expanded(text: &str, place: Place, lookup: Lookup<'_>) -> Result<String, ConfigError> {

@@ -1,6 +1,7 @@
 //! XML as a real server writes it: attributes, repeated elements, no namespaces.
 
 use super::{Child, Node, Scalar};
+use crate::cache::WRAPPED;
 
 /// Writes a document, with a `name` if the element has one; with line breaks if it is to be read.
 pub(crate) fn to_xml(node: &Node, name: Option<&str>, pretty: bool) -> String {
@@ -13,6 +14,11 @@ pub(crate) fn to_xml(node: &Node, name: Option<&str>, pretty: bool) -> String {
     writer.text
 }
 
+/// What each text of a list is called, if the list is an element.
+fn item_of(name: &str) -> Option<&'static str> {
+    WRAPPED.iter().find(|(known, _)| *known == name).map(|(_, item)| *item)
+}
+
 struct Writer {
     text: String,
     pretty: bool,
@@ -20,7 +26,7 @@ struct Writer {
 
 impl Writer {
     fn element(&mut self, node: &Node, name: Option<&str>, depth: usize) {
-        self.open(node.name, depth);
+        self.open(&node.name, depth);
         if let Some(name) = name {
             self.attribute("name", name);
         }
@@ -29,13 +35,26 @@ impl Writer {
                 Scalar::Text(text) => self.attribute(name, text),
                 Scalar::Number(number) => self.attribute(name, &number.to_string()),
                 Scalar::Flag(flag) => self.attribute(name, &flag.to_string()),
+                Scalar::List(values) if item_of(name).is_none() => {
+                    self.attribute(name, &values.join(" "));
+                }
+                Scalar::List(_) => {}
             }
         }
-        if node.children.is_empty() {
+        let wrapped = || {
+            node.attributes.iter().filter_map(|(name, value)| match value {
+                Scalar::List(values) => item_of(name).map(|item| (name, item, values)),
+                Scalar::Text(_) | Scalar::Number(_) | Scalar::Flag(_) => None,
+            })
+        };
+        if node.children.is_empty() && wrapped().next().is_none() {
             self.text.push_str("/>");
             return;
         }
         self.text.push('>');
+        for (name, item, values) in wrapped() {
+            self.wrapped(name, item, values, depth + 1);
+        }
         for child in &node.children {
             match child {
                 Child::Element(child) => self.element(child, None, depth + 1),
@@ -55,8 +74,22 @@ impl Writer {
         }
         self.line(depth);
         self.text.push_str("</");
-        self.text.push_str(node.name);
+        self.text.push_str(&node.name);
         self.text.push('>');
+    }
+
+    /// A list of texts, each in an element of its own.
+    fn wrapped(&mut self, name: &str, item: &str, values: &[String], depth: usize) {
+        self.open(name, depth);
+        self.text.push('>');
+        for value in values {
+            self.open(item, depth + 1);
+            self.text.push('>');
+            self.escaped(value);
+            self.text.push_str(&format!("</{item}>"));
+        }
+        self.line(depth);
+        self.text.push_str(&format!("</{name}>"));
     }
 
     fn open(&mut self, name: &str, depth: usize) {

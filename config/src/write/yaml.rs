@@ -16,7 +16,7 @@ pub(crate) fn to_yaml(node: &Node, name: Option<&str>) -> String {
 }
 
 fn element(node: &Node, depth: usize, text: &mut String) {
-    key(&camel(node.name), depth, text);
+    key(&camel(&node.name), depth, text);
     body(node, depth + 1, text);
 }
 
@@ -34,6 +34,13 @@ fn lines(node: &Node, depth: usize, text: &mut String) {
     for (name, value) in &node.attributes {
         key(&camel(name), depth, text);
         let value = match value {
+            Scalar::List(values) => {
+                text.push_str(if values.is_empty() { " []\n" } else { "\n" });
+                for value in values {
+                    text.push_str(&format!("{}- {}\n", indent(depth + 1), quoted(value)));
+                }
+                continue;
+            }
             Scalar::Text(text) => quoted(text),
             Scalar::Number(number) => number.to_string(),
             Scalar::Flag(flag) => flag.to_string(),

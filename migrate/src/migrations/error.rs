@@ -86,6 +86,8 @@ impl From<ProposeError> for MigrationError {
             ProposeError::Refused(
                 MetaError::NoSuchCache(cache) | MetaError::CacheExists(cache),
             ) => Self::NoSuchCache(cache.to_string()),
+            // No command of a migration names anything else.
+            ProposeError::Refused(MetaError::Name(error)) => Self::NoSuchCache(error.to_string()),
         }
     }
 }

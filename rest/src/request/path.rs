@@ -5,15 +5,17 @@
 use axum::extract::FromRequestParts;
 use http::{Uri, request::Parts};
 
-use crate::problem::Problem;
+use crate::{node::Shared, problem::Problem};
 
 /// Longest key in a path, in bytes.
 const MAX_KEY: usize = 64 * 1024;
 
 /// `/v2/caches/{cache}`, and what goes on from there.
 pub(crate) struct CachePath {
-    /// Name of the cache.
+    /// Name of the cache, also if the path has an alias of it.
     pub(crate) cache: String,
+    /// As it is written in the path.
+    pub(crate) written: String,
 }
 
 /// `/v2/caches/{cache}/{key}`.
@@ -27,11 +29,14 @@ pub(crate) struct EntryPath {
 /// A path that ends in a name.
 pub(crate) struct NamePath(pub(crate) String);
 
-impl<S: Sync> FromRequestParts<S> for CachePath {
+impl FromRequestParts<Shared> for CachePath {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        Ok(Self { cache: part(&parts.uri, 2)? })
+    async fn from_request_parts(parts: &mut Parts, node: &Shared) -> Result<Self, Problem> {
+        let written = part(&parts.uri, 2)?;
+        let cache =
+            node.caches.resolve(&written).map_or_else(|_| written.clone(), |it| it.to_string());
+        Ok(Self { cache, written })
     }
 }
 

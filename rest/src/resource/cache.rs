@@ -33,7 +33,7 @@ pub(super) fn routes() -> Router<Shared> {
 
 async fn show(
     State(node): State<Shared>,
-    CachePath { cache: name }: CachePath,
+    CachePath { cache: name, .. }: CachePath,
     parameters: Parameters,
     headers: HeaderMap,
 ) -> Answer {
@@ -62,7 +62,7 @@ async fn show(
 
 async fn exists(
     State(node): State<Shared>,
-    CachePath { cache: name }: CachePath,
+    CachePath { cache: name, .. }: CachePath,
     parameters: Parameters,
     headers: HeaderMap,
 ) -> Answer {
@@ -76,7 +76,7 @@ async fn exists(
 async fn act(
     State(node): State<Shared>,
     OriginalUri(uri): OriginalUri,
-    CachePath { cache: name }: CachePath,
+    CachePath { cache: name, written }: CachePath,
     parameters: Parameters,
     headers: HeaderMap,
     Content(content): Content,
@@ -84,7 +84,7 @@ async fn act(
     match parameters.action()? {
         None => {
             let flags = AdminFlags::of(&headers)?;
-            cache_config::put(&node, &name, &parameters, &headers, &content, flags).await
+            cache_config::put(&node, &written, &parameters, &headers, &content, flags).await
         }
         Some("clear") => clear(&node, &name).await,
         Some("stats-reset") => {
@@ -104,7 +104,11 @@ async fn act(
             source_connection::disconnect(&node, &name, &parameters, &headers).await
         }
         Some("search" | "deleteByQuery") => Err(Problem::not_implemented("search")),
-        Some("assign-alias") => Err(Problem::not_implemented("an alias of a cache")),
+        Some("assign-alias") => {
+            let alias = parameters.get("alias").ok_or_else(|| Problem::missing("alias"))?;
+            node.caches.assign_alias(&name, &alias.parse()?).await?;
+            Ok(Response::default())
+        }
         Some("initialize") => Err(Problem::not_implemented("initializing a cache")),
         Some(_) => Err(Problem::unknown_action()),
     }
@@ -112,7 +116,7 @@ async fn act(
 
 async fn put(
     State(node): State<Shared>,
-    CachePath { cache: name }: CachePath,
+    CachePath { written: name, .. }: CachePath,
     parameters: Parameters,
     headers: HeaderMap,
     Content(content): Content,
@@ -126,7 +130,7 @@ async fn put(
 
 async fn remove(
     State(node): State<Shared>,
-    CachePath { cache: name }: CachePath,
+    CachePath { written: name, .. }: CachePath,
     parameters: Parameters,
 ) -> Answer {
     match parameters.action()? {
@@ -268,7 +272,7 @@ fn about(node: &Node, cache: &Cache, health: Value) -> Value {
         "has_remote_backup": false,
         "tracing": false,
         "health": health,
-        "aliases": [],
+        "aliases": config.aliases.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
 

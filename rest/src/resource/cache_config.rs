@@ -45,7 +45,7 @@ pub(super) async fn put(
             return Err(Problem::bad_request("ISPN012034: Wrong method 'PUT'"));
         }
         (Some(template), _) => node.caches.template(template, &name)?,
-        (None, true) => config::default_cache_config(),
+        (None, true) => node.caches.default_config(),
         (None, false) => parse(node, &name, headers, content)?,
     };
     let _one = node.configuring.lock().await;

@@ -5,7 +5,7 @@ use axum::{
     extract::State,
     routing::{MethodRouter, get},
 };
-use config::{CacheConfig, DefaultExpiration, Format, MemoryConfig, Options};
+use config::{Format, NamedCache, Secrets, Writing};
 use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 use media::MediaType;
 
@@ -69,10 +69,10 @@ fn convert(
     }
     let from = cache_config::format(headers, content)?;
     let format = Format::of(to).unwrap_or(Format::Json);
-    let options = Options { templates: node.caches.templates(), ..Options::default() };
-    let pretty = parameters.is_true("pretty");
-    let converted = config::convert(content, from, format, pretty, &options)?;
-    Ok(text(to, converted.value))
+    let NamedCache { name, config } = node.caches.inspect(content, from)?;
+    // Passwords stay in it: whoever asks has just sent them.
+    let writing = Writing { secrets: Secrets::Kept, pretty: parameters.is_true("pretty") };
+    Ok(text(to, config.write(name.as_ref(), format, writing)))
 }
 
 /// Whether two configurations, each a part of the content, say the same.
@@ -89,39 +89,14 @@ fn compare(node: &Node, parameters: &Parameters, headers: &HeaderMap, content: &
         return Err(Problem::bad_request(text));
     };
     let parse = |part: &[u8]| {
-        let parsed = node.caches.parse(part, cache_config::told_by(part))?;
+        let config = node.caches.inspect(part, cache_config::told_by(part))?.config;
         let ignores_mutable = parameters.is_true("ignoreMutable");
-        Ok::<_, Problem>(if ignores_mutable { immutable(parsed.value) } else { parsed.value })
+        Ok::<_, Problem>(if ignores_mutable { config.without_mutable() } else { config })
     };
-    let differing = differences(&parse(one)?, &parse(other)?);
+    let differing = parse(one)?.differences(&parse(other)?);
     if differing.is_empty() {
         return Ok(empty(StatusCode::NO_CONTENT));
     }
     let text = format!("the configurations differ in {}", differing.join(", "));
     Err(Problem::new(StatusCode::CONFLICT, text))
-}
-
-/// The configuration without what can be changed while the cache is there.
-fn immutable(config: CacheConfig) -> CacheConfig {
-    let memory = MemoryConfig {
-        max_count: config.memory.max_count.and(Some(1)),
-        max_size: config.memory.max_size.and(Some(1)),
-        ..config.memory
-    };
-    CacheConfig { statistics: false, expiration: DefaultExpiration::default(), memory, ..config }
-}
-
-fn differences(one: &CacheConfig, other: &CacheConfig) -> Vec<&'static str> {
-    let table = [
-        ("the type", one.mode != other.mode),
-        ("mode", one.replication != other.replication),
-        ("segments", one.segments != other.segments),
-        ("owners", one.owners != other.owners),
-        ("statistics", one.statistics != other.statistics),
-        ("encoding", one.encoding != other.encoding),
-        ("expiration", one.expiration != other.expiration),
-        ("memory", one.memory != other.memory),
-        ("remote-store", one.remote_store != other.remote_store),
-    ];
-    table.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| what).collect()
 }

@@ -70,10 +70,10 @@ fn info(node: &Node) -> Value {
     let about = &node.about;
     let (member, address) = (&about.node_name, about.address.to_string());
     let caches = node.all_caches();
+    let templates = node.caches.templates();
     let configurations: Vec<&str> = {
-        let templates = node.caches.templates().iter().map(|(name, _)| name.as_str());
         let mut names: Vec<_> = caches.iter().map(|it| it.name().as_str()).collect();
-        names.extend(templates);
+        names.extend(templates.iter().map(|(name, _)| name.as_str()));
         names.sort_unstable();
         names
     };
@@ -201,7 +201,7 @@ async fn cache_configs(State(node): State<Shared>) -> Json {
     let caches = node.user_caches();
     let mut all: Vec<_> =
         caches.iter().map(|cache| (cache.name().clone(), (*cache.config()).clone())).collect();
-    all.extend(node.caches.templates().iter().cloned());
+    all.extend(node.caches.templates());
     all.sort_by(|(one, _), (other, _)| one.cmp(other));
     Json(all.iter().map(named).collect())
 }
@@ -211,7 +211,7 @@ async fn templates(State(node): State<Shared>) -> Json {
     let built_in = config::template_names()
         .iter()
         .filter_map(|name| Some((name.parse::<CacheName>().ok()?, config::template(name)?)));
-    let mut all: Vec<_> = node.caches.templates().iter().cloned().chain(built_in).collect();
+    let mut all: Vec<_> = node.caches.templates().into_iter().chain(built_in).collect();
     all.sort_by(|(one, _), (other, _)| one.cmp(other));
     Json(all.iter().map(named).collect())
 }

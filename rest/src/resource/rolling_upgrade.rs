@@ -29,7 +29,7 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/v2/caches/{cache}/rolling-upgrade/{action}", post(act_below))
 }
 
-async fn show(State(node): State<Shared>, CachePath { cache: name }: CachePath) -> Answer {
+async fn show(State(node): State<Shared>, CachePath { cache: name, .. }: CachePath) -> Answer {
     let status = node.migrations.status(&name_of(&node, &name)?)?;
     Json::of(&status).into()
 }
@@ -52,7 +52,7 @@ async fn act(
 async fn act_below(
     State(node): State<Shared>,
     OriginalUri(uri): OriginalUri,
-    CachePath { cache: name }: CachePath,
+    CachePath { cache: name, .. }: CachePath,
     NamePath(action): NamePath,
     parameters: Parameters,
     Content(content): Content,

@@ -28,7 +28,7 @@ pub(super) fn routes() -> Router<Shared> {
     Router::new().route("/v2/caches/{cache}/rolling-upgrade/source-connection", connection)
 }
 
-async fn show(State(node): State<Shared>, CachePath { cache: name }: CachePath) -> Answer {
+async fn show(State(node): State<Shared>, CachePath { cache: name, .. }: CachePath) -> Answer {
     let connection = node.migrations.source_connection(&name_of(&node, &name)?)?;
     Ok(match connection {
         Some(remote) => Json(remote.to_json()).into_response(),
@@ -36,7 +36,7 @@ async fn show(State(node): State<Shared>, CachePath { cache: name }: CachePath) 
     })
 }
 
-async fn exists(State(node): State<Shared>, CachePath { cache: name }: CachePath) -> Answer {
+async fn exists(State(node): State<Shared>, CachePath { cache: name, .. }: CachePath) -> Answer {
     let connection = node.migrations.source_connection(&name_of(&node, &name)?)?;
     Ok(empty(if connection.is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND }))
 }
@@ -44,7 +44,7 @@ async fn exists(State(node): State<Shared>, CachePath { cache: name }: CachePath
 /// All of it or nothing: what stands in the way is told together.
 async fn connect(
     State(node): State<Shared>,
-    CachePath { cache: name }: CachePath,
+    CachePath { cache: name, .. }: CachePath,
     parameters: Parameters,
     headers: HeaderMap,
     Content(content): Content,
@@ -97,7 +97,7 @@ fn all(problems: Value) -> Response {
 
 async fn delete(
     State(node): State<Shared>,
-    CachePath { cache: name }: CachePath,
+    CachePath { cache: name, .. }: CachePath,
     parameters: Parameters,
     headers: HeaderMap,
 ) -> Answer {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::{Args, builder::BoolishValueParser};
-use config::{Advertised, MemoryLimit, Options, ServerConfig, ServerFile};
+use config::{Advertised, Format, MemoryLimit, Options, ServerConfig, ServerFile};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
@@ -17,18 +17,29 @@ use crate::Server;
 #[derive(Args, Debug, Default)]
 pub(super) struct ServeArgs {
     /// Settings and caches: a TOML file of Godwit's own (see config/samples/godwit.toml), an
-    /// infinispan.xml (or JSON, YAML), or an old standalone.xml
+    /// infinispan.xml (or JSON, YAML), or an old standalone.xml; or a directory of such files, or an
+    /// Infinispan server's root or conf directory, whose data/caches.xml is read, too. May be repeated
     #[arg(
         short,
         long,
         visible_alias = "server-config",
         env = "GODWIT_CONFIG",
-        value_name = "FILE"
+        value_name = "PATH"
     )]
-    config: Option<PathBuf>,
+    config: Vec<PathBuf>,
+
+    /// Root of the Infinispan server to replace: conf/infinispan.xml and data/caches.xml are read
+    #[arg(short, long, env = "GODWIT_SERVER_ROOT", value_name = "DIR")]
+    server_root: Option<PathBuf>,
 
     /// Address to listen on
-    #[arg(short, long, env = "GODWIT_BIND_ADDRESS", value_name = "ADDRESS")]
+    #[arg(
+        short,
+        long,
+        env = "GODWIT_BIND_ADDRESS",
+        value_name = "ADDRESS",
+        value_parser = bind_address
+    )]
     bind_address: Option<IpAddr>,
 
     /// Port for Hot Rod, REST and metrics
@@ -74,21 +85,67 @@ pub(super) struct ServeArgs {
     #[arg(long, env = "GODWIT_ON_SOURCE_ERROR", value_name = "POLICY")]
     on_source_error: Option<OnSourceError>,
 
-    /// Note what is unknown in the file instead of refusing it
+    /// Note what is unknown in the file instead of refusing it, and keep caches with a store that is not
+    /// there in memory only
     #[arg(long, env = "GODWIT_LENIENT", value_parser = BoolishValueParser::new())]
     lenient: bool,
 
     /// Value of a property that the file names as ${name}
-    #[arg(short = 'P', long = "property", value_name = "NAME=VALUE", value_parser = property)]
-    properties: Vec<(String, String)>,
+    #[arg(short = 'D', long = "property", value_name = "NAME=VALUE", value_parser = property)]
+    definitions: Vec<(String, String)>,
 
-    /// Read the settings, say what of them has no effect, and end
+    /// File with such values, one NAME=VALUE a line; or a value itself
+    #[arg(short = 'P', long = "properties", value_name = "FILE|NAME=VALUE")]
+    properties: Vec<String>,
+
+    /// Report everything that is wrong with the settings, and what of them has no effect, and exit
     #[arg(long)]
     check_config: bool,
+
+    #[command(flatten)]
+    java: JavaArgs,
 
     /// Log lines to write: error, warn, info, debug, or by part as in "migrate=debug,info"
     #[arg(short, long, env = "GODWIT_LOG", value_name = "FILTER")]
     log: Option<String>,
+}
+
+/// What Infinispan's server.sh takes beside that, and has no effect here.
+#[derive(Args, Debug, Default)]
+struct JavaArgs {
+    #[arg(short = 'j', long, value_name = "NAME", hide = true)]
+    cluster_stack: Option<String>,
+
+    #[arg(short = 'k', long, value_name = "ADDRESS", hide = true)]
+    cluster_address: Option<String>,
+
+    #[arg(long, value_name = "FILE", hide = true)]
+    logging_config: Option<String>,
+
+    #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "", hide = true)]
+    debug: Option<String>,
+
+    #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "", hide = true)]
+    jmx: Option<String>,
+
+    #[arg(long, hide = true)]
+    aot: bool,
+}
+
+impl JavaArgs {
+    /// Says which of them were given.
+    fn notices(&self) -> Vec<String> {
+        let given = [
+            ("--cluster-stack", "there is one member", self.cluster_stack.is_some()),
+            ("--cluster-address", "there is one member", self.cluster_address.is_some()),
+            ("--logging-config", "see --log", self.logging_config.is_some()),
+            ("--debug", "there is no JVM", self.debug.is_some()),
+            ("--jmx", "there is no JVM", self.jmx.is_some()),
+            ("--aot", "there is no JVM", self.aot),
+        ];
+        let given = given.into_iter().filter(|(_, _, given)| *given);
+        given.map(|(flag, why, _)| format!("{flag}: {why}")).collect()
+    }
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -99,29 +156,42 @@ enum OnSourceError {
     Absent,
 }
 
-/// The settings make no sense, or are not there.
+/// The settings make no sense, or are not there: everything that is wrong with them.
 #[derive(Debug, thiserror::Error)]
-#[error("{file} cannot be used")]
-pub(super) struct WrongConfiguration {
-    file: String,
-    source: Box<dyn std::error::Error + Send + Sync>,
+pub(super) struct WrongConfiguration(Vec<String>);
+
+impl std::fmt::Display for WrongConfiguration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0.as_slice() {
+            [only] => f.write_str(only),
+            several => {
+                write!(f, "{} problems with the configuration", several.len())?;
+                several.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+            }
+        }
+    }
 }
 
-impl WrongConfiguration {
-    fn new(file: &str, source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self { file: file.to_owned(), source: Box::new(source) }
-    }
+/// The settings as far as they can be told, and what is to be said about them.
+struct Resolved {
+    log: String,
+    /// Missing only if there are problems.
+    config: Option<ServerConfig>,
+    ignored: Vec<String>,
+    problems: Vec<String>,
 }
 
 pub(super) async fn run(arguments: ServeArgs) -> anyhow::Result<ExitCode> {
     let check = arguments.check_config;
-    let (config, ignored) = arguments.resolve()?;
-    check_log(&config.log)?;
-    start_logging(&config.log);
+    let Resolved { log, config, ignored, problems } = arguments.resolve();
+    start_logging(&log);
     for ignored in &ignored {
         tracing::warn!("ignored: {ignored}");
     }
-    crate::start::check(&config)?;
+    let config = match config {
+        Some(config) if problems.is_empty() => config,
+        _ => return Err(WrongConfiguration(problems).into()),
+    };
     if check {
         show::line(format_args!(
             "{} caches; listens on {}",
@@ -164,23 +234,18 @@ pub(super) fn start_logging(filter: &str) {
         .try_init();
 }
 
-/// Whether a filter means what it seems to: a word without `=` is a level.
-fn check_log(filter: &str) -> Result<(), WrongConfiguration> {
+/// What is wrong with a filter: a word without `=` has to be a level.
+fn check_log(filter: &str) -> Option<String> {
     let is_level = |text: &str| text.parse::<LevelFilter>().is_ok();
     let level = |part: &str| match part.split_once('=') {
         Some((_, level)) => is_level(level),
         None => is_level(part),
     };
-    match filter.split(',').map(str::trim).find(|part| !level(part)) {
-        None => Ok(()),
-        Some(part) => {
-            let text = format!(
-                "\"{part}\" is no filter of log lines: write error, warn, info, debug or trace, or a part \
-                 and a level, as in migrate=debug"
-            );
-            Err(WrongConfiguration::new("log", std::io::Error::other(text)))
-        }
-    }
+    let part = filter.split(',').map(str::trim).find(|part| !level(part))?;
+    Some(format!(
+        "log: \"{part}\" is not a valid log filter: write error, warn, info, debug or trace, or a part \
+         and a level, as in migrate=debug"
+    ))
 }
 
 async fn until_ended(server: &Server) -> std::io::Result<()> {
@@ -193,44 +258,148 @@ async fn until_ended(server: &Server) -> std::io::Result<()> {
 }
 
 impl ServeArgs {
-    /// File, environment and flags as one, and what of the file has no effect.
-    fn resolve(self) -> anyhow::Result<(ServerConfig, Vec<config::Ignored>)> {
-        let name = self
-            .config
-            .as_ref()
-            .map_or_else(|| "settings".to_owned(), |file| file.display().to_string());
-        let wrong = |source| WrongConfiguration::new(&name, source);
-        let (file, ignored) = match &self.config {
-            None => (ServerFile::default(), Vec::new()),
-            Some(path) => {
-                let bytes = std::fs::read(path)
-                    .map_err(|unreadable| WrongConfiguration::new(&name, unreadable))?;
-                let properties: HashMap<&str, &str> =
-                    self.properties.iter().map(|(name, value)| (&**name, &**value)).collect();
-                let lookup = |name: &str| match name.strip_prefix("env.") {
-                    Some(variable) => std::env::var(variable).ok(),
-                    None => properties.get(name).map(ToString::to_string),
-                };
-                let options =
-                    Options { lenient: self.lenient, lookup: Some(&lookup), templates: &[] };
-                let parsed = match path.extension() {
-                    Some(toml) if toml == "toml" => {
-                        config::parse_server_as(&bytes, config::Format::Toml, &options)
-                    }
-                    _ => config::parse_server(&bytes, &options),
-                }
-                .map_err(wrong)?;
-                (parsed.value, parsed.ignored)
+    /// Files, environment and flags as one, and everything that is wrong with them.
+    fn resolve(mut self) -> Resolved {
+        let mut problems = Vec::new();
+        let mut ignored: Vec<String> = self.java.notices();
+        // server.sh has the name of a file under the letter of our filter.
+        if let Some(file) = self.log.take_if(|log| is_log_file(log)) {
+            ignored.push(format!("-l {file}: a configuration of log4j; see --log"));
+        }
+        let file = match super::files::find(&self.config, self.server_root.as_deref()) {
+            Ok(files) => {
+                let properties = self.properties(&mut problems);
+                self.read(&files, &properties, &mut ignored, &mut problems)
+            }
+            Err(error) => {
+                problems.push(error.to_string());
+                ServerFile::default()
             }
         };
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
         let host = host.as_deref().map(str::trim).filter(|host| !host.is_empty());
-        let config = self.over(file).resolve(host).map_err(wrong)?;
-        Ok((config, ignored))
+        let file = self.over(file);
+        let log = file.log.clone().unwrap_or_else(|| "info".into());
+        problems.extend(check_log(&log));
+        let config = match file.resolve(host) {
+            Ok(config) => {
+                problems.extend(crate::start::check(&config).err().map(|error| error.to_string()));
+                Some(config)
+            }
+            Err(error) => {
+                problems.extend(error.problems().iter().map(ToString::to_string));
+                None
+            }
+        };
+        Resolved { log, config, ignored, problems }
+    }
+
+    /// The values of properties, as Java would have them: given, from files, and what flags stand for.
+    fn properties(&self, problems: &mut Vec<String>) -> HashMap<String, String> {
+        let mut properties = HashMap::new();
+        let root = self.server_root.as_ref().map(|root| root.display().to_string());
+        let below = |name: &str| root.as_ref().map(|root| format!("{root}/{name}"));
+        let text = |value: Option<String>| value;
+        for (name, value) in [
+            ("infinispan.bind.address", self.bind_address.map(|address| address.to_string())),
+            ("infinispan.bind.port", self.port.map(|port| port.to_string())),
+            ("infinispan.cluster.name", text(self.cluster_name.clone())),
+            ("infinispan.cluster.stack", text(self.java.cluster_stack.clone())),
+            ("infinispan.node.name", text(self.node_name.clone())),
+            ("infinispan.server.config.path", below("conf")),
+            ("infinispan.server.data.path", below("data")),
+            ("infinispan.server.home.path", root.clone()),
+            ("infinispan.server.log.path", below("log")),
+            ("infinispan.server.root.path", root.clone()),
+            (
+                "infinispan.socket.binding.port-offset",
+                self.port_offset.map(|offset| offset.to_string()),
+            ),
+            ("java.io.tmpdir", text(std::env::temp_dir().to_str().map(str::to_owned))),
+            ("jgroups.bind.address", text(self.java.cluster_address.clone())),
+            ("user.dir", text(std::env::current_dir().ok().map(|it| it.display().to_string()))),
+            ("user.home", text(std::env::var("HOME").ok())),
+        ] {
+            properties.extend(value.map(|value| (name.to_owned(), value)));
+        }
+        for given in &self.properties {
+            match property(given) {
+                Ok((name, value)) => {
+                    properties.insert(name, value);
+                }
+                Err(_) => match std::fs::read_to_string(given) {
+                    Ok(text) => properties.extend(property_lines(&text)),
+                    Err(error) => problems.push(format!("{given}: {error}")),
+                },
+            }
+        }
+        properties.extend(self.definitions.iter().cloned());
+        properties
+    }
+
+    /// Reads files and lays them over each other.
+    fn read(
+        &self,
+        files: &[PathBuf],
+        properties: &HashMap<String, String>,
+        ignored: &mut Vec<String>,
+        problems: &mut Vec<String>,
+    ) -> ServerFile {
+        let lookup = |name: &str| match name.strip_prefix("env.") {
+            Some(variable) => std::env::var(variable).ok(),
+            None => properties.get(name).cloned(),
+        };
+        let read = |file: &PathBuf, templates: &[_]| -> Result<_, std::io::Error> {
+            let bytes = std::fs::read(file)?;
+            let format = match file.extension() {
+                Some(toml) if toml == "toml" => Format::Toml,
+                _ => Format::told_by(&String::from_utf8_lossy(&bytes)),
+            };
+            let options = Options {
+                lenient: self.lenient,
+                insecure: self.insecure,
+                lookup: Some(&lookup),
+                templates,
+                ..Options::default()
+            };
+            Ok(config::read_server(&bytes, format, &options))
+        };
+        let mut templates = Vec::new();
+        if files.len() > 1 {
+            // Caches may be made from configurations in other files.
+            for file in files {
+                let read = read(file, &[]).ok().and_then(|reading| reading.value);
+                templates.extend(read.into_iter().flat_map(|file| file.templates));
+            }
+        }
+        let mut whole = ServerFile::default();
+        for file in files {
+            // With one file it is plain which one is meant.
+            let name = file.display();
+            let reading = match read(file, &templates) {
+                Ok(reading) => reading,
+                Err(error) => {
+                    problems.push(format!("{name}: {error}"));
+                    continue;
+                }
+            };
+            ignored.extend(reading.ignored.iter().map(|ignored| match files.len() {
+                1 => ignored.to_string(),
+                _ => format!("{name}: {ignored}"),
+            }));
+            problems.extend(reading.problems.iter().map(|problem| format!("{name}: {problem}")));
+            for cache in whole.overlay(reading.value.unwrap_or_default()) {
+                problems.push(format!(
+                    "{name}: cache '{cache}' is configured otherwise in an earlier file; leave one out"
+                ));
+            }
+        }
+        whole
     }
 
     /// These settings, and the file's where nothing is said here.
     fn over(self, mut file: ServerFile) -> ServerFile {
+        file.lenient = self.lenient;
         fn lay<T>(over: Option<T>, under: &mut Option<T>) {
             if over.is_some() {
                 *under = over;
@@ -266,6 +435,29 @@ fn advertised(text: &str) -> Result<Advertised, String> {
     } else {
         Ok(Advertised { host, port })
     }
+}
+
+/// An address to listen on.
+fn bind_address(text: &str) -> Result<IpAddr, String> {
+    let text = text.trim_start_matches('[').trim_end_matches(']');
+    match text {
+        "localhost" => Ok(IpAddr::from([127, 0, 0, 1])),
+        _ => text.parse().map_err(|_not_an_address| format!("\"{text}\" is not an IP address")),
+    }
+}
+
+/// Whether a filter of log lines is the name of a file instead.
+fn is_log_file(text: &str) -> bool {
+    [".xml", ".properties", ".yaml", ".yml", ".json"].iter().any(|ending| text.ends_with(ending))
+}
+
+/// The values in a file of properties, without those that go on in a next line.
+fn property_lines(text: &str) -> impl Iterator<Item = (String, String)> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with(['#', '!']));
+    lines.filter_map(|line| {
+        let (name, value) = line.split_once(['=', ':'])?;
+        Some((name.trim().to_owned(), value.trim().to_owned()))
+    })
 }
 
 fn property(text: &str) -> Result<(String, String), String> {

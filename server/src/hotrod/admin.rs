@@ -1,7 +1,7 @@
 //! EXEC: administration by tasks, as Java clients do it.
 
 use cluster::{AdminError, RemoveRule, log_ignored};
-use config::{CacheConfig, CacheName, CacheNameError, Format};
+use config::{AttributeError, CacheConfig, CacheName, CacheNameError, Format};
 use hotrod::{Status, op::Exec};
 
 use super::errors::{self, CONFIGURATION, Failure};
@@ -24,6 +24,23 @@ pub(super) async fn exec(node: &Node, request: &Exec<'_>) -> Result<Vec<u8>, Fai
             let names: Vec<String> = node.caches.names().iter().map(ToString::to_string).collect();
             Ok(json(&names))
         }
+        "@@cache@assignAlias" => {
+            let (cache, alias) = (text(request, "name")?, text(request, "alias")?);
+            let alias: CacheName = alias.parse().map_err(wrong_name)?;
+            let assigned = node.caches.assign_alias(cache, &alias).await;
+            assigned.map(|()| Vec::new()).map_err(|error| admin_error(&error))
+        }
+        "@@cache@updateConfigurationAttribute" => {
+            let (cache, attribute) = (text(request, "name")?, text(request, "attribute")?);
+            let value = text(request, "value")?;
+            let set = node.caches.set_attribute(cache, attribute, value).await;
+            set.map(|()| Vec::new()).map_err(|error| admin_error(&error))
+        }
+        "@@template@create" => create_template(node, request).await,
+        "@@template@remove" => {
+            let removed = node.caches.remove_template(&name(request)?).await;
+            removed.map(|()| Vec::new()).map_err(|error| admin_error(&error))
+        }
         "@@cache@templates" => Ok(json(&node.caches.template_names())),
         _ => {
             let text =
@@ -33,22 +50,39 @@ pub(super) async fn exec(node: &Node, request: &Exec<'_>) -> Result<Vec<u8>, Fai
     }
 }
 
+/// Makes a configuration that caches can be made from.
+async fn create_template(node: &Node, request: &Exec<'_>) -> Result<Vec<u8>, Failure> {
+    let name = name(request)?;
+    let configuration = parse(node, &name, text(request, "configuration")?);
+    let configuration = configuration.map_err(|error| admin_error(&error))?;
+    let created =
+        node.caches.create_template(&name, configuration, has_flag(request, "VOLATILE")).await;
+    created.map(|()| Vec::new()).map_err(|error| admin_error(&error))
+}
+
+/// Whether a request has a flag: VOLATILE for what goes with the process, UPDATE for what may be there.
+fn has_flag(request: &Exec<'_>, name: &str) -> bool {
+    let flags = request.parameter("flags").map(String::from_utf8_lossy).unwrap_or_default();
+    flags.split(',').any(|flag| flag.trim().eq_ignore_ascii_case(name))
+}
+
 async fn create(node: &Node, request: &Exec<'_>) -> Result<Vec<u8>, Failure> {
     let name = name(request)?;
-    let flags = request.parameter("flags").map(String::from_utf8_lossy).unwrap_or_default();
-    let volatile = flags.split(',').any(|flag| flag.trim().eq_ignore_ascii_case("VOLATILE"));
+    let (volatile, update) = (has_flag(request, "VOLATILE"), has_flag(request, "UPDATE"));
     let configuration = match (optional(request, "configuration")?, optional(request, "template")?)
     {
         (Some(text), _) => parse(node, &name, text),
         (None, Some(template)) => node.caches.template(template, &name),
-        (None, None) => Ok(config::default_cache_config()),
+        (None, None) => Ok(node.caches.default_config()),
     };
     let configuration = configuration.map_err(|error| admin_error(&error))?;
-    let created = node.caches.create(&name, configuration, volatile).await;
-    match created {
-        Err(AdminError::CacheExists(_)) if request.task == "@@cache@getorcreate" => Ok(Vec::new()),
-        created => created.map(|()| Vec::new()).map_err(|error| admin_error(&error)),
+    let mut created = node.caches.create(&name, configuration.clone(), volatile).await;
+    if let Err(AdminError::CacheExists(_)) = created
+        && request.task == "@@cache@getorcreate"
+    {
+        created = if update { node.caches.update(&name, configuration).await } else { Ok(()) };
     }
+    created.map(|()| Vec::new()).map_err(|error| admin_error(&error))
 }
 
 /// Reads a configuration whose format shows from its content.
@@ -64,9 +98,11 @@ fn json(names: &[impl AsRef<str>]) -> Vec<u8> {
 }
 
 fn name(request: &Exec<'_>) -> Result<CacheName, Failure> {
-    let name = text(request, "name")?;
-    name.parse()
-        .map_err(|error: CacheNameError| (Status::ServerError, format!("{CONFIGURATION}: {error}")))
+    text(request, "name")?.parse().map_err(wrong_name)
+}
+
+fn wrong_name(error: CacheNameError) -> Failure {
+    (Status::ServerError, format!("{CONFIGURATION}: {error}"))
 }
 
 fn text<'a>(request: &Exec<'a>, name: &str) -> Result<&'a str, Failure> {
@@ -92,6 +128,9 @@ fn not_text(task: &str, name: &str) -> Failure {
 fn admin_error(error: &AdminError) -> Failure {
     let class = match error {
         AdminError::NotStored(_) => "org.infinispan.commons.CacheException",
+        AdminError::Attribute(AttributeError::Immutable(_) | AttributeError::Value { .. }) => {
+            "java.lang.IllegalArgumentException"
+        }
         _ => CONFIGURATION,
     };
     (Status::ServerError, format!("{class}: {error}"))

@@ -1,8 +1,7 @@
 //! How much a cache may hold, in the spellings of 11.0 and later, of 9.x and 10.x, and before.
 
-use super::super::{MemoryConfig, WhenFull};
+use super::super::{CacheConfig, MemoryConfig, WhenFull};
 use crate::{
-    ConfigError,
     fields::Fields,
     notes::Notes,
     tree::{Attribute, Element},
@@ -36,78 +35,88 @@ enum Unit {
 }
 
 /// Reads `memory` and the older `eviction` of a cache.
-pub(super) fn read(
-    fields: &mut Fields<'_, '_>,
-    config: &mut MemoryConfig,
-) -> Result<(), ConfigError> {
-    if let Some(eviction) = fields.child("eviction")? {
+pub(super) fn read(fields: &mut Fields<'_, '_>, config: &mut CacheConfig) {
+    let bounds = &mut config.memory;
+    if let Some(eviction) = fields.child("eviction") {
         let mut fields = Fields::of(eviction, fields.notes);
-        bound(&mut fields, "type", config)?;
-        if let Some(entries) = fields.text("max-entries") {
-            config.max_count = entries.count_or_unlimited()?;
+        bound(&mut fields, "type", bounds);
+        if let Some(entries) = fields.read("max-entries", Attribute::count_or_unlimited) {
+            bounds.max_count = entries;
         }
-        strategy(fields.text("strategy"), config, fields.notes)?;
+        strategy(fields.text("strategy"), bounds, fields.notes);
         fields.ignore(&["thread-policy"]);
-        fields.finish()?;
+        fields.finish();
     }
-    match fields.child("memory")? {
-        Some(memory) => self::memory(memory, config, fields.notes),
-        None => Ok(()),
+    if let Some(memory) = fields.child("memory") {
+        self::memory(memory, bounds, fields.notes);
     }
 }
 
-fn memory(
-    element: &Element,
-    config: &mut MemoryConfig,
-    notes: &mut Notes,
-) -> Result<(), ConfigError> {
+/// Keeps what bounds cannot say: that nothing is removed in spite of a bound, and where entries were
+/// to lie.
+pub(super) fn keep(element: &Element, config: &mut CacheConfig) {
+    let Some(memory) = element.children("memory").next() else { return };
+    if memory.children("off-heap").next().is_some() {
+        config.kept.set("memory/storage", "OFF_HEAP");
+    }
+    let manual = memory.attribute("when-full");
+    if manual.is_some_and(|when_full| when_full.value.eq_ignore_ascii_case("MANUAL")) {
+        for name in ["max-count", "max-size", "when-full"] {
+            if let Some(said) = memory.attribute(name) {
+                let path = format!("memory/{name}");
+                config.given.remove(&path);
+                config.kept.set(&path, &said.value);
+            }
+        }
+    }
+}
+
+fn memory(element: &Element, config: &mut MemoryConfig, notes: &mut Notes) {
     let mut fields = Fields::of(element, notes);
-    if let Some(count) = fields.text("max-count") {
-        config.max_count = count.count_or_unlimited()?;
+    if let Some(count) = fields.read("max-count", Attribute::count_or_unlimited) {
+        config.max_count = count;
     }
-    if let Some(size) = fields.text("max-size") {
-        config.max_size = size.size_or_unlimited()?;
+    if let Some(size) = fields.read("max-size", Attribute::size_or_unlimited) {
+        config.max_size = size;
     }
-    strategy(fields.text("when-full"), config, fields.notes)?;
+    strategy(fields.text("when-full"), config, fields.notes);
     fields.ignore_unless("storage", &["HEAP", "OBJECT"]);
     fields.ignore(&["eviction-container"]);
     for name in ["object", "binary", "off-heap"] {
-        if let Some(storage) = fields.child(name)? {
+        if let Some(storage) = fields.child(name) {
             let mut fields = Fields::of(storage, fields.notes);
-            bound(&mut fields, "eviction", config)?;
-            strategy(fields.text("strategy"), config, fields.notes)?;
+            bound(&mut fields, "eviction", config);
+            strategy(fields.text("strategy"), config, fields.notes);
             fields.ignore(&["address-count", "eviction-container"]);
-            fields.finish()?;
+            fields.finish();
         }
     }
-    fields.finish()
+    fields.finish();
 }
 
 /// Reads a `size` that counts what another attribute says: entries, unless it says memory.
-fn bound(
-    fields: &mut Fields<'_, '_>,
-    unit: &'static str,
-    config: &mut MemoryConfig,
-) -> Result<(), ConfigError> {
+fn bound(fields: &mut Fields<'_, '_>, unit: &'static str, config: &mut MemoryConfig) {
     let words = [("COUNT", Unit::Entries), ("MEMORY", Unit::Bytes)];
-    let unit = fields.text(unit).map(|unit| unit.one_of(&words)).transpose()?;
-    let Some(size) = fields.text("size") else { return Ok(()) };
-    match unit.unwrap_or(Unit::Entries) {
-        Unit::Entries => config.max_count = size.count_or_unlimited()?,
-        Unit::Bytes => config.max_size = size.size_or_unlimited()?,
+    match fields.read(unit, |unit| unit.one_of(&words)).unwrap_or(Unit::Entries) {
+        Unit::Entries => {
+            if let Some(count) = fields.read("size", Attribute::count_or_unlimited) {
+                config.max_count = count;
+            }
+        }
+        Unit::Bytes => {
+            if let Some(size) = fields.read("size", Attribute::size_or_unlimited) {
+                config.max_size = size;
+            }
+        }
     }
-    Ok(())
 }
 
-fn strategy(
-    attribute: Option<&Attribute>,
-    config: &mut MemoryConfig,
-    notes: &mut Notes,
-) -> Result<(), ConfigError> {
-    let Some(attribute) = attribute else { return Ok(()) };
-    match attribute.one_of(STRATEGIES)? {
-        Strategy::Full(when_full) => config.when_full = when_full,
-        Strategy::Manual => {
+fn strategy(attribute: Option<&Attribute>, config: &mut MemoryConfig, notes: &mut Notes) {
+    let Some(attribute) = attribute else { return };
+    match notes.check(attribute.one_of(STRATEGIES)) {
+        None => {}
+        Some(Strategy::Full(when_full)) => config.when_full = when_full,
+        Some(Strategy::Manual) => {
             let bounds = [config.max_count.take(), config.max_size.take()];
             if bounds.iter().any(Option::is_some) {
                 notes.ignore("the bound of 'memory': MANUAL removes nothing", attribute.place);
@@ -115,5 +124,4 @@ fn strategy(
             config.when_full = WhenFull::Remove;
         }
     }
-    Ok(())
 }

@@ -1,0 +1,152 @@
+//! What Infinispan takes for given where a cache does not say it, of attributes without an effect
+//! here: two configurations that differ in nothing else say the same.
+
+use crate::quantity;
+
+/// Elements of a cache, each with its attributes and their defaults. The first is the cache itself.
+const DEFAULTS: &[(&str, &[(&str, &str)])] = &[
+    (
+        "",
+        &[
+            ("async-marshalling", "false"),
+            ("batching", "false"),
+            ("capacity-factor", "1"),
+            ("l1-cleanup-interval", "60000"),
+            ("l1-lifespan", "-1"),
+            ("remote-timeout", "15000"),
+            ("simple-cache", "false"),
+            ("statistics-available", "true"),
+            ("unreliable-return-values", "false"),
+        ],
+    ),
+    ("expiration", &[("touch", "SYNC")]),
+    ("groups", &[("enabled", "false")]),
+    (
+        "indexing",
+        &[
+            ("enabled", "true"),
+            ("indexing-mode", "AUTO"),
+            ("startup-mode", "NONE"),
+            ("storage", "FILESYSTEM"),
+            ("use-java-embedded-entities", "false"),
+        ],
+    ),
+    (
+        "locking",
+        &[
+            ("acquire-timeout", "10000"),
+            ("concurrency-level", "32"),
+            ("isolation", "REPEATABLE_READ"),
+            ("striping", "false"),
+        ],
+    ),
+    ("memory", &[("storage", "HEAP")]),
+    ("partition-handling", &[("merge-policy", "NONE"), ("when-split", "ALLOW_READ_WRITES")]),
+    (
+        "persistence",
+        &[
+            ("availability-interval", "30000"),
+            ("connection-attempts", "10"),
+            ("passivation", "false"),
+        ],
+    ),
+    ("query", &[("default-max-results", "100"), ("hit-count-accuracy", "10000")]),
+    ("security/authorization", &[("enabled", "true")]),
+    (
+        "state-transfer",
+        &[
+            ("await-initial-transfer", "true"),
+            ("chunk-size", "512"),
+            ("enabled", "true"),
+            ("timeout", "240000"),
+        ],
+    ),
+    ("tracing", &[("enabled", "true")]),
+    (
+        "transaction",
+        &[
+            ("auto-commit", "true"),
+            ("complete-timeout", "60000"),
+            ("locking", "OPTIMISTIC"),
+            ("mode", "NONE"),
+            ("notifications", "true"),
+            ("reaper-interval", "30000"),
+            ("stop-timeout", "30000"),
+        ],
+    ),
+];
+
+/// Attributes that are times.
+const TIMES: &[&str] = &[
+    "acquire-timeout",
+    "availability-interval",
+    "bias-lifespan",
+    "commit-interval",
+    "complete-timeout",
+    "connection-interval",
+    "interval",
+    "l1-cleanup-interval",
+    "l1-lifespan",
+    "reaper-interval",
+    "refresh-interval",
+    "remote-timeout",
+    "stop-timeout",
+    "timeout",
+];
+
+/// Attributes that are one of a few words, in any case.
+const WORDS: &[&str] = &[
+    "bias-acquisition",
+    "indexing-mode",
+    "isolation",
+    "locking",
+    "merge-policy",
+    "mode",
+    "startup-mode",
+    "storage",
+    "touch",
+    "when-full",
+    "when-split",
+];
+
+/// Elements that mean something although nothing is in them.
+const MARKS: &[&str] = &["indexing", "security/authorization"];
+
+/// Whether an element means something by being there.
+pub(super) fn means_something(path: &str) -> bool {
+    MARKS.contains(&path)
+        || path.strip_prefix("persistence/").is_some_and(|store| !store.contains('/'))
+}
+
+/// Whether a [normalized] value is what is taken for given.
+pub(super) fn is_default(path: &str, name: &str, value: &str) -> bool {
+    let attributes = DEFAULTS.iter().find(|(known, _)| *known == path).map(|(_, known)| *known);
+    let mut defaults = attributes.unwrap_or_default().iter();
+    defaults.any(|(known, default)| *known == name && *default == value)
+}
+
+/// What is taken for given at a path such as `locking/isolation`.
+pub(super) fn default(path: &str) -> Option<&'static str> {
+    let (path, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let (_, attributes) = DEFAULTS.iter().find(|(known, _)| *known == path)?;
+    attributes.iter().find(|(known, _)| *known == name).map(|(_, default)| *default)
+}
+
+/// A value in one of its spellings.
+pub(super) fn normalized(name: &str, value: &str) -> String {
+    let value = value.trim();
+    if TIMES.contains(&name)
+        && let Some(time) = quantity::time(value)
+    {
+        return time.as_millis().to_string();
+    }
+    if WORDS.contains(&name) {
+        return value.to_ascii_uppercase();
+    }
+    match value {
+        _ if value.eq_ignore_ascii_case("true") => "true".into(),
+        _ if value.eq_ignore_ascii_case("false") => "false".into(),
+        "1.0" => "1".into(),
+        _ => value.into(),
+    }
+}

@@ -1,0 +1,31 @@
+//! In what two configurations differ.
+
+use super::CacheConfig;
+
+impl CacheConfig {
+    /// Names of what differs. What is the default anyway makes no difference.
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let table = [
+            ("the type", self.mode != other.mode),
+            ("mode", self.replication != other.replication),
+            ("segments", self.segments != other.segments),
+            ("owners", self.owners != other.owners),
+            ("statistics", self.statistics != other.statistics),
+            ("encoding", self.encoding != other.encoding),
+            ("expiration", self.expiration != other.expiration),
+            ("memory", self.memory != other.memory),
+            ("remote-store", self.remote_store != other.remote_store),
+            ("aliases", self.aliases != other.aliases),
+            ("key-partitioner", self.key_partitioner != other.key_partitioner),
+        ];
+        let differing = table.into_iter().filter(|(_, differs)| *differs);
+        let mut names: Vec<_> = differing.map(|(what, _)| what.to_owned()).collect();
+        for name in self.kept.differences(&other.kept) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+}

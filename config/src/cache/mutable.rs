@@ -1,0 +1,250 @@
+//! What of a configuration can be changed while the cache is there, attribute by attribute.
+
+use serde_json::{Value, json};
+
+use super::{CacheConfig, CacheKind, CacheMode, Kept, defaults, kept::KeptValue, read};
+use crate::{
+    ByteSize, ConfigError, Place,
+    notes::Notes,
+    surroundings::Surroundings,
+    tree::{Attribute, Element},
+};
+
+/// An attribute that can be changed while the cache is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MutableAttribute {
+    /// Name that a real server has for it.
+    pub name: &'static str,
+    /// Name that a real server has for its type.
+    pub kind: &'static str,
+    /// Where it stands in the element of a cache.
+    path: &'static str,
+}
+
+const fn attribute(name: &'static str, kind: &'static str, path: &'static str) -> MutableAttribute {
+    MutableAttribute { name, kind, path }
+}
+
+/// All of them, in the order of a real server.
+pub const MUTABLE_ATTRIBUTES: &[MutableAttribute] = &[
+    attribute("aliases", "set", "aliases"),
+    attribute("clustering.remote-timeout", "timequantity", "remote-timeout"),
+    attribute(
+        "clustering.state-transfer.await-initial-transfer",
+        "boolean",
+        "state-transfer/await-initial-transfer",
+    ),
+    attribute("expiration.lifespan", "timequantity", "expiration/lifespan"),
+    attribute("expiration.max-idle", "timequantity", "expiration/max-idle"),
+    attribute("expiration.interval", "timequantity", "expiration/interval"),
+    attribute("indexing.indexed-entities", "set", "indexing/indexed-entities"),
+    attribute("indexing.startup-mode", "indexstartupmode", "indexing/startup-mode"),
+    attribute("locking.acquire-timeout", "timequantity", "locking/acquire-timeout"),
+    attribute("memory.max-size", "string", "memory/max-size"),
+    attribute("memory.max-count", "long", "memory/max-count"),
+    attribute("persistence.connection-attempts", "integer", "persistence/connection-attempts"),
+    attribute("security.authorization.roles", "set", "security/authorization/roles"),
+    attribute("jmx-statistics.statistics", "boolean", "statistics"),
+    attribute("tracing.enabled", "boolean", "tracing/enabled"),
+    attribute("tracing.categories", "set", "tracing/categories"),
+    attribute("transaction.stop-timeout", "timequantity", "transaction/stop-timeout"),
+    attribute(
+        "transaction.single-phase-auto-commit",
+        "boolean",
+        "transaction/single-phase-auto-commit",
+    ),
+];
+
+/// Attributes of a real server that stay as they are.
+pub const IMMUTABLE_ATTRIBUTES: &[&str] = &[
+    "clustering.hash.owners",
+    "clustering.hash.segments",
+    "clustering.mode",
+    "clustering.type",
+    "configuration",
+    "encoding.key.media-type",
+    "encoding.media-type",
+    "encoding.value.media-type",
+    "expiration.touch",
+    "indexing.enabled",
+    "indexing.storage",
+    "locking.concurrency-level",
+    "locking.isolation",
+    "locking.striping",
+    "memory.storage",
+    "memory.when-full",
+    "security.authorization.enabled",
+    "simple-cache",
+    "transaction.locking",
+    "transaction.mode",
+];
+
+/// An attribute cannot be read or changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AttributeError {
+    /// There is none of this name.
+    #[error("ISPN000960: No attribute '{name}' in '{element}'")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// The element of the cache.
+        element: &'static str,
+    },
+    /// It stays as it is while the cache is there.
+    #[error("ISPN012035: Attribute '{0}' is immutable")]
+    Immutable(String),
+    /// The value does not fit.
+    #[error("'{name}' is \"{value}\"; it has to be {expected}")]
+    Value {
+        /// The attribute.
+        name: String,
+        /// The value.
+        value: String,
+        /// What fits.
+        expected: String,
+    },
+    /// The value makes no sense for another reason.
+    #[error(transparent)]
+    Config(ConfigError),
+}
+
+impl CacheConfig {
+    /// The attribute of this name that can be changed.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or it cannot be changed.
+    pub fn mutable(&self, name: &str) -> Result<MutableAttribute, AttributeError> {
+        // As it is called where it is configured.
+        let wanted = if name == "statistics" { "jmx-statistics.statistics" } else { name };
+        if let Some(known) = MUTABLE_ATTRIBUTES.iter().find(|known| known.name == wanted) {
+            return Ok(*known);
+        }
+        if IMMUTABLE_ATTRIBUTES.contains(&name) {
+            return Err(AttributeError::Immutable(name.to_owned()));
+        }
+        Err(AttributeError::Unknown { name: name.to_owned(), element: self.element_name() })
+    }
+
+    /// Name of the element that the cache is in a document.
+    #[must_use]
+    pub const fn element_name(&self) -> &'static str {
+        match self.mode {
+            CacheMode::Distributed => "distributed-cache",
+            CacheMode::Replicated => "replicated-cache",
+            CacheMode::Local => "local-cache",
+        }
+    }
+
+    /// The configuration without what can be changed while the cache is there.
+    #[must_use]
+    pub fn without_mutable(&self) -> Self {
+        let mut rest = self.clone();
+        rest.aliases.clear();
+        rest.statistics = false;
+        rest.expiration = super::DefaultExpiration::default();
+        // Whether there is a bound cannot be changed.
+        rest.memory.max_count = rest.memory.max_count.and(Some(1));
+        rest.memory.max_size = rest.memory.max_size.and(Some(1));
+        MUTABLE_ATTRIBUTES.iter().for_each(|attribute| rest.kept.remove(attribute.path));
+        rest
+    }
+}
+
+impl MutableAttribute {
+    /// Its value in a configuration, as a real server shows it.
+    #[must_use]
+    pub fn value(&self, config: &CacheConfig) -> Value {
+        let time = |time: Option<std::time::Duration>| {
+            json!(time.map_or_else(|| "-1".to_owned(), |time| time.as_millis().to_string()))
+        };
+        match self.path {
+            "aliases" => json!(config.aliases.iter().map(ToString::to_string).collect::<Vec<_>>()),
+            "statistics" => json!(config.statistics),
+            "expiration/lifespan" => time(config.expiration.lifespan),
+            "expiration/max-idle" => time(config.expiration.max_idle),
+            "expiration/interval" => time(Some(config.expiration.interval)),
+            "memory/max-size" => {
+                json!(config.memory.max_size.map(|size| ByteSize(size).to_string()))
+            }
+            "memory/max-count" => json!(config.memory.max_count.map_or(-1, |count| {
+                // As Java reads a number.
+                i64::try_from(count).unwrap_or(i64::MAX)
+            })),
+            path => self.kept_value(&config.kept, path),
+        }
+    }
+
+    fn kept_value(&self, kept: &Kept, path: &str) -> Value {
+        let text = match kept.value(path) {
+            Some(KeptValue::Many(values)) => return json!(values),
+            Some(KeptValue::One(text)) => Some(text.clone()),
+            None => defaults::default(path).map(str::to_owned),
+        };
+        match (self.kind, text) {
+            ("set", None) => json!([]),
+            ("set", Some(text)) => json!(text.split_whitespace().collect::<Vec<_>>()),
+            ("boolean", text) => json!(text.is_some_and(|text| text.eq_ignore_ascii_case("true"))),
+            ("integer", Some(text)) => {
+                text.parse::<i64>().map_or_else(|_| json!(text), |number| json!(number))
+            }
+            (_, text) => json!(text),
+        }
+    }
+
+    /// The configuration with another value of this attribute, read as in a document.
+    ///
+    /// # Errors
+    ///
+    /// If the value does not fit.
+    pub fn with(&self, config: &CacheConfig, value: &str) -> Result<CacheConfig, AttributeError> {
+        self.check(value)?;
+        let mut parts: Vec<_> = self.path.split('/').collect();
+        let name = parts.pop().unwrap_or_default();
+        let mut element = Element::new(parts.pop().unwrap_or_default(), Place::START);
+        element.attributes.push(Attribute::new(name, value, Place::START));
+        while let Some(outer) = parts.pop() {
+            let inner = std::mem::replace(&mut element, Element::new(outer, Place::START));
+            element.children.push(inner);
+        }
+        let mut cache = Element::new(config.element_name(), Place::START);
+        if self.path.contains('/') {
+            cache.children.push(element);
+        } else {
+            cache.attributes = element.attributes;
+        }
+        let kind =
+            CacheKind::of(&cache).ok_or_else(|| AttributeError::Immutable(self.name.to_owned()))?;
+        // Nothing else of the configuration is looked at again.
+        let mut notes = Notes::tolerant();
+        let changed = read(&cache, kind, Some(config), &Surroundings::default(), &mut notes);
+        match notes.with(Some(changed)) {
+            Ok(parsed) => Ok(parsed.value),
+            Err(ConfigError::Value { name, value, expected, .. }) => {
+                Err(AttributeError::Value { name, value, expected })
+            }
+            Err(error) => Err(AttributeError::Config(error)),
+        }
+    }
+
+    /// Checks the value of an attribute without an effect, which nobody else does.
+    fn check(&self, value: &str) -> Result<(), AttributeError> {
+        let (_, name) = self.path.rsplit_once('/').unwrap_or(("", self.path));
+        let attribute = Attribute::new(name, value, Place::START);
+        let checked = match self.kind {
+            "timequantity" => attribute.time_or_unlimited().map(drop),
+            "boolean" => attribute.flag().map(drop),
+            "integer" => attribute.number(i32::MIN..=i32::MAX).map(drop),
+            "indexstartupmode" => {
+                attribute.one_of(&[("NONE", ()), ("PURGE", ()), ("REINDEX", ()), ("AUTO", ())])
+            }
+            _ => Ok(()),
+        };
+        checked.map_err(|error| match error {
+            ConfigError::Value { name, value, expected, .. } => {
+                AttributeError::Value { name, value, expected }
+            }
+            error => AttributeError::Config(error),
+        })
+    }
+}

@@ -1,0 +1,105 @@
+//! Several files as one.
+
+use super::{LimitsFile, MigrationFile, ServerFile};
+use crate::CacheName;
+
+impl ServerFile {
+    /// Lays what another file says over this one. The names of caches that both have, with different
+    /// configurations; those of this file stay.
+    #[must_use]
+    pub fn overlay(&mut self, over: Self) -> Vec<CacheName> {
+        let Self {
+            bind_address,
+            port,
+            port_offset,
+            node_name,
+            cluster_name,
+            container_name,
+            statistics,
+            data_dir,
+            max_memory,
+            insecure,
+            lenient,
+            advertised,
+            external_host,
+            external_port,
+            cors,
+            limits,
+            migration,
+            log,
+            default_cache,
+            caches,
+            templates,
+        } = over;
+        lay(bind_address, &mut self.bind_address);
+        lay(port, &mut self.port);
+        lay(port_offset, &mut self.port_offset);
+        lay(node_name, &mut self.node_name);
+        lay(cluster_name, &mut self.cluster_name);
+        lay(container_name, &mut self.container_name);
+        lay(statistics, &mut self.statistics);
+        lay(data_dir, &mut self.data_dir);
+        lay(max_memory, &mut self.max_memory);
+        lay(insecure, &mut self.insecure);
+        self.lenient |= lenient;
+        lay(advertised, &mut self.advertised);
+        lay(external_host, &mut self.external_host);
+        lay(external_port, &mut self.external_port);
+        self.cors.extend(cors);
+        self.limits.overlay(limits);
+        self.migration.overlay(migration);
+        lay(log, &mut self.log);
+        lay(default_cache, &mut self.default_cache);
+        for (name, config) in templates {
+            if !self.templates.iter().any(|(known, _)| *known == name) {
+                self.templates.push((name, config));
+            }
+        }
+        let mut differing = Vec::new();
+        for (name, config) in caches {
+            match self.caches.iter().find(|(known, _)| *known == name) {
+                None => self.caches.push((name, config)),
+                Some((_, standing)) if *standing == config => {}
+                Some(_) => differing.push(name),
+            }
+        }
+        differing
+    }
+}
+
+impl LimitsFile {
+    fn overlay(&mut self, over: Self) {
+        let Self { max_content, max_key, max_connections, max_in_flight } = over;
+        lay(max_content, &mut self.max_content);
+        lay(max_key, &mut self.max_key);
+        lay(max_connections, &mut self.max_connections);
+        lay(max_in_flight, &mut self.max_in_flight);
+    }
+}
+
+impl MigrationFile {
+    fn overlay(&mut self, over: Self) {
+        let Self {
+            source_timeout,
+            on_source_error,
+            max_tombstones,
+            buffer,
+            threads,
+            max_entries_per_second,
+            max_bytes_per_second,
+        } = over;
+        lay(source_timeout, &mut self.source_timeout);
+        lay(on_source_error, &mut self.on_source_error);
+        lay(max_tombstones, &mut self.max_tombstones);
+        lay(buffer, &mut self.buffer);
+        lay(threads, &mut self.threads);
+        lay(max_entries_per_second, &mut self.max_entries_per_second);
+        lay(max_bytes_per_second, &mut self.max_bytes_per_second);
+    }
+}
+
+fn lay<T>(over: Option<T>, under: &mut Option<T>) {
+    if over.is_some() {
+        *under = over;
+    }
+}

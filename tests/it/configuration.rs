@@ -1,0 +1,264 @@
+//! Configurations as operators have them: files of an Infinispan server, other names of caches, and
+//! what is changed while the server is running.
+
+use std::{fs, path::Path, process::Output};
+
+use client::RequestExpiration;
+use http::Method;
+use serde_json::json;
+use tokio::process::Command;
+
+use crate::harness::{OCTETS, ServerProcess, TestServer, binary};
+
+async fn check(arguments: &[&str]) -> Output {
+    let mut command = Command::new(binary());
+    command.args(arguments).arg("--check-config").kill_on_drop(true).output().await.unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> String {
+    let path = folder.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// A file with most of what can stand in the way.
+const WRONG: &str = r#"<infinispan><cache-container name="default">
+  <transport cluster="c" stack="tcp"/>
+  <distributed-cache-configuration name="unused"><transaction mode="NON_XA"/></distributed-cache-configuration>
+  <distributed-cache name="a"><persistence><file-store/></persistence></distributed-cache>
+  <distributed-cache name="b" onwers="3"><expiration lifespan="soon"/></distributed-cache>
+  <distributed-cache name="c"><security><authorization/></security><locking isolation="NONE"/></distributed-cache>
+  <local-cache name="d"><encoding media-type="application/x-protosteam"/></local-cache>
+</cache-container></infinispan>"#;
+
+#[tokio::test]
+async fn everything_that_is_wrong_is_said_in_one_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), "infinispan.xml", WRONG);
+    let output = check(&["--config", &file, "--bind-address", "0.0.0.0"]).await;
+    assert_eq!(output.status.code(), Some(78));
+    let said = err(&output);
+    for part in [
+        "6 problems",
+        "'file-store' is refused (line 4",
+        "--lenient",
+        "'onwers' encountered[5",
+        "did you mean 'owners'",
+        "'lifespan' is \"soon\" (line 5",
+        "'authorization' is refused (line 6",
+        "did you mean \"application/x-protostream\"",
+        "0.0.0.0 can be reached from other machines",
+        "WARN",
+        "'stack' of 'transport'",
+        "'locking' of 'distributed-cache'",
+        "the configuration 'unused', which no cache can use",
+    ] {
+        assert!(said.contains(part), "{part:?} in {said}");
+    }
+
+    let right = WRONG
+        .replace("onwers", "owners")
+        .replace("soon", "1h")
+        .replace("protosteam", "protostream");
+    let file = write(folder.path(), "right.xml", &right);
+    let flags = ["--config", &file, "--bind-address", "0.0.0.0", "--lenient", "--insecure"];
+    let output = check(&flags).await;
+    assert!(output.status.success(), "{}", err(&output));
+    for part in ["'file-store' of cache 'a'", "'authorization' of cache 'c'"] {
+        assert!(err(&output).contains(part), "{part:?} in {}", err(&output));
+    }
+}
+
+#[tokio::test]
+async fn the_root_of_an_infinispan_server_is_served_with_what_it_remembers() {
+    let home = tempfile::tempdir().unwrap();
+    write(
+        home.path(),
+        "server/conf/infinispan.xml",
+        r#"<infinispan><cache-container name="shop"><transport cluster="${infinispan.cluster.name:c}"/>
+           <replicated-cache name="fixed" aliases="other"/>
+           <distributed-cache-configuration name="base" owners="3"/></cache-container>
+           <server><endpoints><endpoint socket-binding="default">
+           <hotrod-connector external-host="cache.example.org" external-port="4711" max-content-length="2MB"/>
+           <rest-connector><cors-rules><cors-rule name="app" allow-credentials="true" max-age-seconds="60">
+           <allowed-origins>http://app.example.org</allowed-origins><allowed-methods>GET,PUT</allowed-methods>
+           </cors-rule></cors-rules></rest-connector></endpoint></endpoints></server></infinispan>"#,
+    );
+    write(home.path(), "server/conf/log4j2.xml", "<Configuration/>");
+    write(
+        home.path(),
+        "server/data/caches.xml",
+        r#"<infinispan><cache-container><caches>
+           <distributed-cache name="made-later" configuration="base" mode="SYNC"/></caches></cache-container></infinispan>"#,
+    );
+    let root = home.path().join("server");
+    let root = root.to_str().unwrap();
+    let flags =
+        ["-s", root, "-Dinfinispan.cluster.name=mine", "-j", "tcp", "-k", "10.0.0.1", "-n", "one"];
+    let server = ServerProcess::start(&flags).await;
+    let names = server.rest.get("/rest/v2/caches").await.with(200).json();
+    for name in ["fixed", "made-later"] {
+        assert!(names.as_array().unwrap().contains(&json!(name)), "{names}");
+    }
+    let config = server.rest.get("/rest/v2/caches/made-later?action=config").await.with(200);
+    assert_eq!(config.json()["made-later"]["distributed-cache"]["owners"], 3);
+    let container = server.rest.get("/rest/v2/container").await.with(200).json();
+    assert_eq!(container["cluster_name"], "mine");
+
+    // The REST interface obeys the rules of the file.
+    let app = ("Origin", "http://app.example.org");
+    let wants = ("Access-Control-Request-Method", "PUT");
+    let asked = server.rest.call(Method::OPTIONS, "/rest/v2/caches", &[app, wants], "").await;
+    let asked = asked.with(200);
+    assert_eq!(asked.headers["access-control-allow-origin"], app.1);
+    assert_eq!(asked.headers["access-control-allow-methods"], "GET,PUT");
+    assert_eq!(asked.headers["access-control-max-age"], "60");
+    let read = server.rest.call(Method::GET, "/rest/v2/caches", &[app], "").await.with(200);
+    assert_eq!(read.headers["access-control-allow-credentials"], "true");
+    let other = [("Origin", "http://evil.example")];
+    server.rest.call(Method::GET, "/rest/v2/caches", &other, "").await.with(403);
+    assert!(server.terminate().await.success());
+}
+
+#[tokio::test]
+async fn an_alias_opens_its_cache_and_outlives_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap().to_owned();
+    let server = ServerProcess::start(&["--data-dir", &data]).await;
+    for cache in ["orders", "sales"] {
+        server.rest.post(&format!("/rest/v2/caches/{cache}"), OCTETS).await.with(200);
+    }
+    let client = server.client().await;
+    let assign = |cache: &'static str, alias: &'static str| {
+        let client = client.clone();
+        async move {
+            let parameters = [("name", cache.as_bytes()), ("alias", alias.as_bytes())];
+            client.exec("@@cache@assignAlias", &parameters).await.map(drop)
+        }
+    };
+    assign("orders", "current").await.unwrap();
+    let orders = client.cache("orders").await.unwrap();
+    orders.put(b"k", b"v", RequestExpiration::NEVER).await.unwrap();
+    let current = client.cache("current").await.unwrap();
+    assert_eq!(current.get(b"k").await.unwrap().as_deref(), Some(&b"v"[..]));
+    current.put(b"l", b"w", RequestExpiration::NEVER).await.unwrap();
+    server.rest.get("/rest/v2/caches/current?action=size").await.with(200);
+    let detail = server.rest.get("/rest/v2/caches/current").await.with(200).json();
+    assert_eq!((&detail["name"], &detail["aliases"]), (&json!("orders"), &json!(["current"])));
+
+    // Names that are taken stay where they are.
+    let error = assign("orders", "sales").await.unwrap_err().to_string();
+    assert!(error.contains("ISPN000438"), "{error}");
+    server.rest.post("/rest/v2/caches/current", OCTETS).await.with(400);
+    let taken = OCTETS.replace(r#""mode""#, r#""aliases":["current"],"mode""#);
+    let refused = server.rest.post("/rest/v2/caches/third", taken).await.with(400);
+    assert!(refused.text().contains("ISPN000702"), "{}", refused.text());
+    server.rest.call(Method::DELETE, "/rest/v2/caches/current", &[], "").await.with(404);
+
+    // It moves to another cache, also for those who have it open.
+    server.rest.post("/rest/v2/caches/sales?action=assign-alias&alias=current", "").await.with(200);
+    assert_eq!(current.get(b"k").await.unwrap(), None);
+    assert!(server.terminate().await.success());
+
+    let server = ServerProcess::start(&["--data-dir", &data]).await;
+    let detail = server.rest.get("/rest/v2/caches/current").await.with(200).json();
+    assert_eq!(detail["name"], "sales");
+    assert!(server.terminate().await.success());
+}
+
+#[tokio::test]
+async fn attributes_and_templates_are_changed_by_tasks_and_outlive_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap().to_owned();
+    let server = ServerProcess::start(&["--data-dir", &data]).await;
+    server.rest.post("/rest/v2/caches/c", OCTETS).await.with(200);
+    let client = server.client().await;
+    let set = |attribute: &'static str, value: &'static str| {
+        let client = client.clone();
+        async move {
+            let (attribute, value) = (attribute.as_bytes(), value.as_bytes());
+            let parameters = [("name", &b"c"[..]), ("attribute", attribute), ("value", value)];
+            client.exec("@@cache@updateConfigurationAttribute", &parameters).await.map(drop)
+        }
+    };
+    set("expiration.lifespan", "5s").await.unwrap();
+    for (attribute, value, part) in [
+        ("clustering.hash.owners", "1", "immutable"),
+        ("bogus", "1", "ISPN000960: No attribute 'bogus' in 'distributed-cache'"),
+        ("expiration.lifespan", "soon", "soon"),
+    ] {
+        let error = set(attribute, value).await.unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+    let template =
+        [("name", &b"mine"[..]), ("configuration", &b"<local-cache statistics='true'/>"[..])];
+    client.exec("@@template@create", &template).await.unwrap();
+    let error = client.exec("@@template@create", &template).await.unwrap_err().to_string();
+    assert!(error.contains("ISPN000453"), "{error}");
+    // Without a configuration, a cache is local.
+    client.exec("@@cache@create", &[("name", b"plain")]).await.unwrap();
+    assert!(server.terminate().await.success());
+
+    let server = ServerProcess::start(&["--data-dir", &data]).await;
+    let config = |name: &'static str| {
+        let rest = server.rest.clone();
+        async move {
+            let path = format!("/rest/v2/caches/{name}?action=config");
+            rest.get(&path).await.with(200).json()[name].clone()
+        }
+    };
+    assert_eq!(config("c").await["distributed-cache"]["expiration"]["lifespan"], 5000);
+    let client = server.client().await;
+    client.exec("@@cache@create", &[("name", b"made"), ("template", b"mine")]).await.unwrap();
+    assert_eq!(config("made").await, json!({ "local-cache": { "statistics": true } }));
+    assert_eq!(config("plain").await, json!({ "local-cache": {} }));
+    client.exec("@@template@remove", &[("name", b"mine")]).await.unwrap();
+    let gone = client.exec("@@cache@create", &[("name", b"late"), ("template", b"mine")]).await;
+    assert!(gone.unwrap_err().to_string().contains("ISPN000374"));
+    assert!(server.terminate().await.success());
+}
+
+#[tokio::test]
+async fn configurations_are_compared_converted_and_read_back_whole() {
+    let server = TestServer::start().await;
+    let compare = |other: &str| {
+        let other = format!(r#"{{"distributed-cache":{{"mode":"SYNC",{other}}}}}"#);
+        let part = |text: &str| {
+            format!("--B\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\n{text}\r\n")
+        };
+        let one = part(r#"{"distributed-cache":{"mode":"SYNC"}}"#);
+        let body = format!("{one}{}--B--\r\n", part(&other));
+        let rest = server.rest.clone();
+        async move {
+            let headers = [("Content-Type", "multipart/form-data; boundary=B")];
+            rest.call(Method::POST, "/rest/v2/caches?action=compare", &headers, body).await
+        }
+    };
+    for (other, status) in [
+        (r#""remote-timeout":"17500""#, 409),
+        (r#""indexing":{"enabled":true,"indexed-entities":["a.B"]}"#, 409),
+        (r#""partition-handling":{"when-split":"DENY_READ_WRITES"}"#, 409),
+        (r#""transaction":{"mode":"NON_XA"}"#, 409),
+        (r#""partition-handling":{"when-split":"ALLOW_READ_WRITES"},"owners":"2""#, 204),
+    ] {
+        compare(other).await.with(status);
+    }
+    let headers = [("Content-Type", "application/json"), ("Accept", "application/xml")];
+    let json = r#"{"distributed-cache":{"mode":"SYNC","owners":"2","remote-timeout":"17500"}}"#;
+    let path = "/rest/v2/caches?action=convert";
+    let converted = server.rest.call(Method::POST, path, &headers, json).await.with(200);
+    assert_eq!(
+        converted.text(),
+        r#"<?xml version="1.0"?><distributed-cache owners="2" mode="SYNC" remote-timeout="17500"/>"#
+    );
+    let config = r#"{"distributed-cache":{"mode":"SYNC","expiration":{"lifespan":900000000000000000},"indexing":{"enabled":true,"indexed-entities":["a.B"]}}}"#;
+    server.rest.post("/rest/v2/caches/c", config).await.with(200);
+    let read = server.rest.get("/rest/v2/caches/c?action=config").await.with(200);
+    assert_eq!(read.text(), format!(r#"{{"c":{config}}}"#));
+    server.stop().await;
+}
