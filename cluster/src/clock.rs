@@ -15,6 +15,8 @@ use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
 use store::Timestamp;
 
+use crate::metadata::SinceBoot;
+
 /// Time between two looks at the wall clock.
 pub const TICK: Duration = Duration::from_millis(100);
 
@@ -30,6 +32,8 @@ pub struct Clock {
     /// Time minus monotonic time, in milliseconds.
     offset: AtomicI64,
     slew: Mutex<Slew>,
+    /// Which start of which machine the monotonic time counts from, if the system says.
+    boot: Option<u128>,
 }
 
 impl Clock {
@@ -37,7 +41,15 @@ impl Clock {
     #[must_use]
     pub fn start() -> Self {
         let offset = wall_millis() - monotonic_millis();
-        Self { offset: AtomicI64::new(offset), slew: Mutex::new(Slew::new(offset)) }
+        let slew = Mutex::new(Slew::new(offset));
+        Self { offset: AtomicI64::new(offset), slew, boot: boot_id() }
+    }
+
+    /// The time since this machine was started, in whole seconds. Setting the wall clock does not change it,
+    /// and neither does starting this process again.
+    #[must_use]
+    pub fn since_boot(&self) -> Option<SinceBoot> {
+        self.boot.map(|boot| SinceBoot { boot, seconds: monotonic_millis() / 1_000 })
     }
 
     /// The time.
@@ -95,6 +107,12 @@ fn wall_millis() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// The system's name for this start of the machine.
+fn boot_id() -> Option<u128> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    u128::from_str_radix(&text.trim().replace('-', ""), 16).ok()
+}
+
 fn monotonic_millis() -> i64 {
     let time = clock_gettime(ClockId::Boottime);
     time.tv_sec * 1000 + time.tv_nsec / 1_000_000
@@ -128,6 +146,14 @@ mod tests {
         assert_eq!(slew.offset, 1_001);
         assert_eq!(slew.observe(1_003), Some(3_600_000), "and so is a step back");
         assert_eq!(slew.offset, 1_002);
+    }
+
+    #[test]
+    fn the_time_since_the_machine_was_started_is_the_same_for_every_process() {
+        let boot = || Clock::start().since_boot().unwrap();
+        let (one, other) = (boot(), boot());
+        assert_eq!(one.boot, other.boot);
+        assert!(other.seconds.abs_diff(one.seconds) <= 1);
     }
 
     #[test]

@@ -24,8 +24,8 @@ pub use self::{
     continuity::{Attempt, Gap, Start},
     log::{Finding, LogError, Survey, inspect, salvage},
     metadata::{
-        CacheMetadata, Connection, MetaCommand, MetaError, Metadata, NameError, SourceIdentity,
-        SourceProcess, TemplateMetadata,
+        CacheMetadata, Connection, MetaCommand, MetaError, Metadata, NameError, SinceBoot,
+        SourceIdentity, SourceProcess, StartedBy, TemplateMetadata,
     },
     wire::WireError,
 };

@@ -155,12 +155,32 @@ pub struct SourceIdentity(pub Vec<SourceProcess>);
 pub struct SourceProcess {
     /// Address of the server.
     pub server: String,
-    /// When it was started, in seconds since the Unix epoch, if it says.
+    /// When it was started, in seconds since the Unix epoch by our clock, if it says.
     pub started: Option<u64>,
+    /// The same by clocks that do not change when ours is set.
+    pub started_by: StartedBy,
     /// Bytes that it had written by then, if it says: they only grow in one process.
     pub written: Option<u64>,
     /// The topology that it told, if any: a server that was started again tells another one.
     pub topology: Option<u32>,
+}
+
+/// When a process was started, by clocks other than our wall clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StartedBy {
+    /// By the time since this machine was started.
+    pub boot: Option<SinceBoot>,
+    /// In seconds since the Unix epoch by the clock of the source, if that was read.
+    pub source: Option<u64>,
+}
+
+/// An instant by the time since a machine was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SinceBoot {
+    /// Which start of which machine.
+    pub boot: u128,
+    /// Seconds since then; negative before it.
+    pub seconds: i64,
 }
 
 /// Seconds that two readings of one process's start may differ by: a source says whole seconds, and
@@ -172,15 +192,30 @@ impl SourceProcess {
     /// when it runs is believed to be the same only as long as its cluster does not change.
     #[must_use]
     pub fn continues(&self, earlier: &Self) -> bool {
-        let started = self.started.zip(earlier.started);
         let written = self.written.zip(earlier.written);
         self.server == earlier.server
             && written.is_none_or(|(now, then)| now >= then)
-            && match (started, earlier.topology) {
-                (Some((now, then)), _) => now.abs_diff(then) <= START_TOLERANCE,
+            && match (self.started_with(earlier), earlier.topology) {
+                (Some(same), _) => same,
                 (None, Some(then)) => self.topology == Some(then),
                 (None, None) => true,
             }
+    }
+
+    /// Whether it was started when `earlier` was; `None` if one of both does not say. The time since this
+    /// machine was started decides where it can. Otherwise any clock may have been set between the two
+    /// readings, and one that agrees is enough: by it, a process that was started again is younger.
+    fn started_with(&self, earlier: &Self) -> Option<bool> {
+        if let (Some(now), Some(then)) = (self.started_by.boot, earlier.started_by.boot)
+            && now.boot == then.boot
+        {
+            return Some(now.seconds.abs_diff(then.seconds) <= START_TOLERANCE);
+        }
+        let clocks =
+            [(self.started, earlier.started), (self.started_by.source, earlier.started_by.source)];
+        let agree = |(now, then): (u64, u64)| now.abs_diff(then) <= START_TOLERANCE;
+        let both = clocks.into_iter().filter_map(|(now, then)| now.zip(then)).map(agree);
+        both.reduce(|one, other| one || other)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use config::{CacheConfig, CacheMode, CacheName, RemoteServer, RemoteStoreConfig};
 use store::{Coverage, SourceSegment, SourceSpace, Timestamp};
 
-use crate::metadata::{Connection, MetaCommand, SourceIdentity, SourceProcess};
+use crate::metadata::{Connection, MetaCommand, SourceIdentity, SourceProcess, StartedBy};
 
 pub(crate) fn name(name: &str) -> CacheName {
     name.parse().unwrap()
@@ -26,6 +26,7 @@ pub(crate) fn connection(segments: u32) -> Connection {
     let process = SourceProcess {
         server: "127.0.0.1:11222".into(),
         started: Some(100),
+        started_by: StartedBy::default(),
         written: None,
         topology: Some(5),
     };

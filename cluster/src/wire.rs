@@ -10,7 +10,9 @@ use bincode::{Decode, Encode};
 use config::{CacheConfig, CacheName, RemoteStoreConfig};
 use store::{Coverage, SourceSegment, SourceSpace, Timestamp};
 
-use crate::metadata::{Connection, MetaCommand, SourceIdentity, SourceProcess};
+use crate::metadata::{
+    Connection, MetaCommand, SinceBoot, SourceIdentity, SourceProcess, StartedBy,
+};
 
 /// Longest encoded command, in bytes. A cache's configuration is the longest part of one.
 pub(crate) const MOST_BYTES: usize = 4 * 1024 * 1024;
@@ -72,6 +74,15 @@ enum CommandV1 {
     AssignAlias { cache: String, alias: String },
     CreateTemplate { template: String, config: String, volatile: bool },
     RemoveTemplate { template: String },
+    ConnectV2 { cache: String, connection: ConnectionV1, started_by: Vec<StartedByV1> },
+    AcceptSourceV2 { cache: String, identity: Vec<ProcessV1>, started_by: Vec<StartedByV1> },
+}
+
+/// By which clocks the process at the same place was started.
+#[derive(Encode, Decode)]
+struct StartedByV1 {
+    boot: Option<(u128, i64)>,
+    source: Option<u64>,
 }
 
 #[derive(Encode, Decode)]
@@ -108,7 +119,9 @@ impl From<&MetaCommand> for CommandV1 {
             }
             MetaCommand::RemoveCache { cache } => Self::RemoveCache { cache: name(cache) },
             MetaCommand::Connect { cache, connection } => {
-                Self::Connect { cache: name(cache), connection: (&**connection).into() }
+                let (cache, started_by) = (name(cache), started_by(&connection.identity));
+                let connection = (&**connection).into();
+                Self::ConnectV2 { cache, connection, started_by }
             }
             MetaCommand::Complete { cache, since, space, segments } => {
                 let segments = segments.iter().map(|segment| segment.0).collect();
@@ -121,7 +134,8 @@ impl From<&MetaCommand> for CommandV1 {
                 Self::Finish { cache: name(cache), imported: *imported }
             }
             MetaCommand::AcceptSource { cache, identity } => {
-                Self::AcceptSource { cache: name(cache), identity: processes(identity) }
+                let (started_by, identity) = (started_by(identity), processes(identity));
+                Self::AcceptSourceV2 { cache: name(cache), identity, started_by }
             }
             MetaCommand::AcceptLoss { cache } => Self::AcceptLoss { cache: name(cache) },
             MetaCommand::BecomeUnit { cache } => Self::BecomeUnit { cache: name(cache) },
@@ -167,6 +181,16 @@ impl TryFrom<CommandV1> for MetaCommand {
             }
             CommandV1::AcceptSource { cache, identity } => {
                 Self::AcceptSource { cache: name(&cache)?, identity: identity_of(identity) }
+            }
+            CommandV1::ConnectV2 { cache, connection, started_by } => {
+                let mut connection = Box::new(Connection::try_from(connection)?);
+                add_starts(&mut connection.identity, started_by);
+                Self::Connect { cache: name(&cache)?, connection }
+            }
+            CommandV1::AcceptSourceV2 { cache, identity, started_by } => {
+                let mut identity = identity_of(identity);
+                add_starts(&mut identity, started_by);
+                Self::AcceptSource { cache: name(&cache)?, identity }
             }
             CommandV1::AcceptLoss { cache } => Self::AcceptLoss { cache: name(&cache)? },
             CommandV1::BecomeUnit { cache } => Self::BecomeUnit { cache: name(&cache)? },
@@ -255,10 +279,26 @@ fn identity_of(processes: Vec<ProcessV1>) -> SourceIdentity {
     let process = |known: ProcessV1| SourceProcess {
         server: known.server,
         started: known.started,
+        started_by: StartedBy::default(),
         written: known.written,
         topology: known.topology,
     };
     SourceIdentity(processes.into_iter().map(process).collect())
+}
+
+fn started_by(identity: &SourceIdentity) -> Vec<StartedByV1> {
+    let started_by = |known: &SourceProcess| {
+        let StartedBy { boot, source } = known.started_by;
+        StartedByV1 { boot: boot.map(|since| (since.boot, since.seconds)), source }
+    };
+    identity.0.iter().map(started_by).collect()
+}
+
+fn add_starts(identity: &mut SourceIdentity, started_by: Vec<StartedByV1>) {
+    for (process, StartedByV1 { boot, source }) in identity.0.iter_mut().zip(started_by) {
+        let boot = boot.map(|(boot, seconds)| SinceBoot { boot, seconds });
+        process.started_by = StartedBy { boot, source };
+    }
 }
 
 fn name(text: &str) -> Result<CacheName, WireError> {

@@ -80,6 +80,11 @@ impl SourceClocks {
         clock
     }
 
+    /// The clock of a server of which something is known.
+    pub(crate) fn known(&self, server: &ServerAddress) -> Option<Arc<ServerClock>> {
+        self.servers.lock().get(server).cloned()
+    }
+
     fn all(&self) -> BTreeMap<ServerAddress, Arc<ServerClock>> {
         let servers = self.servers.lock();
         servers.iter().map(|(server, clock)| (server.clone(), Arc::clone(clock))).collect()
@@ -171,6 +176,14 @@ impl ServerClock {
     /// The interval for the offset of the clock.
     pub(crate) fn offset(&self, now: Timestamp) -> Offset {
         self.state.lock().clock.offset_at(now)
+    }
+
+    /// Milliseconds that the clock is ahead of ours, if it was read: the middle of the interval.
+    pub(crate) fn read_offset(&self, now: Timestamp) -> Option<i64> {
+        let state = self.state.lock();
+        let Offset { low, high } = state.clock.offset_at(now);
+        let middle = low.zip(high).map(|(low, high)| low.saturating_add(high) / 2);
+        middle.filter(|_| state.clock.is_read())
     }
 
     fn status(&self, now: Timestamp) -> ClockStatus {

@@ -1,18 +1,22 @@
 //! Reads a server's clock from the `Date` of an HTTP answer.
 //!
 //! The port of an Infinispan server speaks HTTP as well as Hot Rod. Its answers carry a date only where it
-//! serves the files of its console, which needs no login; nothing is sent but the request.
+//! serves the files of its console, which needs no login, and only to GET; nothing is sent but the request,
+//! and only the head of the answer is read.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use client::ServerAddress;
 use cluster::Clock;
+use futures_util::future::join_all;
 use store::Timestamp;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     time::timeout,
 };
+
+use crate::clocks::SourceClocks;
 
 /// Most time that a server has for its answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -52,13 +56,23 @@ pub(crate) async fn read(server: &ServerAddress, clock: &Clock) -> Result<Readin
     timeout(PATIENCE, ask(server, clock)).await.unwrap_or(Err(NotRead::Silent))
 }
 
+/// Reads the clock of each of these servers that tells it.
+pub(crate) async fn read_all(servers: Vec<ServerAddress>, clock: &Clock, clocks: &SourceClocks) {
+    let read = async |server: ServerAddress| {
+        if let Ok(reading) = read(&server, clock).await {
+            clocks.of(&server).read(reading);
+        }
+    };
+    join_all(servers.into_iter().map(read)).await;
+}
+
 async fn ask(server: &ServerAddress, clock: &Clock) -> Result<Reading, NotRead> {
     let ServerAddress { host, port } = server;
     let silent = |_error: std::io::Error| NotRead::Silent;
     let mut stream = TcpStream::connect((host.as_str(), *port)).await.map_err(silent)?;
     let named = if host.contains(':') { format!("[{host}]") } else { host.clone() };
     let request =
-        format!("HEAD {PATH} HTTP/1.1\r\nHost: {named}:{port}\r\nConnection: close\r\n\r\n");
+        format!("GET {PATH} HTTP/1.1\r\nHost: {named}:{port}\r\nConnection: close\r\n\r\n");
     let sent = clock.now();
     stream.write_all(request.as_bytes()).await.map_err(silent)?;
     let mut head = Vec::new();

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use client::{ClientError, Identity, RemoteCache, Statistics};
-use cluster::{Clock, SourceIdentity, SourceProcess};
+use cluster::{Clock, SinceBoot, SourceIdentity, SourceProcess, StartedBy};
 use futures_util::future::join_all;
-use store::Timestamp;
+
+use crate::clocks::SourceClocks;
 
 /// Most time that a server has for saying who it is.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -18,24 +19,29 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) async fn identify(
     remote: &RemoteCache,
     clock: &Clock,
+    theirs: &SourceClocks,
 ) -> Result<SourceIdentity, ClientError> {
     let remote = remote.with_timeout(PATIENCE);
-    match ask_each(&remote, clock).await {
+    match ask_each(&remote, clock, theirs).await {
         // Those that were announced may all be gone: who else is configured announces others.
         Err(_) => {
             remote.ping().await?;
-            ask_each(&remote, clock).await
+            ask_each(&remote, clock, theirs).await
         }
         answered => answered,
     }
 }
 
-async fn ask_each(remote: &RemoteCache, clock: &Clock) -> Result<SourceIdentity, ClientError> {
+async fn ask_each(
+    remote: &RemoteCache,
+    clock: &Clock,
+    theirs: &SourceClocks,
+) -> Result<SourceIdentity, ClientError> {
     let servers = remote.servers();
     let ask = async |server| {
         let (identity, statistics) = remote.stats_of(server).await?;
         // It says how long it has run by the time at which it answers.
-        Ok(process(&identity, &statistics, clock.now()))
+        Ok(process(&identity, &statistics, clock, theirs))
     };
     let answers = join_all(servers.iter().map(ask)).await;
     let mut processes = Vec::new();
@@ -53,13 +59,28 @@ async fn ask_each(remote: &RemoteCache, clock: &Clock) -> Result<SourceIdentity,
 pub(crate) fn process(
     identity: &Identity,
     statistics: &Statistics,
-    now: Timestamp,
+    clock: &Clock,
+    theirs: &SourceClocks,
 ) -> SourceProcess {
-    let started = |running: Duration| (now.millis() / 1000).saturating_sub(running.as_secs());
+    let now = clock.now();
+    let seconds = now.millis() / 1_000;
+    let ago = |running: Duration| i64::try_from(running.as_secs()).unwrap_or(i64::MAX);
+    let since_boot = |running: Duration| {
+        let now = clock.since_boot()?;
+        Some(SinceBoot { seconds: now.seconds.saturating_sub(ago(running)), ..now })
+    };
+    let by_source = |running: Duration| {
+        let ahead = theirs.known(&identity.server)?.read_offset(now)?;
+        seconds.checked_add_signed(ahead.div_euclid(1_000))?.checked_sub(running.as_secs())
+    };
     let written = statistics.number("totalBytesWritten");
     SourceProcess {
         server: identity.server.to_string(),
-        started: identity.running.map(started),
+        started: identity.running.map(|running| seconds.saturating_sub(running.as_secs())),
+        started_by: StartedBy {
+            boot: identity.running.and_then(since_boot),
+            source: identity.running.and_then(by_source),
+        },
         topology: identity.topology,
         written: written.and_then(|bytes| u64::try_from(bytes).ok()),
     }

@@ -5,7 +5,6 @@ use std::{net::ToSocketAddrs, sync::Arc};
 use client::{Client, ClientError, Item, Iterate, ProtocolVersion, RemoteCache, ServerAddress};
 use cluster::{Attempt, Clock, Connection, Gap};
 use config::{CacheConfig, CacheName, RemoteStoreConfig};
-use futures_util::future::join_all;
 use media::{Conversion, MediaType, hash};
 use serde::Serialize;
 use store::{Beginning, Cache, SourceSpace, Timestamp};
@@ -178,9 +177,10 @@ async fn look_inside(
     notices.extend(remote::version_notice(plan.remote));
     notices.extend(plan.remote.ignored.iter().map(|ignored| format!("{ignored} is ignored")));
     notices.extend(too_small(plan, &remote).await);
-    let clocks = read_clocks(plan, &remote).await;
+    let clocks = SourceClocks::new(plan.cache.name().clone());
+    http_date::read_all(remote.servers(), plan.clock, &clocks).await;
     notices.extend(clocks.notices(plan.clock.now()));
-    let identity = match identify(&remote, plan.clock).await {
+    let identity = match identify(&remote, plan.clock, &clocks).await {
         Ok(identity) => identity,
         Err(error) => {
             problems.push(of_client(&error));
@@ -246,18 +246,6 @@ async fn look_inside(
 fn since(now: Timestamp, past: Option<&Connection>) -> Timestamp {
     let after = |past: &Connection| Timestamp::from_millis(past.since.millis().saturating_add(1));
     past.map_or(now, |past| now.max(after(past)))
-}
-
-/// Reads the clock of each server that tells it.
-async fn read_clocks(plan: &Plan<'_>, remote: &RemoteCache) -> Arc<SourceClocks> {
-    let clocks = SourceClocks::new(plan.cache.name().clone());
-    let read = async |server: ServerAddress| {
-        if let Ok(reading) = http_date::read(&server, plan.clock).await {
-            clocks.of(&server).read(reading);
-        }
-    };
-    join_all(remote.servers().into_iter().map(read)).await;
-    clocks
 }
 
 /// Whether the source is this server: it would be asked for what it asks for.

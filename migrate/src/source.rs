@@ -5,7 +5,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -53,6 +53,8 @@ pub(crate) struct SourceConnection {
     cache: Arc<Cache>,
     /// When the connection was made, before any restart: it is known by that.
     since: Timestamp,
+    /// Seconds by which our clock was set since then, between two processes of ours.
+    clock_set: AtomicI64,
     agreement: Arc<Agreement>,
     settings: Settings,
     client: Client,
@@ -111,6 +113,7 @@ impl SourceConnection {
         let tie = Arc::new(Self {
             cache,
             since: connection.since,
+            clock_set: AtomicI64::new(0),
             agreement,
             settings,
             seen_at: AtomicU64::new(client.connections_made()),
@@ -149,6 +152,7 @@ impl SourceConnection {
             .await
             .map_err(|error| chain(&error))?;
         let clocks = SourceClocks::new(cache.name().clone());
+        http_date::read_all(remote.servers(), agreement.clock(), &clocks).await;
         let reached = Self::new(cache, agreement, settings, client, remote, clocks, connection);
         // Nothing is believed before it was seen who this is.
         reached.seen_at.store(UNSEEN, Ordering::Release);
@@ -302,13 +306,14 @@ impl SourceConnection {
 
     async fn look(&self, one: &Looking<'_>) -> Result<(), Doubt> {
         let made = self.client.connections_made();
-        let now = identify(&self.remote, self.agreement.clock())
+        let now = identify(&self.remote, self.agreement.clock(), &self.clocks)
             .await
             .map_err(|error| Doubt::Silent(chain(&error)))?;
         let mut known = self.identity.write();
         if !now.continues(&known) {
             return Err(self.distrust(one));
         }
+        self.adjust_since(&known, &now);
         // A server that was started again beside others that were not is a new process of the same
         // source, and bytes only grow.
         *known = now;
@@ -328,7 +333,7 @@ impl SourceConnection {
         let known = self.identity.read().clone();
         let (identity, statistics) =
             iteration.identify().await.map_err(|error| Doubt::Silent(chain(&error)))?;
-        let now = process(&identity, &statistics, self.agreement.clock().now());
+        let now = process(&identity, &statistics, self.agreement.clock(), &self.clocks);
         // Walks are told no topology. The server at this address was asked for it just before.
         let same_server = known.0.iter().find(|known| known.server == now.server);
         let topology = same_server.and_then(|known| known.topology);
@@ -337,7 +342,7 @@ impl SourceConnection {
             return Ok(());
         }
         // One that has run since before the connection was made has lost nothing meanwhile.
-        let since = self.since.millis() / 1_000;
+        let since = self.since_by_clock().millis() / 1_000;
         if now.started.is_some_and(|started| started < since) {
             return Ok(());
         }
@@ -352,6 +357,27 @@ impl SourceConnection {
             return Err(Doubt::Silent("the source was accepted as another one".into()));
         }
         Err(self.distrust(&one))
+    }
+
+    /// Notes by how much our clock was set while this process did not run: one process of the source was
+    /// started at different times by it.
+    fn adjust_since(&self, earlier: &SourceIdentity, now: &SourceIdentity) {
+        let started = now.0.iter().find_map(|process| {
+            let known = earlier.0.iter().find(|known| process.continues(known))?;
+            process.started.zip(known.started)
+        });
+        let Some((now, then)) = started else { return };
+        // Readings differ by a few seconds as it is.
+        if now.abs_diff(then) > 10 {
+            let set = i64::try_from(now).unwrap_or(0) - i64::try_from(then).unwrap_or(0);
+            self.clock_set.fetch_add(set, Ordering::AcqRel);
+        }
+    }
+
+    /// When the connection was made, by our clock as it is now.
+    fn since_by_clock(&self) -> Timestamp {
+        let set = self.clock_set.load(Ordering::Acquire).saturating_mul(1_000);
+        Timestamp::from_millis(self.since.millis().saturating_add_signed(set))
     }
 
     pub(crate) fn server_names(&self) -> String {
@@ -388,8 +414,9 @@ impl SourceConnection {
     pub(crate) async fn accept(&self) -> Result<(), String> {
         let _one = self.looking.lock().await;
         let made = self.client.connections_made();
-        let identity =
-            identify(&self.remote, self.agreement.clock()).await.map_err(|error| chain(&error))?;
+        let identity = identify(&self.remote, self.agreement.clock(), &self.clocks)
+            .await
+            .map_err(|error| chain(&error))?;
         let cache = self.cache.name().clone();
         self.agreement
             .propose(MetaCommand::AcceptSource { cache, identity: identity.clone() })

@@ -218,12 +218,13 @@ impl SourceClock {
         let mut lives = Lives::default();
         if let Some((theirs, seconds)) = reported.lifespan {
             let (mut created, mut lifespan) = (ours(theirs), lifespan(seconds));
-            if created + lifespan <= now && created + lifespan + CUT_OFF > now {
-                lifespan += CUT_OFF;
-            }
             if created + lifespan <= now && obtained == Obtained::ByKey {
-                // It was alive a moment ago, whatever the clocks say.
-                created = now;
+                // It was alive a moment ago, whatever the clocks say: part of a second is not reported, or
+                // the clock was set. In a walk, it may have been read ahead; the source is asked for it.
+                match created + lifespan + CUT_OFF > now {
+                    true => lifespan += CUT_OFF,
+                    false => created = now,
+                }
             }
             let offset = signed(theirs).saturating_sub(created);
             let (least, most) = self.used.unwrap_or((offset, offset));
@@ -232,16 +233,13 @@ impl SourceClock {
             lives.expiration.lifespan = Some(Lifetime::from_millis(lifespan.unsigned_abs()));
         }
         if let Some((theirs, seconds)) = reported.max_idle {
-            let mut max_idle = lifespan(seconds);
             let last_used = match obtained {
                 Obtained::ByKey => now,
                 Obtained::InWalk => ours(theirs),
             };
-            if last_used + max_idle <= now && last_used + max_idle + CUT_OFF > now {
-                max_idle += CUT_OFF;
-            }
             lives.last_used = Some(instant(last_used));
-            lives.expiration.max_idle = Some(Lifetime::from_millis(max_idle.unsigned_abs()));
+            lives.expiration.max_idle =
+                Some(Lifetime::from_millis(lifespan(seconds).unsigned_abs()));
         }
         lives
     }
@@ -298,19 +296,23 @@ impl SourceClock {
 }
 
 /// The instant before which a lifespan that is over here is over at every source server too: what all their
-/// clocks had reached when they were last read, less the largest correction of an instant. `None` while a
-/// clock is not read.
+/// clocks had reached when they were last read, less the largest correction that an instant got or can get.
+/// `None` while a clock is not read.
 pub(crate) fn surely_over<'a>(
     clocks: impl IntoIterator<Item = &'a SourceClock>,
 ) -> Option<Timestamp> {
-    let (mut reached, mut used) = (None, None);
+    let mut bounds = None::<(i64, i64)>;
     for clock in clocks {
-        let this = clock.reached()?;
-        reached = Some(reached.map_or(this, |all: i64| all.min(this)));
-        used = used.max(clock.used().map(|(_, most)| most));
+        let reached = clock.reached()?;
+        let possible = clock.high.map_or(i64::MAX, |high| high.offset);
+        let most = clock.used().map_or(possible, |(_, used)| used.max(possible));
+        bounds = Some(
+            bounds
+                .map_or((reached, most), |(all, all_most)| (all.min(reached), all_most.max(most))),
+        );
     }
-    let reached = reached?.saturating_sub(used.unwrap_or(0)).saturating_sub(CUT_OFF);
-    Some(instant(reached))
+    let (reached, most) = bounds?;
+    Some(instant(reached.saturating_sub(most).saturating_sub(CUT_OFF)))
 }
 
 /// Milliseconds of a reported number of seconds.
@@ -336,5 +338,7 @@ fn instant(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis.max(0).unsigned_abs())
 }
 
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,10 @@ fn commands() -> Vec<MetaCommand> {
     let mut busy = connection(256);
     busy.complete = Coverage::all(256);
     (busy.marked, busy.cleared, busy.imported) = (true, true, Some(7));
+    busy.identity.0[0].started_by = StartedBy {
+        boot: Some(SinceBoot { boot: u128::MAX, seconds: -3 }),
+        source: Some(1_800_000_000),
+    };
     let identity = busy.identity.clone();
     vec![
         MetaCommand::CreateCache { cache: cache(), config: config(), volatile: true },
@@ -36,6 +40,19 @@ fn every_command_is_read_as_it_was_written() {
     for command in commands() {
         assert_eq!(decode(&encode(&command).unwrap()).unwrap(), command);
     }
+}
+
+#[test]
+fn a_connection_of_an_earlier_version_is_read_without_what_it_did_not_know() {
+    let connection = connection(4);
+    let (cache, identity) = (name("orders"), connection.identity.clone());
+    let old = CommandV1::Connect { cache: "orders".into(), connection: (&connection).into() };
+    let bytes = bincode::encode_to_vec(old, limited()).unwrap();
+    let connect = MetaCommand::Connect { cache: cache.clone(), connection: Box::new(connection) };
+    assert_eq!(decode(&bytes).unwrap(), connect);
+    let old = CommandV1::AcceptSource { cache: "orders".into(), identity: processes(&identity) };
+    let bytes = bincode::encode_to_vec(old, limited()).unwrap();
+    assert_eq!(decode(&bytes).unwrap(), MetaCommand::AcceptSource { cache, identity });
 }
 
 #[test]
