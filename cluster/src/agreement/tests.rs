@@ -118,3 +118,31 @@ async fn a_cache_with_a_source_waits_for_it() {
     connect(&agreement).await;
     assert_eq!(read(&agreement, &cache), Ok(Progress::Load));
 }
+
+#[tokio::test]
+async fn what_changes_nothing_is_not_written_and_after_the_end_nothing_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let len = || std::fs::metadata(directory.path().join("metadata.log")).unwrap().len();
+    let agreement = start(Some(directory.path()));
+    create(&agreement).await;
+    connect(&agreement).await;
+    let mark = || MetaCommand::Mark { cache: name("orders") };
+    agreement.propose(mark()).await.unwrap();
+    let marked = len();
+    for _ in 0..100 {
+        agreement.propose(mark()).await.unwrap();
+    }
+    assert_eq!(len(), marked, "one mark is enough for all first writes that wait for it");
+
+    agreement.close().await.unwrap();
+    let config = Arc::new(CacheConfig::new(CacheMode::Local));
+    let create = |volatile| MetaCommand::CreateCache {
+        cache: name("late"),
+        config: Arc::clone(&config),
+        volatile,
+    };
+    let error = agreement.propose(create(false)).await.unwrap_err();
+    assert!(matches!(error, ProposeError::NotStored(LogError::Closed { .. })), "{error}");
+    assert!(agreement.container().cache("late").is_none());
+    agreement.propose(create(true)).await.unwrap();
+}
