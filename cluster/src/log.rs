@@ -75,8 +75,8 @@ pub enum LogError {
     },
     /// It is not a file of ours, or one of a newer version.
     #[error(
-        "{path} begins (byte 0) like no metadata file that this version knows: it is damaged, or a newer version \
-         wrote it. It was left as it is; `godwit metadata inspect {path}` shows what can be read"
+        "{path} does not begin (byte 0) like a metadata file that this version knows: it is damaged, or a newer \
+         version wrote it. It was left as it is; `godwit metadata inspect {path}` shows what can be read"
     )]
     Foreign {
         /// The file.

@@ -30,9 +30,9 @@ const RELIEF: Duration = Duration::from_millis(200);
 pub(crate) struct Migration {
     source: Arc<SourceConnection>,
     job: Mutex<Option<JobHandle>>,
-    verification: Mutex<Option<VerifyHandle>>,
+    verification: Mutex<Option<Verification>>,
     /// What was known of differences before that one.
-    verified_before: Mutex<Option<VerifyReport>>,
+    verified_before: Mutex<Option<Verified>>,
     /// Held while segments are brought in for an iteration: one at a time is enough.
     bringing: tokio::sync::Mutex<()>,
     /// Entries that were brought in for iterations.
@@ -41,8 +41,28 @@ pub(crate) struct Migration {
     relieved: AtomicU64,
     /// Entries that had been evicted before there was a source.
     evicted_before: u64,
-    /// Entries that had been evicted when the last verification began.
-    evicted_before_verify: AtomicU64,
+}
+
+/// A verification that runs, or has run.
+#[derive(Clone)]
+struct Verification {
+    handle: VerifyHandle,
+    /// Entries that had been evicted when it began.
+    evicted_before: u64,
+}
+
+impl Verification {
+    fn verified(&self) -> Verified {
+        Verified { report: self.handle.report(), evicted_before: self.evicted_before }
+    }
+}
+
+/// What a verification has found.
+#[derive(Clone)]
+struct Verified {
+    report: VerifyReport,
+    /// Entries that had been evicted when it began.
+    evicted_before: u64,
 }
 
 impl Migration {
@@ -58,7 +78,6 @@ impl Migration {
             brought: AtomicU64::new(0),
             relieved: AtomicU64::new(0),
             evicted_before,
-            evicted_before_verify: AtomicU64::new(0),
         });
         let relieving = Arc::clone(&migration);
         migration.source.spawn(async move { relieving.relieve().await });
@@ -222,8 +241,8 @@ impl Migration {
     /// Entries that were evicted since there is a source, and that no verification has looked for: one that
     /// has come to its end has seen which of those before it are missing.
     pub(crate) fn evicted_unverified(&self) -> u64 {
-        let is_finished = self.known_differences().is_some_and(|known| known.is_finished());
-        let seen = if is_finished { self.evicted_before_verify.load(Ordering::Relaxed) } else { 0 };
+        let finished = self.verified().filter(|known| known.report.is_finished());
+        let seen = finished.map_or(0, |known| known.evicted_before);
         self.cache().evicted().saturating_sub(self.evicted_before.max(seen))
     }
 
@@ -238,28 +257,28 @@ impl Migration {
     /// `None` if it is otherwise.
     pub(crate) fn verify(&self, request: VerifyRequest) -> Option<VerifyHandle> {
         let mut verification = self.verification.lock();
-        if let Some(running) = verification.as_ref().filter(|running| running.is_running()) {
+        let last = verification.as_ref().map(|last| &last.handle);
+        if let Some(running) = last.filter(|running| running.is_running()) {
             return (running.repairs() == request.repair).then(|| running.clone());
         }
         let mut before = self.verified_before.lock();
-        *before = known(verification.as_ref().map(VerifyHandle::report), before.take());
+        *before = known(verification.as_ref().map(Verification::verified), before.take());
         drop(before);
-        self.evicted_before_verify.store(self.cache().evicted(), Ordering::Relaxed);
-        let started = verify::start(&self.source, request);
-        *verification = Some(started.clone());
-        Some(started)
+        let evicted_before = self.cache().evicted();
+        let handle = verify::start(&self.source, request);
+        *verification = Some(Verification { handle: handle.clone(), evicted_before });
+        Some(handle)
     }
 
     /// Ends the verification that runs. False if there is none.
     pub(crate) fn cancel_verification(&self) -> bool {
-        let verification = self.verification.lock();
-        let running = verification.as_ref().filter(|running| running.is_running());
-        running.map(VerifyHandle::cancel).is_some()
+        self.running_verification().map(|running| running.cancel()).is_some()
     }
 
     /// The verification that has not ended, if there is one.
     pub(crate) fn running_verification(&self) -> Option<VerifyHandle> {
-        self.verification.lock().as_ref().filter(|running| running.is_running()).cloned()
+        let last = self.verification.lock().as_ref().map(|last| last.handle.clone());
+        last.filter(VerifyHandle::is_running)
     }
 
     /// The last job, as it stands.
@@ -269,13 +288,17 @@ impl Migration {
 
     /// The last verification, as it stands.
     pub(crate) fn verify_report(&self) -> Option<VerifyReport> {
-        self.verification.lock().as_ref().map(VerifyHandle::report)
+        self.verification.lock().as_ref().map(|last| last.handle.report())
     }
 
     /// What is known of differences.
     pub(crate) fn known_differences(&self) -> Option<VerifyReport> {
+        self.verified().map(|known| known.report)
+    }
+
+    fn verified(&self) -> Option<Verified> {
         let verification = self.verification.lock();
-        let last = verification.as_ref().map(VerifyHandle::report);
+        let last = verification.as_ref().map(Verification::verified);
         known(last, self.verified_before.lock().clone())
     }
 
@@ -285,28 +308,39 @@ impl Migration {
     }
 }
 
-/// What is known of differences: by the last verification; or, if that was cancelled before it found any, by
-/// those before.
-fn known(last: Option<VerifyReport>, before: Option<VerifyReport>) -> Option<VerifyReport> {
+/// What is known of differences: by the last verification; or, if that was cancelled before it found any, or
+/// broke off although there had been some, by those before.
+fn known(last: Option<Verified>, before: Option<Verified>) -> Option<Verified> {
+    let had_some = before.as_ref().is_some_and(|before| before.report.differences() > 0);
+    let has_ended_early = |last: &VerifyReport| {
+        last.is_cancelled() || (had_some && !last.is_finished() && !last.is_running())
+    };
     match last {
-        Some(last) if last.is_cancelled() && last.differences() == 0 => before,
+        Some(Verified { report, .. }) if has_ended_early(&report) && report.differences() == 0 => {
+            before
+        }
         last => last,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    //! What a cancelled verification leaves.
+    //! What a verification leaves that did not come to its end.
 
     use super::*;
 
     #[test]
     fn what_was_found_stays_known() {
         let report = |state: &str, missing| {
-            let state = state.to_owned();
-            Some(VerifyReport { state, missing, ..VerifyReport::default() })
+            let report =
+                VerifyReport { state: state.to_owned(), missing, ..VerifyReport::default() };
+            Some(Verified { report, evicted_before: missing })
         };
-        let found = |last, before| known(last, before).map(|known| (known.state, known.missing));
+        let found = |last, before| {
+            let known = known(last, before)?;
+            assert_eq!(known.evicted_before, known.report.missing, "both are of one verification");
+            Some((known.report.state, known.report.missing))
+        };
         let is = |state: &str, missing| Some((state.to_owned(), missing));
         assert_eq!(found(None, None), None);
         assert_eq!(found(report("finished", 0), report("finished", 5)), is("finished", 0));
@@ -314,5 +348,9 @@ mod tests {
         assert_eq!(found(report("cancelled", 0), report("finished", 5)), is("finished", 5));
         assert_eq!(found(report("cancelled", 2), report("finished", 0)), is("cancelled", 2));
         assert_eq!(found(report("running", 0), report("finished", 5)), is("running", 0));
+        assert_eq!(found(report("silent", 0), report("finished", 5)), is("finished", 5));
+        assert_eq!(found(report("silent", 0), report("finished", 0)), is("silent", 0));
+        assert_eq!(found(report("silent", 3), report("finished", 5)), is("silent", 3));
+        assert_eq!(found(report("silent", 0), None), is("silent", 0));
     }
 }

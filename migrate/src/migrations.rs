@@ -517,7 +517,7 @@ impl Synchronizing {
             Some(Ending::Finished) => return Ok(counts.written),
             Some(Ending::Failed { reason }) => reason,
             Some(Ending::Cancelled) => "it was cancelled".into(),
-            None => "the source was let go of".into(),
+            None => "the cache was disconnected from its source".into(),
         };
         Err(MigrationError::NotSynchronized { cache, reason })
     }

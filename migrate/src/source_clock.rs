@@ -173,7 +173,7 @@ impl SourceClock {
         if let Some(newest) = instants.into_iter().flatten().map(|(instant, _)| instant).max() {
             self.instant(signed(newest).saturating_sub(at), at);
         }
-        (self.lives(reported, obtained, at), self.count(jump))
+        (self.lives(reported, obtained, asked, at), self.count(jump))
     }
 
     /// The offset is at most `most` at our time `at`: an entry was alive then.
@@ -211,7 +211,7 @@ impl SourceClock {
         }
     }
 
-    fn lives(&mut self, reported: &Reported, obtained: Obtained, now: i64) -> Lives {
+    fn lives(&mut self, reported: &Reported, obtained: Obtained, asked: i64, now: i64) -> Lives {
         let low = self.low.map(|low| low.low_at(now));
         // The latest instant of ours that it can be, and none that is still to come.
         let ours = |theirs: u64| low.map_or(now, |low| signed(theirs).saturating_sub(low).min(now));
@@ -219,11 +219,14 @@ impl SourceClock {
         if let Some((theirs, seconds)) = reported.lifespan {
             let (mut created, mut lifespan) = (ours(theirs), lifespan(seconds));
             if created + lifespan <= now && obtained == Obtained::ByKey {
-                // It was alive a moment ago, whatever the clocks say: part of a second is not reported, or
-                // the clock was set. In a walk, it may have been read ahead; the source is asked for it.
-                match created + lifespan + CUT_OFF > now {
-                    true => lifespan += CUT_OFF,
-                    false => created = now,
+                // It was alive when it was asked for, whatever the clocks say: part of a second is not
+                // reported, or the clock was set. One that may have ended while the answer was on its way
+                // gets no second life. In a walk, it may have been read ahead; the source is asked for it.
+                let end = created + lifespan + CUT_OFF;
+                if end > now {
+                    lifespan += CUT_OFF;
+                } else if end <= asked {
+                    created = now;
                 }
             }
             let offset = signed(theirs).saturating_sub(created);
@@ -278,10 +281,11 @@ impl SourceClock {
         self.used
     }
 
-    /// What the source's clock had reached for certain when it was last read; `None` if it was not read.
+    /// What the source's clock had reached for certain when it was last read; `None` if it was not read, or
+    /// was set: it may be set again, or several servers with clocks of their own share one address.
     pub(crate) fn reached(&self) -> Option<i64> {
         let (low, read) = self.low.zip(self.read)?;
-        (low.basis == Basis::Reading).then(|| read.saturating_add(low.offset))
+        (low.basis == Basis::Reading && self.jumps == 0).then(|| read.saturating_add(low.offset))
     }
 
     /// Our next instant after `now` at which a reading tells most: the source's clock comes to a full

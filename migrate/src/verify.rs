@@ -158,7 +158,7 @@ impl Drop for End {
         let fault = std::thread::panicking();
         self.shared.end(match fault {
             true => "it ended by a fault of the server, please report it".into(),
-            false => "the source was let go of".into(),
+            false => "the cache was disconnected from its source".into(),
         });
         self.ended.send_replace(true);
     }

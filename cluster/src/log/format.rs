@@ -229,7 +229,8 @@ impl<R: Read> Reader<R> {
             Layout::Current { id, base } => self.current(id, base),
             Layout::Old => self.old(),
         }?;
-        self.number += u64::from(matches!(step, Step::Command(_)));
+        // A file may say any number.
+        self.number = self.number.saturating_add(u64::from(matches!(step, Step::Command(_))));
         Ok(step)
     }
 

@@ -212,7 +212,7 @@ pub(super) fn survey(source: impl Read, mut each: impl FnMut(&Finding)) -> std::
                 continue;
             }
             Err(ReadError::Io(error)) => return Err(error),
-            Err(ReadError::Foreign) => (0, "it begins like no known metadata file".into()),
+            Err(ReadError::Foreign) => (0, "it does not begin like a metadata file".into()),
             Err(ReadError::Damaged { at, reason }) => (at, reason),
         };
         survey.lost += 1;

@@ -143,7 +143,7 @@ fn damage_prevents_the_start_and_the_error_says_where_and_what_to_do() {
     let foreign = b"something else".to_vec();
     for (bytes, part) in [
         (damaged, "is damaged at byte 28: the header of a record is not as it was written"),
-        (foreign, "begins (byte 0) like no metadata file"),
+        (foreign, "does not begin (byte 0) like a metadata file"),
         (vec![], "is damaged at byte 0: it is empty"),
         (good[..20].to_vec(), "is damaged at byte 20: it ends within its header"),
     ] {

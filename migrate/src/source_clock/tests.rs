@@ -167,7 +167,40 @@ fn a_lifespan_is_surely_over_once_the_sources_clock_has_passed_its_end() {
     assert!(surely_over([&clock]).unwrap() > end);
     assert_eq!(surely_over([&clock, &SourceClock::default()]), None, "one clock is not known");
     read(&mut clock, 5_000, -3_000_000);
-    assert!(surely_over([&clock]).unwrap() < end, "set back, it may have it still");
+    assert_eq!(surely_over([&clock]), None, "set back, it may have it still");
+    read(&mut clock, 6_000, 600_000);
+    assert_eq!(surely_over([&clock]), None, "or two servers answer in turn under one address");
+}
+
+#[test]
+fn before_the_first_entry_the_clocks_difference_does_not_count_as_time_that_has_passed() {
+    for offset in OFFSETS {
+        let mut clock = SourceClock::default();
+        read(&mut clock, 0, offset);
+        let over = surely_over([&clock]).unwrap();
+        assert!(over <= at(0), "{offset}: {over:?}");
+        for obtained in [Obtained::InWalk, Obtained::ByKey] {
+            let entry = mortal(theirs(-500, offset), 1);
+            let (lives, _) = clock.entry(&entry, obtained, at(0), at(0));
+            let end = lives.created.unwrap().after(lives.expiration.lifespan.unwrap());
+            assert!(end >= over, "{offset}: it lives, and counts as over");
+        }
+    }
+}
+
+#[test]
+fn an_entry_that_ends_while_its_answer_is_on_the_way_gets_no_second_life() {
+    let mut clock = SourceClock::default();
+    read(&mut clock, 0, 0);
+    // Half a second is left of an hour when it is asked for, and the answer takes five.
+    let entry = mortal(theirs(-3_599_500, 0), 3_600);
+    let (lives, jump) = clock.entry(&entry, Obtained::ByKey, at(0), at(5_000));
+    assert!(left_of(&lives) <= 500 + 999, "{lives:?}");
+    assert_eq!(jump, None);
+    // One that was over long before it was asked for, and was returned: the clocks are wrong.
+    let entry = mortal(theirs(-7_200_000, 0), 3_600);
+    let (lives, _) = clock.entry(&entry, Obtained::ByKey, at(0), at(5_000));
+    assert_eq!(left_of(&lives), 3_605_000);
 }
 
 #[test]

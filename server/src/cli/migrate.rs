@@ -480,7 +480,7 @@ async fn verify(target: &Target, repair: bool, threads: Option<u32>) -> anyhow::
     if number("evicted") > 0 {
         let evicted = number("evicted");
         remark(&[format!(
-            "{evicted} entries had to make room meanwhile: the cache's bound is too small"
+            "{evicted} entries were evicted meanwhile: the bound of the cache is too small"
         )]);
     }
     say(target.server.json, report.clone(), || {

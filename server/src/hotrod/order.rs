@@ -67,9 +67,9 @@ pub(crate) struct Order {
 #[derive(Debug)]
 struct Request {
     claim: Option<Claim>,
-    /// Claims of older requests that it still waits for.
+    /// Older requests that it still waits for.
     blockers: usize,
-    /// Later requests that wait for it, once for each claim they wait for.
+    /// Later requests that wait for it, each once.
     blocks: Vec<Ticket>,
 }
 
@@ -123,7 +123,10 @@ impl Order {
         if let Some(claim) = &claim {
             let lane = self.lanes.entry(claim.cache).or_default();
             lane.each_blocker(claim, |older| {
-                if let Some(older) = self.requests.get_mut(&older) {
+                // One that claims many keys is waited for once.
+                if let Some(older) = self.requests.get_mut(&older)
+                    && older.blocks.last() != Some(&ticket)
+                {
                     older.blocks.push(ticket);
                     blockers += 1;
                 }

@@ -56,6 +56,18 @@ fn a_whole_file_is_listed_command_by_command_without_passwords() {
 }
 
 #[test]
+fn a_record_may_say_any_number() {
+    let body = wire::encode(&create("a")).unwrap();
+    let mut bytes = format::file(FileId(7), &[], NOW);
+    bytes.push(0);
+    for _ in 0..2 {
+        bytes.extend(format::record(FileId(7), u64::MAX, Kind::Command, NOW, &body));
+    }
+    let (survey, findings) = findings(&bytes);
+    assert_eq!((survey.commands, survey.unusable), (1, 1), "{findings:?}");
+}
+
+#[test]
 fn of_a_file_with_one_damaged_byte_all_other_records_are_found() {
     let (bytes, begins) = file(&story());
     for at in 0..bytes.len() {

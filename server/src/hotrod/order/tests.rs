@@ -46,6 +46,21 @@ fn changes_of_one_key_run_one_after_the_other_in_the_order_they_came() {
 }
 
 #[test]
+fn a_request_that_claims_many_keys_is_waited_for_once() {
+    let many = Some(claim(Keys::Some((0..1_000).collect()), Access::Change));
+    let (mut order, [first, walk, again]) =
+        deferred([(many.clone(), true), (all(Access::Follow), false), (many, false)]);
+    assert_eq!(
+        order.requests[&first].blocks,
+        [walk, again],
+        "memory for each request, not each key"
+    );
+    assert_eq!(order.finish(first), [walk, again]);
+    assert_eq!((order.finish(walk), order.finish(again)), (vec![], vec![]));
+    assert!(order.is_empty() && order.lanes.is_empty());
+}
+
+#[test]
 fn reads_of_one_key_share_it_and_a_change_waits_for_all_of_them() {
     let (mut order, [first, one, other, last]) =
         deferred([(change(1), true), (read(1), false), (read(1), false), (change(1), false)]);
