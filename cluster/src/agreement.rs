@@ -105,8 +105,7 @@ impl Agreement {
         if let (Some(log), false) = (log.as_mut(), volatile) {
             let before = self.metadata.read();
             // What changes nothing is not written, such as the mark of each of many first writes.
-            let name = command.cache().as_str();
-            if before.cache(name) != changed.cache(name) {
+            if *before != changed {
                 log.append(command, &before, self.clock.now())?;
             }
         }

@@ -79,5 +79,12 @@ pub(crate) fn story() -> Vec<MetaCommand> {
         create("third"),
         connect("customers", 256),
         MetaCommand::RemoveCache { cache: name("third") },
+        MetaCommand::AssignAlias { cache: name("customers"), alias: name("clients") },
+        MetaCommand::CreateTemplate {
+            template: name("plain"),
+            config: Arc::new(CacheConfig::new(CacheMode::Local)),
+            volatile: false,
+        },
+        MetaCommand::RemoveTemplate { template: name("plain") },
     ]
 }

@@ -60,6 +60,22 @@ async fn caches_follow_the_metadata() {
 }
 
 #[tokio::test]
+async fn whatever_changes_anything_outlives_a_restart() {
+    use crate::samples::story;
+    let directory = tempfile::tempdir().unwrap();
+    for command in story() {
+        let agreement = start(Some(directory.path()));
+        let before = agreement.see(Metadata::clone);
+        agreement.propose(command.clone()).await.unwrap();
+        let mut expected = agreement.see(Metadata::clone);
+        assert!(expected != before, "the story tells nothing twice: {command:?}");
+        expected.restart();
+        drop(agreement);
+        assert_eq!(start(Some(directory.path())).see(Metadata::clone), expected, "{command:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_restart_loses_no_cache_and_serves_nothing_old_in_the_place_of_what_was_lost() {
     let directory = tempfile::tempdir().unwrap();
     let agreement = start(Some(directory.path()));
