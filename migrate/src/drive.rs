@@ -12,7 +12,7 @@ use store::{
     Timestamp, Walk, WalkStep,
 };
 
-use crate::{loader::Loaded, overlap::overlap, sources::Sources};
+use crate::{loader::Loaded, overdue, overlap::overlap, sources::Sources};
 
 /// Steps of a walk after which others have their turn.
 const STRETCH: u64 = 64;
@@ -207,7 +207,13 @@ impl Driver {
         cache.check_served()?;
         let whole = cache.segment(SegmentId(0)).link().is_none_or(|link| link.is_complete());
         match (whole, self.sources.of(cache)) {
-            (true, _) => Ok(Size { entries: self.size_here(cache).await?, approximate: false }),
+            (true, migration) => {
+                if let Some(migration) = migration {
+                    let segments: Vec<SegmentId> = cache.segment_ids().collect();
+                    overdue::settle_all(migration.source(), &segments).await?;
+                }
+                Ok(Size { entries: self.size_here(cache).await?, approximate: false })
+            }
             (false, None) => Err(CacheError::SourceSilent),
             (false, Some(migration)) => {
                 let theirs = migration.source().size().await?;
@@ -217,8 +223,8 @@ impl Driver {
         }
     }
 
-    /// Makes sure that everything is here that belongs into these segments: an iteration over them sees
-    /// what the source had.
+    /// Makes sure that everything is here that belongs into these segments, and that nothing there is overdue:
+    /// an iteration over them sees what the source has.
     ///
     /// # Errors
     ///
@@ -230,11 +236,15 @@ impl Driver {
     ) -> Result<(), CacheError> {
         cache.check_served()?;
         let missing = missing(cache, segments);
-        if missing.is_empty() {
-            return Ok(());
+        let migration = match self.sources.of(cache) {
+            Some(migration) => migration,
+            None if missing.is_empty() => return Ok(()),
+            None => return Err(CacheError::SourceSilent),
+        };
+        if !missing.is_empty() {
+            migration.bring(&missing).await?;
         }
-        let migration = self.sources.of(cache).ok_or(CacheError::SourceSilent)?;
-        migration.bring(&missing).await
+        overdue::settle_all(migration.source(), segments).await
     }
 }
 

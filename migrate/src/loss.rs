@@ -103,6 +103,13 @@ impl Standing<'_> {
                  than what it was to hold: verify shows which are missing"
             ));
         }
+        let missing = self.verified.map_or(0, VerifyReport::perhaps_evicted);
+        if missing > 0 {
+            doubts.push(format!(
+                "verify has not found {missing} entries here that the source has: they may have been evicted, \
+                 because the cache's bound is smaller than what it was to hold"
+            ));
+        }
         match self.verified {
             None => doubts.push("no verification was run: verify compares every entry".into()),
             Some(report) if report.is_running() || report.is_finished() => {}

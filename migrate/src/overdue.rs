@@ -2,12 +2,13 @@
 //!
 //! A command asks for the entry that it needs by itself. All others are asked for here, a few at a time.
 //! Asking counts as a use at the source, so an entry that is kept alive there lives on by its max idle once
-//! more, and no longer: it is asked for again only when it would have ended there too.
+//! more, and no longer: it is asked for again only when it would have ended there too. Who is about to walk
+//! over segments does not wait for that: what is overdue there is asked for first.
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::{StreamExt as _, stream};
-use store::{Answer, Position, SegmentId, Settled, Step, Timestamp};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use store::{Answer, CacheError, Position, SegmentId, Settled, Step, Timestamp};
 
 use crate::{loader::Loaded, source::SourceConnection};
 
@@ -19,6 +20,9 @@ const BATCH: usize = 64;
 
 /// Keys that are asked for at the same time.
 const AT_ONCE: usize = 8;
+
+/// Keys that are asked for at the same time if somebody waits for them.
+const AT_ONCE_IN_HASTE: usize = 64;
 
 /// Milliseconds that an entry is over before it is asked for: a source reports whole seconds, and must have
 /// ended it by then if nobody used it.
@@ -54,6 +58,47 @@ async fn settle_segment(source: &Arc<SourceConnection>, segment: SegmentId) {
             return;
         }
     }
+}
+
+/// Asks the source for every entry in these segments whose time is over here.
+///
+/// # Errors
+///
+/// If the source does not say, and reads do not go without it.
+pub(crate) async fn settle_all(
+    source: &Arc<SourceConnection>,
+    segments: &[SegmentId],
+) -> Result<(), CacheError> {
+    let cache = source.cache();
+    for segment in segments {
+        let mut position = Position::default();
+        loop {
+            let now = source.agreement().clock().now();
+            let (keys, step) = cache.overdue(*segment, &mut position, BATCH, now);
+            stream::iter(keys.into_iter().map(Ok::<_, CacheError>))
+                .try_for_each_concurrent(AT_ONCE_IN_HASTE, async |key| {
+                    let loaded = source.load(&key).await;
+                    settle(source, &key, &loaded);
+                    match loaded {
+                        Loaded::Absent | Loaded::Entry(_) => Ok(()),
+                        // It was disconnected meanwhile: what is over here is over.
+                        _ if source.link().is_none() => Ok(()),
+                        Loaded::Silent | Loaded::Failed(_) if source.reads_without() => Ok(()),
+                        Loaded::Failed(text) => Err(CacheError::SourceFailed(text.to_string())),
+                        Loaded::Silent if source.changed().is_some() => {
+                            Err(CacheError::SourceDoubted)
+                        }
+                        Loaded::Silent => Err(CacheError::SourceSilent),
+                    }
+                })
+                .await?;
+            if step == Step::End {
+                break;
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+    Ok(())
 }
 
 fn settle(source: &SourceConnection, key: &[u8], loaded: &Loaded) {

@@ -284,7 +284,7 @@ impl Facts<'_> {
             return Stage::Failed;
         }
         if self.is_complete() {
-            let proven = verify.is_some_and(|it| it.is_finished() && it.differences() == 0);
+            let proven = verify.is_some_and(VerifyReport::is_proof);
             return if proven { Stage::Verified } else { Stage::Synced };
         }
         match job {

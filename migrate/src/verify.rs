@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use parking_lot::Mutex;
 use rand::Rng;
-use store::{Coverage, SourceSpace};
+use store::{Cache, Coverage, SourceSpace};
 use tokio::{
     sync::{mpsc, watch},
     task::{JoinError, JoinSet},
@@ -96,6 +96,7 @@ impl VerifyHandle {
 
 /// What a verification and those who look at it share.
 struct Shared {
+    cache: Arc<Cache>,
     throttle: Throttle,
     progress: Mutex<Progress>,
 }
@@ -105,13 +106,18 @@ struct Progress {
     report: VerifyReport,
     /// What was found of each unit that is being compared, or was when it broke off.
     units: BTreeMap<UnitId, VerifyReport>,
+    /// Entries of the source that had been evicted here and were gone at the end.
+    evicted: Option<u64>,
 }
 
 impl Shared {
     fn report(&self) -> VerifyReport {
+        // Known before the progress is held: units note what they have found while others ask the cache.
+        let evicted = self.cache.evicted_imported();
         let progress = self.progress.lock();
         let mut report = progress.report.clone();
         progress.units.values().for_each(|unit| report.add(unit));
+        report.excuse(progress.evicted.unwrap_or(evicted));
         report
     }
 
@@ -140,9 +146,12 @@ impl Shared {
 
     /// Notes how it ended, unless that is known.
     fn end(&self, state: String) {
-        let report = &mut self.progress.lock().report;
-        if report.is_running() {
-            report.state = state;
+        // What is evicted later is no excuse.
+        let evicted = self.cache.evicted_imported();
+        let progress = &mut *self.progress.lock();
+        if progress.report.is_running() {
+            progress.report.state = state;
+            progress.evicted = Some(evicted);
         }
     }
 }
@@ -172,8 +181,9 @@ pub(crate) fn start(connection: &Arc<SourceConnection>, request: VerifyRequest) 
     let repair = request.repair;
     let report = VerifyReport { state: RUNNING.into(), repair, ..VerifyReport::default() };
     let shared = Arc::new(Shared {
+        cache: Arc::clone(connection.cache()),
         throttle: Throttle::new(settings.rates),
-        progress: Mutex::new(Progress { report, units: BTreeMap::new() }),
+        progress: Mutex::new(Progress { report, units: BTreeMap::new(), evicted: None }),
     });
     let (sender, ended) = watch::channel(false);
     let (orders, ordered) = mpsc::channel(MOST_ORDERS);

@@ -459,6 +459,12 @@ impl Cache {
         self.sum(Segment::evicted)
     }
 
+    /// Imported entries that had to make room: see [`Segment::evicted_imported`].
+    #[must_use]
+    pub fn evicted_imported(&self) -> u64 {
+        self.sum(Segment::evicted_imported)
+    }
+
     /// Whether there may be removed keys that are not remembered: see [`Cache::may_have_forgotten`].
     #[must_use]
     pub fn has_forgotten(&self) -> bool {

@@ -132,6 +132,8 @@ pub struct Segment {
     lived_on: u64,
     /// Entries that had to make room.
     evicted: u64,
+    /// Those of them that were imported, over the connections that continue each other.
+    evicted_imported: u64,
     outbox: Outbox,
     stats: Stats,
 }
@@ -172,6 +174,7 @@ impl Segment {
             surely_over: Timestamp::default(),
             lived_on: 0,
             evicted: 0,
+            evicted_imported: 0,
             outbox: Outbox::default(),
             stats: Stats::default(),
         }
@@ -489,6 +492,13 @@ impl Segment {
     #[must_use]
     pub fn evicted(&self) -> u64 {
         self.evicted
+    }
+
+    /// Imported entries that had to make room, without those that a repair has brought in again. Another
+    /// source, or a fresh beginning, starts at 0.
+    #[must_use]
+    pub fn evicted_imported(&self) -> u64 {
+        self.evicted_imported
     }
 
     /// Starts counting anew.

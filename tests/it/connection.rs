@@ -214,6 +214,61 @@ async fn an_answer_of_an_iteration_is_sent_once_it_is_large() {
 }
 
 #[tokio::test]
+async fn an_entry_that_cannot_be_converted_is_never_passed_over() {
+    let server = TestServer::start().await;
+    let config = r#"{"distributed-cache":{"segments":1,"encoding":{"media-type":"application/x-protostream"}}}"#;
+    let raw = server.cache_of("c", config).await;
+    let mut wire = Wire::connect(&server).await;
+    let value = br#"{"_type":"int32","_value":1}"#;
+    let as_json = |opcode| RequestHeader { value_type: JSON, ..header(opcode, "c") };
+    for number in 0..20 {
+        let key = key(number);
+        let entry = op::NewEntry { key: &key, expiration: NEVER, value };
+        wire.send(&message(&as_json(op::Put::REQUEST), &op::Put(entry))).await;
+        assert_eq!(wire.status().await.0, Status::Success);
+    }
+    raw.put(b"bad", b"\xFF no message", NEVER).await.unwrap();
+    for batch in [1, 7, 100] {
+        let start = op::IterationStart {
+            segments: None,
+            converter: None,
+            parameters: Vec::new(),
+            batch,
+            with_metadata: false,
+        };
+        wire.send(&message(&as_json(op::IterationStart::REQUEST), &start)).await;
+        let started = |status, reader: &mut Reader<'_>| {
+            Ok(op::IterationStarted::decode(status, ProtocolVersion::V4_1, reader)?.id.to_owned())
+        };
+        let id = wire.answer(started).await.1;
+        let next = message(&as_json(op::IterationNext::REQUEST), &op::IterationNext { id: &id });
+        let (mut given, mut errors) = (0, 0);
+        while errors < 3 {
+            wire.send(&next).await;
+            let batch = |status, reader: &mut Reader<'_>| {
+                if status != Status::Success {
+                    return reader.text("error").map(|_| None);
+                }
+                let batch = op::Batch::decode(status, ProtocolVersion::V4_1, reader)?;
+                assert!(batch.finished.is_empty(), "the segment is not finished");
+                Ok(Some(batch.entries.len()))
+            };
+            match wire.answer(batch).await.1 {
+                Some(entries) => {
+                    assert!(entries > 0 && errors == 0, "{entries} after {errors} errors");
+                    given += entries;
+                }
+                None => errors += 1,
+            }
+        }
+        assert!(given <= 20, "the bad one is not among {given}");
+        wire.send(&to_c(&op::IterationEnd { id: &id })).await;
+        assert_eq!(wire.status().await.0, Status::Success);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn large_answers_are_bounded_and_take_no_room_from_entries() {
     let max_memory = Some(MemoryLimit::Bytes(30_000_000));
     let server = TestServer::start_with(ServerFile { max_memory, ..ServerFile::default() }).await;

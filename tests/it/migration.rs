@@ -4,6 +4,7 @@
 mod connecting;
 mod disconnecting;
 mod jobs;
+mod overdue;
 mod reading;
 mod reconnecting;
 mod remembering;

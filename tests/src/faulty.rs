@@ -27,6 +27,9 @@ struct State {
     to: Mutex<SocketAddr>,
     silent: AtomicBool,
     refuses: AtomicBool,
+    holds_walks: AtomicBool,
+    /// Answers that were held.
+    held: AtomicU64,
     /// Bytes a second towards the client; 0 is no limit.
     rate: AtomicU64,
     connections: AtomicU64,
@@ -45,6 +48,8 @@ impl Faulty {
             to: Mutex::new(to),
             silent: AtomicBool::new(false),
             refuses: AtomicBool::new(false),
+            holds_walks: AtomicBool::new(false),
+            held: AtomicU64::new(0),
             rate: AtomicU64::new(0),
             connections: AtomicU64::new(0),
         });
@@ -65,6 +70,17 @@ impl Faulty {
     /// Bytes of the server arrive no more, or again.
     pub fn silence(&self, silent: bool) {
         self.state.silent.store(silent, Ordering::Relaxed);
+    }
+
+    /// Entries that the server gives out in a walk arrive no more, or again; all else does.
+    pub fn hold_walks(&self, hold: bool) {
+        self.state.holds_walks.store(hold, Ordering::Relaxed);
+    }
+
+    /// Answers with entries of a walk that were held so far.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.state.held.load(Ordering::Relaxed)
     }
 
     /// New connections end at once, or are relayed again.
@@ -100,6 +116,14 @@ impl State {
     }
 }
 
+/// Whether an answer to ITERATION_NEXT begins here: on its connection, nothing else is asked meanwhile.
+fn is_of_walk(bytes: &[u8]) -> bool {
+    let Some((0xA1, rest)) = bytes.split_first() else { return false };
+    // The number of the message ends with its first byte below 0x80.
+    let end = rest.iter().position(|byte| *byte < 0x80);
+    end.and_then(|end| rest.get(end + 1)) == Some(&0x34)
+}
+
 async fn relay(client: TcpStream, state: Arc<State>, mut cut: watch::Receiver<u64>) {
     let Ok(server) = TcpStream::connect(state.leads_to()).await else { return };
     let (mut from_client, mut to_client) = client.into_split();
@@ -122,6 +146,14 @@ async fn relay(client: TcpStream, state: Arc<State>, mut cut: watch::Receiver<u6
             }
             while state.silent.load(Ordering::Relaxed) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            if state.holds_walks.load(Ordering::Relaxed)
+                && is_of_walk(buffer.get(..read).unwrap_or_default())
+            {
+                state.held.fetch_add(1, Ordering::Relaxed);
+                while state.holds_walks.load(Ordering::Relaxed) {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
             }
             to_client.write_all(buffer.get(..read).unwrap_or_default()).await?;
         }

@@ -69,10 +69,12 @@ fn each_loss_refuses_and_says_what_to_do() {
 #[test]
 fn what_nobody_knows_does_not_refuse() {
     let cancelled = report("cancelled", 0);
+    let evicted = VerifyReport { missing_or_evicted: 5, ..report("finished", 0) };
     let table = [
         (whole(), vec!["no verification was run"]),
         (Standing { evicted: 5, ..whole() }, vec!["5 entries were evicted", "no verification"]),
         (Standing { verified: Some(&cancelled), ..whole() }, vec!["the last verification did not"]),
+        (Standing { verified: Some(&evicted), ..whole() }, vec!["verify has not found 5 entries"]),
     ];
     for (standing, expected) in table {
         let Losses { blockers, doubts } = standing.losses();

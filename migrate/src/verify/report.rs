@@ -13,6 +13,8 @@ const MOST_LISTED: usize = 1_000;
 pub enum Finding {
     /// The source has it, and nothing is known of it here.
     Missing,
+    /// The same in a cache that has evicted entries of the source: it may have been one of them.
+    MissingOrEvicted,
     /// It was brought in, and the source's entry is another one now.
     Different,
     /// It was brought in, and the source has it no more.
@@ -47,8 +49,8 @@ pub struct VerifyReport {
     /// Whether it was told to pause.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
-    /// Entries of the source that were compared: those that are the same, expired, missing, different, changed
-    /// here, or cleared.
+    /// Entries of the source that were compared: those that are the same, expired, missing, missing or evicted,
+    /// different, changed here, or cleared.
     pub compared: u64,
     /// Source segments that were compared to their end.
     pub segments_compared: u32,
@@ -60,6 +62,9 @@ pub struct VerifyReport {
     pub expired: u64,
     /// See [`Finding::Missing`].
     pub missing: u64,
+    /// See [`Finding::MissingOrEvicted`]. No more of them are left over than entries of the source were evicted
+    /// here; those beyond that number count as missing.
+    pub missing_or_evicted: u64,
     /// See [`Finding::Different`].
     pub different: u64,
     /// See [`Finding::Vanished`].
@@ -71,6 +76,10 @@ pub struct VerifyReport {
     pub outlived: u64,
     /// Missing and different entries that were put right; at the end, without as many as had to make room.
     pub repaired: u64,
+    /// Entries that are missing, different or vanished, and were not put right.
+    pub differences: u64,
+    /// Entries that are missing or evicted, and were not put right, or had to make room afterwards.
+    pub perhaps_evicted: u64,
     /// Entries that had to make room here meanwhile.
     pub evicted: u64,
     /// Entries of the source that a client's clear has removed here.
@@ -83,6 +92,12 @@ pub struct VerifyReport {
     /// Missing entries that were put right.
     #[serde(skip)]
     pub(crate) mended_missing: u64,
+    /// Entries that were missing or evicted, and were put right.
+    #[serde(skip)]
+    pub(crate) mended_evicted: u64,
+    /// Entries that were put right and may have had to make room.
+    #[serde(skip)]
+    pub(crate) made_room: u64,
     /// What earlier attempts at the same part have put right. This one finds it to be the same.
     #[serde(skip)]
     pub(crate) earlier: Option<Box<Self>>,
@@ -92,7 +107,20 @@ impl VerifyReport {
     /// Entries that are not as they should be, and were not put right.
     #[must_use]
     pub fn differences(&self) -> u64 {
-        (self.missing + self.different + self.vanished).saturating_sub(self.repaired)
+        let mended = (self.repaired + self.made_room).saturating_sub(self.mended_evicted);
+        (self.missing + self.different + self.vanished).saturating_sub(mended)
+    }
+
+    /// Entries that are not here, perhaps because they had to make room.
+    #[must_use]
+    pub fn perhaps_evicted(&self) -> u64 {
+        self.missing_or_evicted.saturating_sub(self.mended_evicted) + self.made_room
+    }
+
+    /// Whether everything that the source has is here: nothing differs, and nothing may have been evicted.
+    #[must_use]
+    pub fn is_proof(&self) -> bool {
+        self.is_finished() && self.differences() == 0 && self.perhaps_evicted() == 0
     }
 
     /// Whether it came to its end.
@@ -116,7 +144,25 @@ impl VerifyReport {
     /// So many had to make room while this went on. What was put right may be among them.
     pub(super) fn evict(&mut self, entries: u64) {
         self.evicted = entries;
-        self.repaired = self.repaired.saturating_sub(entries);
+        self.made_room = self.repaired.min(entries);
+        self.repaired -= self.made_room;
+    }
+
+    /// Of the source's entries, so many were evicted here and are gone. Whatever else is not here is missing.
+    pub(super) fn excuse(&mut self, evicted: u64) {
+        let left = self.missing_or_evicted.saturating_sub(self.mended_evicted);
+        let beyond = left.saturating_sub(evicted);
+        self.missing_or_evicted -= beyond;
+        self.missing += beyond;
+        let is_left = |one: &&mut Listed| one.finding == Finding::MissingOrEvicted && !one.repaired;
+        let most = usize::try_from(beyond).unwrap_or(usize::MAX);
+        // Which of them they are, nobody knows.
+        for one in self.listed.iter_mut().rev().filter(is_left).take(most) {
+            one.finding = Finding::Missing;
+            one.what =
+                Some("more entries are missing than were evicted here: this may be another one");
+        }
+        (self.differences, self.perhaps_evicted) = (self.differences(), self.perhaps_evicted());
     }
 
     /// An entry is the same on both sides.
@@ -149,6 +195,12 @@ impl VerifyReport {
         self.note(Finding::Missing, key, why, repaired);
     }
 
+    /// An entry is not here, and may have been evicted.
+    pub(super) fn missing_or_evicted(&mut self, key: &[u8], repaired: bool) {
+        self.compared += 1;
+        self.note(Finding::MissingOrEvicted, key, None, repaired);
+    }
+
     /// An entry is another one here.
     pub(super) fn different(&mut self, key: &[u8], what: &'static str, repaired: bool) {
         self.compared += 1;
@@ -166,6 +218,7 @@ impl VerifyReport {
         let of_its_kind = *counter;
         self.repaired += u64::from(repaired);
         self.mended_missing += u64::from(repaired && finding == Finding::Missing);
+        self.mended_evicted += u64::from(repaired && finding == Finding::MissingOrEvicted);
         if of_its_kind <= MOST_LISTED as u64 {
             self.listed.push(Listed { finding, key: shown(key), what, repaired });
         }
@@ -176,7 +229,9 @@ impl VerifyReport {
         let mut kept = self.earlier.map(|earlier| *earlier).unwrap_or_default();
         kept.missing += self.mended_missing;
         kept.mended_missing += self.mended_missing;
-        kept.different += self.repaired - self.mended_missing;
+        kept.missing_or_evicted += self.mended_evicted;
+        kept.mended_evicted += self.mended_evicted;
+        kept.different += self.repaired - self.mended_missing - self.mended_evicted;
         kept.repaired += self.repaired;
         self.listed.into_iter().filter(|one| one.repaired).for_each(|one| kept.list(one));
         Self { earlier: Some(Box::new(kept)), ..Self::default() }
@@ -185,6 +240,7 @@ impl VerifyReport {
     fn counter(&mut self, finding: Finding) -> &mut u64 {
         match finding {
             Finding::Missing => &mut self.missing,
+            Finding::MissingOrEvicted => &mut self.missing_or_evicted,
             Finding::Different => &mut self.different,
             Finding::Vanished => &mut self.vanished,
             Finding::ChangedHere => &mut self.changed_here,
@@ -205,6 +261,8 @@ impl VerifyReport {
         self.same += part.same;
         self.expired += part.expired;
         self.missing += part.missing;
+        self.missing_or_evicted += part.missing_or_evicted;
+        self.mended_evicted += part.mended_evicted;
         self.different += part.different;
         self.vanished += part.vanished;
         self.changed_here += part.changed_here;
@@ -217,6 +275,8 @@ impl VerifyReport {
             self.same -= met_again;
             self.compared += earlier.repaired - met_again;
             self.missing += earlier.missing;
+            self.missing_or_evicted += earlier.missing_or_evicted;
+            self.mended_evicted += earlier.mended_evicted;
             self.different += earlier.different;
             self.repaired += earlier.repaired;
             earlier.listed.iter().for_each(|listed| self.list(listed.clone()));
@@ -246,11 +306,50 @@ mod tests {
         assert_eq!((report.differences(), report.repaired, report.listed.len()), (2, 1, 4));
         assert_eq!(report.listed[3].key, "0xff");
         report.evict(5);
-        assert_eq!(report.differences(), 3, "what was repaired may be gone again");
+        assert_eq!((report.differences(), report.repaired), (2, 0));
+        assert_eq!(report.perhaps_evicted(), 1, "what was repaired may be gone again");
+        assert!(
+            !VerifyReport { state: FINISHED.into(), made_room: 1, ..VerifyReport::default() }
+                .is_proof()
+        );
         for _ in 0..2 * MOST_LISTED {
             report.missing(b"k", None, false);
         }
         assert_eq!(report.listed.len(), MOST_LISTED + 3);
+    }
+
+    #[test]
+    fn no_more_are_excused_than_were_evicted() {
+        let found = || {
+            let mut report = VerifyReport { state: FINISHED.into(), ..VerifyReport::default() };
+            report.missing(b"a", None, false);
+            for (key, repaired) in [(b"b", false), (b"c", true), (b"d", false), (b"e", false)] {
+                report.missing_or_evicted(key, repaired);
+            }
+            report
+        };
+        // Evicted; then missing, missing or evicted, differences, perhaps evicted.
+        for (evicted, expected) in
+            [(u64::MAX, [1, 4, 1, 3]), (3, [1, 4, 1, 3]), (2, [2, 3, 2, 2]), (0, [4, 1, 4, 0])]
+        {
+            let mut report = found();
+            report.excuse(evicted);
+            let VerifyReport { missing, missing_or_evicted, .. } = report;
+            let counts = [missing, missing_or_evicted, report.differences, report.perhaps_evicted];
+            assert_eq!(counts, expected, "{evicted} were evicted");
+            let of = |finding| report.listed.iter().filter(|one| one.finding == finding).count();
+            let listed = (of(Finding::Missing) as u64, of(Finding::MissingOrEvicted) as u64);
+            assert_eq!(listed, (missing, missing_or_evicted));
+            assert!(!report.is_proof());
+        }
+        // What was put right is a proof, unless it had to make room again.
+        let mut report = VerifyReport { state: FINISHED.into(), ..VerifyReport::default() };
+        report.missing_or_evicted(b"a", true);
+        report.different(b"b", "value", true);
+        report.excuse(0);
+        assert!(report.is_proof(), "{report:?}");
+        report.evict(1);
+        assert_eq!((report.differences(), report.perhaps_evicted()), (0, 1));
     }
 
     #[test]
@@ -260,21 +359,26 @@ mod tests {
         part.missing(b"a", None, true);
         part.missing(b"b", None, false);
         part.different(b"c", "value", true);
+        part.missing_or_evicted(b"d", true);
+        part.missing_or_evicted(b"e", false);
         let mut part = part.begin_again();
         let whole = |part: &VerifyReport| {
             let mut whole = VerifyReport::default();
             whole.add(part);
             let VerifyReport { compared, same, missing, different, repaired, .. } = whole;
-            assert_eq!(compared, same + missing + different);
-            (compared, missing, different, repaired, whole.listed.len())
+            let VerifyReport { missing_or_evicted: evicted, mended_evicted, .. } = whole;
+            assert_eq!(compared, same + missing + different + evicted);
+            assert_eq!((whole.differences(), evicted), (0, mended_evicted), "{whole:?}");
+            (compared, missing, different, evicted, repaired, whole.listed.len())
         };
-        assert_eq!(whole(&part), (2, 1, 1, 2, 2));
-        // All of it again, of which two are the same now.
-        (0..3).for_each(|_| part.same());
+        assert_eq!(whole(&part), (3, 1, 1, 1, 3, 3));
+        // All of it again, of which three are the same now.
+        (0..4).for_each(|_| part.same());
         part.missing(b"b", None, true);
-        assert_eq!(whole(&part), (4, 2, 1, 3, 3));
+        part.missing_or_evicted(b"e", true);
+        assert_eq!(whole(&part), (6, 2, 1, 2, 5, 5));
         let part = part.begin_again();
-        assert_eq!(whole(&part), (3, 2, 1, 3, 3));
+        assert_eq!(whole(&part), (5, 2, 1, 2, 5, 5));
     }
 
     #[test]
@@ -285,7 +389,8 @@ mod tests {
             part.expired();
             part.cleared();
             part.changed_here(b"a");
-            part.missing(b"b", Some("it may have been evicted here"), true);
+            part.missing(b"b", None, true);
+            part.missing_or_evicted(b"e", false);
             part.different(b"c", "value", false);
             part.vanished(b"d");
             part.outlived += 1;
@@ -294,13 +399,14 @@ mod tests {
         let mut whole = VerifyReport::default();
         (0..3).for_each(|_| whole.add(&part()));
         let VerifyReport { compared, same, expired, missing, .. } = whole;
-        let VerifyReport { different, changed_here, cleared, .. } = whole;
-        assert_eq!(compared, same + expired + missing + different + changed_here + cleared);
-        assert_eq!((compared, whole.vanished, whole.outlived), (18, 3, 3));
-        assert_eq!((whole.repaired, whole.segments_compared, whole.listed.len()), (3, 24, 12));
+        let VerifyReport { different, changed_here, cleared, missing_or_evicted, .. } = whole;
+        let here = same + changed_here + cleared;
+        assert_eq!(compared, here + expired + missing + missing_or_evicted + different);
+        assert_eq!((compared, whole.vanished, whole.outlived), (21, 3, 3));
+        assert_eq!((whole.repaired, whole.segments_compared, whole.listed.len()), (3, 24, 15));
         let mut full = VerifyReport::default();
         (0..MOST_LISTED).for_each(|_| full.missing(b"k", None, false));
         full.add(&part());
-        assert_eq!(full.listed.len(), MOST_LISTED + 3);
+        assert_eq!(full.listed.len(), MOST_LISTED + 4);
     }
 }

@@ -277,14 +277,20 @@ impl Comparison {
             },
             Seen::Overdue => self.refresh(key, theirs),
             Seen::Nothing if self.was_cleared() => self.note(VerifyReport::cleared),
-            Seen::Nothing => {
-                let why = self.why_missing(key);
+            Seen::Nothing if self.may_have_removed(key) => {
                 // What may have been removed here does not come back.
-                let mended =
-                    if why == Some(REMOVED) { Mended::Not } else { self.mend(key, theirs) };
-                match mended {
-                    Mended::ByClient => self.note(|report| report.changed_here(key)),
-                    mended => self.note(|report| report.missing(key, why, mended == Mended::Now)),
+                self.note(|report| report.missing(key, Some(REMOVED), false));
+            }
+            Seen::Nothing => {
+                let is_evicted = self.connection.cache().evicted_imported() > 0;
+                match (self.mend(key, theirs), is_evicted) {
+                    (Mended::ByClient, _) => self.note(|report| report.changed_here(key)),
+                    (mended, true) => {
+                        self.note(|report| report.missing_or_evicted(key, mended == Mended::Now));
+                    }
+                    (mended, false) => {
+                        self.note(|report| report.missing(key, None, mended == Mended::Now));
+                    }
                 }
             }
         }
@@ -309,13 +315,10 @@ impl Comparison {
         self.knows(|connection| connection.cleared)
     }
 
-    /// What may have become of a key that the source has, and of which nothing is known here.
-    fn why_missing(&self, key: &[u8]) -> Option<&'static str> {
+    /// Whether a client may have removed a key here of which nothing is known.
+    fn may_have_removed(&self, key: &[u8]) -> bool {
         let cache = self.connection.cache();
-        if cache.may_have_forgotten(key) || self.knows(|connection| connection.forgets) {
-            return Some(REMOVED);
-        }
-        (cache.is_bounded() && cache.evicted() > 0).then_some("it may have been evicted here")
+        cache.may_have_forgotten(key) || self.knows(|connection| connection.forgets)
     }
 
     fn knows(&self, what: impl Fn(&cluster::Connection) -> bool) -> bool {

@@ -407,14 +407,15 @@ fn summarize(status: &Value) {
     if let Some(compared) = number("/verify/compared") {
         let of = |name: &str| number(&format!("/verify/{name}")).unwrap_or(0);
         show::line(format_args!(
-            "  verify       {}, {compared} compared: {} missing, {} different, {} vanished, {} changed \
-             here; {} of {} segments",
+            "  verify       {}, {compared} compared: {} missing, {} missing or evicted, {} different, {} \
+             vanished, {} changed here; {} of {} segments",
             if status.pointer("/verify/paused") == Some(&Value::Bool(true)) {
                 "paused"
             } else {
                 text("/verify/state")
             },
             of("missing"),
+            of("missingOrEvicted"),
             of("different"),
             of("vanished"),
             of("changedHere"),
@@ -475,8 +476,13 @@ async fn verify(target: &Target, repair: bool, threads: Option<u32>) -> anyhow::
         let state = if report.is_null() { gone } else { state };
         bail!("the verification has ended without a result: {state}");
     }
-    let differences = (number("missing") + number("different") + number("vanished"))
-        .saturating_sub(number("repaired"));
+    let (differences, perhaps_evicted) = (number("differences"), number("perhapsEvicted"));
+    if perhaps_evicted > 0 {
+        remark(&[format!(
+            "{perhaps_evicted} entries of the source are not here, or no longer: no more than this cache has \
+             evicted, so that they may be those. This is no proof that nothing was lost, and disconnect says so"
+        )]);
+    }
     if number("evicted") > 0 {
         let evicted = number("evicted");
         remark(&[format!(
@@ -485,12 +491,13 @@ async fn verify(target: &Target, repair: bool, threads: Option<u32>) -> anyhow::
     }
     say(target.server.json, report.clone(), || {
         format!(
-            "Compared {} entries: {} the same, {} missing, {} different, {} changed here, {} cleared here, \
-             {} ended meanwhile. Beyond those, {} vanished from the source, and {} outlive it here. {} \
-             repaired. Differences: {differences}.",
+            "Compared {} entries: {} the same, {} missing, {} missing or evicted, {} different, {} changed \
+             here, {} cleared here, {} ended meanwhile. Beyond those, {} vanished from the source, and {} \
+             outlive it here. {} repaired. Differences: {differences}.",
             number("compared"),
             number("same"),
             number("missing"),
+            number("missingOrEvicted"),
             number("different"),
             number("changedHere"),
             number("cleared"),
@@ -503,7 +510,7 @@ async fn verify(target: &Target, repair: bool, threads: Option<u32>) -> anyhow::
     if !target.server.json {
         list(&report);
     }
-    Ok(if differences == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if differences == 0 && perhaps_evicted == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The keys at which a verification has found a difference, the first of them.

@@ -1,6 +1,8 @@
 //! ITERATION_START, NEXT and END: walks over a cache that clients hold on to.
 
 use std::{
+    borrow::Cow,
+    collections::VecDeque,
     ops::ControlFlow,
     sync::{
         Arc,
@@ -16,7 +18,7 @@ use hotrod::{
     serve::{Context, write_response},
 };
 use parking_lot::Mutex;
-use store::{SegmentId, Timestamp, Walk, WalkStep};
+use store::{EntryMetadata, EntryRef, SegmentId, Timestamp, Walk, WalkStep};
 
 use super::{
     codec::Codec,
@@ -43,10 +45,25 @@ pub(crate) struct Iterations {
     last: AtomicU64,
 }
 
+/// Key and value of an entry as the client wants them.
+type Converted<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
+
+/// An entry, taken out of its segment: it is converted without its lock.
+struct Waiting {
+    key: Box<[u8]>,
+    value: Box<[u8]>,
+    metadata: EntryMetadata,
+}
+
 /// A walk that a client asks for page by page.
 struct Iteration {
     walk: Walk,
     codec: Codec,
+    /// Entries that have to be converted, and were not given yet. One that cannot be converted stays the
+    /// first of them: the client gets the error as often as it asks, and never the others without it.
+    waiting: VecDeque<Waiting>,
+    /// The segment that they are of, if there are no more in it.
+    walked: Option<SegmentId>,
     /// Segments that were finished since the last answer.
     finished: SegmentSet,
     batch: u32,
@@ -118,6 +135,8 @@ pub(super) async fn start(
     let iteration = Iteration {
         walk: Walk::new(cache, segments),
         codec: Codec::of(context.header, &target.config.encoding)?,
+        waiting: VecDeque::new(),
+        walked: None,
         finished: SegmentSet::default(),
         batch: if request.batch == 0 { DEFAULT_BATCH } else { request.batch },
         with_metadata: request.with_metadata,
@@ -184,15 +203,35 @@ impl Page {
     fn is_full(&self, batch: u32) -> bool {
         self.count >= batch || self.entries.len() >= BATCH_BYTES
     }
+
+    fn bytes_left(&self) -> usize {
+        BATCH_BYTES.saturating_sub(self.entries.len())
+    }
+
+    fn add(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        metadata: Option<EntryMetadata>,
+        context: &Context<'_>,
+    ) {
+        let entry = BatchEntry { metadata: metadata.map(Into::into), key, value };
+        entry.encode(context.header.version, &mut self.entries);
+        self.count += 1;
+    }
 }
 
 impl Iteration {
     /// Segments to report with so many entries. At the end, a repeated question gets the same answer.
     fn take_finished(&mut self, entries: u32) -> SegmentSet {
-        match self.walk.is_over() && entries == 0 {
+        match self.is_over() && entries == 0 {
             true => self.finished.clone(),
             false => std::mem::take(&mut self.finished),
         }
+    }
+
+    fn is_over(&self) -> bool {
+        self.walk.is_over() && self.waiting.is_empty()
     }
 
     /// Adds a few entries to the page. False once it is full, or there are no more.
@@ -203,37 +242,80 @@ impl Iteration {
         now: Timestamp,
     ) -> Result<bool, Failure> {
         self.asked = now;
-        let mut failure = None;
-        let Self { walk, codec, batch, with_metadata, keys_only, .. } = self;
-        let walked = walk.step(now, |entry| {
-            let convert = || -> Result<_, Failure> {
-                let value = match *keys_only {
-                    true => std::borrow::Cow::Borrowed(&[][..]),
-                    false => codec.value_out(entry.value().bytes())?,
-                };
-                Ok((codec.key_out(entry.key())?, value))
-            };
-            match convert() {
-                Ok((key, value)) => {
-                    let metadata = with_metadata.then(|| entry.metadata().into());
-                    let entry = BatchEntry { metadata, key: &key, value: &value };
-                    entry.encode(context.header.version, &mut page.entries);
-                    page.count += 1;
-                }
-                Err(error) => failure = Some(error),
-            }
-            match failure.is_some() || page.is_full(*batch) {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            }
-        });
-        if let Some(failure) = failure {
-            return Err(failure);
+        if !self.convert(page, context)? {
+            return Ok(false);
         }
+        let with_metadata = self.with_metadata;
+        let (keys_only, batch, codec) = (self.keys_only, self.batch, self.codec);
+        let Self { walk, waiting, .. } = self;
+        let mut room = Room { entries: batch.saturating_sub(page.count), bytes: page.bytes_left() };
+        let walked = walk.step(now, |entry| {
+            let value = if keys_only { &[][..] } else { entry.value().bytes() };
+            if codec.is_identity() {
+                let metadata = with_metadata.then(|| entry.metadata());
+                page.add(entry.key(), value, metadata, context);
+            } else {
+                waiting.push_back(Waiting::of(entry, value));
+            }
+            room.take(entry.key().len() + value.len())
+        });
         if let WalkStep::Segment(segment) = errors::walked(walk.cache(), walked)? {
+            self.walked = Some(segment);
+        }
+        self.convert(page, context)
+    }
+
+    /// Adds entries that wait to the page. False once it is full, or there is nothing more at all. One that
+    /// cannot be converted ends a page that has others, and is the error of the next one.
+    fn convert(&mut self, page: &mut Page, context: &Context<'_>) -> Result<bool, Failure> {
+        while let Some(entry) = self.waiting.front() {
+            if page.is_full(self.batch) {
+                return Ok(false);
+            }
+            let (key, value) = match self.converted(entry) {
+                Ok(converted) => converted,
+                Err(_) if page.count > 0 => return Ok(false),
+                Err(failure) => return Err(failure),
+            };
+            page.add(&key, &value, self.with_metadata.then_some(entry.metadata), context);
+            self.waiting.pop_front();
+        }
+        if let Some(segment) = self.walked.take() {
             self.finished.insert(segment.0);
         }
         Ok(!page.is_full(self.batch) && !self.walk.is_over())
+    }
+
+    fn converted<'a>(&self, entry: &'a Waiting) -> Result<Converted<'a>, Failure> {
+        let value = match self.keys_only {
+            true => Cow::Borrowed(&[][..]),
+            false => self.codec.value_out(&entry.value)?,
+        };
+        Ok((self.codec.key_out(&entry.key)?, value))
+    }
+}
+
+impl Waiting {
+    fn of(entry: EntryRef<'_>, value: &[u8]) -> Self {
+        Self { key: entry.key().into(), value: value.into(), metadata: entry.metadata() }
+    }
+}
+
+/// How much more a page takes.
+struct Room {
+    entries: u32,
+    bytes: usize,
+}
+
+impl Room {
+    /// Takes an entry of so many bytes, and breaks once there is no room.
+    fn take(&mut self, bytes: usize) -> ControlFlow<()> {
+        self.entries = self.entries.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+        match self.entries == 0 || self.bytes == 0 {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
     }
 }
 
@@ -267,6 +349,8 @@ mod tests {
         Iteration {
             walk: Walk::over(Arc::new(cache)),
             codec: Codec::of(&header, &config.encoding).unwrap(),
+            waiting: VecDeque::new(),
+            walked: None,
             finished: SegmentSet::default(),
             batch: 1,
             with_metadata: false,

@@ -124,6 +124,7 @@ impl Segment {
             if !record.forgive_use() || *sample == 0 {
                 self.stats.evictions += 1;
                 self.evicted += 1;
+                self.evicted_imported += u64::from(record.is_imported());
                 let place = self.place_of(bucket);
                 self.end(place, Cause::Evict);
                 return true;

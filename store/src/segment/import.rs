@@ -120,7 +120,13 @@ impl Segment {
         }
         let place = Place { hash, placement, bucket: found, overdue: false };
         match self.take_in(place, key, imported) {
-            Ok(_) => Import::Written,
+            Ok(_) => {
+                if found.is_none() && rule == ImportRule::Repair {
+                    // If it was evicted before, it is no longer gone.
+                    self.evicted_imported = self.evicted_imported.saturating_sub(1);
+                }
+                Import::Written
+            }
             Err(error) => Import::Failed(error),
         }
     }
@@ -260,6 +266,9 @@ impl Segment {
     pub fn connect(&mut self, mut link: Link) {
         let beginning = std::mem::take(&mut self.next);
         self.continues = beginning != Beginning::Anew;
+        if !self.continues {
+            self.evicted_imported = 0;
+        }
         self.changed_between = std::mem::take(&mut self.changed);
         if self.changed_between && beginning == Beginning::Unchanged {
             // What was removed meanwhile is not remembered: nothing may come in.

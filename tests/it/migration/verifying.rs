@@ -14,7 +14,8 @@ fn number(report: &Value, name: &str) -> u64 {
 
 /// Every entry that the source has is under one name.
 fn adds_up(report: &Value) -> bool {
-    let parts = ["same", "expired", "missing", "different", "changedHere", "cleared"];
+    let parts =
+        ["same", "expired", "missing", "missingOrEvicted", "different", "changedHere", "cleared"];
     let sum: u64 = parts.iter().map(|name| number(report, name)).sum();
     sum == number(report, "compared")
         && number(report, "segmentsCompared") == number(report, "segments")

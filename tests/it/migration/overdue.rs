@@ -1,0 +1,201 @@
+//! Entries that live at the source although their time is over here, and entries that end there while a walk
+//! shows them.
+
+use std::collections::BTreeSet;
+
+use client::{Item, Iterate, RemoteCache, RequestExpiration};
+use serde_json::Value;
+
+use super::{NEVER, key, lasting};
+use crate::harness::{Faulty, OCTETS, TestServer, eventually, source_document};
+
+const SESSIONS: u32 = 10;
+
+/// A source that is one unit, and that only its target reaches over a relay.
+struct Unit {
+    source: TestServer,
+    from: RemoteCache,
+    relay: Faulty,
+    target: TestServer,
+    to: RemoteCache,
+}
+
+impl Unit {
+    async fn new() -> Self {
+        let (source, target) = (TestServer::start().await, TestServer::start().await);
+        // Clients of a local cache are told of no other way to it.
+        let local =
+            OCTETS.replace("distributed-cache", "local-cache").replace("\"mode\":\"SYNC\",", "");
+        let from = source.cache_of("c", &local).await;
+        let relay = Faulty::start(source.address()).await;
+        let to = target.cache("c").await;
+        Self { source, from, relay, target, to }
+    }
+
+    /// Connects, and copies so many entries.
+    async fn synchronized(self, entries: u64) -> Self {
+        self.target.connect("c", &source_document(self.relay.address, "c")).await;
+        assert_eq!(self.target.synchronize("c").await, entries);
+        self
+    }
+
+    /// Writes sessions that end unless they are used every few seconds.
+    async fn begin_sessions(&self) {
+        let idle = RequestExpiration {
+            max_idle: client::Duration::Millis(3_000),
+            ..RequestExpiration::NEVER
+        };
+        for number in 0..SESSIONS {
+            self.from.put(&key(number), b"session", idle).await.unwrap();
+        }
+    }
+
+    /// Uses the sessions at the source. False if the machine was so slow that one has ended.
+    async fn use_sessions(&self) -> bool {
+        let mut live = true;
+        for number in 0..SESSIONS {
+            live &= self.from.get(&key(number)).await.unwrap().is_some();
+        }
+        live
+    }
+
+    async fn iterated(&self) -> Result<BTreeSet<Vec<u8>>, client::ClientError> {
+        let mut walk = self.to.iterate(Iterate::default()).await?;
+        let mut keys = BTreeSet::new();
+        while let Some(item) = walk.next().await? {
+            if let Item::Entry { key, .. } = item {
+                keys.insert(key.to_vec());
+            }
+        }
+        Ok(keys)
+    }
+
+    /// Keys that REST gives out; `None` if it is refused.
+    async fn listed(&self) -> Option<usize> {
+        let answer = self.target.rest.get("/rest/v2/caches/c?action=keys").await;
+        (answer.status == 200).then(|| answer.json().as_array().unwrap().len())
+    }
+
+    /// Begins a verification, and holds what its walk shows.
+    async fn begin_verification(&self) {
+        let held = self.relay.held();
+        self.relay.hold_walks(true);
+        let path = "/rest/v2/caches/c/rolling-upgrade?action=verify&async=true";
+        self.target.rest.post(path, "").await.with(202);
+        eventually("the walk shows entries", || async { (self.relay.held() > held).then_some(()) })
+            .await;
+    }
+
+    /// Lets it come to its end. Its report, and the state of the migration.
+    async fn end_verification(&self) -> (Value, Value) {
+        self.relay.hold_walks(false);
+        eventually("it ends", || async {
+            let status = self.target.rest.migration("c").await;
+            let is_over = status["verify"]["state"] == "finished";
+            is_over.then(|| (status["verify"].clone(), status["state"].clone()))
+        })
+        .await
+    }
+
+    async fn stop(self) {
+        self.target.stop().await;
+        self.source.stop().await;
+    }
+}
+
+/// How a client looks at a whole cache.
+#[derive(Clone, Copy, Debug)]
+enum Look {
+    Iterate,
+    List,
+    Size,
+}
+
+impl Look {
+    async fn at(self, unit: &Unit) -> Option<usize> {
+        match self {
+            Self::Iterate => unit.iterated().await.ok().map(|keys| keys.len()),
+            Self::List => unit.listed().await,
+            Self::Size => unit.to.size().await.ok().and_then(|size| usize::try_from(size).ok()),
+        }
+    }
+}
+
+const LOOKS: [Look; 3] = [Look::Iterate, Look::List, Look::Size];
+
+#[tokio::test]
+async fn a_walk_is_refused_while_nobody_knows_what_lives_on() {
+    let unit = Unit::new().await;
+    unit.begin_sessions().await;
+    let unit = unit.synchronized(SESSIONS.into()).await;
+    unit.relay.silence(true);
+    for look in LOOKS {
+        eventually("it is refused", || async {
+            let given = look.at(&unit).await;
+            assert!(given.is_none_or(|given| given == SESSIONS as usize), "{look:?}: {given:?}");
+            given.is_none().then_some(())
+        })
+        .await;
+    }
+    unit.relay.silence(false);
+    for look in LOOKS {
+        eventually("they have ended there", || async {
+            (look.at(&unit).await == Some(0)).then_some(())
+        })
+        .await;
+    }
+    unit.stop().await;
+}
+
+#[tokio::test]
+async fn what_ends_while_it_is_compared_has_expired_and_what_is_lost_has_not() {
+    let unit = Unit::new().await;
+    unit.from.put_all((0..100).map(|number| (key(number), b"v")), NEVER).await.unwrap();
+    let unit = unit.synchronized(100).await;
+    unit.from.put_all((100..110).map(|number| (key(number), b"late")), NEVER).await.unwrap();
+    unit.begin_verification().await;
+    for gone in 100..104 {
+        unit.from.remove(&key(gone)).await.unwrap();
+    }
+    let (report, state) = unit.end_verification().await;
+    let names = ["compared", "same", "expired", "missing", "vanished", "differences"];
+    let found = names.map(|name| report[name].as_u64().unwrap());
+    assert_eq!((found, state), ([110, 100, 4, 6, 0, 6], "SYNCED".into()), "{report:#}");
+
+    // Nothing is proven by entries that come and go, and nothing is lost with them.
+    for gone in 104..110 {
+        unit.from.remove(&key(gone)).await.unwrap();
+    }
+    unit.from.put(b"short", b"v", NEVER).await.unwrap();
+    unit.begin_verification().await;
+    unit.from.remove(b"short").await.unwrap();
+    let (report, state) = unit.end_verification().await;
+    let found = names.map(|name| report[name].as_u64().unwrap());
+    assert_eq!((found, state), ([101, 100, 1, 0, 0, 0], "VERIFIED".into()), "{report:#}");
+    unit.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_over_here_alone_has_not_expired() {
+    let unit = Unit::new().await;
+    unit.begin_sessions().await;
+    let unit = unit.synchronized(SESSIONS.into()).await;
+    unit.begin_verification().await;
+    // What ends here later than the sessions do.
+    unit.to.put(b"end", b"v", lasting(5_000)).await.unwrap();
+    eventually("their time is over here", || async {
+        assert!(unit.use_sessions().await, "a session was not used for 3 s");
+        unit.to.get(b"end").await.unwrap().is_none().then_some(())
+    })
+    .await;
+    for gone in 0..3 {
+        unit.from.remove(&key(gone)).await.unwrap();
+    }
+    let (report, _) = unit.end_verification().await;
+    let names = ["compared", "same", "expired", "missing", "differences"];
+    let [compared, same, expired, others @ ..] = names.map(|name| report[name].as_u64().unwrap());
+    // Those that were asked for before they were removed are as the walk has shown them.
+    assert_eq!((compared, same + expired, others), (10, 10, [0, 0]), "{report:#}");
+    assert!(expired <= 3, "{report:#}");
+    unit.stop().await;
+}
