@@ -31,6 +31,8 @@ const STEP: i64 = 500;
 pub struct Clock {
     /// Time minus monotonic time, in milliseconds.
     offset: AtomicI64,
+    /// The time is never earlier than this: it stands still rather than go back.
+    floor: AtomicI64,
     slew: Mutex<Slew>,
     /// Which start of which machine the monotonic time counts from, if the system says.
     boot: Option<u128>,
@@ -42,7 +44,8 @@ impl Clock {
     pub fn start() -> Self {
         let offset = wall_millis() - monotonic_millis();
         let slew = Mutex::new(Slew::new(offset));
-        Self { offset: AtomicI64::new(offset), slew, boot: boot_id() }
+        let (offset, floor) = (AtomicI64::new(offset), AtomicI64::new(0));
+        Self { offset, floor, slew, boot: boot_id() }
     }
 
     /// The time since this machine was started, in whole seconds. Setting the wall clock does not change it,
@@ -56,20 +59,31 @@ impl Clock {
     #[inline]
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        let millis = monotonic_millis() + self.offset.load(Ordering::Relaxed);
-        Timestamp::from_millis(millis.max(0).unsigned_abs())
+        // The offset first: whoever sees a smaller one sees the floor that was set before it.
+        let offset = self.offset.load(Ordering::Acquire);
+        let millis = (monotonic_millis() + offset).max(self.floor.load(Ordering::Relaxed));
+        Timestamp::from_millis(millis.unsigned_abs())
     }
 
     /// Looks at the wall clock; to be called every [`TICK`].
     pub fn tick(&self) {
+        self.observe(wall_millis() - monotonic_millis());
+    }
+
+    fn observe(&self, wall: i64) {
         let mut slew = self.slew.lock();
-        if let Some(step) = slew.observe(wall_millis() - monotonic_millis()) {
+        let before = slew.offset;
+        if let Some(step) = slew.observe(wall) {
             tracing::warn!(
                 step_ms = step,
                 "the wall clock was set; lifespans go on as if it had not been"
             );
         }
-        self.offset.store(slew.offset, Ordering::Relaxed);
+        if slew.offset < before {
+            // One more: others may read the time until the new offset is stored.
+            self.floor.fetch_max(monotonic_millis() + before + 1, Ordering::Relaxed);
+        }
+        self.offset.store(slew.offset, Ordering::Release);
     }
 }
 
@@ -157,10 +171,18 @@ mod tests {
     }
 
     #[test]
-    fn time_goes_forward() {
+    fn time_goes_forward_also_where_it_was_ahead() {
         let clock = Clock::start();
-        let start = clock.now();
+        let mut last = clock.now();
+        assert!(last.millis() > 1_700_000_000_000);
+        let wall = clock.offset.load(Ordering::Relaxed) - 100;
+        for _ in 0..100 {
+            clock.observe(wall);
+            let now = clock.now();
+            assert!(now >= last, "{now:?} after {last:?}");
+            last = now;
+        }
         clock.tick();
-        assert!(clock.now() >= start && start.millis() > 1_700_000_000_000);
+        assert!(clock.now() >= last);
     }
 }
