@@ -131,7 +131,7 @@ impl CacheConfig {
     /// If it is something else.
     pub fn from_stored_json(stored: &str) -> Result<Self, ConfigError> {
         // It was accepted when it was stored.
-        let options = Options { lenient: true, insecure: true, ..Options::default() };
+        let options = Options { lenient: true, insecure: true, stored: true, ..Options::default() };
         parse_cache(stored.as_bytes(), Format::Json, &options).map(|parsed| parsed.value.config)
     }
 

@@ -72,18 +72,21 @@ pub(crate) struct Tolerance {
     pub(crate) insecure: bool,
     /// Everything that is understood and could not be served.
     pub(crate) only_shown: bool,
+    /// Media types that look like slips.
+    pub(crate) stored: bool,
 }
 
 impl Notes {
     pub(crate) fn new(options: &Options<'_>) -> Self {
-        let Options { lenient, insecure, only_shown, .. } = *options;
-        let tolerance = Tolerance { lenient, insecure, only_shown };
+        let Options { lenient, insecure, only_shown, stored, .. } = *options;
+        let tolerance = Tolerance { lenient, insecure, only_shown, stored };
         Self { tolerance, ..Self::default() }
     }
 
     /// Notes of something that was read before, and is not refused now.
     pub(crate) fn tolerant() -> Self {
-        let tolerance = Tolerance { lenient: true, insecure: true, only_shown: false };
+        let tolerance =
+            Tolerance { lenient: true, insecure: true, only_shown: false, stored: true };
         Self { tolerance, ..Self::default() }
     }
 

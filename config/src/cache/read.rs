@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use media::MediaType;
 
-use self::media_type::media_type;
+use self::media_type::{any_media_type, media_type};
 pub(crate) use self::refused::{memory_only, open_to_everyone};
 use super::{
     CacheConfig, CacheMode, DEFAULT_OWNERS, DEFAULT_SEGMENTS, DefaultExpiration, Encoding, Given,
@@ -188,6 +188,7 @@ fn aliases(attribute: &Attribute) -> Result<BTreeSet<CacheName>, ConfigError> {
 
 fn encoding(element: &Element, notes: &mut Notes) -> Encoding {
     let mut fields = Fields::of(element, notes);
+    let media_type = if fields.notes.tolerance.stored { any_media_type } else { media_type };
     let both = fields.read("media-type", media_type);
     let mut encoding = Encoding { key: both.clone(), value: both };
     for (name, part) in [("key", &mut encoding.key), ("value", &mut encoding.value)] {

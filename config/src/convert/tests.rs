@@ -348,3 +348,13 @@ fn defaults_that_were_said_are_written_and_others_are_not() {
         parse_cache(long.as_bytes(), Format::Json, &Options::default()).unwrap().value.config;
     assert_eq!(config.to_json(None, Secrets::Masked).to_string(), long);
 }
+
+#[test]
+fn what_was_stored_is_read_although_it_would_be_refused_today() {
+    let slip = r#"{"local-cache":{"encoding":{"media-type":"application/x-yaml"}}}"#;
+    let options = Options::default();
+    let error = parse_cache(slip.as_bytes(), Format::Json, &options).unwrap_err();
+    assert!(error.to_string().contains("did you mean"), "{error}");
+    let config = CacheConfig::from_stored_json(slip).unwrap();
+    assert_eq!(config.encoding.value.unwrap().to_string(), "application/x-yaml");
+}

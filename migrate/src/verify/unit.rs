@@ -385,18 +385,24 @@ impl Comparison {
     async fn compare_others(&self, met: &Met) -> Result<(), Doubt> {
         let cache = self.connection.cache();
         let mut walk = Walk::new(Arc::clone(cache), self.own_segments());
-        let mut others: Vec<Box<[u8]>> = Vec::new();
+        let (mut others, mut bytes): (Vec<Box<[u8]>>, _) = (Vec::new(), 0);
         for step in 1_u64.. {
             let walked = walk.step(self.now(), |entry| {
                 let imported = entry.origin() == store::Origin::Imported;
                 if imported && met.misses(entry.key()) && self.is_of_unit(entry.key()) {
                     others.push(entry.key().into());
+                    bytes += entry.key().len();
                 }
-                ControlFlow::Continue(())
+                // Keys may be long.
+                match bytes >= PAGE_BYTES {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
+                }
             });
             let walked = walked.map_err(|error| Doubt::Another(error.to_string()))?;
-            if others.len() >= PAGE || walked == WalkStep::End {
+            if others.len() >= PAGE || bytes >= PAGE_BYTES || walked == WalkStep::End {
                 self.ask_again(std::mem::take(&mut others), false).await?;
+                bytes = 0;
             }
             if walked == WalkStep::End {
                 return Ok(());

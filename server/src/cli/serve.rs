@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Args, builder::BoolishValueParser};
 use config::{Advertised, Format, MemoryLimit, Options, ServerConfig, ServerFile};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use super::show;
@@ -202,6 +202,8 @@ pub(super) async fn run(arguments: ServeArgs) -> anyhow::Result<ExitCode> {
     }
     let begin = tokio::time::Instant::now();
     let (node, insecure) = (config.node_name.clone(), config.insecure);
+    // Before anybody can see that it is there: a signal must not end it without a closing mark.
+    let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
     let server = Server::start(config).await?;
     let (address, memory) = (server.address(), server.memory_limit());
     tracing::info!(%address, memory, "ISPN080034: Server '{node}' listening on http://{address}");
@@ -215,7 +217,7 @@ pub(super) async fn run(arguments: ServeArgs) -> anyhow::Result<ExitCode> {
         env!("CARGO_PKG_VERSION"),
         begin.elapsed().as_millis()
     );
-    until_ended(&server).await?;
+    until_ended(&server, signals).await;
     tracing::info!("ISPN080002: Godwit Server stopping");
     server.stop().await;
     tracing::info!("ISPN080003: Godwit Server stopped");
@@ -248,12 +250,11 @@ fn check_log(filter: &str) -> Option<String> {
     ))
 }
 
-async fn until_ended(server: &Server) -> std::io::Result<()> {
-    let mut terminated = signal(SignalKind::terminate())?;
+async fn until_ended(server: &Server, [mut terminated, mut interrupted]: [Signal; 2]) {
     tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-        _ = terminated.recv() => Ok(()),
-        () = server.asked_to_stop() => Ok(()),
+        _ = interrupted.recv() => {}
+        _ = terminated.recv() => {}
+        () = server.asked_to_stop() => {}
     }
 }
 

@@ -34,14 +34,21 @@ const KNOWN: &[&str] = &[
 /// Letters in which a name may differ and still be taken for a slip.
 const SLIP: usize = 2;
 
+/// What a media type looks like.
+const EXPECTED: &str = "a media type such as application/json";
+
+/// Any media type, also one that looks like a slip.
+pub(super) fn any_media_type(attribute: &Attribute) -> Result<MediaType, ConfigError> {
+    attribute.parse(EXPECTED)
+}
+
 /// A media type. One that is nearly spelled like a known one is refused: taken for another, it would
 /// store bytes that no client can read as what they are.
 pub(super) fn media_type(attribute: &Attribute) -> Result<MediaType, ConfigError> {
-    let expected = "a media type such as application/json";
-    let media_type: MediaType = attribute.parse(expected)?;
+    let media_type = any_media_type(attribute)?;
     let essence = media_type.essence();
     if essence.contains('*') {
-        return Err(attribute.error(expected));
+        return Err(attribute.error(EXPECTED));
     }
     if KNOWN.contains(&essence) || essence.starts_with("image/") {
         return Ok(media_type);
