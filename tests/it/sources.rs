@@ -155,3 +155,48 @@ async fn entries_that_had_to_make_room_are_told_from_lost_ones() {
     target.stop().await;
     source.stop().await;
 }
+
+#[tokio::test]
+async fn an_error_of_the_source_is_repeated_and_not_called_silence() {
+    let (source, target) = (TestServer::start().await, TestServer::start().await);
+    source.cache("c").await;
+    target.cache("c").await;
+    target.connect("c", &source.as_source("c")).await;
+    source.rest.delete("/rest/v2/caches/c").await.with(200);
+    // More often than a source that is silent is asked before it is left alone.
+    for key in 0..20 {
+        let path = format!("/rest/v2/caches/c/{key}");
+        let answer = target.rest.get(&path).await.with(502);
+        let expected = "the source could not be read: there is no cache \"c\"";
+        assert!(answer.text().ends_with(expected), "{}", answer.text());
+    }
+    let status = target.rest.migration("c").await;
+    assert_eq!(status["readThrough"]["failed"], 20, "{status:#}");
+    assert_eq!(status["readThrough"]["silent"], 0, "{status:#}");
+    source.stop().await;
+    target.stop().await;
+}
+
+#[tokio::test]
+async fn a_cache_whose_charset_differs_from_the_sources_is_refused_with_both() {
+    let (source, target) = (TestServer::start().await, TestServer::start().await);
+    let config = |media_type: &str| {
+        format!(
+            r#"{{"distributed-cache":{{"statistics":true,"encoding":{{"media-type":"{media_type}"}}}}}}"#
+        )
+    };
+    let latin = "text/plain; charset=ISO-8859-1";
+    let theirs = source.cache_of("c", &config(latin)).await;
+    theirs.put(b"k\xe9", b"v\xfc", RequestExpiration::default()).await.unwrap();
+    target.cache_of("c", &config("text/plain")).await;
+    let answer = target.rest.post(CONNECTION, source.as_source("c")).await.with(400);
+    let expected = "keys are text/plain; charset=ISO-8859-1 at the source and text/plain here";
+    assert!(answer.text().contains(expected), "{}", answer.text());
+    target.rest.delete("/rest/v2/caches/c").await.with(200);
+    let ours = target.cache_of("c", &config(latin)).await;
+    target.connect("c", &source.as_source("c")).await;
+    let value = ours.get(b"k\xe9").await.unwrap();
+    assert_eq!(value.as_deref(), Some(&b"v\xfc"[..]), "in the charset of both");
+    source.stop().await;
+    target.stop().await;
+}
