@@ -12,6 +12,7 @@ use godwit_tests as harness;
 
 mod cli;
 mod clients;
+mod clocks;
 mod faults;
 mod formats;
 mod refusals;

@@ -84,13 +84,15 @@ pub struct Setup {
     pub port: u16,
     /// Where it tells clients to connect to, if not to where it listens.
     pub announced: Option<SocketAddr>,
+    /// Seconds that its clock is ahead at first, if the test sets it: see [`Infinispan::set_clock`].
+    pub clock: Option<i64>,
 }
 
 impl Setup {
     /// A server of this line with a login and these caches.
     #[must_use]
     pub fn new(version: Version, caches: impl Into<String>) -> Self {
-        Self { version, login: true, caches: caches.into(), port: 0, announced: None }
+        Self { version, login: true, caches: caches.into(), port: 0, announced: None, clock: None }
     }
 }
 
@@ -168,7 +170,7 @@ impl Infinispan {
             let root = tempfile::tempdir().expect("a folder");
             let layout = Layout { port, member, members: members.to_vec(), jars: jars.clone() };
             layout.write(root.path(), &setup);
-            let process = Process::start(layout.command(root.path()));
+            let process = Process::start(layout.command(root.path(), &setup));
             let setup = setup.clone();
             servers.push(Self { process, layout, setup, _room: room.take(), root });
         }
@@ -197,7 +199,7 @@ impl Infinispan {
     ///
     /// If it does not start.
     pub async fn start_again(&mut self) {
-        self.process = Process::start(self.layout.command(self.root.path()));
+        self.process = Process::start(self.layout.command(self.root.path(), &self.setup));
         self.process.started().await;
     }
 
@@ -222,6 +224,15 @@ impl Infinispan {
             eventually("it stands still", || async { self.process.is_stopped().then_some(()) })
                 .await;
         }
+    }
+
+    /// Sets its clock, which [`Setup::clock`] has made one that can be set, to so many seconds ahead.
+    ///
+    /// # Panics
+    ///
+    /// If that is not possible.
+    pub fn set_clock(&self, ahead: i64) {
+        layout::set_clock(self.root.path(), ahead);
     }
 
     /// A client of it, with the login that it wants.

@@ -23,6 +23,9 @@ const JAVA: &[&str] = &[
     "-Dfile.encoding=UTF-8",
 ];
 
+/// The file that says what the clock of a server shows.
+const CLOCK: &str = "clock";
+
 const LOGGING: &str = r#"<Configuration name="server" status="WARN">
   <Appenders>
     <Console name="STDOUT"><PatternLayout pattern="%d{HH:mm:ss,SSS} %-5p [%c{1}] %m%throwable%n"/></Console>
@@ -59,11 +62,28 @@ impl Layout {
         conf("log4j2.xml", LOGGING);
         conf("users.properties", &format!("{USER}={PASSWORD}\n"));
         conf("groups.properties", &format!("{USER}=admin\n"));
+        // Every server of a distribution has a console.
+        let console = root.join("static").join("console");
+        fs::create_dir_all(&console).expect("a folder");
+        fs::write(console.join("index.html"), "<html></html>").expect("a file");
+        if let Some(ahead) = setup.clock {
+            set_clock(root, ahead);
+        }
     }
 
     /// How the server in this folder is run.
-    pub(super) fn command(&self, root: &Path) -> Command {
+    pub(super) fn command(&self, root: &Path, setup: &Setup) -> Command {
         let mut command = Command::new("java");
+        if setup.clock.is_some() {
+            command
+                .env("LD_PRELOAD", libfaketime())
+                .env("FAKETIME_TIMESTAMP_FILE", root.join(CLOCK))
+                // Reading the file whenever the time is asked for makes the server too slow.
+                .env("FAKETIME_CACHE_DURATION", "1")
+                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+                // Otherwise each wait with a time limit ends at once, and threads that wait run all the time.
+                .env("FAKETIME_FORCE_MONOTONIC_FIX", "0");
+        }
         command
             .current_dir(root)
             .args(JAVA)
@@ -155,6 +175,22 @@ fn security_and_endpoints(setup: &Setup) -> (&'static str, String) {
     </endpoint></endpoints>"#
     );
     ("", endpoints)
+}
+
+/// Where libfaketime lies, which is part of the package faketime.
+fn libfaketime() -> PathBuf {
+    let folders = fs::read_dir("/usr/lib").expect("libraries").flatten();
+    let library = |folder: fs::DirEntry| folder.path().join("faketime/libfaketimeMT.so.1");
+    let installed = folders.map(library).find(|library| library.exists());
+    installed.expect("the tests set the clocks of servers, and need the package faketime")
+}
+
+/// Sets the clock of a server that runs in this folder.
+pub(super) fn set_clock(root: &Path, ahead: i64) {
+    // In one step: the server may read it at any time.
+    let (file, new) = (root.join(CLOCK), root.join("clock.new"));
+    fs::write(&new, format!("{ahead:+}\n")).expect("a file");
+    fs::rename(new, file).expect("a file");
 }
 
 /// Removes all that a server has written down.

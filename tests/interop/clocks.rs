@@ -1,0 +1,176 @@
+//! The clock of a real server is not ours: it was set back between two entries, and it is an hour behind.
+//! No living entry is lost, and each lives here as long as there.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use client::{RemoteCache, RequestExpiration};
+
+use crate::harness::{
+    TestServer, eventually,
+    infinispan::{Infinispan, Setup, Version, cache_element},
+    note,
+};
+
+/// The clock of the source was ahead when one entry was written, and then it was set right.
+const MIXED: &str = "mixed";
+
+/// The clock of the source is behind.
+const BEHIND: &str = "behind";
+
+/// By how many seconds.
+const HOUR: i64 = 3_600;
+
+/// Milliseconds between the bounds of a clock that is known well enough for this test.
+const WELL: i64 = 200;
+
+/// Milliseconds that a clock may be outside its bounds: instants are cut off, and clocks drift.
+const TOLERANCE: i64 = 50;
+
+/// Entries of each kind.
+const ENTRIES: usize = 50;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_living_entry_is_lost_although_the_sources_clock_is_another() {
+    let elements = [MIXED, BEHIND].map(|name| cache_element(name, "application/octet-stream", ""));
+    let setup = Setup { clock: Some(600), ..Setup::new(Version::V16, elements.concat()) };
+    let source = Infinispan::start(setup).await;
+    let target = TestServer::start().await;
+    was_set_back(&source, &target).await;
+    is_behind(&source, &target).await;
+    target.stop().await;
+}
+
+async fn was_set_back(source: &Infinispan, target: &TestServer) {
+    let theirs = source.cache(MIXED).await;
+    shows(source, &theirs, 600).await;
+    theirs.put(b"dated ahead", b"v", lifespan(HOUR)).await.unwrap();
+    source.set_clock(0);
+    shows(source, &theirs, 0).await;
+    fill(&theirs, "short", lifespan(300)).await;
+
+    let ours = target.cache(MIXED).await;
+    target.connect(MIXED, &source.document(MIXED).to_string()).await;
+    assert!(ours.get(b"dated ahead").await.unwrap().is_some());
+    assert!(ours.get(&key("short", 0)).await.unwrap().is_some());
+    is_known(target, MIXED, 0).await;
+    take_over(target, MIXED).await;
+    all_are_here(&ours, "short").await;
+    assert!(ours.get(b"dated ahead").await.unwrap().is_some());
+    prove(target, MIXED, ENTRIES + 1).await;
+}
+
+async fn is_behind(source: &Infinispan, target: &TestServer) {
+    source.set_clock(-HOUR);
+    let theirs = source.cache(BEHIND).await;
+    shows(source, &theirs, -HOUR).await;
+    fill(&theirs, "short", lifespan(HOUR / 2)).await;
+    fill(&theirs, "long", lifespan(2 * HOUR)).await;
+    let idle = RequestExpiration {
+        max_idle: client::Duration::Millis(1_800_000),
+        ..RequestExpiration::default()
+    };
+    fill(&theirs, "idle", idle).await;
+
+    let ours = target.cache(BEHIND).await;
+    let connection = format!("/rest/v2/caches/{BEHIND}/rolling-upgrade/source-connection");
+    let document = source.document(BEHIND).to_string();
+    let connected = target.rest.post(&connection, document).await.with(204);
+    let notice = format!("{:?}", connected.headers);
+    assert!(notice.contains("behind the clock here"), "{notice}");
+    assert!(ours.get(&key("idle", 0)).await.unwrap().is_some());
+    is_known(target, BEHIND, -1_000 * HOUR).await;
+    take_over(target, BEHIND).await;
+    for kind in ["short", "long", "idle"] {
+        all_are_here(&ours, kind).await;
+    }
+    for kind in ["short", "long"] {
+        for number in 0..ENTRIES {
+            let created = async |cache: &RemoteCache| {
+                let entry = cache.get_with_metadata(&key(kind, number)).await.unwrap().unwrap();
+                i64::try_from(entry.metadata.lifespan.unwrap().since).unwrap()
+            };
+            let differs = created(&ours).await - created(&theirs).await - 1_000 * HOUR;
+            let range = -TOLERANCE..=WELL + TOLERANCE;
+            assert!(range.contains(&differs), "{kind} {number} differs by {differs} ms");
+        }
+    }
+    prove(target, BEHIND, 3 * ENTRIES).await;
+}
+
+fn lifespan(seconds: i64) -> RequestExpiration {
+    RequestExpiration {
+        lifespan: client::Duration::Millis(seconds.unsigned_abs() * 1_000),
+        ..RequestExpiration::default()
+    }
+}
+
+fn key(kind: &str, number: usize) -> Vec<u8> {
+    format!("{kind} {number}").into_bytes()
+}
+
+async fn fill(cache: &RemoteCache, kind: &str, expiration: RequestExpiration) {
+    for number in 0..ENTRIES {
+        cache.put(&key(kind, number), b"v", expiration).await.unwrap();
+    }
+}
+
+/// Waits until the source dates entries by the clock that it was set to.
+async fn shows(source: &Infinispan, cache: &RemoteCache, ahead: i64) {
+    eventually(&format!("the clock of {} is ahead by {ahead} s", source.address()), || async {
+        cache.put(b"what time is it", b"v", lifespan(60)).await.unwrap();
+        let entry = cache.get_with_metadata(b"what time is it").await.unwrap()?;
+        cache.remove(b"what time is it").await.unwrap();
+        let shown = i64::try_from(entry.metadata.lifespan?.since / 1_000).unwrap();
+        ((shown - now() - ahead).abs() <= 5).then_some(())
+    })
+    .await;
+}
+
+#[expect(clippy::disallowed_methods, reason = "the source's clock is compared with the real one")]
+fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    i64::try_from(now.as_secs()).unwrap()
+}
+
+/// Waits until the source's clock is known well, and checks that it is ahead by so many milliseconds.
+async fn is_known(target: &TestServer, cache: &str, ahead: i64) {
+    let status = eventually(&format!("the clock of the source of {cache} is known"), || async {
+        let status = target.rest.migration(cache).await;
+        let known = status["source"]["clocks"][0]["uncertaintyMs"].as_i64();
+        known.is_some_and(|known| known <= WELL).then_some(status)
+    })
+    .await;
+    let clock = &status["source"]["clocks"][0];
+    assert_eq!(clock["read"], true, "{status:#}");
+    let bound = |name: &str| clock[name].as_i64().unwrap();
+    let (low, high) = (bound("offsetLowMs"), bound("offsetHighMs"));
+    note(format_args!("{cache}: a clock that is ahead by {ahead} ms is known as {low} to {high}"));
+    assert!((low - TOLERANCE..=high + TOLERANCE).contains(&ahead), "{status:#}");
+    let skew = status["source"]["clockSkewMs"].as_i64().unwrap();
+    assert!((skew - ahead).abs() <= WELL + TOLERANCE, "{status:#}");
+}
+
+/// Copies everything.
+async fn take_over(target: &TestServer, cache: &str) {
+    target.synchronize(cache).await;
+    let status = target.rest.migration(cache).await;
+    assert_eq!(status["job"]["entries"]["expired"], 0, "{status:#}");
+    assert_eq!(status["job"]["entries"]["failed"], 0, "{status:#}");
+}
+
+async fn all_are_here(cache: &RemoteCache, kind: &str) {
+    for number in 0..ENTRIES {
+        assert!(cache.get(&key(kind, number)).await.unwrap().is_some(), "{kind} {number}");
+    }
+}
+
+async fn prove(target: &TestServer, cache: &str, entries: usize) {
+    let verify = format!("/rest/v2/caches/{cache}/rolling-upgrade?action=verify");
+    let report = target.rest.post(&verify, "").await.with(200).json();
+    assert_eq!(report["same"], entries, "{report:#}");
+    for kind in ["expired", "missing", "different", "vanished"] {
+        assert_eq!(report[kind], 0, "{report:#}");
+    }
+    let connection = format!("/rest/v2/caches/{cache}/rolling-upgrade/source-connection");
+    target.rest.delete(&format!("{connection}?strict=true")).await.with(204);
+}
