@@ -173,6 +173,14 @@ impl Driver {
     ///
     /// If the cache is not served.
     pub async fn size_here(&self, cache: &Arc<Cache>) -> Result<u64, CacheError> {
+        self.count(cache, None).await
+    }
+
+    async fn count(
+        &self,
+        cache: &Arc<Cache>,
+        settled: Option<Timestamp>,
+    ) -> Result<u64, CacheError> {
         let (mut entries, mut walked) = (0, Vec::new());
         for id in cache.segment_ids() {
             let segment = cache.segment(id);
@@ -183,6 +191,7 @@ impl Driver {
             }
         }
         let mut walk = Walk::new(Arc::clone(cache), walked);
+        settled.into_iter().for_each(|at| walk.settled_at(at));
         for step in 1_u64.. {
             let walked = walk.step(self.now(), |_| {
                 entries += 1;
@@ -208,11 +217,15 @@ impl Driver {
         let whole = cache.segment(SegmentId(0)).link().is_none_or(|link| link.is_complete());
         match (whole, self.sources.of(cache)) {
             (true, migration) => {
-                if let Some(migration) = migration {
-                    let segments: Vec<SegmentId> = cache.segment_ids().collect();
-                    overdue::settle_all(migration.source(), &segments).await?;
-                }
-                Ok(Size { entries: self.size_here(cache).await?, approximate: false })
+                let settled = match migration {
+                    Some(migration) => {
+                        let segments: Vec<SegmentId> = cache.segment_ids().collect();
+                        overdue::settle_all(migration.source(), &segments).await?
+                    }
+                    None => self.now(),
+                };
+                let entries = self.count(cache, Some(settled)).await?;
+                Ok(Size { entries, approximate: false })
             }
             (false, None) => Err(CacheError::SourceSilent),
             (false, Some(migration)) => {
@@ -224,7 +237,7 @@ impl Driver {
     }
 
     /// Makes sure that everything is here that belongs into these segments, and that nothing there is overdue:
-    /// an iteration over them sees what the source has.
+    /// a walk over them sees what the source has. Returns the time to tell [`Walk::settled_at`] of.
     ///
     /// # Errors
     ///
@@ -233,12 +246,12 @@ impl Driver {
         &self,
         cache: &Arc<Cache>,
         segments: &[SegmentId],
-    ) -> Result<(), CacheError> {
+    ) -> Result<Timestamp, CacheError> {
         cache.check_served()?;
         let missing = missing(cache, segments);
         let migration = match self.sources.of(cache) {
             Some(migration) => migration,
-            None if missing.is_empty() => return Ok(()),
+            None if missing.is_empty() => return Ok(self.now()),
             None => return Err(CacheError::SourceSilent),
         };
         if !missing.is_empty() {

@@ -60,7 +60,8 @@ async fn settle_segment(source: &Arc<SourceConnection>, segment: SegmentId) {
     }
 }
 
-/// Asks the source for every entry in these segments whose time is over here.
+/// Asks the source for every entry in these segments whose time is over here at the time that is returned, or
+/// later.
 ///
 /// # Errors
 ///
@@ -68,8 +69,8 @@ async fn settle_segment(source: &Arc<SourceConnection>, segment: SegmentId) {
 pub(crate) async fn settle_all(
     source: &Arc<SourceConnection>,
     segments: &[SegmentId],
-) -> Result<(), CacheError> {
-    let cache = source.cache();
+) -> Result<Timestamp, CacheError> {
+    let (cache, begun) = (source.cache(), source.agreement().clock().now());
     for segment in segments {
         let mut position = Position::default();
         loop {
@@ -98,7 +99,7 @@ pub(crate) async fn settle_all(
         }
         tokio::task::yield_now().await;
     }
-    Ok(())
+    Ok(begun)
 }
 
 fn settle(source: &SourceConnection, key: &[u8], loaded: &Loaded) {

@@ -7,7 +7,7 @@ use std::{collections::VecDeque, io, ops::ControlFlow, sync::Arc};
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use migrate::Driver;
-use store::{Cache, EntryMetadata, Value, Walk};
+use store::{Cache, EntryMetadata, Timestamp, Value, Walk};
 
 use crate::patience::broken_off;
 
@@ -54,6 +54,12 @@ impl Rows {
             chunk: vec![b'['],
             given: false,
         }
+    }
+
+    /// See [`Walk::settled_at`].
+    pub(crate) fn settled_at(mut self, at: Timestamp) -> Self {
+        self.walk.settled_at(at);
+        self
     }
 
     /// The array, in chunks. It breaks off if the cache is not served any more.

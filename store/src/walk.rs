@@ -53,6 +53,12 @@ impl Walk {
         Self { cache, ahead, cursor: Cursor::default(), charge }
     }
 
+    /// The source was asked for the entries whose time was over here at this time. Those whose time is over
+    /// since then may live on there, and are shown too.
+    pub fn settled_at(&mut self, at: Timestamp) {
+        self.cursor.settled_at(at);
+    }
+
     /// A walk over the whole cache.
     #[must_use]
     pub fn over(cache: Arc<Cache>) -> Self {

@@ -65,13 +65,13 @@ async fn give_out(node: &Node, cache: &Arc<Cache>, row: Row, limit: Option<u64>)
     };
     let body = match soon(bring).await {
         Soon::Done(brought) => {
-            brought?;
-            Body::from_stream(rows.chunks())
+            let settled = brought?;
+            Body::from_stream(rows.settled_at(settled).chunks())
         }
         Soon::Later(brought) => {
             let first = stream::once(async move {
                 let broken = |error: CacheError| broken_off(&error.to_string());
-                brought.await.map(|()| rows.chunks()).map_err(broken)
+                brought.await.map(|settled| rows.settled_at(settled).chunks()).map_err(broken)
             });
             Body::from_stream(first.try_flatten())
         }

@@ -243,7 +243,8 @@ pub(super) async fn bulk_get(
     let codec = Codec::of(context.header, &target.config.encoding)?;
     let cache = &target.cache;
     let segments: Vec<_> = cache.segment_ids().collect();
-    scope.node.driver.make_whole(cache, &segments).await.map_err(|e| errors::cache_error(&e))?;
+    let whole = scope.node.driver.make_whole(cache, &segments).await;
+    let settled = whole.map_err(|error| errors::cache_error(&error))?;
     // One at a time of each connection: an answer may be large.
     let _one = scope.large.lock().await;
     let most = match most_entries {
@@ -253,6 +254,7 @@ pub(super) async fn bulk_get(
     let mut entries = Writer::default();
     let mut count = 0_u64;
     let mut walk = Walk::over(Arc::clone(cache));
+    walk.settled_at(settled);
     for step in 1_usize.. {
         let (mut page, mut failed) = (Writer::default(), None);
         let walked = walk.step(scope.node.driver.now(), |entry| {

@@ -131,9 +131,12 @@ pub(super) async fn start(
         .segment_ids()
         .filter(|id| wanted.is_none_or(|segments| segments.contains(id.0)))
         .collect();
-    scope.node.driver.make_whole(&cache, &segments).await.map_err(|e| errors::cache_error(&e))?;
+    let whole = scope.node.driver.make_whole(&cache, &segments).await;
+    let settled = whole.map_err(|error| errors::cache_error(&error))?;
+    let mut walk = Walk::new(cache, segments);
+    walk.settled_at(settled);
     let iteration = Iteration {
-        walk: Walk::new(cache, segments),
+        walk,
         codec: Codec::of(context.header, &target.config.encoding)?,
         waiting: VecDeque::new(),
         walked: None,

@@ -24,6 +24,8 @@ pub(crate) struct Cursor {
     /// The largest hash that is being gathered or looked up.
     upto: u64,
     stage: Stage,
+    /// When the source had been asked for what was overdue. What has become overdue since then is shown.
+    settled: Option<Timestamp>,
     /// Gathered in any order, and looked up in falling order from the last one on.
     hashes: Vec<u64>,
 }
@@ -55,7 +57,8 @@ impl Default for Scan {
 
 impl Default for Cursor {
     fn default() -> Self {
-        Self { from: 0, upto: u64::MAX, stage: Stage::Gather(Scan::default()), hashes: Vec::new() }
+        let stage = Stage::Gather(Scan::default());
+        Self { from: 0, upto: u64::MAX, stage, settled: None, hashes: Vec::new() }
     }
 }
 
@@ -64,6 +67,11 @@ impl Cursor {
     pub(crate) fn restart(&mut self) {
         self.hashes.clear();
         (self.from, self.upto, self.stage) = (0, u64::MAX, Stage::Gather(Scan::default()));
+    }
+
+    /// The source was asked for what was overdue at this time.
+    pub(crate) fn settled_at(&mut self, at: Timestamp) {
+        self.settled = Some(at);
     }
 
     /// Bytes that the hashes take.
@@ -125,7 +133,7 @@ impl Segment {
                     return Step::More;
                 }
             }
-            Stage::Gathered | Stage::Show => self.show(&mut cursor.hashes, now, visit),
+            Stage::Gathered | Stage::Show => self.show(cursor, now, visit),
         }
         if cursor.hashes.is_empty() && !cursor.advance() { Step::End } else { Step::More }
     }
@@ -153,15 +161,17 @@ impl Segment {
 
     fn show(
         &self,
-        hashes: &mut Vec<u64>,
+        cursor: &mut Cursor,
         now: Timestamp,
         mut visit: impl FnMut(EntryRef<'_>) -> ControlFlow<()>,
     ) {
         for _ in 0..BACKGROUND_STEP {
-            let Some(hash) = hashes.pop() else { return };
+            let Some(hash) = cursor.hashes.pop() else { return };
             let mut enough = ControlFlow::Continue(());
             for record in self.table.iter_hash(hash) {
-                let is_living = !record.is_tombstone() && !record.is_expired(now);
+                let lives_on = |at| !record.is_expired(at) && self.is_overdue(record, now);
+                let is_living = !record.is_tombstone()
+                    && (!record.is_expired(now) || cursor.settled.is_some_and(lives_on));
                 if is_living && self.hash(record.key()) == hash {
                     let entry = visit(record.entry(self.versions));
                     enough = if enough.is_break() { enough } else { entry };

@@ -124,6 +124,26 @@ impl Look {
 const LOOKS: [Look; 3] = [Look::Iterate, Look::List, Look::Size];
 
 #[tokio::test]
+async fn a_walk_shows_entries_that_live_on_at_the_source() {
+    let shows = async |look: Look| {
+        let unit = Unit::new().await;
+        unit.begin_sessions().await;
+        let unit = unit.synchronized(SESSIONS.into()).await;
+        eventually("all of them were over here", || async {
+            let before = unit.use_sessions().await;
+            let given = look.at(&unit).await;
+            assert!(before && unit.use_sessions().await, "a session was not used for 3 s");
+            assert_eq!(given, Some(SESSIONS as usize), "{look:?}");
+            let lived_on = unit.target.rest.migration("c").await["livedOn"].as_u64()?;
+            (lived_on >= SESSIONS.into()).then_some(())
+        })
+        .await;
+        unit.stop().await;
+    };
+    tokio::join!(shows(Look::Iterate), shows(Look::List), shows(Look::Size));
+}
+
+#[tokio::test]
 async fn a_walk_is_refused_while_nobody_knows_what_lives_on() {
     let unit = Unit::new().await;
     unit.begin_sessions().await;

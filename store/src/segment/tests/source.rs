@@ -136,6 +136,21 @@ fn the_source_is_asked_before_an_imported_entry_ends() {
         let mut overdue = Vec::new();
         segment.overdue(&mut Position::default(), 64, at(1_500), |key| overdue.push(key.to_vec()));
         assert_eq!(overdue, [b"k"], "neither a sweep nor a read ends it");
+        for (settled, shown) in [(None, 0), (Some(at(1_500)), 0), (Some(at(1_499)), 1)] {
+            let (mut cursor, mut given) = (Cursor::default(), 0);
+            settled.into_iter().for_each(|at| cursor.settled_at(at));
+            loop {
+                cursor.prepare(1_000);
+                let step = segment.walk(&mut cursor, 1_000, at(1_500), |_| {
+                    given += 1;
+                    std::ops::ControlFlow::Continue(())
+                });
+                if step == Step::End {
+                    break;
+                }
+            }
+            assert_eq!(given, shown, "the source was asked at {settled:?}");
+        }
 
         let used = mortal(b"v", 1_400, lifespan, max_idle);
         assert_eq!(run(&mut segment, &read(answered(Answer::Entry(used))), at(1_500)), found("v"));
