@@ -35,12 +35,15 @@ pub enum WireError {
 
 /// The bytes of a command.
 pub(crate) fn encode(command: &MetaCommand) -> Result<Vec<u8>, WireError> {
-    let bytes = bincode::encode_to_vec(CommandV1::from(command), limited())
-        .map_err(|error| WireError::Bytes(error.to_string()))?;
+    let bytes = serialize(CommandV1::from(command))?;
     if bytes.len() > MOST_BYTES {
         return Err(WireError::Bytes(format!("{} bytes are more than {MOST_BYTES}", bytes.len())));
     }
     Ok(bytes)
+}
+
+fn serialize(command: CommandV1) -> Result<Vec<u8>, WireError> {
+    bincode::encode_to_vec(command, limited()).map_err(|error| WireError::Bytes(error.to_string()))
 }
 
 /// The command of these bytes, all of them.

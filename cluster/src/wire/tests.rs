@@ -47,11 +47,11 @@ fn a_connection_of_an_earlier_version_is_read_without_what_it_did_not_know() {
     let connection = connection(4);
     let (cache, identity) = (name("orders"), connection.identity.clone());
     let old = CommandV1::Connect { cache: "orders".into(), connection: (&connection).into() };
-    let bytes = bincode::encode_to_vec(old, limited()).unwrap();
+    let bytes = serialize(old).unwrap();
     let connect = MetaCommand::Connect { cache: cache.clone(), connection: Box::new(connection) };
     assert_eq!(decode(&bytes).unwrap(), connect);
     let old = CommandV1::AcceptSource { cache: "orders".into(), identity: processes(&identity) };
-    let bytes = bincode::encode_to_vec(old, limited()).unwrap();
+    let bytes = serialize(old).unwrap();
     assert_eq!(decode(&bytes).unwrap(), MetaCommand::AcceptSource { cache, identity });
 }
 
