@@ -7,13 +7,14 @@
 use std::{path::Path, sync::Arc};
 
 use parking_lot::{Mutex, RwLock};
-use store::{Cache, Container, Fence, Link, VersionKey};
+use store::{Container, Fence, VersionKey};
 use tokio::sync::watch;
 
 use crate::{
     clock::Clock,
+    follow::follow,
     log::{Log, LogError},
-    metadata::{Connection, MetaCommand, MetaError, Metadata},
+    metadata::{MetaCommand, MetaError, Metadata},
 };
 
 /// A command was not carried out.
@@ -166,56 +167,9 @@ impl Agreement {
             return;
         }
         let Some(cache) = self.container.cache(command.cache().as_str()) else { return };
-        match command {
-            MetaCommand::CreateCache { .. }
-            | MetaCommand::RemoveCache { .. }
-            | MetaCommand::CreateTemplate { .. }
-            | MetaCommand::RemoveTemplate { .. } => {}
-            MetaCommand::UpdateCache { config, .. } => cache.reconfigure(Arc::clone(config)),
-            MetaCommand::AssignAlias { cache: name, .. } => {
-                let known =
-                    |metadata: &Metadata| Some(Arc::clone(&metadata.cache(name.as_str())?.config));
-                self.see(known).into_iter().for_each(|config| cache.reconfigure(config));
-            }
-            MetaCommand::Connect { connection, .. } => self.connect(&cache, connection),
-            MetaCommand::Complete { segments, .. } => {
-                segments.iter().for_each(|segment| cache.complete(*segment));
-            }
-            MetaCommand::Mark { .. } => cache.mark(),
-            MetaCommand::Clear { .. } => {
-                cache.complete_all();
-                cache.mark();
-            }
-            MetaCommand::BecomeUnit { .. } => {
-                let complete = self.see(|metadata| {
-                    let connection = metadata.cache(cache.name().as_str())?.connection.as_ref()?;
-                    Some(connection.complete.clone())
-                });
-                complete.iter().for_each(|complete| cache.become_unit(complete));
-            }
-            MetaCommand::AcceptLoss { .. } => {
-                let connection =
-                    self.see(|metadata| metadata.cache(cache.name().as_str())?.connection.clone());
-                if let Some(connection) = connection {
-                    self.connect(&cache, &connection);
-                }
-            }
-            MetaCommand::Disconnect { .. } => {
-                cache.disconnect();
-                cache.fence(None);
-            }
-            MetaCommand::Finish { .. } | MetaCommand::AcceptSource { .. } => {}
-        }
-    }
-
-    fn connect(&self, cache: &Cache, connection: &Connection) {
-        let mut link = Link::new(connection.id(), connection.space, self.clock.now());
-        link.complete = connection.complete.clone();
-        link.marked = connection.marked;
-        link.max_tombstones =
-            self.max_tombstones.div_ceil(cache.segment_ids().count().max(1) as u64);
-        cache.connect(&link);
-        cache.fence(None);
+        let metadata = self.metadata.read();
+        let known = metadata.cache(cache.name().as_str());
+        follow(&cache, command, known, self.clock.now(), self.max_tombstones);
     }
 
     /// After a restart, caches whose clients had changed entries that are gone now wait for their

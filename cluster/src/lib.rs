@@ -10,6 +10,7 @@ mod agreement;
 mod caches;
 mod clock;
 mod continuity;
+mod follow;
 pub mod fuzz;
 mod log;
 mod metadata;
@@ -22,6 +23,7 @@ pub use self::{
     caches::{AdminError, Caches, RemoveRule, Tolerance, log_ignored},
     clock::{Clock, MAX_SLEW_PER_TICK, TICK},
     continuity::{Attempt, Gap, Start},
+    follow::follow,
     log::{Finding, LogError, Survey, inspect, salvage},
     metadata::{
         CacheMetadata, Connection, MetaCommand, MetaError, Metadata, NameError, SinceBoot,

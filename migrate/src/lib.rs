@@ -19,6 +19,9 @@ mod loader;
 mod loss;
 mod migration;
 mod migrations;
+mod opening;
+#[cfg(test)]
+mod oracle;
 mod overdue;
 mod overlap;
 mod preflight;

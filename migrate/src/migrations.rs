@@ -19,7 +19,7 @@ use crate::{
     job::{CopyStatus, JobHandle},
     loss::Losses,
     migration::Migration,
-    preflight::{self, Plan},
+    preflight::{self, Plan, could_come_back},
     settings::Settings,
     source::SourceConnection,
     sources::Sources,
@@ -139,14 +139,14 @@ impl Migrations {
             clock: self.agreement.clock(),
         };
         let mut ready = preflight::check(&plan).await.map_err(MigrationError::Problems)?;
-        if ready.beginning == Beginning::Anew {
+        if ready.opening.beginning == Beginning::Anew {
             self.forget_source(&cache).await;
         }
-        if let Err(problem) = ready.settle(&plan) {
+        if let Err(gap) = ready.opening.settle(&cache) {
             ready.client.close().await;
-            return Err(MigrationError::Problems(vec![problem]));
+            return Err(MigrationError::Problems(vec![could_come_back(&plan, gap)]));
         }
-        cache.begin(ready.beginning);
+        cache.begin(ready.opening.beginning);
         let source = SourceConnection::new(
             Arc::clone(&cache),
             Arc::clone(&self.agreement),
@@ -154,12 +154,12 @@ impl Migrations {
             ready.client.clone(),
             ready.remote.clone(),
             Arc::clone(&ready.clocks),
-            &ready.connection,
+            &ready.opening.connection,
         );
         // The live connection stands before the metadata says that there is one: whoever needs it then
         // finds it.
         self.sources.insert(Migration::new(Arc::clone(&source)));
-        let connection = Box::new(ready.connection.clone());
+        let connection = Box::new(ready.opening.connection.clone());
         let connect = MetaCommand::Connect { cache: name.clone(), connection };
         if let Err(error) = self.agreement.propose(connect).await {
             cache.begin(Beginning::Anew);
@@ -167,7 +167,7 @@ impl Migrations {
             source.end().await;
             return Err(error.into());
         }
-        if let Some(problem) = ready.overtaken(&plan) {
+        if let Some(gap) = ready.opening.overtaken(&cache) {
             // Clients were quicker: what they removed just before is not remembered, also for the next time.
             let marked = self.agreement.propose(MetaCommand::Mark { cache: name.clone() }).await;
             self.agreement.propose(MetaCommand::Disconnect { cache: name.clone() }).await?;
@@ -175,9 +175,9 @@ impl Migrations {
             source.end().await;
             self.forget_tombstones(&cache).await;
             marked?;
-            return Err(MigrationError::Problems(vec![problem]));
+            return Err(MigrationError::Problems(vec![could_come_back(&plan, gap)]));
         }
-        if ready.must_mark(&plan) {
+        if ready.opening.must_mark(&cache) {
             self.agreement.propose(MetaCommand::Mark { cache: name.clone() }).await?;
         }
         for notice in &ready.notices {

@@ -7,10 +7,16 @@ use cluster::{Attempt, Clock, Connection, Gap};
 use config::{CacheConfig, CacheName, RemoteStoreConfig};
 use media::{Conversion, MediaType, hash};
 use serde::Serialize;
-use store::{Beginning, Cache, SourceSpace, Timestamp};
+use store::{Beginning, Cache, SourceSpace};
 
 use crate::{
-    clocks::SourceClocks, http_date, identity::identify, remote, settings::Settings, source::chain,
+    clocks::SourceClocks,
+    http_date,
+    identity::identify,
+    opening::{Opening, since},
+    remote,
+    settings::Settings,
+    source::chain,
 };
 
 /// Keys that are looked at to see whether the source places them as we do.
@@ -56,47 +62,9 @@ pub(crate) struct Ready {
     pub(crate) remote: RemoteCache,
     /// What is known of the clocks of its servers.
     pub(crate) clocks: Arc<SourceClocks>,
-    pub(crate) connection: Connection,
+    pub(crate) opening: Opening,
     /// What the operator should know although nothing stands in the way.
     pub(crate) notices: Vec<String>,
-    /// How the connection begins.
-    pub(crate) beginning: Beginning,
-}
-
-impl Ready {
-    /// Looks again at what clients may have done while everything was looked at: of what they removed,
-    /// nothing is remembered before the connection is made.
-    ///
-    /// # Errors
-    ///
-    /// If that stands in the way by now.
-    pub(crate) fn settle(&mut self, plan: &Plan<'_>) -> Result<(), Problem> {
-        let changed = plan.cache.changed_since_disconnect();
-        match self.beginning {
-            Beginning::Unchanged if changed => {
-                return Err(could_come_back(plan, Gap::ChangedSince));
-            }
-            Beginning::Complete if changed => self.connection.forgets = true,
-            Beginning::Anew | Beginning::Complete | Beginning::Unchanged => {}
-        }
-        // What stands here already would be lost with the process too.
-        self.connection.marked |= self.connection.forgets || plan.cache.local_len() > 0;
-        Ok(())
-    }
-
-    /// What clients did just before the connection was there, as it is now: what stands in its way.
-    pub(crate) fn overtaken(&self, plan: &Plan<'_>) -> Option<Problem> {
-        let overtaken =
-            self.beginning == Beginning::Unchanged && plan.cache.changed_before_connect();
-        overtaken.then(|| could_come_back(plan, Gap::ChangedSince))
-    }
-
-    /// Whether a restart would lose something of clients, although the connection does not say so: they did
-    /// it just before the connection was there.
-    pub(crate) fn must_mark(&self, plan: &Plan<'_>) -> bool {
-        let removed = self.beginning == Beginning::Complete && plan.cache.changed_before_connect();
-        !self.connection.marked && (removed || plan.cache.local_len() > 0)
-    }
 }
 
 /// What is to be connected.
@@ -140,7 +108,8 @@ pub(crate) async fn check(plan: &Plan<'_>) -> Result<Ready, Vec<Problem>> {
     let mut notices = Vec::new();
     match look_inside(plan, &client, user.as_deref(), &mut problems, &mut notices).await {
         Some(Seen { remote, clocks, connection, beginning }) if problems.is_empty() => {
-            Ok(Ready { client, remote, clocks, connection, notices, beginning })
+            let opening = Opening { connection, beginning };
+            Ok(Ready { client, remote, clocks, opening, notices })
         }
         _ => {
             client.close().await;
@@ -239,13 +208,6 @@ async fn look_inside(
             None
         }
     }
-}
-
-/// The instant of a new connection, which is also its number: later than that of the last one, even if the
-/// clock was set back.
-fn since(now: Timestamp, past: Option<&Connection>) -> Timestamp {
-    let after = |past: &Connection| Timestamp::from_millis(past.since.millis().saturating_add(1));
-    past.map_or(now, |past| now.max(after(past)))
 }
 
 /// Whether the source is this server: it would be asked for what it asks for.
@@ -413,7 +375,7 @@ async fn space(remote: &RemoteCache) -> Result<SourceSpace, ClientError> {
     Ok(space)
 }
 
-fn could_come_back(plan: &Plan<'_>, gap: Gap) -> Problem {
+pub(crate) fn could_come_back(plan: &Plan<'_>, gap: Gap) -> Problem {
     let text = format!(
         "cache {} had a source before, and this connection does not provably continue that one: {gap}. \
          Keys that clients have removed here could come back from the source. To accept that, connect \
@@ -454,9 +416,6 @@ fn of_client(error: &ClientError) -> Problem {
 #[cfg(test)]
 mod tests {
     //! Who is who, and what is known of it.
-
-    use cluster::SourceIdentity;
-    use store::Coverage;
 
     use super::*;
 
@@ -522,25 +481,5 @@ mod tests {
         ] {
             assert_eq!(of_client(&error(text)).code, ProblemCode::Protocol, "{text}");
         }
-    }
-
-    #[test]
-    fn each_connection_of_a_cache_has_a_number_of_its_own() {
-        let at = Timestamp::from_millis;
-        let past = |millis| Connection {
-            remote: RemoteStoreConfig::new(Vec::new()),
-            space: SourceSpace::Unit,
-            identity: SourceIdentity::default(),
-            since: at(millis),
-            complete: Coverage::none(1),
-            marked: false,
-            cleared: false,
-            forgets: false,
-            imported: None,
-        };
-        assert_eq!(since(at(1_000), None), at(1_000));
-        assert_eq!(since(at(1_000), Some(&past(900))), at(1_000));
-        assert_eq!(since(at(1_000), Some(&past(1_000))), at(1_001));
-        assert_eq!(since(at(1_000), Some(&past(5_000))), at(5_001), "the clock was set back");
     }
 }

@@ -1,7 +1,7 @@
 //! Commands, and the caches that follow them.
 
 use config::{CacheConfig, CacheMode};
-use store::{CacheError, Command, Expiration, MemoryLimit, Outcome, Progress, SourceSpace};
+use store::{Cache, CacheError, Command, Expiration, MemoryLimit, Outcome, Progress, SourceSpace};
 
 use super::*;
 use crate::samples::{complete, connection, name};

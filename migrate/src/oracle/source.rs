@@ -1,0 +1,175 @@
+//! A source whose entries, clocks and processes are at the disposal of a test.
+
+use std::collections::BTreeMap;
+
+use client::{Bytes, Lifetime, Metadata, ServerAddress};
+use cluster::{SourceIdentity, SourceProcess, StartedBy};
+use media::hash;
+
+/// Segments of every source.
+pub(super) const SEGMENTS: u32 = 4;
+
+/// Servers of every source.
+pub(super) const SERVERS: usize = 2;
+
+/// An entry of a source.
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    pub(super) value: Vec<u8>,
+    version: u64,
+    /// When it was written, by the clock of its server.
+    created: i64,
+    /// When it was last used, by the clock of its server.
+    used: i64,
+    pub(super) lifespan: Option<u32>,
+    pub(super) max_idle: Option<u32>,
+    /// When it was written, in true time.
+    pub(super) since: i64,
+}
+
+/// A source.
+#[derive(Debug)]
+pub(super) struct Source {
+    name: &'static str,
+    /// Whether it answers.
+    pub(super) up: bool,
+    /// Whether it places its keys by the hash that we know.
+    pub(super) placed_alike: bool,
+    /// Whether its servers say since when they run.
+    tells_start: bool,
+    started: i64,
+    topology: u32,
+    version: u64,
+    /// Milliseconds by which the clock of each server is ahead of true time.
+    pub(super) clocks: [i64; SERVERS],
+    pub(super) entries: BTreeMap<usize, Stored>,
+}
+
+/// The key of this number.
+pub(super) fn key(number: usize) -> Vec<u8> {
+    format!("key-{number}").into_bytes()
+}
+
+impl Source {
+    pub(super) fn new(name: &'static str, now: i64, placed_alike: bool, tells_start: bool) -> Self {
+        Self {
+            name,
+            up: true,
+            placed_alike,
+            tells_start,
+            started: now - 100_000,
+            topology: 5,
+            version: 1,
+            clocks: [0; SERVERS],
+            entries: BTreeMap::new(),
+        }
+    }
+
+    /// The segment that the source has a key in.
+    pub(super) fn segment(&self, number: usize) -> u32 {
+        let placement = hash::hash(&key(number));
+        let placement =
+            if self.placed_alike { placement } else { hash::hash(&placement.to_be_bytes()) };
+        hash::segment(placement, SEGMENTS)
+    }
+
+    /// The server that owns a key.
+    pub(super) fn owner(&self, number: usize) -> usize {
+        self.segment(number) as usize % SERVERS
+    }
+
+    pub(super) fn server(&self, server: usize) -> ServerAddress {
+        ServerAddress { host: format!("{}-{server}", self.name), port: 11222 }
+    }
+
+    fn clock(&self, number: usize, now: i64) -> i64 {
+        now + self.clocks[self.owner(number)]
+    }
+
+    pub(super) fn write(
+        &mut self,
+        number: usize,
+        value: Vec<u8>,
+        lifespan: Option<u32>,
+        max_idle: Option<u32>,
+        now: i64,
+    ) {
+        self.version += 1;
+        let (at, version) = (self.clock(number, now), self.version);
+        let stored =
+            Stored { value, version, created: at, used: at, lifespan, max_idle, since: now };
+        self.entries.insert(number, stored);
+    }
+
+    /// Milliseconds that an entry still lives by the clock of its server; `None` if it does not end.
+    pub(super) fn remaining(&self, number: usize, now: i64) -> Option<i64> {
+        let stored = self.entries.get(&number)?;
+        let clock = self.clock(number, now);
+        let left = |from: i64, by: Option<u32>| by.map(|by| from + i64::from(by) * 1_000 - clock);
+        let (lifespan, idle) =
+            (left(stored.created, stored.lifespan), left(stored.used, stored.max_idle));
+        [lifespan, idle].into_iter().flatten().min()
+    }
+
+    /// Drops what is over by the clock of its server.
+    pub(super) fn purge(&mut self, now: i64) {
+        let over: Vec<usize> = self
+            .entries
+            .keys()
+            .copied()
+            .filter(|number| self.remaining(*number, now).is_some_and(|left| left <= 0))
+            .collect();
+        for number in over {
+            self.entries.remove(&number);
+        }
+    }
+
+    /// An entry as its server reports it.
+    pub(super) fn report(&self, number: usize) -> Option<(Bytes, Metadata)> {
+        let stored = self.entries.get(&number)?;
+        let lifetime = |since: i64, seconds: Option<u32>| {
+            seconds.map(|seconds| Lifetime { since: since.unsigned_abs(), seconds })
+        };
+        let metadata = Metadata {
+            lifespan: lifetime(stored.created, stored.lifespan),
+            max_idle: lifetime(stored.used, stored.max_idle),
+            version: stored.version,
+        };
+        Some((Bytes::from(stored.value.clone()), metadata))
+    }
+
+    /// As [`Source::report`], for a client that reads the entry.
+    pub(super) fn read(&mut self, number: usize, now: i64) -> Option<(Bytes, Metadata)> {
+        let at = self.clock(number, now);
+        let report = self.report(number)?;
+        if let Some(stored) = self.entries.get_mut(&number) {
+            stored.used = stored.used.max(at);
+        }
+        Some(report)
+    }
+
+    /// All of its processes end, and others begin.
+    pub(super) fn restart(&mut self, keeps_entries: bool, now: i64) {
+        self.started = now;
+        self.topology += 1;
+        if !keeps_entries {
+            self.entries.clear();
+        }
+    }
+
+    /// Who its servers are, as a target finds out at its own time `ours`.
+    pub(super) fn identity(&self, alias: bool, now: i64, ours: i64) -> SourceIdentity {
+        let running = (now - self.started) / 1_000;
+        let process = |server: usize| {
+            let host = if alias { "alias-" } else { "" };
+            SourceProcess {
+                server: format!("{host}{}-{server}:11222", self.name),
+                started: self.tells_start.then(|| (ours / 1_000 - running).unsigned_abs()),
+                started_by: StartedBy::default(),
+                written: None,
+                topology: Some(self.topology),
+            }
+        };
+        SourceIdentity((0..SERVERS).map(process).collect())
+    }
+}
