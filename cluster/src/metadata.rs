@@ -531,6 +531,7 @@ impl Metadata {
             // What a cache that has let go of its source held is gone, and so is what it had removed.
             if let Some(past) = &mut known.past {
                 past.complete = Coverage::none(past.space.count());
+                past.imported = None;
                 past.marked = true;
             }
         }

@@ -130,6 +130,17 @@ fn after_a_restart_nothing_is_complete_and_what_clients_have_changed_is_for_the_
 }
 
 #[test]
+fn after_a_restart_nobody_says_that_a_cache_has_what_it_took_over_before() {
+    let mut metadata = connected();
+    metadata.apply(&MetaCommand::Finish { cache: name("orders"), imported: 50 }).unwrap();
+    metadata.apply(&MetaCommand::Disconnect { cache: name("orders") }).unwrap();
+    let past = |metadata: &Metadata| metadata.cache("orders").unwrap().past.clone().unwrap();
+    assert_eq!(past(&metadata).imported, Some(50));
+    metadata.restart();
+    assert_eq!((past(&metadata).imported, past(&metadata).marked), (None, true));
+}
+
+#[test]
 fn the_commands_of_some_metadata_lead_to_it() {
     let mut metadata = connected();
     metadata.apply(&create("more")).unwrap();
