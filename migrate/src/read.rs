@@ -247,10 +247,11 @@ impl<'r> Page<'r> {
         shared.note_reading(finished, &readings);
     }
 
-    /// The iteration is at its end. A source that does not say which segments it has is one reading.
+    /// The iteration is at its end. A source that does not say which segments it has may name some of them as
+    /// finished all the same: whatever was in none of those is noted apart, under a number that none has.
     fn end(&mut self) {
         if self.reading.unit.segments.is_none() {
-            self.note(&[0]);
+            self.note(&[u32::MAX]);
         }
     }
 

@@ -140,9 +140,13 @@ async fn a_source_without_a_topology_is_compared_as_one_unit() {
         OCTETS.replace("distributed-cache", "local-cache").replace("\"mode\":\"SYNC\",", "");
     let from = source.cache_of("c", &local).await;
     from.put_all((0..2_000).map(|number| (key(number), b"v")), NEVER).await.unwrap();
-    target.cache("c").await;
+    let to = target.cache("c").await;
     target.connect("c", &source.as_source("c")).await;
-    assert_eq!(target.synchronize("c").await, 2_000);
+    assert_eq!(to.get(&key(0)).await.unwrap().as_deref(), Some(&b"v"[..]));
+    assert_eq!(target.synchronize("c").await, 1_999);
+    let here = target.rest.migration("c").await["here"].clone();
+    let became = ["segments", "read", "copied", "readThrough"].map(|name| number(&here, name));
+    assert_eq!(became, [1, 2_000, 1_999, 1], "{here:#}");
     from.put(b"late", b"v", NEVER).await.unwrap();
     from.remove(&key(7)).await.unwrap();
     let path = "/rest/v2/caches/c/rolling-upgrade?action=verify&threads=4";
