@@ -102,6 +102,22 @@ pub(crate) async fn settle_all(
     Ok(begun)
 }
 
+/// Entries whose time is over here and that the source may still have.
+pub(crate) fn count(source: &SourceConnection) -> usize {
+    let (cache, now) = (source.cache(), source.agreement().clock().now());
+    let of_segment = |segment| {
+        let (mut position, mut count) = (Position::default(), 0);
+        loop {
+            let (keys, step) = cache.overdue(segment, &mut position, BATCH, now);
+            count += keys.len();
+            if step == Step::End {
+                return count;
+            }
+        }
+    };
+    cache.segment_ids().map(of_segment).sum()
+}
+
 fn settle(source: &SourceConnection, key: &[u8], loaded: &Loaded) {
     let answer = match loaded {
         Loaded::Absent => Answer::Absent,

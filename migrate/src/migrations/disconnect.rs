@@ -1,10 +1,19 @@
 //! Disconnecting a cache from its source, and what is in the way.
 
+use std::time::Duration;
+
 use cluster::{MetaCommand, MetaError, ProposeError};
 use config::CacheName;
+use store::Cache;
 
 use super::{CONNECTED_AGAIN, MigrationError, Migrations};
-use crate::loss::{DisconnectRule, Losses, listed};
+use crate::{
+    loss::{DisconnectRule, Losses, listed},
+    overdue,
+};
+
+/// Longest time that the source is asked for entries whose time is over here.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A cache that has been disconnected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,7 +38,10 @@ impl Migrations {
     ) -> Result<Disconnected, MigrationError> {
         let cache = self.cache(name)?;
         let _alone = self.changing.alone(name).await;
-        let Losses { blockers, doubts } = self.losses(&cache);
+        let Losses { blockers, mut doubts } = self.losses(&cache);
+        if rule == DisconnectRule::Force || blockers.is_empty() {
+            doubts.extend(self.settle_overdue(&cache).await);
+        }
         let is_refused = match rule {
             DisconnectRule::Force => false,
             DisconnectRule::Careful => !blockers.is_empty(),
@@ -74,6 +86,26 @@ impl Migrations {
         let migrations = self.clone();
         self.tasks.spawn(async move { migrations.forget_tombstones(&cache).await });
         Ok(Disconnected { left_behind, notices })
+    }
+
+    /// Asks the source a last time for entries whose time is over here: clients that have not moved yet may keep
+    /// them alive there, and without a source they have ended. Says so if it is not known of all of them.
+    async fn settle_overdue(&self, cache: &Cache) -> Option<String> {
+        let migration = self.sources.of(cache)?;
+        let source = migration.source();
+        if source.is_believed() {
+            let segments: Vec<_> = cache.segment_ids().collect();
+            let settling = overdue::settle_all(source, &segments);
+            if let Ok(Ok(_)) = tokio::time::timeout(PATIENCE, settling).await {
+                return None;
+            }
+        }
+        let left = overdue::count(source);
+        (left > 0).then(|| {
+            format!(
+                "the source does not say whether {left} entries live on whose time is over here: they end now"
+            )
+        })
     }
 }
 

@@ -219,3 +219,37 @@ async fn what_is_over_here_alone_has_not_expired() {
     assert!(expired <= 3, "{report:#}");
     unit.stop().await;
 }
+
+#[tokio::test]
+async fn what_lives_at_the_source_lives_on_after_a_disconnect() {
+    let path = "/rest/v2/caches/c/rolling-upgrade/source-connection";
+    let unit = Unit::new().await;
+    unit.begin_sessions().await;
+    let unit = unit.synchronized(SESSIONS.into()).await;
+    // What ends here later than the sessions do.
+    unit.to.put(b"end", b"v", lasting(3_500)).await.unwrap();
+    eventually("their time is over here", || async {
+        assert!(unit.use_sessions().await, "a session was not used for 3 s");
+        unit.to.get(b"end").await.unwrap().is_none().then_some(())
+    })
+    .await;
+    unit.target.rest.delete(path).await.with(204);
+    assert_eq!(unit.to.size().await.unwrap(), u64::from(SESSIONS));
+    unit.stop().await;
+}
+
+#[tokio::test]
+async fn a_disconnect_says_what_nobody_knows_to_live_on() {
+    let path = "/rest/v2/caches/c/rolling-upgrade/source-connection";
+    let unit = Unit::new().await;
+    unit.begin_sessions().await;
+    let unit = unit.synchronized(SESSIONS.into()).await;
+    unit.relay.silence(true);
+    // Looking at single ones would keep them alive.
+    eventually("nobody knows", || async { unit.to.size().await.err() }).await;
+    let refused = unit.target.rest.delete(&format!("{path}?strict=true")).await.with(409);
+    assert!(refused.text().contains("the source does not say whether"), "{}", refused.text());
+    let forced = unit.target.rest.delete(&format!("{path}?force=true")).await.with(200);
+    assert!(forced.text().contains("the source does not say whether"), "{}", forced.text());
+    unit.stop().await;
+}
