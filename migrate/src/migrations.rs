@@ -229,7 +229,10 @@ impl Migrations {
         let _alone = self.changing.alone(name).await;
         if let Some(job) = migration.running() {
             if job.is_paused() {
-                return Err(MigrationError::Paused(name.clone()));
+                return Err(MigrationError::Paused {
+                    cache: name.clone(),
+                    what: "synchronization",
+                });
             }
             return Ok(Synchronizing(Asked::Job(name.clone(), job)));
         }
@@ -333,7 +336,7 @@ impl Migrations {
     ///
     /// # Errors
     ///
-    /// If not everything was copied yet.
+    /// If not everything was copied yet, or the verification that runs is paused.
     pub fn verify(
         &self,
         name: &CacheName,
@@ -347,6 +350,9 @@ impl Migrations {
         if source.link().is_none_or(|link| !link.is_complete()) {
             let text = format!("not everything of cache {name} was copied yet: synchronize first");
             return Err(MigrationError::NotNow(text));
+        }
+        if migration.running_verification().is_some_and(|running| running.is_paused()) {
+            return Err(MigrationError::Paused { cache: name.clone(), what: "verification" });
         }
         migration.verify(request).map(Verifying).ok_or_else(|| {
             let other = if request.repair { "without" } else { "and that with" };

@@ -9,7 +9,13 @@ mod met;
 mod report;
 mod unit;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use parking_lot::Mutex;
 use rand::Rng;
@@ -78,7 +84,21 @@ impl VerifyHandle {
 
     /// Begins nothing new, or goes on. False if it hears nothing any more.
     pub(crate) fn tell(&self, order: Event) -> bool {
-        self.orders.try_send(order).is_ok()
+        let pauses = match order {
+            Event::Pause => Some(true),
+            Event::Resume => Some(false),
+            _ => None,
+        };
+        let is_told = self.orders.try_send(order).is_ok();
+        if let (true, Some(pauses)) = (is_told, pauses) {
+            self.shared.told_to_pause.store(pauses, Ordering::Release);
+        }
+        is_told
+    }
+
+    /// Whether it waits for [`Event::Resume`].
+    pub(crate) fn is_paused(&self) -> bool {
+        self.is_running() && self.shared.told_to_pause.load(Ordering::Acquire)
     }
 
     pub(crate) fn throttle(&self, rates: Rates) {
@@ -98,6 +118,8 @@ impl VerifyHandle {
 struct Shared {
     cache: Arc<Cache>,
     throttle: Throttle,
+    /// Whether it was told to pause, and not to go on, whether or not it has heard that yet.
+    told_to_pause: AtomicBool,
     progress: Mutex<Progress>,
 }
 
@@ -183,6 +205,7 @@ pub(crate) fn start(connection: &Arc<SourceConnection>, request: VerifyRequest) 
     let shared = Arc::new(Shared {
         cache: Arc::clone(connection.cache()),
         throttle: Throttle::new(settings.rates),
+        told_to_pause: AtomicBool::new(false),
         progress: Mutex::new(Progress { report, units: BTreeMap::new(), evicted: None }),
     });
     let (sender, ended) = watch::channel(false);

@@ -120,7 +120,7 @@ impl From<MigrationError> for Problem {
             MigrationError::NothingToSynchronize(_)
             | MigrationError::NotConnected(_)
             | MigrationError::WouldLose { .. }
-            | MigrationError::Paused(_)
+            | MigrationError::Paused { .. }
             | MigrationError::NotNow(_) => StatusCode::CONFLICT,
             MigrationError::NotSynchronized { .. } | MigrationError::NotStored(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR

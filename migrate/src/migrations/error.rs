@@ -28,10 +28,15 @@ pub enum MigrationError {
     NotConnected(CacheName),
     /// The job that was to be joined is paused, and nobody knows for how long.
     #[error(
-        "The synchronization of cache {0} is paused.\nTo go on: POST \
-         /rest/v2/caches/{0}/rolling-upgrade?action=resume (godwit migrate cluster resume -c {0})."
+        "The {what} of cache {cache} is paused.\nTo go on: POST \
+         /rest/v2/caches/{cache}/rolling-upgrade?action=resume (godwit migrate cluster resume -c {cache})."
     )]
-    Paused(CacheName),
+    Paused {
+        /// The cache.
+        cache: CacheName,
+        /// What kind of job it is.
+        what: &'static str,
+    },
     /// The job has failed, or was cancelled.
     #[error("the synchronization of cache {cache} has ended without everything: {reason}")]
     NotSynchronized {

@@ -97,6 +97,11 @@ async fn a_verification_is_throttled_paused_and_resumed() {
     scene.action("verify&async=true").await.with(202);
     scene.target.rest.post(THROTTLE, r#"{"entriesPerSecond": 1}"#).await.with(204);
     scene.action("pause").await.with(204);
+    // Nobody knows for how long, so nobody waits for it.
+    for action in ["verify", "verify&async=true", "verify&repair=true"] {
+        let refused = scene.action(action).await.with(409);
+        assert!(refused.text().contains("?action=resume"), "{}", refused.text());
+    }
     eventually("it is paused", || async { (verify().await["paused"] == true).then_some(()) }).await;
     assert_eq!(verify().await["state"], "running");
     scene.relay.slow_down(0);
