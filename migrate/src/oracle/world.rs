@@ -147,6 +147,8 @@ struct Live {
     seen: bool,
     /// Whether the source is not believed any more.
     doubted: bool,
+    /// Whether it continues an earlier connection: what was over when that ended is not asked for again.
+    continues: bool,
     job: Option<Copy>,
 }
 
@@ -567,10 +569,13 @@ impl World {
             && !live.doubted
             && live.seen
             && source.up
-            // What is written there later may come too late to be copied.
-            && (stored.since < self.connected_anew || self.may_come(operation.key))
         {
-            known.must = stored.since < operation.began.min(asked);
+            let ends = stored.lifespan.map(|lifespan| stored.since + i64::from(lifespan) * 1_000);
+            let is_over = live.continues && ends.is_some_and(|ends| ends <= self.now);
+            // What is written there later may come too late to be copied.
+            let was_copied = stored.since < self.connected_anew && !is_over;
+            known.must = (was_copied || self.may_come(operation.key))
+                && stored.since < operation.began.min(asked);
         }
         known
     }
@@ -735,6 +740,7 @@ impl World {
             identity,
             seen: true,
             doubted: false,
+            continues: opening.beginning != Beginning::Anew,
             job: None,
         });
         self.some_operations()?;
@@ -1158,8 +1164,17 @@ impl World {
         let source = usize::from(first.contains("two"));
         let (id, identity) = (connection.id(), connection.identity.clone());
         let clocks = SourceClocks::new(self.target.name.clone());
-        let (seen, doubted, job) = (false, false, None);
-        self.target.live = Some(Live { source, alias, id, clocks, identity, seen, doubted, job });
+        self.target.live = Some(Live {
+            source,
+            alias,
+            id,
+            clocks,
+            identity,
+            seen: false,
+            doubted: false,
+            continues: false,
+            job: None,
+        });
     }
 
     /// The operator accepts what was lost, here or at the source.
