@@ -179,7 +179,8 @@ impl RemoteCache {
         Self { formats: Arc::new(formats), ..self.clone() }
     }
 
-    /// Whether keys are given as the cache stores them, so that their hash says who owns them.
+    /// Returns whether callers pass keys in the form that the cache stores. Only then does the hash of a
+    /// key name its owner, so that a request can go straight to it.
     #[must_use]
     pub fn keys_are_stored_keys(&self) -> bool {
         let (given, stored) = (&self.formats.key, &self.about.media_types.key);

@@ -40,7 +40,8 @@ pub enum ClientError {
         user: String,
         /// How, one after the other.
         mechanisms: Vec<Mechanism>,
-        /// What the server says of the first, or of the one after which no other was tried.
+        /// The server's reason for the last mechanism if it ended the attempts, as a wrong password does;
+        /// otherwise its reason for the first.
         text: String,
     },
 
@@ -159,8 +160,8 @@ impl ClientError {
         matches!(self, Self::Refused { .. } | Self::NoMechanism { .. } | Self::Untrusted { .. })
     }
 
-    /// Whether there was no answer. Otherwise the servers are there, and say why they do not do what they
-    /// are asked.
+    /// Returns whether no server answered. Callers may try again later; an error that a server answered
+    /// has its own reason, which people need to see.
     #[must_use]
     pub fn is_silence(&self) -> bool {
         match self {

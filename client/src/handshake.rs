@@ -219,7 +219,8 @@ impl Refusals {
     }
 }
 
-/// Whether a server refuses a login because the user has a credential and the password is another.
+/// Returns whether a server refused a login because of a wrong password. No other mechanism is tried then:
+/// each attempt could count towards locking the user out.
 fn is_about_the_password(text: &str) -> bool {
     // What Elytron says of SCRAM and DIGEST, and of PLAIN.
     ["ELY05055", "invalid proof", "ELY05013"].iter().any(|said| text.contains(said))

@@ -87,9 +87,9 @@ impl From<ProposeError> for AdminError {
 /// Which caches may be removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RemoveRule {
-    /// Those whose entries nobody misses, as far as is known.
+    /// Refuses a connected cache that clients have changed: its entries would be lost.
     Careful,
-    /// All.
+    /// Removes the cache whatever is lost.
     Force,
 }
 

@@ -191,7 +191,7 @@ async fn plain_is_spoken_only_when_asked_for() {
     Client::connect(preferring(&fake, Some(Family::Plain))).await.unwrap();
 }
 
-/// What Elytron says where a user has no credential for a mechanism, in SCRAM and in DIGEST.
+/// Refusals by Elytron of a user without a credential for the mechanism: SCRAM, then DIGEST.
 const NO_CREDENTIAL: [&str; 2] = [
     "javax.security.sasl.SaslException: ELY05161: Unable to retrieve password for \"app\"",
     "ISPN006024: Invalid credentials\nELY05051: Callback handler does not support credential acquisition",
