@@ -12,7 +12,7 @@ use store::{
     Timestamp, Walk, WalkStep,
 };
 
-use crate::{loader::Loaded, overdue, overlap::overlap, sources::Sources};
+use crate::{loader::Loaded, overdue, overlap::overlap, silences::Turn, sources::Sources};
 
 /// Steps of a walk after which others have their turn.
 const STRETCH: u64 = 64;
@@ -64,6 +64,22 @@ impl Driver {
         command: Command<'_>,
         reply: &mut impl Reply,
     ) -> Result<(), CacheError> {
+        self.drive_in_turn(cache, command, None, reply).await
+    }
+
+    /// As [`Driver::drive`], for a request that may have waited for others of its connection: to what the
+    /// source did not say to them meanwhile, it does not wait for an answer again.
+    ///
+    /// # Errors
+    ///
+    /// If the command cannot be carried out. Nothing has changed then.
+    pub async fn drive_in_turn(
+        &self,
+        cache: &Arc<Cache>,
+        command: Command<'_>,
+        turn: Option<&Turn>,
+        reply: &mut impl Reply,
+    ) -> Result<(), CacheError> {
         let mut said = None;
         loop {
             let source = said.as_ref().map_or(command.source, |said: &Said| said.of(&command));
@@ -72,7 +88,7 @@ impl Driver {
                 // With one member, every in-sync copy has it.
                 Progress::Done | Progress::Held(_) => return Ok(()),
                 Progress::Mark => self.mark(cache).await?,
-                Progress::Load => said = self.ask(cache, command.key).await,
+                Progress::Load => said = self.ask(cache, command.key, turn).await,
             }
         }
     }
@@ -93,12 +109,17 @@ impl Driver {
     }
 
     /// Asks the source for a key. `None` if the cache is not connected any more.
-    async fn ask(&self, cache: &Arc<Cache>, key: &[u8]) -> Option<Said> {
+    async fn ask(&self, cache: &Arc<Cache>, key: &[u8], turn: Option<&Turn>) -> Option<Said> {
         let link = cache.segment(cache.segment_of(key)).link().map(|link| link.connection);
         match self.sources.reached(cache).await {
             Some(migration) => {
                 let source = migration.source();
-                let loaded = source.load(key).await;
+                let heard_nothing =
+                    turn.is_some_and(|turn| turn.heard_nothing(cache, Some(key), source.id()));
+                let loaded = if heard_nothing { Loaded::Silent } else { source.load(key).await };
+                if let (Some(turn), Loaded::Silent, false) = (turn, &loaded, heard_nothing) {
+                    turn.note(cache, Some(key), source.id());
+                }
                 let reads_without = source.reads_without();
                 Some(Said { connection: source.id(), loaded, reads_without })
             }
@@ -213,6 +234,19 @@ impl Driver {
     ///
     /// If the source does not answer.
     pub async fn size(&self, cache: &Arc<Cache>) -> Result<Size, CacheError> {
+        self.size_in_turn(cache, None).await
+    }
+
+    /// As [`Driver::size`], for a request that may have waited for others of its connection.
+    ///
+    /// # Errors
+    ///
+    /// If the source does not answer.
+    pub async fn size_in_turn(
+        &self,
+        cache: &Arc<Cache>,
+        turn: Option<&Turn>,
+    ) -> Result<Size, CacheError> {
         cache.check_served()?;
         let whole = cache.segment(SegmentId(0)).link().is_none_or(|link| link.is_complete());
         match (whole, self.sources.of(cache)) {
@@ -229,7 +263,15 @@ impl Driver {
             }
             (false, None) => Err(CacheError::SourceSilent),
             (false, Some(migration)) => {
-                let theirs = migration.source().size().await?;
+                let source = migration.source();
+                if turn.is_some_and(|turn| turn.heard_nothing(cache, None, source.id())) {
+                    return Err(CacheError::SourceSilent);
+                }
+                let theirs = source.size().await;
+                if let (Some(turn), Err(CacheError::SourceSilent)) = (turn, &theirs) {
+                    turn.note(cache, None, source.id());
+                }
+                let theirs = theirs?;
                 let entries = theirs.saturating_add_signed(cache.balance());
                 Ok(Size { entries, approximate: true })
             }

@@ -28,6 +28,7 @@ mod preflight;
 mod read;
 mod remote;
 mod settings;
+mod silences;
 mod source;
 mod source_clock;
 mod sources;
@@ -50,6 +51,7 @@ pub use self::{
     },
     preflight::{Problem, ProblemCode},
     settings::{ByteBudget, OnSourceError, Settings},
+    silences::{Silences, Turn},
     sources::Sources,
     status::{JobStatus, ReadThrough, Segments, SourceStatus, Stage, Status},
     throttle::Rates,

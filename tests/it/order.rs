@@ -327,3 +327,37 @@ async fn http_requests_that_are_sent_at_once_keep_their_order() {
     }
     scene.stop().await;
 }
+
+#[tokio::test]
+async fn many_requests_about_one_key_wait_for_a_silent_source_once() {
+    let scene = Scene::connected(10).await;
+    let mut wire = Wire::connect(&scene.target).await;
+    scene.relay.silence(true);
+    let (one, other) = (&key(1)[..], &key(2)[..]);
+    let mut requests = Vec::new();
+    for number in 0..30_u8 {
+        requests.push(replace(one, &[number]));
+        requests.push(to_c(&op::PutIfAbsent(entry(one, &[number]))));
+        requests.push(get_all(&[one, other]));
+        requests.push(to_c(&op::Get { key: one }));
+    }
+    let sent = requests.len();
+    // What needs no word from the source is done all the same, and counts for those that come after it.
+    requests.push(put(one, b"mine"));
+    requests.push(replace(one, b"last"));
+    wire.send(&requests.concat()).await;
+    for number in 0..sent {
+        let (status, text) = wire.status().await;
+        assert_eq!(status, Status::ServerError, "{number}");
+        assert!(text.contains("the source did not answer in time"), "{number}: {text}");
+    }
+    succeeded(&mut wire).await;
+    succeeded(&mut wire).await;
+    asked(&scene, 0).await;
+    let status = scene.target.rest.migration("c").await;
+    assert_eq!(status["readThrough"]["silent"], 1, "{status:#}");
+    scene.relay.silence(false);
+    assert_eq!(scene.to.get(one).await.unwrap().as_deref(), Some(&b"last"[..]));
+    eventually("the source is heard again", || async { scene.to.get(other).await.ok() }).await;
+    scene.stop().await;
+}

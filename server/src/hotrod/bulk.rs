@@ -164,7 +164,7 @@ async fn get_one(
     scope
         .node
         .driver
-        .drive(&target.cache, command, &mut |outcome: Outcome<'_>| {
+        .drive_in_turn(&target.cache, command, Some(&scope.turn), &mut |outcome: Outcome<'_>| {
             answer = found.add(key, outcome, codec);
         })
         .await

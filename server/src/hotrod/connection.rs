@@ -193,6 +193,9 @@ impl Connection {
                 self.waiting.push(Box::pin(slow::answer(ticket, deferred)));
             }
         }
+        if self.order.is_empty() {
+            self.session.none_waits();
+        }
         if !answer.unsent.is_empty() {
             self.unsent.push(answer.unsent);
         }

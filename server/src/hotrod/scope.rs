@@ -4,6 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use config::CacheConfig;
 use hotrod::{RequestHeader, serve::Context};
+use migrate::Turn;
 use parking_lot::Mutex;
 use store::{Cache, Expiration, Timestamp};
 
@@ -59,6 +60,8 @@ pub(crate) struct Scope {
     pub(crate) iterations: Arc<Begun>,
     /// Held while a large answer is put together: one at a time of each connection.
     pub(crate) large: Arc<tokio::sync::Mutex<()>>,
+    /// Since when it waits.
+    pub(crate) turn: Turn,
 }
 
 impl Target {

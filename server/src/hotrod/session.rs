@@ -13,6 +13,7 @@ use hotrod::{
     op::{self, AnyRequest, OPERATIONS, Operation, Request},
     serve::{Context, Responder, write_response},
 };
+use migrate::{Silences, Turn};
 use store::{Cache, Change, Command, Expiration, Outcome, Progress, Timestamp};
 
 use super::{
@@ -46,6 +47,8 @@ pub(crate) struct Session {
     pub(super) iterations: Arc<Begun>,
     /// See [`Scope::large`].
     large: Arc<tokio::sync::Mutex<()>>,
+    /// What the source did not say to requests that others waited for.
+    silences: Arc<Silences>,
     /// Hashes the keys that requests claim.
     hasher: RandomState,
 }
@@ -93,9 +96,9 @@ impl Session {
     pub(crate) fn new(node: Arc<Node>, local: SocketAddr) -> Self {
         let server = topology::address(node.advertised.as_ref(), local);
         let (target, codec, others) = (None, None, Vec::new());
-        let (iterations, large) = (Arc::default(), Arc::default());
+        let (iterations, large, silences) = (Arc::default(), Arc::default(), Arc::default());
         let hasher = RandomState::new();
-        Self { node, server, target, codec, others, iterations, large, hasher }
+        Self { node, server, target, codec, others, iterations, large, silences, hasher }
     }
 
     /// Looks once a turn whether what it knows still holds.
@@ -290,7 +293,13 @@ impl Session {
             target: self.target.clone(),
             iterations: Arc::clone(&self.iterations),
             large: Arc::clone(&self.large),
+            turn: Turn::begin(&self.silences),
         }
+    }
+
+    /// No request waits any more.
+    pub(crate) fn none_waits(&self) {
+        self.silences.clear();
     }
 }
 

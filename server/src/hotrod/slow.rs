@@ -90,7 +90,8 @@ async fn carry_out(
                     driver.size_here(&target.cache).await.map_err(|e| errors::cache_error(&e))?
                 }
                 false => {
-                    driver.size(&target.cache).await.map_err(|e| errors::cache_error(&e))?.entries
+                    let size = driver.size_in_turn(&target.cache, Some(&scope.turn)).await;
+                    size.map_err(|e| errors::cache_error(&e))?.entries
                 }
             };
             // Clients read 32 bits.
@@ -145,14 +146,15 @@ async fn one_key(
     if codec.is_identity() {
         let mut reply = Responder { request, context, writer };
         return driver
-            .drive(&target.cache, command, &mut reply)
+            .drive_in_turn(&target.cache, command, Some(&scope.turn), &mut reply)
             .await
             .map_err(|error| errors::cache_error(&error));
     }
     let stored = codec.stored(&command)?;
     let mut unconvertible = None;
+    let command = stored.command(&command);
     driver
-        .drive(&target.cache, stored.command(&command), &mut |outcome: Outcome<'_>| {
+        .drive_in_turn(&target.cache, command, Some(&scope.turn), &mut |outcome: Outcome<'_>| {
             unconvertible = respond_converted(outcome, codec, context, request, writer).err();
         })
         .await

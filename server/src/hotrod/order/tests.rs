@@ -1,8 +1,16 @@
 //! Orders that must be kept, and waits that must end.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
+use config::{CacheConfig, CacheMode};
+use migrate::{Silences, Turn};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IteratorRandom};
+use store::{Cache, ConnectionId, MemoryLimit, Timestamp, VersionKey};
+use tokio::time::Instant;
 
 use super::*;
 
@@ -250,4 +258,123 @@ fn start(sent: &mut [Sent], ready: Ticket, seed: u64) {
     request.started = true;
     let overtaken = older.iter().find(|older| must_follow(&older.claim, &request.claim));
     assert!(overtaken.is_none(), "seed {seed}: {:?} overtakes", request.claim);
+}
+
+/// How long each request waits for a source that says nothing.
+const PATIENCE: Duration = Duration::from_millis(1_500);
+
+const CONNECTION: ConnectionId = ConnectionId(1);
+
+/// Requests of one connection about few keys, of which only a source knows that says nothing.
+struct Unanswered {
+    seed: u64,
+    /// Most time that one of them may take.
+    most: Duration,
+    order: Order,
+    cache: Arc<Cache>,
+    silences: Arc<Silences>,
+    /// All that were sent and have not ended: what they are about, and when they came.
+    sent: HashMap<Ticket, (Option<u64>, Turn, Instant)>,
+    /// Those that have started: when they end, and whether they have asked.
+    started: Vec<(Instant, Ticket, bool)>,
+    /// Until when the source is being asked for a key; for its size without one.
+    asked_until: HashMap<Option<u64>, Instant>,
+    questions: usize,
+}
+
+impl Unanswered {
+    fn new(seed: u64, most: Duration) -> Self {
+        let config = Arc::new(CacheConfig::new(CacheMode::Local));
+        let (memory, now) = (MemoryLimit::unlimited(), Timestamp::from_millis(1));
+        let cache = Cache::new("c".parse().unwrap(), config, VersionKey::new(1), memory, now);
+        Self {
+            seed,
+            most,
+            order: Order::default(),
+            cache: Arc::new(cache),
+            silences: Arc::default(),
+            sent: HashMap::new(),
+            started: Vec::new(),
+            asked_until: HashMap::new(),
+            questions: 0,
+        }
+    }
+
+    fn send(&mut self, key: Option<u64>, access: Access) {
+        let claim = claim(key.map_or(Keys::All, Keys::One), access);
+        let (ticket, starts) = self.order.defer(Some(claim));
+        self.sent.insert(ticket, (key, Turn::begin(&self.silences), Instant::now()));
+        if starts {
+            self.start(ticket);
+        }
+    }
+
+    fn start(&mut self, ticket: Ticket) {
+        let (key, turn, _) = &self.sent[&ticket];
+        let (now, bytes) = (Instant::now(), key.map(u64::to_be_bytes));
+        let bytes = bytes.as_ref().map(|bytes| &bytes[..]);
+        if turn.heard_nothing(&self.cache, bytes, CONNECTION) {
+            return self.started.push((now, ticket, false));
+        }
+        // Whoever comes while it is being asked waits for the same answer.
+        let until = self.asked_until.entry(*key).or_insert(now);
+        if *until <= now {
+            (*until, self.questions) = (now + PATIENCE, self.questions + 1);
+        }
+        self.started.push((*until, ticket, true));
+    }
+
+    /// Lets time pass, and ends the requests whose time comes.
+    async fn pass(&mut self, time: Duration) {
+        let until = Instant::now() + time;
+        while let Some(next) = self.started.iter().min().copied().filter(|next| next.0 <= until) {
+            tokio::time::advance(next.0 - Instant::now()).await;
+            self.started.retain(|other| *other != next);
+            self.end(next.1, next.2);
+        }
+        tokio::time::advance(until - Instant::now()).await;
+    }
+
+    fn end(&mut self, ticket: Ticket, asked: bool) {
+        let (key, turn, sent) = self.sent.remove(&ticket).unwrap();
+        let (seed, bytes) = (self.seed, key.map(u64::to_be_bytes));
+        if asked {
+            turn.note(&self.cache, bytes.as_ref().map(|bytes| &bytes[..]), CONNECTION);
+        }
+        assert!(sent.elapsed() <= self.most, "seed {seed}: {key:?} took {:?}", sent.elapsed());
+        for ready in self.order.finish(ticket) {
+            self.start(ready);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_says_nothing_is_waited_for_once_by_all_that_wait_for_each_other() {
+    for seed in 0..50 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let mut unanswered = Unanswered::new(seed, PATIENCE);
+        for _ in 0..200 {
+            let access = if random.random_bool(0.3) { Access::Read } else { Access::Change };
+            unanswered.send(Some(random.random_range(0..4)), access);
+            unanswered.pass(Duration::from_millis(random.random_range(0..100))).await;
+        }
+        unanswered.pass(PATIENCE).await;
+        assert!(unanswered.order.is_empty() && unanswered.sent.is_empty(), "seed {seed}");
+        let questions = unanswered.questions;
+        unanswered.send(Some(0), Access::Change);
+        assert_eq!(unanswered.questions, questions + 1, "the source may be back");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn sizes_and_changes_in_turn_do_not_add_up_what_they_wait_for() {
+    // The first change waits for its key, and the first size for itself behind it.
+    let mut unanswered = Unanswered::new(0, 2 * PATIENCE);
+    for _ in 0..50 {
+        unanswered.send(Some(1), Access::Change);
+        unanswered.send(None, Access::Read);
+    }
+    unanswered.pass(2 * PATIENCE).await;
+    assert!(unanswered.sent.is_empty());
+    assert_eq!(unanswered.questions, 2);
 }
