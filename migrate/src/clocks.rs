@@ -136,12 +136,19 @@ impl SourceClocks {
 }
 
 impl ServerClock {
-    /// Takes in a reading of the clock.
-    pub(crate) fn read(&self, reading: Reading) {
+    /// Takes in a reading of the clock. Returns the jump that this shows.
+    pub(crate) fn read(&self, reading: Reading) -> Option<Jump> {
         let Reading { date, sent, received } = reading;
         let mut state = self.state.lock();
         let jump = state.clock.read(date, sent, received);
         self.tell(&mut state, jump, received);
+        jump
+    }
+
+    /// Our instant at which to read the clock again before its readings are relied on, if at all: see
+    /// [`SourceClock::watch`].
+    pub(crate) fn watch(&self, begun: Timestamp, now: Timestamp) -> Option<Timestamp> {
+        self.state.lock().clock.watch(begun, now)
     }
 
     /// An entry's lifetimes by our clock. The server returned it to a request of `asked`.

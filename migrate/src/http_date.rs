@@ -16,10 +16,13 @@ use tokio::{
     time::timeout,
 };
 
-use crate::clocks::SourceClocks;
+use crate::clocks::{ServerClock, SourceClocks};
 
 /// Most time that a server has for its answer.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Most time for reading a clock more closely than one answer tells it.
+const CLOSER: Duration = Duration::from_millis(1_500);
 
 /// Most bytes of an answer's head that are read.
 const MOST: usize = 8 * 1024;
@@ -52,18 +55,46 @@ pub(crate) enum NotRead {
 /// # Errors
 ///
 /// If it does not tell.
-pub(crate) async fn read(server: &ServerAddress, clock: &Clock) -> Result<Reading, NotRead> {
+async fn read(server: &ServerAddress, clock: &Clock) -> Result<Reading, NotRead> {
     timeout(PATIENCE, ask(server, clock)).await.unwrap_or(Err(NotRead::Silent))
 }
 
 /// Reads the clock of each of these servers that tells it.
 pub(crate) async fn read_all(servers: Vec<ServerAddress>, clock: &Clock, clocks: &SourceClocks) {
     let read = async |server: ServerAddress| {
-        if let Ok(reading) = read(&server, clock).await {
-            clocks.of(&server).read(reading);
-        }
+        // A server that does not tell its clock is known by its entries.
+        let _ = read_closely(&server, clock, &clocks.of(&server)).await;
     };
     join_all(servers.into_iter().map(read)).await;
+}
+
+/// Reads the clock of a server until it is known closely. A date is cut off to the second, so where little
+/// is known, the clock is watched until its second turns; a slow server is not waited for.
+///
+/// # Errors
+///
+/// If it does not tell.
+pub(crate) async fn read_closely(
+    server: &ServerAddress,
+    clock: &Clock,
+    theirs: &ServerClock,
+) -> Result<(), NotRead> {
+    let first = read(server, clock).await?;
+    theirs.read(first);
+    let closer = async {
+        while let Some(next) = theirs.watch(first.received, clock.now()) {
+            let wait = next.millis().saturating_sub(clock.now().millis());
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+            let Ok(reading) = read(server, clock).await else { return };
+            if theirs.read(reading).is_some() {
+                // The clock was just set, or several servers answer in turn.
+                return;
+            }
+        }
+    };
+    // What it has told so far stands.
+    let _ = timeout(CLOSER, closer).await;
+    Ok(())
 }
 
 async fn ask(server: &ServerAddress, clock: &Clock) -> Result<Reading, NotRead> {
@@ -107,9 +138,55 @@ fn date_of(head: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    //! Heads of answers.
+    //! Heads of answers, and a clock whose second turns while it is watched.
+
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicU64, Ordering},
+        },
+        time::SystemTime,
+    };
+
+    use tokio::net::TcpListener;
 
     use super::*;
+
+    /// A server whose clock comes to the next second with each third answer. Counts its answers.
+    async fn third_answer_turns() -> (ServerAddress, Arc<AtomicU64>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let answers = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&answers);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = [0; 1_024];
+                let _ = stream.read(&mut request).await;
+                let turned = (counted.fetch_add(1, Ordering::Relaxed) + 1) / 3;
+                let date: SystemTime = UNIX_EPOCH + Duration::from_secs(1_800_000_000 + turned);
+                let date = httpdate::fmt_http_date(date);
+                let answer = format!("HTTP/1.1 404 Not Found\r\ndate: {date}\r\n\r\n");
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        (ServerAddress { host: "127.0.0.1".into(), port }, answers)
+    }
+
+    #[tokio::test]
+    async fn all_clocks_are_watched_until_their_second_turns() {
+        let clock = Clock::start();
+        // A machine that stands still for a second watches nothing; that does not happen each time.
+        for _ in 0..20 {
+            let (server, answers) = third_answer_turns().await;
+            let clocks = SourceClocks::new("orders".parse().unwrap());
+            read_all(vec![server.clone()], &clock, &clocks).await;
+            let known = clocks.of(&server).offset(clock.now()).uncertainty().unwrap();
+            if answers.load(Ordering::Relaxed) == 3 && known <= 200 {
+                return;
+            }
+        }
+        panic!("no clock was watched until its second turned");
+    }
 
     #[test]
     fn a_date_is_found_in_the_head_only() {

@@ -479,9 +479,8 @@ impl SourceConnection {
         let now = clock.now();
         let wait = theirs.best_reading(now).millis().saturating_sub(now.millis());
         tokio::time::sleep(Duration::from_millis(wait)).await;
-        let pause = match http_date::read(server, clock).await {
-            Ok(reading) => {
-                theirs.read(reading);
+        let pause = match http_date::read_closely(server, clock, &theirs).await {
+            Ok(()) => {
                 let known = theirs.offset(clock.now()).uncertainty();
                 if known.is_some_and(|known| known <= KNOWN_WELL) { READ_AGAIN } else { LOOK / 2 }
             }

@@ -26,6 +26,15 @@ const READING_STANDS: i64 = 5_000;
 /// Milliseconds after which an entry dated ahead of the clock casts doubt on an upper bound.
 const ALIVE_STANDS: i64 = 10_000;
 
+/// Milliseconds of uncertainty up to which a clock is known closely enough for lifetimes.
+const CLOSE: u64 = 200;
+
+/// Milliseconds between readings that watch for the second to turn.
+const WATCH: i64 = 100;
+
+/// Most milliseconds that a clock is watched: its second turns in the meantime.
+const TURNS: i64 = 1_100;
+
 /// What is known of the clock of one source server.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SourceClock {
@@ -286,6 +295,16 @@ impl SourceClock {
     pub(crate) fn reached(&self) -> Option<i64> {
         let (low, read) = self.low.zip(self.read)?;
         (low.basis == Basis::Reading && self.jumps == 0).then(|| read.saturating_add(low.offset))
+    }
+
+    /// Our instant at which to read the clock again, so that lifetimes are right from now on; `None` if it is
+    /// known closely, or has been watched since `begun` for as long as that can help. The reading that
+    /// shows the next second was made just after the second turned.
+    pub(crate) fn watch(&self, begun: Timestamp, now: Timestamp) -> Option<Timestamp> {
+        let (begun, at) = (millis(begun), millis(now));
+        let is_close = self.offset(at).uncertainty().is_some_and(|known| known <= CLOSE);
+        let next = at + WATCH;
+        (!is_close && next <= begun + TURNS).then(|| instant(next))
     }
 
     /// Our next instant after `now` at which a reading tells most: the source's clock comes to a full

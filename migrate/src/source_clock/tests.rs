@@ -77,6 +77,37 @@ fn repeated_readings_narrow_the_interval() {
 }
 
 #[test]
+fn a_clock_that_is_watched_is_known_closely_once_its_second_has_turned() {
+    for phase in (0..1_000).step_by(37) {
+        for takes in [0, 10, 40] {
+            let (mut clock, offset) = (SourceClock::default(), 600_000 + phase);
+            let mut now = 0;
+            let mut read = |now: &mut i64| {
+                let sent = *now;
+                let date = theirs(sent + takes / 2, offset) / 1_000 * 1_000;
+                *now += takes;
+                assert_eq!(clock.read(date, at(sent), at(*now)), None);
+                clock.clone()
+            };
+            let mut known = read(&mut now);
+            let begun = at(now);
+            while let Some(next) = known.watch(begun, at(now)) {
+                now = millis(next) - NOW;
+                known = read(&mut now);
+            }
+            assert!(now <= 1_200, "it takes {now} ms");
+            let known = known.offset_at(at(now));
+            assert!(known.uncertainty().unwrap() <= CLOSE, "{phase}, {takes}: {known:?}");
+            assert!((known.low.unwrap()..=known.high.unwrap()).contains(&offset), "{known:?}");
+        }
+    }
+    let mut slow = SourceClock::default();
+    slow.read(theirs(0, 0), at(0), at(5_000));
+    assert_eq!(slow.watch(at(5_000), at(6_001)), None, "a slow server is not waited for");
+    assert!(slow.watch(at(5_000), at(6_000)).is_some());
+}
+
+#[test]
 fn without_a_reading_instants_bound_the_clock_from_below_and_living_entries_from_above() {
     for offset in OFFSETS {
         let mut clock = SourceClock::default();

@@ -12,10 +12,6 @@ use super::{
 /// Milliseconds that an instant may differ by.
 const TOLERANCE: u64 = 1_000;
 
-/// Milliseconds that an imported instant may differ by: the source's clock is read in whole seconds, and
-/// a reading takes its time.
-const CLOCK_TOLERANCE: u64 = 1_500;
-
 /// When a question left, and when its answer was there: milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
@@ -84,7 +80,7 @@ fn missing(ends: Option<u64>, asked: Asked, tally: &mut Tally) -> Option<String>
 fn untouched(key: usize, noted: &Noted, entry: &Entry, asked: Asked) -> Option<String> {
     let Noted { version, created, .. } = *noted;
     let now = created_at(entry);
-    let moved = created.zip(now).is_some_and(|(then, now)| then.abs_diff(now) > CLOCK_TOLERANCE);
+    let moved = created.zip(now).is_some_and(|(then, now)| then.abs_diff(now) > TOLERANCE);
     if entry.metadata.version != version {
         return Some(format!("has version {} instead of {version}", entry.metadata.version));
     }
@@ -132,7 +128,7 @@ pub(super) fn last_use(noted: &Noted, metadata: &Metadata) -> Option<String> {
     let right = match (noted.last_used, now) {
         (None, None) => true,
         (Some(then), Some(now)) if noted.read => now + TOLERANCE >= then,
-        (Some(then), Some(now)) => now.abs_diff(then) <= CLOCK_TOLERANCE,
+        (Some(then), Some(now)) => now.abs_diff(then) <= TOLERANCE,
         (None, Some(_)) | (Some(_), None) => false,
     };
     (!right).then(|| format!("was last used at {now:?} instead of {:?}", noted.last_used))
@@ -177,7 +173,7 @@ mod tests {
         let as_it_was = entry(LIFESPAN, 10_000);
         assert!(!difference(LIFESPAN, untouched(), Some(&as_it_was), 20_000));
         assert!(difference(LIFESPAN, untouched(), None, 20_000), "missing");
-        assert!(difference(LIFESPAN, untouched(), Some(&entry(LIFESPAN, 11_501)), 20_000), "moved");
+        assert!(difference(LIFESPAN, untouched(), Some(&entry(LIFESPAN, 11_001)), 20_000), "moved");
         let other = Entry { value: Bytes::from_static(b"other"), metadata: as_it_was.metadata };
         assert!(difference(LIFESPAN, untouched(), Some(&other), 20_000), "another value");
         let mut other = as_it_was.clone();
@@ -208,8 +204,8 @@ mod tests {
     fn a_last_use_moves_only_by_reading() {
         let metadata = |since| entry(MAX_IDLE, since).metadata;
         let noted = Noted { created: None, ..NOTED };
-        assert_eq!(last_use(&noted, &metadata(10_900)), None);
-        assert!(last_use(&noted, &metadata(11_600)).is_some());
+        assert_eq!(last_use(&noted, &metadata(11_000)), None);
+        assert!(last_use(&noted, &metadata(11_001)).is_some());
         let read = Noted { read: true, ..noted };
         assert_eq!(last_use(&read, &metadata(99_000)), None);
         assert!(last_use(&read, &metadata(8_000)).is_some(), "it never goes back");
