@@ -194,7 +194,10 @@ impl Segment {
     /// Lifespans of imported entries that ended here before this instant have ended at the source too, by
     /// the source's own clock. All others are asked for before they end.
     pub fn set_surely_over(&mut self, before: Timestamp) {
-        self.surely_over = before;
+        // What an earlier connection brought was corrected by what was known of the clocks then.
+        if !self.continues {
+            self.surely_over = before;
+        }
     }
 
     /// What became of a key whose source segment is complete: everything of it was brought in before.

@@ -185,6 +185,24 @@ fn a_connection_that_continues_goes_on_with_what_was_imported() {
 }
 
 #[test]
+fn what_an_earlier_connection_brought_ends_only_once_the_source_was_asked() {
+    for beginning in [Beginning::Anew, Beginning::Complete] {
+        let mut segment = segment(Bound::default());
+        connect(&mut segment);
+        disconnect(&mut segment);
+        segment.begin(beginning);
+        segment.connect(link(FIRST, &[]));
+        let mut entry = imported(b"theirs", 5);
+        entry.metadata.created = Some(at(0));
+        entry.metadata.expiration.lifespan = Some(Lifetime::from_millis(1_000));
+        import(&mut segment, b"k", &entry, ImportRule::Copy, at(500));
+        segment.set_surely_over(at(2_000));
+        let is_sure = matches!(segment.inspect(b"k", at(2_000)), Standing::Unknown);
+        assert_eq!(is_sure, beginning == Beginning::Anew);
+    }
+}
+
+#[test]
 fn a_source_that_becomes_one_unit_does_not_bring_back_what_is_not_remembered() {
     let space = SourceSpace::Segments(20);
     let of = |key: &[u8]| space.segment_of(hash::hash(key));
