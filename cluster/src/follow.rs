@@ -35,7 +35,7 @@ pub fn follow(
         }
         MetaCommand::Mark { .. } => cache.mark(),
         MetaCommand::Clear { .. } => {
-            cache.complete_all();
+            cache.end_imports();
             cache.mark();
         }
         MetaCommand::BecomeUnit { .. } => {
@@ -58,7 +58,7 @@ pub fn follow(
 fn connect(cache: &Cache, connection: &Connection, now: Timestamp, max_tombstones: u64) {
     let mut link = Link::new(connection.id(), connection.space, now);
     link.complete = connection.complete.clone();
-    link.marked = connection.marked;
+    (link.marked, link.cleared) = (connection.marked, connection.cleared);
     link.max_tombstones = max_tombstones.div_ceil(cache.segment_ids().count().max(1) as u64);
     cache.connect(&link);
     cache.fence(None);

@@ -12,7 +12,14 @@ use store::{
     Timestamp, Walk, WalkStep,
 };
 
-use crate::{loader::Loaded, overdue, overlap::overlap, silences::Turn, sources::Sources};
+use crate::{
+    clearing::{ClearStep, Clearing},
+    loader::Loaded,
+    overdue,
+    overlap::overlap,
+    silences::Turn,
+    sources::Sources,
+};
 
 /// Steps of a walk after which others have their turn.
 const STRETCH: u64 = 64;
@@ -149,14 +156,16 @@ impl Driver {
     ///
     /// If the cache is not served, or that cannot be recorded. Nothing has changed then.
     pub async fn clear(&self, cache: &Arc<Cache>) -> Result<(), CacheError> {
+        let mut clearing = Clearing::new(cache);
         loop {
-            cache.check_served()?;
-            // First nothing can come in any more, then everything goes.
-            self.end_imports(cache).await?;
-            if clear_segments(cache).await {
-                return Ok(());
+            match clearing.step() {
+                ClearStep::EndImports => {
+                    cache.check_served()?;
+                    self.end_imports(cache).await?;
+                }
+                ClearStep::Emptied(_) | ClearStep::Rid(_) => {}
+                ClearStep::End => return Ok(()),
             }
-            // A source was connected meanwhile, or is just being let go of.
             tokio::task::yield_now().await;
         }
     }
@@ -301,17 +310,6 @@ impl Driver {
         }
         overdue::settle_all(migration.source(), segments).await
     }
-}
-
-/// Empties a cache, segment by segment. False once a source is there from which entries may come in.
-async fn clear_segments(cache: &Cache) -> bool {
-    for segment in cache.segment_ids() {
-        if !cache.clear_segment(segment) {
-            return false;
-        }
-        tokio::task::yield_now().await;
-    }
-    true
 }
 
 /// The source segments that these segments overlap with and that are not complete.

@@ -240,12 +240,19 @@ impl Cache {
         self.segments.iter().for_each(|segment| segment.lock().reset_stats());
     }
 
-    /// Empties one segment. False, and nothing has changed, while its source may have entries that are
-    /// not here: what is cleared would come back.
+    /// Empties one segment. False, and nothing has changed, while a source is connected and it is not
+    /// recorded that the cache is being cleared ([`Cache::end_imports`]): what is cleared could come back.
     #[must_use]
     pub fn clear_segment(&self, id: SegmentId) -> bool {
         let records = self.segment(id).clear();
         records.is_some()
+    }
+
+    /// Removes the entries of one segment that were imported, a bounded step at a time: a source was connected
+    /// since the segment was cleared. What clients have written since then stays.
+    pub fn remove_imported(&self, id: SegmentId) {
+        let mut position = Position::default();
+        while self.segment(id).remove_imported(&mut position, BACKGROUND_STEP) == Step::More {}
     }
 
     /// Whether commands are carried out at all.
@@ -408,9 +415,9 @@ impl Cache {
         self.each(|segment| segment.complete(source_segment));
     }
 
-    /// What is not here does not exist, whatever the source has.
-    pub fn complete_all(&self) {
-        self.each(Segment::complete_all);
+    /// It is recorded that a client clears the cache: what is not here does not exist, whatever the source has.
+    pub fn end_imports(&self) {
+        self.each(Segment::end_imports);
     }
 
     /// From now on the source is one unit.

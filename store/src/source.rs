@@ -124,6 +124,9 @@ pub struct Link {
     /// Whether it is recorded where a restart finds it that clients have changed entries here. Until
     /// then a change waits for [`Progress::Mark`](crate::Progress::Mark).
     pub marked: bool,
+    /// Whether it is recorded that a client clears the cache: nothing is imported any more. Until then no
+    /// segment can be cleared.
+    pub cleared: bool,
     /// When the connection was made. What had ended by then leaves no tombstone.
     pub since: Timestamp,
     /// Most tombstones that the segment keeps for complete source segments.
@@ -138,7 +141,16 @@ impl Link {
     #[must_use]
     pub fn new(connection: ConnectionId, space: SourceSpace, since: Timestamp) -> Self {
         let complete = Coverage::none(space.count());
-        Self { connection, space, complete, marked: false, since, max_tombstones: 0, sealed: None }
+        Self {
+            connection,
+            space,
+            complete,
+            marked: false,
+            cleared: false,
+            since,
+            max_tombstones: 0,
+            sealed: None,
+        }
     }
 
     /// Whether everything is here.

@@ -320,7 +320,7 @@ impl World {
                 }
             }
         }
-        self.cache.complete_all();
+        self.cache.end_imports();
     }
 
     /// Whether an entry that has just come over lives here as long as there.

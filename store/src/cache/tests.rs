@@ -7,7 +7,7 @@ use config::{CacheMode, MemoryConfig};
 use super::*;
 use crate::{
     command::Outcome,
-    entry::EntryRef,
+    entry::{EntryMetadata, EntryRef},
     time::{Expiration, Lifetime},
     walk::{Walk, WalkStep},
 };
@@ -131,8 +131,42 @@ fn a_segment_is_not_cleared_while_its_source_may_have_more() {
     put(&cache, b"k", b"v");
     let segment = cache.segment_of(b"k");
     assert!(!cache.clear_segment(segment) && has(&cache, b"k"));
-    cache.complete_all();
+    cache.end_imports();
     assert!(cache.clear_segment(segment) && !has(&cache, b"k"));
+}
+
+#[test]
+fn a_segment_is_not_cleared_unseen_by_a_connection_that_lacks_nothing() {
+    let cache = cache(MemoryConfig::default());
+    let complete = Coverage::all(1);
+    cache.connect(&Link { marked: true, complete, ..link() });
+    put(&cache, b"k", b"v");
+    let segment = cache.segment_of(b"k");
+    assert!(!cache.clear_segment(segment) && has(&cache, b"k"), "a restart would bring it back");
+    cache.end_imports();
+    assert!(cache.clear_segment(segment) && !has(&cache, b"k"));
+}
+
+#[test]
+fn what_was_imported_is_removed_from_a_segment_and_does_not_come_again() {
+    let cache = cache(MemoryConfig::default());
+    connect(&cache);
+    put(&cache, b"ours", b"v");
+    let value = Value::Inline(b"theirs");
+    let theirs = Imported { value, metadata: EntryMetadata::default() };
+    let import = |rule| {
+        let (entries, mut came) = ([(&b"theirs"[..], theirs)], None);
+        cache.import(&entries, rule, link().connection, now(), |_, import| came = Some(import));
+        came.unwrap()
+    };
+    assert_eq!(import(ImportRule::Copy), Import::Written);
+    cache.end_imports();
+    cache.segment_ids().for_each(|segment| cache.remove_imported(segment));
+    assert!(has(&cache, b"ours"));
+    assert_eq!(cache.approximate_len(), 1);
+    for rule in [ImportRule::Copy, ImportRule::Repair] {
+        assert_eq!(import(rule), Import::Tombstone);
+    }
 }
 
 #[test]

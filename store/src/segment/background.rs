@@ -137,15 +137,29 @@ impl Segment {
     }
 
     /// Empties the segment. The records are returned, so that they are freed outside of its lock. `None`
-    /// while its source may have entries that are not here: what is cleared would come back.
+    /// while a source is connected and [`Segment::end_imports`] was not called: what is cleared could come
+    /// back from it, or after a restart.
     pub fn clear(&mut self) -> Option<Records> {
-        if self.link.as_ref().is_some_and(|link| !link.is_complete()) {
+        if self.link.as_ref().is_some_and(|link| !link.cleared) {
             return None;
         }
         // Of what is removed here no tombstones stay.
         self.forgotten = self.link.is_some();
         self.note_change();
         Some(self.take_records())
+    }
+
+    /// Removes the entries that were imported, in at most `limit` buckets from `position` on, and moves it.
+    pub fn remove_imported(&mut self, position: &mut Position, limit: usize) -> Step {
+        // What the source had not given by then is removed too, and not remembered.
+        self.forgotten |= self.link.is_some();
+        for bucket in self.next_buckets(position, limit) {
+            if self.table.get_bucket(bucket).is_some_and(Record::is_imported) {
+                let place = self.place_of(bucket);
+                self.end(place, Cause::Remove);
+            }
+        }
+        self.step(position)
     }
 
     /// Empties the segment and gives up its part of the cache, which is removed.

@@ -77,7 +77,7 @@ impl Segment {
         let Some(link) = self.link.as_ref().filter(|link| link.connection == connection) else {
             return Import::Outdated;
         };
-        let complete = !link.may_hold(placement);
+        let (complete, cleared) = (!link.may_hold(placement), link.cleared);
         let hash = self.hash(key);
         let found = match self.find(hash, key, now) {
             // What the source has read ahead may be over by now as well.
@@ -111,7 +111,7 @@ impl Segment {
                 return Import::AlreadyHere;
             }
         }
-        if found.is_none() && rule == ImportRule::Repair && self.forgotten {
+        if found.is_none() && rule == ImportRule::Repair && (cleared || self.forgotten) {
             // A client may have removed it meanwhile.
             return Import::Tombstone;
         }
@@ -324,10 +324,12 @@ impl Segment {
         }
     }
 
-    /// As if every source segment were complete: what is not here does not exist.
-    pub fn complete_all(&mut self) {
+    /// It is recorded that a client clears the cache: every source segment counts as complete, and what is
+    /// not here does not exist.
+    pub fn end_imports(&mut self) {
         if let Some(link) = &mut self.link {
             link.complete = Coverage::all(link.space.count());
+            link.cleared = true;
         }
     }
 

@@ -450,7 +450,7 @@ fn play(segment: &mut Segment, model: &mut Model, act: Act) {
         }
         Act::Clear => {
             segment.sweep(0, usize::MAX, now);
-            segment.complete_all();
+            segment.end_imports();
             drop(segment.clear());
             model.complete.iter_mut().for_each(|complete| complete.fill(true));
             model.records.clear();

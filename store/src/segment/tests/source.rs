@@ -43,7 +43,7 @@ fn what_the_source_said_is_taken_in_only_if_nobody_was_faster() {
     let load = Command { source, ..Command::read(b"gone") };
     assert_eq!(run(&mut segment, &load, at(1_000)), Seen::Missing, "a remove during the load wins");
 
-    segment.complete_all();
+    segment.end_imports();
     drop(segment.clear());
     let load = Command { source, ..Command::read(b"k") };
     assert_eq!(run(&mut segment, &load, at(1_000)), Seen::Missing, "a clear during the load wins");
@@ -119,7 +119,7 @@ fn the_source_is_asked_before_an_imported_entry_ends() {
         let entry = mortal(b"v", 500, lifespan, max_idle);
         assert_eq!(copy(&mut segment, &entry, 1_499), Import::Written);
         // A complete segment is asked for nothing else.
-        segment.complete_all();
+        segment.end_imports();
         assert_eq!(run(&mut segment, &Command::read(b"other"), at(1_500)), Seen::Missing);
 
         let read = |source| Command { source, ..Command::read(b"k") };
@@ -173,7 +173,7 @@ fn clients_change_an_entry_that_is_over_as_if_there_were_none() {
         let mut segment = segment(Bound::default());
         connect(&mut segment);
         copy(&mut segment, &mortal(b"v", 0, None, Some(1_000)), 500);
-        segment.complete_all();
+        segment.end_imports();
         segment
     };
     let mut written = overdue();
@@ -340,12 +340,14 @@ fn repair_replaces_what_was_imported_and_nothing_else() {
     };
     import(&mut segment, b"a", b"old", 1, ImportRule::Copy);
     put(&mut segment, b"b", b"ours");
-    segment.complete_all();
+    segment.complete(SourceSegment(0));
     assert_eq!(import(&mut segment, b"a", b"new", 2, ImportRule::Repair), Import::Written);
     assert_eq!(import(&mut segment, b"missing", b"new", 2, ImportRule::Repair), Import::Written);
     assert_eq!(import(&mut segment, b"b", b"new", 2, ImportRule::Repair), Import::KeptForClient);
     assert_eq!(get(&mut segment, b"a"), found("new"));
     assert_eq!(version_of(&segment, b"a"), Version(2));
+    segment.end_imports();
+    assert_eq!(import(&mut segment, b"more", b"new", 2, ImportRule::Repair), Import::Tombstone);
     drop(segment.clear());
     assert_eq!(import(&mut segment, b"a", b"new", 2, ImportRule::Repair), Import::Tombstone);
 }

@@ -138,7 +138,7 @@ fn at_the_limit_a_write_is_refused_rather_than_a_removed_key_forgotten() {
     assert_eq!(copy(&mut segment, b"read"), Import::Written, "imports need none");
 
     // Once everything is here, there is room again.
-    segment.complete_all();
+    segment.end_imports();
     assert_eq!(put(&mut segment, b"new", b"v"), Seen::Changed(None), "it needs no tombstone");
     release(&mut segment);
     assert!(segment.tombstones() <= 1 && !memory.has_many_tombstones());
