@@ -101,13 +101,16 @@ pub(super) struct AtSource {
 #[derive(Debug)]
 pub(super) struct Model {
     keys: Vec<Truth>,
+    /// Keys whose entry was copied and has ended here while no source was connected: nobody asks for it again.
+    ended: Vec<bool>,
     /// Set while a clear runs: what is not here does not come any more.
     pub(super) clearing: bool,
 }
 
 impl Model {
     pub(super) fn new() -> Self {
-        Self { keys: vec![Truth::Source(None); KEYS], clearing: false }
+        let keys = vec![Truth::Source(None); KEYS];
+        Self { keys, ended: vec![false; KEYS], clearing: false }
     }
 
     pub(super) fn truth(&self, key: usize) -> &Truth {
@@ -178,7 +181,6 @@ impl Model {
                 }
                 if let Some(life) = here
                     && life.must_live(now)
-                    && !clearing
                 {
                     return wrong(&format!("{life:?} was brought in and has not ended"));
                 }
@@ -197,6 +199,7 @@ impl Model {
 
     /// An entry of the source was brought in, or is known to be here.
     pub(super) fn bring(&mut self, key: usize, life: Life) {
+        self.ended[key] = false;
         if let Truth::Source(here) = &mut self.keys[key] {
             *here = Some(match here.take() {
                 // It stays as long as is certain by any of what is known.
@@ -214,6 +217,7 @@ impl Model {
     /// by a source that is connected without a choice of the operator.
     pub(super) fn restart(&mut self) {
         self.clearing = false;
+        self.ended.fill(false);
         for truth in &mut self.keys {
             *truth = match truth {
                 Truth::Source(_) => Truth::Source(None),
@@ -225,6 +229,7 @@ impl Model {
     /// Everything is as the source has it, except what is here.
     pub(super) fn begin_anew(&mut self, here: impl Fn(usize) -> Option<Life>, now: i64) {
         self.clearing = false;
+        self.ended.fill(false);
         for key in 0..KEYS {
             self.settle(key, now);
             let truth = match &self.keys[key] {
@@ -232,6 +237,27 @@ impl Model {
                 _ => here(key).map_or(Truth::Source(None), Truth::Written),
             };
             self.keys[key] = truth;
+        }
+    }
+
+    /// A connection goes on where the last one ended: of what is complete, nothing is asked for again.
+    pub(super) fn go_on(&mut self, is_complete: impl Fn(usize) -> bool, now: i64) {
+        for key in (0..KEYS).filter(|key| is_complete(*key)) {
+            if let Truth::Source(here) = &self.keys[key] {
+                self.ended[key] |= here.as_ref().is_none_or(|life| !life.must_live(now));
+            }
+        }
+    }
+
+    /// Whether the entry of a key has ended here while no source was connected.
+    pub(super) fn has_ended(&self, key: usize) -> bool {
+        self.ended[key]
+    }
+
+    /// A segment is rid of what a source had brought in.
+    pub(super) fn rid(&mut self, key: usize) {
+        if let Truth::Source(_) = &self.keys[key] {
+            self.keys[key] = Truth::Gone;
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    fmt,
     ops::AddAssign,
     sync::Arc,
 };
@@ -22,6 +23,7 @@ use super::{
     source::{SEGMENTS, SERVERS, Source, key},
 };
 use crate::{
+    clearing::{ClearStep, Clearing},
     clocks::SourceClocks,
     counts::Counts,
     entry::SourceEntry,
@@ -114,10 +116,17 @@ struct World {
     model: Model,
     operations: Vec<Operation>,
     flights: Vec<Flight>,
+    /// How many of ten commands only read: where little is changed, connections are continued.
+    reads: u32,
+    /// The source that was connected last.
+    last_source: usize,
     next_value: u64,
     next_flight: u64,
-    /// Segments that a running clear has yet to empty.
-    clear: VecDeque<SegmentId>,
+    /// A clear under way, and the connection that it has ended the imports of.
+    clear: Option<(Clearing, Option<ConnectionId>)>,
+    /// Set while it is looked at whether clients were quicker than a connection: what they were told wrongly
+    /// if it stands.
+    told_early: Option<Vec<String>>,
     /// When the last connection was made that continues no other.
     connected_anew: i64,
     tally: Tally,
@@ -147,8 +156,6 @@ struct Live {
     seen: bool,
     /// Whether the source is not believed any more.
     doubted: bool,
-    /// Whether it continues an earlier connection: what was over when that ended is not asked for again.
-    continues: bool,
     job: Option<Copy>,
 }
 
@@ -174,7 +181,7 @@ struct UnitReading {
 }
 
 /// What a client asks of one key.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Kind {
     Get,
     Put(Vec<u8>, Expiration),
@@ -192,7 +199,7 @@ struct Operation {
 }
 
 /// How a source answered, as far as it is kept.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Answered {
     Absent,
     Entry(SourceEntry),
@@ -227,6 +234,7 @@ impl World {
         let clock = skew(&mut random);
         let max_tombstones = if random.random_bool(0.3) { 4 } else { 1_000 };
         let target = Target::new(clock, max_tombstones, now);
+        let reads = pick(&mut random, &[5, 5, 8, 10]);
         let mut world = Self {
             random,
             now,
@@ -235,9 +243,12 @@ impl World {
             model: Model::new(),
             operations: Vec::new(),
             flights: Vec::new(),
+            reads,
+            last_source: 0,
             next_value: 0,
             next_flight: 0,
-            clear: VecDeque::new(),
+            clear: None,
+            told_early: None,
             connected_anew: now,
             tally: Tally::default(),
             steps: Vec::new(),
@@ -272,8 +283,8 @@ impl World {
             16..48 => return self.go_on_with_operation(),
             48..57 => self.answer_a_flight(),
             57..62 => return self.land_a_flight(),
-            62..78 => return self.go_on_with_job(),
-            78 => return self.connect(),
+            62..77 => return self.go_on_with_job(),
+            77..79 => return self.connect(),
             79..81 => return self.disconnect(),
             81..83 => self.synchronize()?,
             83 => return self.tell_job(),
@@ -283,8 +294,8 @@ impl World {
             86 => self.synchronize()?,
             87 => self.outage(),
             88..90 => self.set_a_clock(),
-            90 => self.begin_clear(),
-            91..94 => return self.go_on_with_clear(),
+            90 if self.random.random_bool(0.2) => self.begin_clear(),
+            90..94 => return self.go_on_with_clear(),
             94 => self.sweep(),
             95 => self.look_for_overdue(),
             96 => self.read_a_clock(),
@@ -338,8 +349,11 @@ impl World {
             return;
         }
         let key = self.random.random_range(0..KEYS);
-        let kind = match self.random.random_range(0..10) {
-            0..5 => Kind::Get,
+        // What only reads today may remove something tomorrow.
+        let changes =
+            self.random.random_range(0..10) >= self.reads || self.random.random_bool(0.02);
+        let kind = match self.random.random_range(5..10) {
+            _ if !changes => Kind::Get,
             5 => Kind::Put(self.value("put"), self.expiration()),
             6 => Kind::PutIfAbsent(self.value("absent"), self.expiration()),
             7 => Kind::Replace(self.value("replace"), self.expiration()),
@@ -385,12 +399,14 @@ impl World {
             Ok(Progress::Done | Progress::Held(_)) => {
                 let told = told.ok_or("a command was done without an answer")?;
                 self.tally.commands += 1;
-                self.note(format!("key {}: {:?}", operation.key, operation.kind));
+                self.note(format!("{operation:?} {told:?}"));
                 self.check(&operation, &told)
             }
             Ok(Progress::Mark) => {
-                self.note(format!("mark, for key {}", operation.key));
+                self.note(format!("{operation:?} waits until a change is recorded"));
                 let _ = self.propose(MetaCommand::Mark { cache: self.target.name.clone() });
+                // What it was told of the source is here already.
+                self.bring_answer(&operation);
                 self.operations.push(operation);
                 Ok(())
             }
@@ -445,6 +461,7 @@ impl World {
         let index = open[self.random.random_range(0..open.len())];
         let key = self.flights[index].key;
         let answer = self.load(key);
+        self.note(format!("the source says of key {key}: {answer:?}"));
         self.flights[index].answer = Some((answer, self.now));
     }
 
@@ -478,6 +495,8 @@ impl World {
             let identity = source.identity(live.alias, now, signed(ours));
             live.doubted = !identity.continues(&live.identity);
             live.seen = !live.doubted;
+            self.steps
+                .push(format!("          the source is seen again, doubted {}", live.doubted));
             if live.seen {
                 live.identity = identity;
             }
@@ -509,7 +528,11 @@ impl World {
             flight.connection,
             self.ours(),
         );
+        self.note(format!("settle key {}: {settled:?}", flight.key));
         if settled.map_err(|error| error.to_string())? == Settled::LivesOn {
+            if let Answered::Entry(entry) = &answer {
+                self.bring_entry(flight.key, entry);
+            }
             self.bring(flight.key, at);
         }
         Ok(())
@@ -518,7 +541,15 @@ impl World {
     /// Checks what a client was told, and takes in what its command has done.
     fn check(&mut self, operation: &Operation, told: &Told) -> Result<(), String> {
         let (key, now) = (operation.key, self.now);
-        let at_source = self.at_source(operation);
+        let mut at_source = self.at_source(operation);
+        if let (Some(early), Told::Value(None), true) = (&mut self.told_early, told, at_source.must)
+        {
+            let truth = self.model.truth(key);
+            if matches!(truth, Truth::Source(_)) {
+                early.push(format!("key {key} is seen as none, but the source has it"));
+                at_source.must = false;
+            }
+        }
         if let Told::Value(seen) = told {
             let uses = matches!(operation.kind, Kind::Get);
             let stored = self.target.live.as_ref().map(|live| &self.sources[live.source].entries);
@@ -528,8 +559,7 @@ impl World {
                 .map_err(|wrong| format!("{wrong}; at the source is {stored:?}"))?;
             if seen.is_some() {
                 self.bring_answer(operation);
-                let at = operation.said.as_ref().map_or(now, |(_, _, at)| *at);
-                self.bring(key, at);
+                self.bring(key, operation.said.as_ref().map_or(now, |(_, _, at)| *at));
             }
         }
         self.model.use_perhaps(key, now);
@@ -570,10 +600,9 @@ impl World {
             && live.seen
             && source.up
         {
-            let ends = stored.lifespan.map(|lifespan| stored.since + i64::from(lifespan) * 1_000);
-            let is_over = live.continues && ends.is_some_and(|ends| ends <= self.now);
             // What is written there later may come too late to be copied.
-            let was_copied = stored.since < self.connected_anew && !is_over;
+            let was_copied =
+                stored.since < self.connected_anew && !self.model.has_ended(operation.key);
             known.must = (was_copied || self.may_come(operation.key))
                 && stored.since < operation.began.min(asked);
         }
@@ -666,8 +695,9 @@ impl World {
         if self.connection().is_some() {
             return Ok(());
         }
-        let (index, alias) = (self.random.random_range(0..2), self.random.random_bool(0.2));
-        let fresh = self.random.random_bool(0.4);
+        let another = self.random.random_bool(0.3);
+        let index = if another { self.random.random_range(0..2) } else { self.last_source };
+        let (alias, fresh) = (self.random.random_bool(0.15), self.random.random_bool(0.25));
         if !self.sources[index].up {
             return Ok(());
         }
@@ -740,7 +770,6 @@ impl World {
             identity,
             seen: true,
             doubted: false,
-            continues: opening.beginning != Beginning::Anew,
             job: None,
         });
         self.some_operations()?;
@@ -749,17 +778,31 @@ impl World {
         let beginning = opening.beginning;
         self.note(format!("connected to {index}, alias {alias}, fresh {fresh}: {beginning:?}"));
         self.tally.connects += 1;
-        if beginning == Beginning::Anew {
-            self.connected_anew = self.now;
+        self.last_source = index;
+        match (beginning, self.target.cache.segment(SegmentId(0)).link()) {
+            (Beginning::Complete | Beginning::Unchanged, Some(link)) => {
+                let complete = &opening.connection.complete;
+                let is_complete = |number: usize| {
+                    complete.contains(link.space.segment_of(hash::hash(&key(number))))
+                };
+                self.model.go_on(is_complete, self.now);
+            }
+            _ => self.connected_anew = self.now,
         }
         if past.is_none() || fresh {
             self.begin_anew();
         }
+        self.told_early = Some(Vec::new());
         self.some_operations()?;
+        let early = self.told_early.take().unwrap_or_default();
         if opening.overtaken(&self.target.cache).is_some() {
+            self.note("clients were quicker");
             self.propose(MetaCommand::Mark { cache: name })?;
             self.let_go()?;
             return Ok(());
+        }
+        if let Some(wrong) = early.into_iter().next() {
+            return Err(wrong);
         }
         if opening.must_mark(&self.target.cache) {
             self.propose(MetaCommand::Mark { cache: name })?;
@@ -825,6 +868,7 @@ impl World {
             return Ok(());
         }
         if clean {
+            self.tally.verified += 1;
             self.expect_everything("a disconnect that was not refused")?;
         }
         self.note(format!("disconnect, clean {clean}"));
@@ -847,6 +891,9 @@ impl World {
         let is_new = stored.is_none_or(|stored| stored.since >= self.connected_anew);
         let Truth::Source(_) = self.model.truth(number) else { return Ok(()) };
         if is_new || !live.seen || live.doubted || self.model.clearing {
+            return Ok(());
+        }
+        if self.model.has_ended(number) {
             return Ok(());
         }
         let cleared = self.connection().is_some_and(|connection| connection.cleared);
@@ -1091,9 +1138,11 @@ impl World {
             .map(|(key, (_, entry))| (key.as_slice(), entry.imported()))
             .collect();
         let (mut counts, mut brought) = (Counts::default(), Vec::new());
+        let steps = &mut self.steps;
         self.target.cache.import(&entries, ImportRule::Copy, connection, ours, |index, import| {
             counts.count(&import);
             let number = page[index].0;
+            steps.push(format!("          import key {number}, {:?}: {import:?}", page[index].1));
             match import {
                 Import::Written | Import::AlreadyHere => brought.push(index),
                 Import::Failed(_) | Import::Outdated => {
@@ -1120,7 +1169,7 @@ impl World {
         let complete = self.connection().is_some_and(|connection| {
             connection.complete.len() >= connection.space.count() && !connection.cleared
         });
-        if complete && self.clear.is_empty() && self.believes() {
+        if complete && self.clear.is_none() && self.believes() {
             self.tally.verified += 1;
             self.expect_everything("all segments are complete")?;
         }
@@ -1138,7 +1187,7 @@ impl World {
         self.end_live();
         self.flights.clear();
         self.operations.clear();
-        self.clear.clear();
+        self.clear = None;
         let shift = skew(&mut self.random);
         let mut metadata = self.target.metadata.clone();
         metadata.restart();
@@ -1172,7 +1221,6 @@ impl World {
             identity,
             seen: false,
             doubted: false,
-            continues: false,
             job: None,
         });
     }
@@ -1242,55 +1290,56 @@ impl World {
         live.clocks.of(&source.server(server)).read(reading);
         if let Some(before) = live.clocks.surely_over() {
             self.target.cache.set_surely_over(before);
+            self.steps.push(format!("          over before {before:?} is over at the source"));
         }
     }
 
     // Background work, and whole-cache commands.
 
     fn begin_clear(&mut self) {
-        if !self.clear.is_empty() || self.target.cache.check_served().is_err() {
-            return;
-        }
-        if self.random.random_bool(0.8) {
+        if self.clear.is_some() || self.target.cache.check_served().is_err() {
             return;
         }
         self.note("clear");
         self.tally.clears += 1;
-        self.model.clearing = true;
-        self.clear = self.target.cache.segment_ids().collect();
-        if self.connection().is_some() {
-            let _ = self.propose(MetaCommand::Clear { cache: self.target.name.clone() });
-            let _ = self.on(Event::Cleared);
-        }
+        self.clear = Some((Clearing::new(&self.target.cache), None));
     }
 
     fn go_on_with_clear(&mut self) -> Result<(), String> {
-        let Some(&segment) = self.clear.front() else { return Ok(()) };
-        if self.target.cache.check_served().is_err() {
-            return Ok(());
-        }
-        if !self.target.cache.clear_segment(segment) {
-            // A source was connected meanwhile: it is told, and the clear begins again.
-            let _ = self.propose(MetaCommand::Clear { cache: self.target.name.clone() });
-            self.on(Event::Cleared)?;
-            self.model.clearing = true;
-            self.clear = self.target.cache.segment_ids().collect();
-            return Ok(());
-        }
-        self.clear.pop_front();
-        for number in 0..KEYS {
-            if self.target.cache.segment_of(&key(number)) == segment {
-                self.model.set(number, Truth::Gone);
+        let connection = self.connection().map(Connection::id);
+        let Some((clear, ended)) = &mut self.clear else { return Ok(()) };
+        let step = clear.step();
+        match step {
+            ClearStep::EndImports if connection.is_some() => {
+                if std::mem::replace(ended, connection) == connection {
+                    return Err("a clear has to end the same imports twice".into());
+                }
+                self.propose(MetaCommand::Clear { cache: self.target.name.clone() })?;
+                self.on(Event::Cleared)?;
+                self.model.clearing = true;
             }
-        }
-        if self.clear.is_empty() {
-            self.model.clearing = false;
+            ClearStep::EndImports => {}
+            ClearStep::Emptied(segment) | ClearStep::Rid(segment) => {
+                let cache = &self.target.cache;
+                let in_it = |number: &usize| cache.segment_of(&key(*number)) == segment;
+                for number in (0..KEYS).filter(in_it) {
+                    match step {
+                        ClearStep::Emptied(_) => self.model.set(number, Truth::Gone),
+                        _ => self.model.rid(number),
+                    }
+                }
+            }
+            ClearStep::End => {
+                self.model.clearing = false;
+                self.clear = None;
+            }
         }
         Ok(())
     }
 
     fn sweep(&mut self) {
         let now = self.ours();
+        self.note("sweep");
         for segment in self.target.cache.segment_ids() {
             self.target.cache.sweep(segment, now);
         }
@@ -1311,6 +1360,7 @@ impl World {
     }
 
     fn forget(&mut self) {
+        self.note("forget");
         if let Some(segment) = self.target.forgetting.pop_front() {
             self.target.cache.forget_tombstones(segment);
         }
@@ -1377,6 +1427,60 @@ impl Answered {
             Self::Absent => Answer::Absent,
             Self::Entry(entry) => Answer::Entry(entry.imported()),
             Self::Silent => Answer::Silent,
+        }
+    }
+}
+
+/// A value as people read it.
+fn text(value: &[u8]) -> String {
+    String::from_utf8_lossy(value).into_owned()
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, value, expiration) = match self {
+            Self::Get => return f.write_str("get"),
+            Self::Remove => return f.write_str("remove"),
+            Self::Put(value, expiration) => ("put", value, expiration),
+            Self::PutIfAbsent(value, expiration) => ("put if absent", value, expiration),
+            Self::Replace(value, expiration) => ("replace", value, expiration),
+        };
+        let millis = |lifetime: Option<Lifetime>| lifetime.map(signed_millis);
+        let (lifespan, idle) = (millis(expiration.lifespan), millis(expiration.max_idle));
+        write!(f, "{name} {} for {lifespan:?} ms, idle {idle:?} ms", text(value))
+    }
+}
+
+impl fmt::Debug for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "key {}: {:?}, begun {}", self.key, self.kind, self.began - BEGINNING)?;
+        match &self.said {
+            Some((over, answered, at)) => {
+                write!(f, ", told {answered:?} over {} at {}", over.0, at - BEGINNING)
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Answered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("absent"),
+            Self::Silent => f.write_str("silence"),
+            Self::Entry(entry) => {
+                let ends = entry.metadata().ends().map(Timestamp::millis);
+                write!(f, "{} until {ends:?}", text(entry.value()))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done => f.write_str("is done"),
+            Self::Value(value) => write!(f, "sees {:?}", value.as_deref().map(text)),
         }
     }
 }
