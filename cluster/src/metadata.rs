@@ -381,7 +381,7 @@ impl Metadata {
             }
             MetaCommand::Finish { cache, imported } => {
                 let sum = &mut self.connection_mut(cache)?.imported;
-                *sum = Some(sum.unwrap_or(0) + imported);
+                *sum = Some(sum.unwrap_or(0).saturating_add(*imported));
             }
             MetaCommand::AcceptSource { cache, identity } => {
                 self.connection_mut(cache)?.identity = identity.clone();
@@ -390,7 +390,7 @@ impl Metadata {
                 let connection = self.connection_mut(cache)?;
                 connection.complete = Coverage::none(connection.space.count());
                 (connection.marked, connection.cleared) = (false, false);
-                connection.imported = None;
+                (connection.forgets, connection.imported) = (false, None);
             }
             MetaCommand::BecomeUnit { cache } => {
                 let connection = self.connection_mut(cache)?;

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::error::DecodeError;
+use crate::{error::DecodeError, segments::SegmentSet};
 
 /// Longest request, and its parts, in bytes. They hold for what clients send, not for imports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,12 +193,34 @@ impl<'a> Reader<'a> {
 
     /// Length and bytes, or nothing: then the length is -1.
     pub fn optional_array(&mut self, field: &'static str) -> Result<Option<&'a [u8]>, DecodeError> {
+        self.optional(field, self.limits.message)
+    }
+
+    /// Length and bytes of a set of segments: at most 8 KiB, which is what 65,536 segments take.
+    pub fn segments(&mut self, field: &'static str) -> Result<SegmentSet, DecodeError> {
+        let len = self.vint(field)?;
+        self.exactly(field, len, SegmentSet::MAX_BYTES).map(SegmentSet::from_bytes)
+    }
+
+    /// A set of segments, or nothing: then the length is -1.
+    pub fn optional_segments(
+        &mut self,
+        field: &'static str,
+    ) -> Result<Option<SegmentSet>, DecodeError> {
+        Ok(self.optional(field, SegmentSet::MAX_BYTES)?.map(SegmentSet::from_bytes))
+    }
+
+    fn optional(
+        &mut self,
+        field: &'static str,
+        most: usize,
+    ) -> Result<Option<&'a [u8]>, DecodeError> {
         match self.signed_vint(field)? {
             -1 => Ok(None),
             len => {
                 let illegal = DecodeError::Illegal { field, value: len.unsigned_abs().into() };
                 let len = u32::try_from(len).map_err(|_negative| illegal)?;
-                self.exactly(field, len, self.limits.message).map(Some)
+                self.exactly(field, len, most).map(Some)
             }
         }
     }

@@ -1,5 +1,8 @@
 //! Sets of segments, as Java's `BitSet.toByteArray` writes them: the lowest segment in the lowest bit.
 
+/// Most segments that a cache of a peer is believed to have.
+pub(crate) const MAX_SEGMENTS: u32 = 65_536;
+
 /// A set of segment numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SegmentSet {
@@ -7,6 +10,9 @@ pub struct SegmentSet {
 }
 
 impl SegmentSet {
+    /// Most bytes that a set is read from: those of [`MAX_SEGMENTS`] segments.
+    pub(crate) const MAX_BYTES: usize = MAX_SEGMENTS as usize / 8;
+
     /// The set that these bytes stand for.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
@@ -80,5 +86,18 @@ mod tests {
         assert_eq!(set.iter().collect::<Vec<_>>(), [6, 7, 10, 11, 12, 15, 16, 17, 18, 19]);
         assert!(!set.contains(5) && !set.contains(20) && set.contains(19));
         assert!(SegmentSet::default().is_empty());
+    }
+
+    #[test]
+    fn a_set_of_more_segments_than_a_cache_has_is_refused_before_its_bytes_are_looked_at() {
+        use crate::{DecodeError, Limits, Reader};
+
+        // A VInt of 8,192 and one of 8,193, each without the bytes that it announces.
+        let mut longest = Reader::new(&[0x80, 0x40], Limits::default());
+        let incomplete = DecodeError::Incomplete { missing: 8_192 };
+        assert_eq!(longest.segments("segments"), Err(incomplete));
+        let mut longer = Reader::new(&[0x81, 0x40], Limits::default());
+        let too_long = DecodeError::TooLong { field: "segments", len: 8_193, most: 8_192 };
+        assert_eq!(longer.segments("segments"), Err(too_long));
     }
 }

@@ -24,7 +24,7 @@ impl Intelligence {
 }
 
 /// Most servers, and most segments, that a topology is believed to have.
-const MOST: u32 = 65_536;
+const MOST: u32 = crate::segments::MAX_SEGMENTS;
 
 /// The topology of one cache.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -280,7 +280,9 @@ impl Shared {
     /// them counts no more.
     pub(crate) fn note_reading(&self, segments: &[u32], readings: &BTreeMap<u32, Counts>) {
         let mut progress = self.progress.lock();
-        progress.readings.retain(|segment, _| !segments.contains(segment));
+        for segment in segments {
+            progress.readings.remove(segment);
+        }
         progress.readings.extend(readings);
     }
 

@@ -210,9 +210,11 @@ impl<'r> Page<'r> {
         use std::sync::atomic::Ordering::Relaxed;
         shared.entries_read.fetch_add(counts.read, Relaxed);
         shared.bytes_read.fetch_add(self.bytes as u64, Relaxed);
-        shared.throttle.take(counts.read, self.bytes as u64).await;
+        let bytes = self.bytes as u64;
         drop(entries);
+        // Other readers need the memory while this one waits.
         self.drop_held();
+        shared.throttle.take(counts.read, bytes).await;
     }
 
     fn drop_held(&mut self) {

@@ -130,6 +130,28 @@ fn after_a_restart_nothing_is_complete_and_what_clients_have_changed_is_for_the_
 }
 
 #[test]
+fn who_accepts_a_loss_begins_anew_also_with_a_source_that_was_connected_before() {
+    let mut metadata = connected();
+    let mut again = connection(30);
+    (again.forgets, again.marked) = (true, true);
+    metadata.apply(&MetaCommand::Disconnect { cache: name("orders") }).unwrap();
+    let connect = MetaCommand::Connect { cache: name("orders"), connection: Box::new(again) };
+    metadata.apply(&connect).unwrap();
+    metadata.restart();
+    metadata.apply(&MetaCommand::AcceptLoss { cache: name("orders") }).unwrap();
+    assert!(!tie(&metadata).forgets, "verification may repair whatever is missing");
+}
+
+#[test]
+fn sums_of_a_damaged_file_stop_at_the_largest_number() {
+    let mut metadata = connected();
+    for _ in 0..2 {
+        metadata.apply(&MetaCommand::Finish { cache: name("orders"), imported: u64::MAX }).unwrap();
+    }
+    assert_eq!(tie(&metadata).imported, Some(u64::MAX));
+}
+
+#[test]
 fn after_a_restart_nobody_says_that_a_cache_has_what_it_took_over_before() {
     let mut metadata = connected();
     metadata.apply(&MetaCommand::Finish { cache: name("orders"), imported: 50 }).unwrap();

@@ -63,7 +63,7 @@ impl BatchHead {
     ///
     /// If the bytes run out, or are no such answer.
     pub fn decode(version: ProtocolVersion, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let finished = SegmentSet::from_bytes(reader.array("finished segments")?);
+        let finished = reader.segments("finished segments")?;
         let entries = reader.vint("number of entries")?;
         let projection = match entries > 0 && version >= ProtocolVersion::V2_4 {
             true => reader.vint("projection size")?.max(1),

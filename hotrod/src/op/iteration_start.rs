@@ -35,7 +35,7 @@ impl<'a> Request<'a> for IterationStart<'a> {
     type Response<'b> = IterationStarted<'b>;
 
     fn decode(header: &RequestHeader<'a>, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        let segments = reader.optional_array("segments")?.map(SegmentSet::from_bytes);
+        let segments = reader.optional_segments("segments")?;
         let converter = reader.optional_text("converter")?;
         let mut parameters = Vec::new();
         if converter.is_some() && header.version >= ProtocolVersion::V2_4 {
