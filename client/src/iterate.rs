@@ -136,7 +136,8 @@ impl Iteration {
         Ok(Self { line, walk, about, id, failed: None, received: 0 })
     }
 
-    /// Which process it is that gives the entries, and what that counts. To be asked before the first entry.
+    /// Which process it is that gives the entries, and what that counts. To be asked before the first entry, or after
+    /// [`Item::Finished`].
     ///
     /// # Errors
     ///

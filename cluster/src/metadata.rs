@@ -230,10 +230,22 @@ impl SourceIdentity {
         self.0.iter().any(|process| earlier.0.iter().any(|known| proves(process, known)))
     }
 
+    /// Whether this process is one of these, as far as can be told.
+    #[must_use]
+    pub fn has(&self, process: &SourceProcess) -> bool {
+        self.0.iter().any(|known| process.continues(known))
+    }
+
+    /// The process at this address.
+    #[must_use]
+    pub fn at(&self, server: &str) -> Option<&SourceProcess> {
+        self.0.iter().find(|known| known.server == server)
+    }
+
     /// Whether at least one process of `earlier` is still there.
     #[must_use]
     pub fn continues(&self, earlier: &Self) -> bool {
-        self.0.iter().any(|process| earlier.0.iter().any(|known| process.continues(known)))
+        self.0.iter().any(|process| earlier.has(process))
     }
 }
 

@@ -27,9 +27,10 @@ const MOST_EVENTS: usize = 256;
 /// What operators and clients want of the job and it has not heard yet.
 const MOST_ORDERS: usize = 64;
 
-/// Why a job cannot go on with a source that has become one unit.
-const FORGOTTEN: &str = "the source places its keys in a way of its own, and not all of the keys that were removed \
-     here are remembered: they could come back. Disconnect, and connect with --fresh (fresh=true) to accept that";
+/// Why nothing can be copied any more from a source that has become one unit.
+pub(crate) const FORGOTTEN: &str = "the source places its keys in a way of its own, and not all of the keys that were removed \
+     here are remembered: they could come back. Disconnect with --force (force=true), and connect with --fresh \
+     (fresh=true) to accept that";
 
 /// What a job copies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +54,7 @@ pub struct SyncRequest {
 ///
 /// # Errors
 ///
-/// If the cache is not connected any more.
+/// If the cache is not connected any more, or not all of the source can be brought in.
 pub(crate) async fn start(
     connection: &Arc<SourceConnection>,
     copy: Copy,
@@ -62,6 +63,9 @@ pub(crate) async fn start(
     batch: Option<u32>,
 ) -> Result<JobHandle, String> {
     let link = connection.link().ok_or("the cache is not connected to a source")?;
+    if connection.cache().is_sealed() && !link.is_complete() {
+        return Err(FORGOTTEN.into());
+    }
     let owners = owners_in(connection, link.space);
     let complete = match (&copy, link.space) {
         (Copy::Only(wanted), SourceSpace::Segments(count)) => {
@@ -275,12 +279,11 @@ impl Driver {
         self.to_complete.clear();
         self.shared.become_unit();
         while self.completing.join_next().await.is_some() {}
-        // What was complete is read again: what was removed there and is not remembered would come back.
-        let forgotten = self.connection.cache().has_released();
         let become_unit = MetaCommand::BecomeUnit { cache: name };
         let reason = match self.connection.record(become_unit).await {
             Err(reason) => reason,
-            Ok(()) if forgotten => FORGOTTEN.to_owned(),
+            // What was complete would be read again: what was removed there and is not remembered would come back.
+            Ok(()) if self.connection.cache().is_sealed() => FORGOTTEN.to_owned(),
             Ok(()) => return,
         };
         self.ending = Some(Ending::Failed { reason });
@@ -298,6 +301,7 @@ impl Driver {
         }
         if self.records && ending == Ending::Finished {
             let cache = connection.cache().name().clone();
+            connection.count_shown().await;
             let imported = counts.written + connection.take_unfinished();
             let finish = MetaCommand::Finish { cache, imported };
             if let Err(error) = connection.record(finish).await {

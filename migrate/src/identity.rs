@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 ///
-/// If none of them answers.
+/// If none of them says; [`ClientError::NoSuchCache`] only if all of them say that the cache is not there.
 pub(crate) async fn identify(
     remote: &RemoteCache,
     clock: &Clock,
@@ -23,6 +23,7 @@ pub(crate) async fn identify(
 ) -> Result<SourceIdentity, ClientError> {
     let remote = remote.with_timeout(PATIENCE);
     match ask_each(&remote, clock, theirs).await {
+        Err(ClientError::NoSuchCache { name }) => Err(ClientError::NoSuchCache { name }),
         // Those that were announced may all be gone: who else is configured announces others.
         Err(_) => {
             remote.ping().await?;
@@ -45,14 +46,20 @@ async fn ask_each(
     };
     let answers = join_all(servers.iter().map(ask)).await;
     let mut processes = Vec::new();
-    let mut failed = ClientError::NoServer;
+    let mut errors = Vec::new();
     for answer in answers {
         match answer {
             Ok(process) => processes.push(process),
-            Err(error) => failed = error,
+            Err(error) => errors.push(error),
         }
     }
-    if processes.is_empty() { Err(failed) } else { Ok(SourceIdentity(processes)) }
+    if processes.is_empty() { Err(weakest(errors)) } else { Ok(SourceIdentity(processes)) }
+}
+
+/// The error that says least: a server that is silent may have the cache that another one does not have.
+fn weakest(errors: Vec<ClientError>) -> ClientError {
+    let is_absent = |error: &ClientError| matches!(error, ClientError::NoSuchCache { .. });
+    errors.into_iter().min_by_key(is_absent).unwrap_or(ClientError::NoServer)
 }
 
 /// Which process a server is that has said this now.

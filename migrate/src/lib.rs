@@ -6,6 +6,7 @@
 //!
 //! Start reading at [`Migrations`], then [`Driver::drive`], then [`sync::SyncJob::on`].
 
+mod census;
 mod clearing;
 mod clocks;
 mod copy;

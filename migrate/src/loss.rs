@@ -29,7 +29,7 @@ pub(crate) struct Losses {
 }
 
 /// Where the migration of a connected cache stands.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Standing<'a> {
     /// Source segments of which everything is here.
     pub(crate) complete: u32,
@@ -41,6 +41,10 @@ pub(crate) struct Standing<'a> {
     pub(crate) job: Option<&'a CopyStatus>,
     /// What is known of differences.
     pub(crate) verified: Option<&'a VerifyReport>,
+    /// Why the source is not believed any more.
+    pub(crate) changed: Option<&'a str>,
+    /// Why the source may not have shown all of its entries when they were copied.
+    pub(crate) not_shown: Option<&'a str>,
     /// Entries that were evicted since the cache was connected and that no verification has looked for.
     pub(crate) evicted: u64,
 }
@@ -60,12 +64,14 @@ impl Standing<'_> {
         let running = self.job.filter(|job| job.ended.is_none());
         if self.complete < self.segments {
             let next = match running {
-                Some(job) if job.paused => "the synchronization is paused: resume it",
-                Some(_) => "the synchronization is still running: wait for its end",
-                None => "synchronize",
+                Some(job) if job.paused => ": the synchronization is paused: resume it",
+                Some(_) => ": the synchronization is still running: wait for its end",
+                // The problem says what to do first.
+                None if self.problem.is_some() => "",
+                None => ": synchronize",
             };
             let (complete, all) = (self.complete, self.segments);
-            blockers.push(format!("{complete} of {all} source segments are complete: {next}"));
+            blockers.push(format!("{complete} of {all} source segments are complete{next}"));
             let failed = self.job.map_or(0, |job| job.counts.failed);
             if failed > 0 && self.problem.is_none() {
                 blockers.push(format!(
@@ -109,6 +115,17 @@ impl Standing<'_> {
                 "verify has not found {missing} entries here that the source has: they may have been evicted, \
                  because the cache's bound is smaller than what it was to hold"
             ));
+        }
+        let finished = self.verified.filter(|report| report.is_finished());
+        // A verification that came to its end has looked at all of it again.
+        let not_shown = match finished {
+            Some(report) => report.doubt.as_deref(),
+            None => self.not_shown,
+        };
+        doubts.extend(not_shown.map(one_line));
+        if finished.is_none() && self.problem.is_none() {
+            let lost = self.changed.map(one_line);
+            doubts.extend(lost.map(|reason| format!("{reason}; it cannot be verified any more")));
         }
         match self.verified {
             None => doubts.push("no verification was run: verify compares every entry".into()),

@@ -39,8 +39,6 @@ pub(crate) struct Migration {
     brought: AtomicU64,
     /// Entries that were brought in because of tombstones.
     relieved: AtomicU64,
-    /// Entries that had been evicted before there was a source.
-    evicted_before: u64,
 }
 
 /// A verification that runs, or has run.
@@ -68,7 +66,6 @@ struct Verified {
 impl Migration {
     /// Nothing runs yet.
     pub(crate) fn new(source: Arc<SourceConnection>) -> Arc<Self> {
-        let evicted_before = source.cache().evicted();
         let migration = Arc::new(Self {
             source,
             job: Mutex::default(),
@@ -77,7 +74,6 @@ impl Migration {
             bringing: tokio::sync::Mutex::default(),
             brought: AtomicU64::new(0),
             relieved: AtomicU64::new(0),
-            evicted_before,
         });
         let relieving = Arc::clone(&migration);
         migration.source.spawn(async move { relieving.relieve().await });
@@ -135,7 +131,7 @@ impl Migration {
     ///
     /// # Errors
     ///
-    /// If the cache is not connected any more.
+    /// If the cache is not connected any more, or not all of the source can be brought in.
     pub(crate) async fn synchronize(&self, request: SyncRequest) -> Result<JobHandle, String> {
         let settings = self.source.settings();
         let sync = SyncSettings {
@@ -197,7 +193,7 @@ impl Migration {
         .await
         .map_err(|error| {
             tracing::warn!(cache = %self.cache().name(), error, "segments cannot be brought in");
-            CacheError::SourceSilent
+            CacheError::SourceFailed(error)
         })?;
         let status = self.while_it_answers(&handle).await;
         written.fetch_add(status.counts.written, Ordering::Relaxed);
@@ -238,12 +234,13 @@ impl Migration {
         self.brought.load(Ordering::Relaxed)
     }
 
-    /// Entries that were evicted since there is a source, and that no verification has looked for: one that
-    /// has come to its end has seen which of those before it are missing.
+    /// Entries that were evicted since there is a source, also over an earlier connection that this one continues,
+    /// and that no verification has looked for: one that has come to its end has seen which of those before it
+    /// are missing.
     pub(crate) fn evicted_unverified(&self) -> u64 {
         let finished = self.verified().filter(|known| known.report.is_finished());
         let seen = finished.map_or(0, |known| known.evicted_before);
-        self.cache().evicted().saturating_sub(self.evicted_before.max(seen))
+        self.cache().evicted_since_source().saturating_sub(seen)
     }
 
     /// A client has cleared the cache: there is nothing left to copy.
@@ -264,7 +261,7 @@ impl Migration {
         let mut before = self.verified_before.lock();
         *before = known(verification.as_ref().map(Verification::verified), before.take());
         drop(before);
-        let evicted_before = self.cache().evicted();
+        let evicted_before = self.cache().evicted_since_source();
         let handle = verify::start(&self.source, request);
         *verification = Some(Verification { handle: handle.clone(), evicted_before });
         Some(handle)

@@ -143,7 +143,7 @@ impl Migrations {
             self.forget_source(&cache).await;
         }
         if let Err(gap) = ready.opening.settle(&cache) {
-            ready.client.close().await;
+            ready.reached.client.close().await;
             return Err(MigrationError::Problems(vec![could_come_back(&plan, gap)]));
         }
         cache.begin(ready.opening.beginning);
@@ -151,11 +151,11 @@ impl Migrations {
             Arc::clone(&cache),
             Arc::clone(&self.agreement),
             self.settings.clone(),
-            ready.client.clone(),
-            ready.remote.clone(),
-            Arc::clone(&ready.clocks),
+            ready.reached,
             &ready.opening.connection,
+            past.as_ref(),
         );
+        source.count_first().await;
         // The live connection stands before the metadata says that there is one: whoever needs it then
         // finds it.
         self.sources.insert(Migration::new(Arc::clone(&source)));

@@ -51,6 +51,18 @@ pub(crate) fn since(now: Timestamp, past: Option<&Connection>) -> Timestamp {
     past.map_or(now, |past| now.max(after(past)))
 }
 
+/// When a connection was made, by its number; the beginning of time if that tells nothing, because the clock was set
+/// back before it was made, or since.
+pub(crate) fn made(
+    connection: &Connection,
+    past: Option<&Connection>,
+    now: Timestamp,
+) -> Timestamp {
+    let is_counted =
+        past.is_some_and(|past| since(Timestamp::default(), Some(past)) == connection.since);
+    if is_counted || connection.since > now { Timestamp::default() } else { connection.since }
+}
+
 #[cfg(test)]
 mod tests {
     //! Connections are told apart.
@@ -61,23 +73,37 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn each_connection_of_a_cache_has_a_number_of_its_own() {
-        let at = Timestamp::from_millis;
-        let past = |millis| Connection {
+    fn past(millis: u64) -> Connection {
+        Connection {
             remote: RemoteStoreConfig::new(Vec::new()),
             space: SourceSpace::Unit,
             identity: SourceIdentity::default(),
-            since: at(millis),
+            since: Timestamp::from_millis(millis),
             complete: Coverage::none(1),
             marked: false,
             cleared: false,
             forgets: false,
             imported: None,
-        };
+        }
+    }
+
+    #[test]
+    fn each_connection_of_a_cache_has_a_number_of_its_own() {
+        let at = Timestamp::from_millis;
         assert_eq!(since(at(1_000), None), at(1_000));
         assert_eq!(since(at(1_000), Some(&past(900))), at(1_000));
         assert_eq!(since(at(1_000), Some(&past(1_000))), at(1_001));
         assert_eq!(since(at(1_000), Some(&past(5_000))), at(5_001), "the clock was set back");
+    }
+
+    #[test]
+    fn a_number_that_was_only_counted_on_tells_no_time() {
+        let made = |connection, before: Option<&Connection>, now| {
+            made(&past(connection), before, Timestamp::from_millis(now)).millis()
+        };
+        assert_eq!(made(1_000, None, 9_000), 1_000);
+        assert_eq!(made(1_000, Some(&past(900)), 9_000), 1_000);
+        assert_eq!(made(5_001, Some(&past(5_000)), 9_000), 0, "the clock was set back before it");
+        assert_eq!(made(5_000, None, 2_000), 0, "or since");
     }
 }

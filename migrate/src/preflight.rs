@@ -16,7 +16,7 @@ use crate::{
     opening::{Opening, since},
     remote,
     settings::Settings,
-    source::chain,
+    source::{Reached, chain},
 };
 
 /// Keys that are looked at to see whether the source places them as we do.
@@ -58,10 +58,7 @@ pub enum ProblemCode {
 
 /// A source that can be connected.
 pub(crate) struct Ready {
-    pub(crate) client: Client,
-    pub(crate) remote: RemoteCache,
-    /// What is known of the clocks of its servers.
-    pub(crate) clocks: Arc<SourceClocks>,
+    pub(crate) reached: Reached,
     pub(crate) opening: Opening,
     /// What the operator should know although nothing stands in the way.
     pub(crate) notices: Vec<String>,
@@ -109,7 +106,8 @@ pub(crate) async fn check(plan: &Plan<'_>) -> Result<Ready, Vec<Problem>> {
     match look_inside(plan, &client, user.as_deref(), &mut problems, &mut notices).await {
         Some(Seen { remote, clocks, connection, beginning }) if problems.is_empty() => {
             let opening = Opening { connection, beginning };
-            Ok(Ready { client, remote, clocks, opening, notices })
+            let reached = Reached { client, remote, clocks };
+            Ok(Ready { reached, opening, notices })
         }
         _ => {
             client.close().await;
@@ -149,6 +147,8 @@ async fn look_inside(
     let clocks = SourceClocks::new(plan.cache.name().clone());
     http_date::read_all(remote.servers(), plan.clock, &clocks).await;
     notices.extend(clocks.notices(plan.clock.now()));
+    // Whatever was started later than this is not what is asked now.
+    let asked = plan.clock.now();
     let identity = match identify(&remote, plan.clock, &clocks).await {
         Ok(identity) => identity,
         Err(error) => {
@@ -194,7 +194,7 @@ async fn look_inside(
                 remote: plan.remote.clone(),
                 space: start.space,
                 identity,
-                since: since(plan.clock.now(), plan.past),
+                since: since(asked, plan.past),
                 complete: start.complete,
                 marked: start.marked,
                 cleared: start.cleared,

@@ -7,7 +7,7 @@ use std::{
 
 use client::{Item, Iterate, SegmentSet};
 use media::hash;
-use store::{Import, ImportRule, Imported, SourceSegment, Timestamp};
+use store::{Import, ImportRule, Imported, Lifetime, SourceSegment, Timestamp};
 use tokio::sync::SemaphorePermit;
 
 use crate::{
@@ -25,6 +25,9 @@ const BATCH: usize = 256;
 
 /// Bytes that are brought in together, about.
 const BATCH_BYTES: usize = 256 * 1024;
+
+/// Longest time for which segments that the source has given out wait until it is seen to be still the same.
+const CONFIRM: Lifetime = Lifetime::from_millis(1_000);
 
 /// What it takes to read a unit.
 pub(crate) struct Reading {
@@ -51,6 +54,15 @@ enum Broken {
     Changed(String),
 }
 
+impl From<Doubt> for Broken {
+    fn from(doubt: Doubt) -> Self {
+        match doubt {
+            Doubt::Silent(reason) => Self::Lost(reason),
+            Doubt::Another(reason) => Self::Changed(reason),
+        }
+    }
+}
+
 /// Reads a unit. Returns the number of entries that could not be taken.
 async fn read_unit(reading: &Reading) -> Result<u64, Broken> {
     let Reading { connection, shared, unit, .. } = reading;
@@ -73,13 +85,10 @@ async fn read_unit(reading: &Reading) -> Result<u64, Broken> {
     let asked = connection.agreement().clock().now();
     let mut iteration = remote.iterate(iterate).await.map_err(lost)?;
     // Only after the connection is there: it leads to the process that is asked now, or breaks.
-    match connection.check_iteration(&mut iteration).await {
-        Ok(()) => {}
-        Err(Doubt::Silent(reason)) => return Err(Broken::Lost(reason)),
-        Err(Doubt::Another(reason)) => return Err(Broken::Changed(reason)),
-    }
+    connection.check_iteration(&mut iteration).await?;
     let clock = connection.clocks().of(iteration.server());
     let mut page = Page::new(reading, clock, asked);
+    let mut confirmed = asked;
     loop {
         match iteration.next().await.map_err(lost)? {
             Some(Item::Entry { key, value, metadata }) => {
@@ -87,13 +96,21 @@ async fn read_unit(reading: &Reading) -> Result<u64, Broken> {
             }
             Some(Item::Finished(finished)) => {
                 page.apply().await;
-                page.finish(&finished).await;
+                page.finish(&finished);
+                let now = connection.agreement().clock().now();
+                if now > confirmed.after(CONFIRM) {
+                    connection.confirm_iteration(&mut iteration).await?;
+                    page.tell_finished().await;
+                    confirmed = now;
+                }
             }
             None => break,
         }
     }
     page.apply().await;
     page.end();
+    connection.confirm_iteration(&mut iteration).await?;
+    page.tell_finished().await;
     // The end is as good as it was heard of; that the server forgets the walk can fail.
     let _ = iteration.end().await;
     Ok(page.failed_in(None))
@@ -120,6 +137,8 @@ struct Page<'r> {
     met: BTreeMap<u32, Counts>,
     /// Segments that are.
     finished: BTreeSet<u32>,
+    /// Those of them that the job has not heard of: see [`SourceConnection::confirm_iteration`].
+    untold: Vec<u32>,
     misplaced: bool,
 }
 
@@ -135,6 +154,7 @@ impl<'r> Page<'r> {
             failed: BTreeMap::new(),
             met: BTreeMap::new(),
             finished: BTreeSet::new(),
+            untold: Vec::new(),
             misplaced: false,
         }
     }
@@ -258,12 +278,17 @@ impl<'r> Page<'r> {
     }
 
     /// The source has given out all of these segments, and all of it is brought in.
-    async fn finish(&mut self, finished: &SegmentSet) {
+    fn finish(&mut self, finished: &SegmentSet) {
         let first_time = finished.iter().filter(|segment| self.finished.insert(*segment));
         let first_time: Vec<u32> = first_time.collect();
         self.note(&first_time);
+        self.untold.extend(first_time);
+    }
+
+    /// Tells the job of all segments that are finished, once the source was seen to be still the same.
+    async fn tell_finished(&mut self) {
         let Reading { teller, unit, .. } = self.reading;
-        for segment in finished.iter() {
+        for segment in std::mem::take(&mut self.untold) {
             let failed = self.failed_in(Some(segment));
             let segment = SourceSegment(segment);
             teller.tell(Event::SegmentRead { unit: unit.id, segment, failed }).await;

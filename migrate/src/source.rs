@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use client::{Client, ClientError, Iteration, RemoteCache, ServerAddress};
+use client::{Client, ClientError, Identity, Iteration, RemoteCache, ServerAddress, Statistics};
 use cluster::{Agreement, Connection, MetaCommand, SourceIdentity, SourceProcess};
 use futures_util::{FutureExt, future::join_all};
 use parking_lot::{Mutex, RwLock};
@@ -19,13 +19,14 @@ use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    census::{self, Census},
     clocks::SourceClocks,
     entry::SourceEntry,
     http_date::{self, NotRead},
     identity::{identify, process},
     ledger::Ledger,
     loader::{LoadCounts, Loaded, Loader},
-    overdue, remote,
+    opening, overdue, remote,
     settings::{OnSourceError, Settings},
     source_clock::Obtained,
 };
@@ -45,14 +46,20 @@ const NO_DATE: Duration = Duration::from_secs(600);
 /// Most time that the source may say nothing in the middle of an iteration.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Most time that the source may take to count its entries at the end of a synchronization.
+const COUNTING: Duration = Duration::from_secs(5);
+
 /// No number of connections: who the source is was not seen yet.
 const UNSEEN: u64 = u64::MAX;
 
 /// A cache's live tie to its source.
 pub(crate) struct SourceConnection {
     cache: Arc<Cache>,
-    /// When the connection was made, before any restart: it is known by that.
+    /// The number of the connection: when it was made, before any restart, or just after the number of the one
+    /// before it, whichever is later.
     since: Timestamp,
+    /// When the connection was made; earlier if that is not known.
+    made: Timestamp,
     /// Seconds by which our clock was set since then, between two processes of ours.
     clock_set: AtomicI64,
     agreement: Arc<Agreement>,
@@ -73,8 +80,19 @@ pub(crate) struct SourceConnection {
     /// Entries that jobs wrote which did not come to their end.
     unfinished: AtomicU64,
     ledger: Arc<Mutex<Ledger>>,
+    /// What the source said of its entries before any of them was copied.
+    first_census: Mutex<Option<Census>>,
+    /// Why it may not have shown all of them to the last synchronization.
+    not_shown: Mutex<Option<String>>,
     tasks: TaskTracker,
     ended: CancellationToken,
+}
+
+/// A source that was reached.
+pub(crate) struct Reached {
+    pub(crate) client: Client,
+    pub(crate) remote: RemoteCache,
+    pub(crate) clocks: Arc<SourceClocks>,
 }
 
 /// Held by who looks whether the source is the one that it should be.
@@ -99,20 +117,21 @@ pub(crate) struct Health {
 }
 
 impl SourceConnection {
-    /// Ties a cache to a source that was reached.
+    /// Ties a cache to a source that was reached. `past` is the connection before this one.
     pub(crate) fn new(
         cache: Arc<Cache>,
         agreement: Arc<Agreement>,
         settings: Settings,
-        client: Client,
-        remote: RemoteCache,
-        clocks: Arc<SourceClocks>,
+        reached: Reached,
         connection: &Connection,
+        past: Option<&Connection>,
     ) -> Arc<Self> {
         let tasks = TaskTracker::new();
+        let Reached { client, remote, clocks } = reached;
         let tie = Arc::new(Self {
             cache,
             since: connection.since,
+            made: opening::made(connection, past, agreement.clock().now()),
             clock_set: AtomicI64::new(0),
             agreement,
             settings,
@@ -127,6 +146,8 @@ impl SourceConnection {
             health: RwLock::default(),
             unfinished: AtomicU64::new(0),
             ledger: Arc::default(),
+            first_census: Mutex::default(),
+            not_shown: Mutex::default(),
             tasks,
             ended: CancellationToken::new(),
         });
@@ -139,12 +160,13 @@ impl SourceConnection {
         tie
     }
 
-    /// Reaches the source that the metadata names, after a restart.
+    /// Reaches the source that the metadata names, after a restart. `past` is the connection before that one.
     pub(crate) async fn reach(
         cache: Arc<Cache>,
         agreement: Arc<Agreement>,
         settings: Settings,
         connection: &Connection,
+        past: Option<&Connection>,
     ) -> Result<Arc<Self>, String> {
         let config = remote::client_config(&connection.remote).map_err(|e| e.to_string())?;
         let client = Client::connect(config).await.map_err(|error| chain(&error))?;
@@ -153,11 +175,13 @@ impl SourceConnection {
             .map_err(|error| chain(&error))?;
         let clocks = SourceClocks::new(cache.name().clone());
         http_date::read_all(remote.servers(), agreement.clock(), &clocks).await;
-        let reached = Self::new(cache, agreement, settings, client, remote, clocks, connection);
+        let reached = Reached { client, remote, clocks };
+        let reached = Self::new(cache, agreement, settings, reached, connection, past);
         // Nothing is believed before it was seen who this is.
         reached.seen_at.store(UNSEEN, Ordering::Release);
         // A doubt is noted; and who does not answer is asked again before anything else.
         let _ = reached.check_identity().await;
+        reached.count_first().await;
         Ok(reached)
     }
 
@@ -306,9 +330,12 @@ impl SourceConnection {
 
     async fn look(&self, one: &Looking<'_>) -> Result<(), Doubt> {
         let made = self.client.connections_made();
-        let now = identify(&self.remote, self.agreement.clock(), &self.clocks)
-            .await
-            .map_err(|error| Doubt::Silent(chain(&error)))?;
+        let now = match identify(&self.remote, self.agreement.clock(), &self.clocks).await {
+            Ok(now) => now,
+            // Whatever has its name later is another cache.
+            Err(ClientError::NoSuchCache { .. }) => return Err(self.distrust(one)),
+            Err(error) => return Err(Doubt::Silent(chain(&error))),
+        };
         let mut known = self.identity.write();
         if !now.continues(&known) {
             return Err(self.distrust(one));
@@ -333,20 +360,16 @@ impl SourceConnection {
         let known = self.identity.read().clone();
         let (identity, statistics) =
             iteration.identify().await.map_err(|error| Doubt::Silent(chain(&error)))?;
-        let now = process(&identity, &statistics, self.agreement.clock(), &self.clocks);
-        // Walks are told no topology. The server at this address was asked for it just before.
-        let same_server = known.0.iter().find(|known| known.server == now.server);
-        let topology = same_server.and_then(|known| known.topology);
-        let now = SourceProcess { topology, ..now };
-        if known.0.iter().any(|known| now.continues(known)) {
+        let now = self.process_of(&identity, &statistics, &known);
+        if known.has(&now) {
             return Ok(());
         }
         // One that has run since before the connection was made has lost nothing meanwhile.
-        let since = self.since_by_clock().millis() / 1_000;
-        if now.started.is_some_and(|started| started < since) {
+        let made = self.made_by_clock().millis() / 1_000;
+        if now.started.is_some_and(|started| started < made) {
             return Ok(());
         }
-        if same_server.is_none() {
+        if known.at(&now.server).is_none() {
             // It did not answer when all were asked: whether it belongs to them shows when it does.
             let text = format!("{} was not heard when the source was asked who it is", now.server);
             return Err(Doubt::Silent(text));
@@ -357,6 +380,38 @@ impl SourceConnection {
             return Err(Doubt::Silent("the source was accepted as another one".into()));
         }
         Err(self.distrust(&one))
+    }
+
+    /// Looks again whether an iteration was answered by the process that it should be, and from the cache that
+    /// there was: what it has said so far is believed only then. A cache that is stopped or removed meanwhile
+    /// ends an iteration early, without an error.
+    ///
+    /// # Errors
+    ///
+    /// As [`SourceConnection::check_iteration`].
+    pub(crate) async fn confirm_iteration(&self, iteration: &mut Iteration) -> Result<(), Doubt> {
+        let known = self.identity.read().clone();
+        let answered = iteration.identify().await;
+        if let Ok((identity, statistics)) = answered
+            && self.changed.read().is_none()
+            && known.has(&self.process_of(&identity, &statistics, &known))
+        {
+            return Ok(());
+        }
+        self.check_iteration(iteration).await
+    }
+
+    /// Which process it is that gives an iteration.
+    fn process_of(
+        &self,
+        identity: &Identity,
+        statistics: &Statistics,
+        known: &SourceIdentity,
+    ) -> SourceProcess {
+        let now = process(identity, statistics, self.agreement.clock(), &self.clocks);
+        // Walks are told no topology. The server at this address was asked for it before.
+        let topology = known.at(&now.server).and_then(|known| known.topology);
+        SourceProcess { topology, ..now }
     }
 
     /// Notes by how much our clock was set while this process did not run: one process of the source was
@@ -375,9 +430,9 @@ impl SourceConnection {
     }
 
     /// When the connection was made, by our clock as it is now.
-    fn since_by_clock(&self) -> Timestamp {
+    fn made_by_clock(&self) -> Timestamp {
         let set = self.clock_set.load(Ordering::Acquire).saturating_mul(1_000);
-        Timestamp::from_millis(self.since.millis().saturating_add_signed(set))
+        Timestamp::from_millis(self.made.millis().saturating_add_signed(set))
     }
 
     pub(crate) fn server_names(&self) -> String {
@@ -392,7 +447,8 @@ impl SourceConnection {
         let reason = changed.get_or_insert_with(|| {
             let servers = self.server_names();
             let reason = format!(
-                "the source at {servers} was started again, or is another one: what it had may be lost"
+                "the source at {servers} was started again, or is another one, or its cache was removed: what it \
+                 had may be lost"
             );
             tracing::error!(cache = %self.cache.name(), reason, "the source has changed");
             reason
@@ -492,11 +548,16 @@ impl SourceConnection {
 
     /// Number of entries that the source has.
     pub(crate) async fn size(&self) -> Result<u64, CacheError> {
+        self.size_within(self.settings.source_timeout).await
+    }
+
+    /// The same of a source that may take so long: some count all entries to answer.
+    async fn size_within(&self, patience: Duration) -> Result<u64, CacheError> {
         if self.changed.read().is_some() {
             return Err(CacheError::SourceSilent);
         }
-        let asked = self.remote.with_timeout(self.settings.source_timeout);
-        let ask = tokio::time::timeout(self.settings.source_timeout, asked.size());
+        let asked = self.remote.with_timeout(patience);
+        let ask = tokio::time::timeout(patience, asked.size());
         match self.ended.run_until_cancelled(ask).await {
             Some(Ok(Ok(size))) => {
                 self.health.write().entries = Some(size);
@@ -507,6 +568,61 @@ impl SourceConnection {
             }
             _ => Err(CacheError::SourceSilent),
         }
+    }
+
+    /// What the source says of its entries before something is read of it. It may take so long.
+    pub(crate) async fn census_before(&self, patience: Duration) -> Census {
+        let stored = self.stored().await;
+        Census { entries: self.size_within(patience).await.ok(), stored }
+    }
+
+    /// The same after something was read.
+    pub(crate) async fn census_after(&self, patience: Duration) -> Census {
+        let entries = self.size_within(patience).await.ok();
+        Census { entries, stored: self.stored().await }
+    }
+
+    /// Asks the source how many entries it has, before any of them is read.
+    pub(crate) async fn count_first(&self) {
+        let census = self.census_before(self.settings.source_timeout).await;
+        *self.first_census.lock() = Some(census);
+    }
+
+    /// Compares what the source has shown of its segments, all of which are complete, with what it says it has.
+    pub(crate) async fn count_shown(&self) {
+        let here = self.ledger.lock().here();
+        let all = self.link().map(|link| link.space.count());
+        let first = *self.first_census.lock();
+        let doubt = match first {
+            // What an earlier connection has brought in was not counted.
+            Some(first) if all == Some(here.segments) => {
+                census::doubt(first, self.census_after(COUNTING).await, here.read)
+            }
+            _ => None,
+        };
+        if let Some(doubt) = &doubt {
+            tracing::warn!(cache = %self.cache.name(), "copied all that the source has shown, but {doubt}");
+        }
+        *self.not_shown.lock() = doubt;
+    }
+
+    /// Why the source may not have shown all of its entries to the last synchronization.
+    pub(crate) fn not_shown(&self) -> Option<String> {
+        self.not_shown.lock().clone()
+    }
+
+    /// Entries that clients of the source have stored there, as far as all of its servers count them.
+    async fn stored(&self) -> Option<u64> {
+        let remote = self.remote.with_timeout(self.settings.source_timeout);
+        let servers = remote.servers();
+        if servers.is_empty() {
+            return None;
+        }
+        let ask = async |server| {
+            let (_, statistics) = remote.stats_of(server).await.ok()?;
+            u64::try_from(statistics.number("stores")?).ok()
+        };
+        join_all(servers.iter().map(ask)).await.into_iter().sum()
     }
 
     /// What the segments of the cache know of the source; `None` once they are connected over another

@@ -8,6 +8,7 @@ use store::{SourceSpace, Timestamp};
 
 use crate::{
     clocks::ClockStatus,
+    copy::FORGOTTEN,
     counts::Counts,
     job::{CopyStatus, FailedEntry},
     ledger::Here,
@@ -255,6 +256,9 @@ impl Facts<'_> {
         if let Some(reason) = live.source().changed().filter(|_| !self.is_complete()) {
             return Some(format!("{reason}; accept-source-loss goes on with what it has now"));
         }
+        if self.cache.is_sealed() && !self.is_complete() {
+            return Some(FORGOTTEN.into());
+        }
         match job.and_then(|job| job.ending.as_ref()) {
             Some(Ending::Failed { reason }) if !self.is_complete() => {
                 let first = job.and_then(|job| job.failures.first());
@@ -309,12 +313,16 @@ impl Facts<'_> {
         problem: Option<&str>,
     ) -> Losses {
         let Some(connection) = self.connection else { return Losses::default() };
+        let not_shown = self.live.and_then(|live| live.source().not_shown());
+        let changed = self.live.and_then(|live| live.source().changed());
         let standing = Standing {
             complete: connection.complete.len(),
             segments: connection.space.count(),
             problem,
             job,
             verified,
+            changed: changed.as_deref(),
+            not_shown: not_shown.as_deref(),
             evicted: self.live.map_or(0, Migration::evicted_unverified),
         };
         standing.losses()

@@ -32,8 +32,9 @@ use self::{
     unit::{Comparison, MOST_KEYS},
 };
 use crate::{
+    census::{self, Census},
     copy::owners_in,
-    source::{Doubt, SourceConnection},
+    source::{Doubt, PATIENCE, SourceConnection},
     sync::{Action, Ending, Event, SyncJob, SyncSettings, Unit, UnitId},
     throttle::{Rates, Throttle},
 };
@@ -268,7 +269,9 @@ impl Driver {
             SourceSpace::Segments(_) => owners_in(&self.connection, link.space),
             SourceSpace::Unit => Vec::new(),
         };
-        let before = self.connection.cache().evicted();
+        let evicted_before = self.connection.cache().evicted();
+        let census = self.connection.census_before(PATIENCE).await;
+        self.shared.progress.lock().report.source_entries_before = census.entries;
         let none = Coverage::none(segments);
         self.space = link.space;
         let (mut job, actions) = SyncJob::start(link.space, &none, &owners, self.settings);
@@ -284,10 +287,10 @@ impl Driver {
             self.shared.set_paused(job.is_paused());
             self.follow(actions).await;
         }
-        let evicted = self.connection.cache().evicted() - before;
+        let evicted = self.connection.cache().evicted() - evicted_before;
         self.shared.progress.lock().report.evict(evicted);
         match self.ending.take() {
-            Some(Ending::Finished) => self.conclude().await,
+            Some(Ending::Finished) => self.conclude(census).await,
             Some(Ending::Failed { reason }) => Err(reason),
             Some(Ending::Cancelled) | None => Err(CANCELLED.into()),
         }
@@ -363,16 +366,21 @@ impl Driver {
         });
     }
 
-    /// A walk that has seen nothing of a source that has something has proven nothing.
-    async fn conclude(&self) -> Result<(), String> {
-        let entries = self.connection.size().await.ok();
-        let mut progress = self.shared.progress.lock();
-        progress.report.source_entries = entries;
-        match entries {
-            Some(entries) if entries > 0 && progress.report.compared == 0 => Err(format!(
-                "nothing was compared: the source says that it has {entries} entries, and has shown none"
-            )),
-            _ => Ok(()),
+    /// A walk that has seen nothing of a source that has something has proven nothing, and one that has seen too
+    /// little proves no more than that.
+    async fn conclude(&self, before: Census) -> Result<(), String> {
+        let after = self.connection.census_after(PATIENCE).await;
+        let report = &mut self.shared.progress.lock().report;
+        report.source_entries = after.entries;
+        let doubt = census::doubt(before, after, report.compared);
+        match (doubt, after.entries) {
+            (Some(doubt), Some(1..)) if report.compared == 0 => {
+                Err(format!("nothing was compared: {doubt}"))
+            }
+            (doubt, _) => {
+                report.doubt = doubt;
+                Ok(())
+            }
         }
     }
 }

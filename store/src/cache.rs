@@ -466,6 +466,12 @@ impl Cache {
         self.sum(Segment::evicted)
     }
 
+    /// Entries that had to make room since the source was first connected: see [`Segment::evicted_since_source`].
+    #[must_use]
+    pub fn evicted_since_source(&self) -> u64 {
+        self.sum(Segment::evicted_since_source)
+    }
+
     /// Imported entries that had to make room: see [`Segment::evicted_imported`].
     #[must_use]
     pub fn evicted_imported(&self) -> u64 {
@@ -478,10 +484,10 @@ impl Cache {
         self.segments.iter().any(|segment| segment.lock().has_forgotten())
     }
 
-    /// Whether removed or ended keys could come back if source segments that are complete were read again.
+    /// Whether parts of the source are never brought in: see [`Segment::is_sealed`].
     #[must_use]
-    pub fn has_released(&self) -> bool {
-        self.segments.iter().any(|segment| segment.lock().has_released())
+    pub fn is_sealed(&self) -> bool {
+        self.segments.iter().any(|segment| segment.lock().is_sealed())
     }
 
     /// Drops tombstones of complete source segments that can be done without in one segment, a bounded step

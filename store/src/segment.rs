@@ -134,6 +134,8 @@ pub struct Segment {
     evicted: u64,
     /// Those of them that were imported, over the connections that continue each other.
     evicted_imported: u64,
+    /// Entries that had made room before the first of the connections that continue each other.
+    evicted_before: u64,
     outbox: Outbox,
     stats: Stats,
 }
@@ -175,6 +177,7 @@ impl Segment {
             lived_on: 0,
             evicted: 0,
             evicted_imported: 0,
+            evicted_before: 0,
             outbox: Outbox::default(),
             stats: Stats::default(),
         }
@@ -492,6 +495,13 @@ impl Segment {
     #[must_use]
     pub fn evicted(&self) -> u64 {
         self.evicted
+    }
+
+    /// Entries that had to make room since the source was first connected: a connection that continues an earlier
+    /// one counts on.
+    #[must_use]
+    pub fn evicted_since_source(&self) -> u64 {
+        self.evicted - self.evicted_before
     }
 
     /// Imported entries that had to make room, without those that a repair has brought in again. Another

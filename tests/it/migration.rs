@@ -9,6 +9,7 @@ mod reading;
 mod reconnecting;
 mod remembering;
 mod standing;
+mod verdicts;
 mod verifying;
 
 use client::{RemoteCache, RequestExpiration};

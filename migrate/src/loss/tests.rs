@@ -6,7 +6,7 @@ use super::*;
 use crate::{counts::Counts, sync::Ending};
 
 fn whole() -> Standing<'static> {
-    Standing { complete: 256, segments: 256, problem: None, job: None, verified: None, evicted: 0 }
+    Standing { complete: 256, segments: 256, ..Standing::default() }
 }
 
 fn job() -> CopyStatus {
@@ -70,11 +70,21 @@ fn each_loss_refuses_and_says_what_to_do() {
 fn what_nobody_knows_does_not_refuse() {
     let cancelled = report("cancelled", 0);
     let evicted = VerifyReport { missing_or_evicted: 5, ..report("finished", 0) };
+    let proof = report("finished", 0);
+    let doubted = VerifyReport { doubt: Some("it has more".into()), ..report("finished", 0) };
+    let shown = Standing { not_shown: Some("it has shown few"), ..whole() };
+    let gone = Standing { changed: Some("it was removed"), ..whole() };
     let table = [
         (whole(), vec!["no verification was run"]),
         (Standing { evicted: 5, ..whole() }, vec!["5 entries were evicted", "no verification"]),
         (Standing { verified: Some(&cancelled), ..whole() }, vec!["the last verification did not"]),
         (Standing { verified: Some(&evicted), ..whole() }, vec!["verify has not found 5 entries"]),
+        (Standing { verified: Some(&doubted), ..whole() }, vec!["it has more"]),
+        (shown, vec!["it has shown few", "no verification was run"]),
+        (Standing { verified: Some(&proof), ..shown }, vec![]),
+        (Standing { verified: Some(&doubted), ..shown }, vec!["it has more"]),
+        (gone, vec!["it was removed; it cannot be verified any more", "no verification was run"]),
+        (Standing { verified: Some(&proof), ..gone }, vec![]),
     ];
     for (standing, expected) in table {
         let Losses { blockers, doubts } = standing.losses();

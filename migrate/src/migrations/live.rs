@@ -123,7 +123,7 @@ impl Migrations {
         let cache = self.agreement.container().cache(name.as_str());
         let (Some(known), Some(cache)) = (known, cache) else { return Ok(()) };
         match (&known.connection, &known.config.remote_store) {
-            (Some(connection), _) => self.reach(&cache, connection).await,
+            (Some(connection), _) => self.reach(&cache, connection, known.past.as_ref()).await,
             (None, Some(remote)) => self.connect_configured(name, remote).await,
             (None, None) => Ok(()),
         }
@@ -133,6 +133,7 @@ impl Migrations {
         &self,
         cache: &Arc<Cache>,
         connection: &cluster::Connection,
+        past: Option<&cluster::Connection>,
     ) -> Result<(), String> {
         // Without holding up anybody: a source that is away takes its time.
         let source = SourceConnection::reach(
@@ -140,6 +141,7 @@ impl Migrations {
             Arc::clone(&self.agreement),
             self.settings.clone(),
             connection,
+            past,
         )
         .await?;
         let name = source.cache().name();

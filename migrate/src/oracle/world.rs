@@ -861,8 +861,7 @@ impl World {
         let doubted = self.target.live.as_ref().is_none_or(|live| live.doubted);
         let running = self.target.live.as_ref().is_some_and(|live| live.job.is_some());
         let problem = doubted.then_some("the source has changed");
-        let standing =
-            loss::Standing { complete, segments, problem, job: None, verified: None, evicted: 0 };
+        let standing = loss::Standing { complete, segments, problem, ..loss::Standing::default() };
         let clean = standing.losses().blockers.is_empty() && !running;
         if !clean && !force {
             return Ok(());

@@ -84,9 +84,15 @@ pub struct VerifyReport {
     pub evicted: u64,
     /// Entries of the source that a client's clear has removed here.
     pub cleared: u64,
+    /// Entries that the source said it had, at the beginning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_entries_before: Option<u64>,
     /// Entries that the source says it has, at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_entries: Option<u64>,
+    /// Why the source may not have shown all of its entries: then this proves nothing of the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<String>,
     /// Findings, up to a thousand of each kind.
     pub listed: Vec<Listed>,
     /// Missing entries that were put right.
@@ -117,10 +123,14 @@ impl VerifyReport {
         self.missing_or_evicted.saturating_sub(self.mended_evicted) + self.made_room
     }
 
-    /// Whether everything that the source has is here: nothing differs, and nothing may have been evicted.
+    /// Whether everything that the source has is here: it has shown all of it, nothing differs, and nothing may have
+    /// been evicted.
     #[must_use]
     pub fn is_proof(&self) -> bool {
-        self.is_finished() && self.differences() == 0 && self.perhaps_evicted() == 0
+        self.is_finished()
+            && self.doubt.is_none()
+            && self.differences() == 0
+            && self.perhaps_evicted() == 0
     }
 
     /// Whether it came to its end.

@@ -197,8 +197,11 @@ impl Comparison {
             let early = "the source ended an iteration without all of its segments";
             return Err(Doubt::Silent(early.into()).into());
         }
+        connection.confirm_iteration(&mut iteration).await?;
         let _ = iteration.end().await;
-        Ok(self.compare_others(&met).await?)
+        self.compare_others(&met).await?;
+        // A cache that was removed meanwhile has no entry, and says so of each.
+        Ok(connection.check_identity().await?)
     }
 
     /// A key in another segment than its own would be compared by nobody, or twice.

@@ -270,7 +270,7 @@ impl Segment {
         let beginning = std::mem::take(&mut self.next);
         self.continues = beginning != Beginning::Anew;
         if !self.continues {
-            self.evicted_imported = 0;
+            (self.evicted_imported, self.evicted_before) = (0, self.evicted);
         }
         self.changed_between = std::mem::take(&mut self.changed);
         if self.changed_between && beginning == Beginning::Unchanged {
@@ -308,13 +308,21 @@ impl Segment {
     /// From now on the source is one unit: nothing of it is complete before all is. What a clear has
     /// removed stays so.
     pub fn become_unit(&mut self, complete: &Coverage) {
+        let has_released = self.has_released();
         if let Some(link) = &mut self.link {
             let before = (link.space, std::mem::replace(&mut link.complete, complete.clone()));
             link.space = SourceSpace::Unit;
-            if self.forgotten || self.released {
+            if has_released {
                 link.sealed.get_or_insert_with(|| Box::new(before));
             }
         }
+    }
+
+    /// Whether the source turned out to be one unit when removals were no longer remembered: parts of it are never
+    /// brought in.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.sealed.is_some())
     }
 
     /// All of a source segment is here: nothing of it is asked for or imported any more.

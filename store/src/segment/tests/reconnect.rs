@@ -123,6 +123,28 @@ fn only_what_an_import_could_undo_counts_as_a_change() {
 }
 
 #[test]
+fn a_connection_that_continues_another_one_knows_what_was_evicted() {
+    let evict = |segment: &mut Segment| while segment.evict(None, &mut 64) {};
+    for (next, known) in [(Beginning::Complete, 2), (Beginning::Unchanged, 2), (Beginning::Anew, 0)]
+    {
+        let bound = Bound { entries: Some(1_000), ..Bound::default() };
+        let mut segment = segment(bound);
+        put(&mut segment, b"before", b"v");
+        evict(&mut segment);
+        connect(&mut segment);
+        assert_eq!(segment.evicted_since_source(), 0);
+        copy(&mut segment, b"one");
+        evict(&mut segment);
+        copy(&mut segment, b"other");
+        disconnect(&mut segment);
+        evict(&mut segment);
+        segment.begin(next);
+        segment.connect(link(SECOND, &[]));
+        assert_eq!((segment.evicted(), segment.evicted_since_source()), (3, known), "{next:?}");
+    }
+}
+
+#[test]
 fn a_change_at_the_last_moment_keeps_everything_out() {
     for late in [false, true] {
         let mut segment = segment(Bound::default());

@@ -152,7 +152,9 @@ fn a_source_that_becomes_one_unit_brings_nothing_back_that_was_released() {
     segment.complete(of(b"k"));
     release(&mut segment);
     assert!(segment.has_released() && !segment.has_forgotten());
+    assert!(!segment.is_sealed());
     segment.become_unit(&Coverage::none(1));
+    assert!(segment.is_sealed(), "a synchronization could not bring in all of the source");
     assert_eq!(copy(&mut segment, b"k"), Import::Tombstone);
 }
 

@@ -1,0 +1,96 @@
+//! Whether a source has shown as many entries as it says it has.
+//!
+//! A decider. A walk can end early, or leave entries out, without an error; what it has shown is the same here,
+//! and proves nothing. The number that the source says at the end, without what its own clients have stored
+//! meanwhile, is the number that it must have shown at least.
+
+/// What a source says at one time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Census {
+    /// Entries that it has.
+    pub(crate) entries: Option<u64>,
+    /// Entries that its clients have stored so far; `None` if it does not count that.
+    pub(crate) stored: Option<u64>,
+}
+
+/// Why what a source has shown may not be all that it has. It was asked before the first entry and after the last
+/// one, and has shown so many.
+pub(crate) fn doubt(before: Census, after: Census, shown: u64) -> Option<String> {
+    let has = after.entries?;
+    let missing = match before.stored.zip(after.stored) {
+        // Counters that went back were reset, and tell nothing.
+        Some((then, now)) if now >= then => has.saturating_sub(shown.saturating_add(now - then)),
+        _ => {
+            let fewest = has.min(before.entries.unwrap_or(has));
+            // Nobody knows what its clients have stored and removed: a tenth of it may be theirs.
+            if shown < fewest - fewest / 10 { fewest - shown } else { 0 }
+        }
+    };
+    if missing > 0 {
+        return Some(format!(
+            "the source says that it has {has} entries, and has shown {shown}: {missing} or more of them were not \
+             compared or copied"
+        ));
+    }
+    match before.entries {
+        Some(had) if has == 0 && shown < had => Some(format!(
+            "the source had {had} entries at the beginning and has none at the end, and has shown {shown}: it may \
+             have been cleared, or created anew"
+        )),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! What a number of entries proves.
+
+    use super::*;
+
+    fn said(entries: u64, stored: u64) -> Census {
+        Census { entries: Some(entries), stored: Some(stored) }
+    }
+
+    fn uncounted(entries: u64) -> Census {
+        Census { entries: Some(entries), stored: None }
+    }
+
+    #[test]
+    fn all_that_was_there_throughout_must_have_been_shown() {
+        assert_eq!(doubt(said(1_000, 7), said(1_000, 7), 1_000), None);
+        assert_eq!(doubt(said(1_000, 7), said(900, 7), 950), None, "some have ended meanwhile");
+        assert_eq!(doubt(said(1_000, 7), said(1_300, 307), 1_000), None, "some are new");
+        let text = doubt(said(1_000, 7), said(1_000, 7), 600).unwrap();
+        assert!(text.contains("has 1000 entries, and has shown 600: 400 or more"), "{text}");
+        assert!(doubt(said(1_000, 7), said(1_000, 7), 999).is_some());
+        assert!(doubt(said(0, 0), said(1_301, 300), 1_000).is_some());
+    }
+
+    #[test]
+    fn where_stores_are_not_counted_a_tenth_may_have_changed() {
+        for (before, after) in [
+            (uncounted(1_000), uncounted(1_000)),
+            (said(1_000, 9), said(1_000, 3)),
+            (Census::default(), uncounted(1_000)),
+        ] {
+            assert_eq!(doubt(before, after, 900), None);
+            assert!(doubt(before, after, 899).is_some());
+        }
+        assert_eq!(doubt(uncounted(100), uncounted(2_000), 100), None, "the others may be new");
+        assert_eq!(doubt(uncounted(2_000), uncounted(100), 100), None, "the others may have ended");
+        assert!(doubt(uncounted(5), uncounted(5), 0).is_some());
+    }
+
+    #[test]
+    fn a_source_that_has_become_empty_has_not_been_seen_whole() {
+        let text = doubt(said(1_000, 7), said(0, 7), 300).unwrap();
+        assert!(text.contains("had 1000 entries at the beginning and has none"), "{text}");
+        assert_eq!(doubt(said(1_000, 7), said(0, 7), 1_000), None, "all of it was shown before");
+        assert_eq!(doubt(said(0, 7), said(0, 7), 0), None);
+    }
+
+    #[test]
+    fn a_source_that_says_nothing_leaves_it_open() {
+        assert_eq!(doubt(said(1_000, 7), Census::default(), 0), None);
+    }
+}

@@ -1,0 +1,110 @@
+//! Verdicts that are true although the source, or the connection to it, is not what it was.
+
+use client::ClientError;
+
+use super::{NEVER, Scene, key};
+use crate::harness::{TestServer, eventually};
+
+/// A cache that holds few entries.
+const BOUNDED: &str = r#"{"distributed-cache":{"memory":{"max-count":"50","when-full":"REMOVE"},"encoding":{"media-type":"application/octet-stream"}}}"#;
+
+const GONE: &str = "its cache was removed";
+
+impl Scene {
+    /// Removes the source's cache, and creates one of the same name, which is empty.
+    async fn replace_source(&self) -> client::RemoteCache {
+        self.source.client().await.remove_cache("c").await.unwrap();
+        eventually("that is noticed", || async {
+            let status = self.target.rest.migration("c").await;
+            let text = format!("{} {}", status["problem"], status["doubts"]);
+            text.contains(GONE).then_some(())
+        })
+        .await;
+        self.source.cache("c").await
+    }
+}
+
+#[tokio::test]
+async fn a_cache_that_is_removed_at_the_source_while_it_is_copied_is_not_taken_for_copied() {
+    let scene = Scene::connected(2_000).await;
+    scene.relay.slow_down(200_000);
+    scene.target.rest.post("/rest/v2/caches/c?action=sync-data&async=true", "").await.with(202);
+    eventually("something came", || async {
+        (scene.counts().await["written"].as_u64()? > 100).then_some(())
+    })
+    .await;
+    let new = scene.replace_source().await;
+    new.put(b"new", b"v", NEVER).await.unwrap();
+    scene.relay.slow_down(0);
+    let status = eventually("the copy has ended", || async {
+        let status = scene.target.rest.migration("c").await;
+        (status["job"]["state"] == "failed").then_some(status)
+    })
+    .await;
+    assert_eq!((&status["state"], &status["canDisconnect"]), (&"FAILED".into(), &false.into()));
+    assert!(status["problem"].as_str().unwrap().contains(GONE), "{status:#}");
+    // What was not copied is not known to be absent, although another cache of this name answers.
+    let mut refused = 0;
+    for number in 0..2_000 {
+        match scene.to.get(&key(number)).await {
+            Ok(found) => assert!(found.is_some(), "{number} counts as absent"),
+            Err(ClientError::Server { .. }) => refused += 1,
+            Err(error) => panic!("{error}"),
+        }
+        if refused > 20 {
+            break;
+        }
+    }
+    assert!(refused > 0);
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn a_cache_that_is_removed_at_the_source_while_it_is_verified_is_not_verified() {
+    let scene = Scene::connected(2_000).await;
+    assert_eq!(scene.target.synchronize("c").await, 2_000);
+    scene.relay.slow_down(200_000);
+    scene.action("verify&async=true").await.with(202);
+    eventually("something was compared", || async {
+        let verify = scene.target.rest.migration("c").await["verify"].clone();
+        (verify["compared"].as_u64()? > 100).then_some(())
+    })
+    .await;
+    scene.replace_source().await;
+    scene.relay.slow_down(0);
+    let status = eventually("the verification has ended", || async {
+        let status = scene.target.rest.migration("c").await;
+        (status["verify"]["state"] != "running").then_some(status)
+    })
+    .await;
+    assert!(status["verify"]["state"].as_str().unwrap().contains(GONE), "{status:#}");
+    assert_eq!(status["state"], "SYNCED", "everything is here, and that is not proven");
+    let text = scene.disconnect("?strict=true").await.with(409).text().to_owned();
+    assert!(text.contains("it cannot be verified any more"), "{text}");
+    scene.action("verify").await.with(409);
+    scene.disconnect("").await.with(204);
+    assert_eq!(scene.to.size().await.unwrap(), 2_000);
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_evicted_is_known_after_connecting_again() {
+    let (source, target) = (TestServer::start().await, TestServer::start().await);
+    let from = source.cache("c").await;
+    from.put_all((0..300).map(|number| (key(number), b"v")), NEVER).await.unwrap();
+    target.cache_of("c", BOUNDED).await;
+    let connection = "/rest/v2/caches/c/rolling-upgrade/source-connection";
+    target.connect("c", &source.as_source("c")).await;
+    target.synchronize("c").await;
+    for _again in 0..2 {
+        target.rest.delete(connection).await.with(204);
+        target.connect("c", &source.as_source("c")).await;
+        let status = target.rest.migration("c").await;
+        assert!(status["doubts"].to_string().contains("entries were evicted"), "{status:#}");
+    }
+    let path = "/rest/v2/caches/c/rolling-upgrade?action=verify";
+    let report = target.rest.post(path, "").await.with(200).json();
+    assert!(report["perhapsEvicted"].as_u64() > Some(0), "{report:#}");
+    target.stop().await;
+    source.stop().await;
+}
