@@ -17,3 +17,4 @@ mod faults;
 mod formats;
 mod refusals;
 mod sources;
+mod verdicts;

@@ -84,6 +84,8 @@ pub struct Setup {
     pub port: u16,
     /// Where it tells clients to connect to, if not to where it listens.
     pub announced: Option<SocketAddr>,
+    /// A Java source of the rig whose classes it finds.
+    pub classes: Option<&'static str>,
     /// Seconds that its clock is ahead at first, if the test sets it: see [`Infinispan::set_clock`].
     pub clock: Option<i64>,
 }
@@ -92,7 +94,15 @@ impl Setup {
     /// A server of this line with a login and these caches.
     #[must_use]
     pub fn new(version: Version, caches: impl Into<String>) -> Self {
-        Self { version, login: true, caches: caches.into(), port: 0, announced: None, clock: None }
+        Self {
+            version,
+            login: true,
+            caches: caches.into(),
+            port: 0,
+            announced: None,
+            classes: None,
+            clock: None,
+        }
     }
 }
 
@@ -161,14 +171,17 @@ impl Infinispan {
         members: [u16; N],
         room: SemaphorePermit<'static>,
     ) -> [Self; N] {
-        let jars = rig::jars(&format!("server-{}", setup.version.number()));
+        let pom = format!("server-{}", setup.version.number());
+        let jars = rig::jars(&pom);
+        let classes = setup.classes.map(|main| rig::classes(main, &pom));
         let begin = tokio::time::Instant::now();
         let mut room = Some(room);
         let mut servers = Vec::new();
         for member in members {
             let port = if setup.port == 0 { ports::free() } else { setup.port };
             let root = tempfile::tempdir().expect("a folder");
-            let layout = Layout { port, member, members: members.to_vec(), jars: jars.clone() };
+            let (jars, classes) = (jars.clone(), classes.clone());
+            let layout = Layout { port, member, members: members.to_vec(), jars, classes };
             layout.write(root.path(), &setup);
             let process = Process::start(layout.command(root.path(), &setup));
             let setup = setup.clone();
