@@ -13,14 +13,45 @@ use store::Timestamp;
 
 use crate::{
     http_date::Reading,
-    source_clock::{Jump, Lives, Obtained, Offset, Reported, SourceClock, TOLERATED, surely_over},
+    source_clock::{
+        Corrections, Jump, Lives, Obtained, Offset, Reported, SourceClock, TOLERATED, surely_over,
+    },
 };
 
 /// The clocks of all servers of a source.
 #[derive(Debug)]
 pub(crate) struct SourceClocks {
     cache: CacheName,
-    servers: Mutex<HashMap<ServerAddress, Arc<ServerClock>>>,
+    servers: Mutex<Servers>,
+}
+
+#[derive(Debug, Default)]
+struct Servers {
+    clocks: HashMap<ServerAddress, Arc<ServerClock>>,
+    /// Those of servers that have left, as long as something read of them may be on its way.
+    leaving: Vec<Arc<ServerClock>>,
+    /// By what the clocks of servers that have left corrected instants.
+    left: Corrections,
+}
+
+/// How far the instants of one entry may lie apart that was brought in twice: the clocks became better known,
+/// or were set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Difference {
+    /// Milliseconds of most entries.
+    most: u64,
+    /// Milliseconds of those that may count as created when they came, because their own instants
+    /// contradict the clock.
+    odd: u64,
+    /// When the connection was made: these were created no earlier.
+    since: Timestamp,
+}
+
+impl Difference {
+    /// Milliseconds, of an entry that was created here at this instant.
+    pub(crate) fn of(&self, created: Option<Timestamp>) -> u64 {
+        if created.is_some_and(|created| created >= self.since) { self.odd } else { self.most }
+    }
 }
 
 /// The clock of one server of a source.
@@ -68,7 +99,7 @@ impl SourceClocks {
     /// The clock of a server.
     pub(crate) fn of(&self, server: &ServerAddress) -> Arc<ServerClock> {
         let mut servers = self.servers.lock();
-        if let Some(known) = servers.get(server) {
+        if let Some(known) = servers.clocks.get(server) {
             return Arc::clone(known);
         }
         let clock = Arc::new(ServerClock {
@@ -76,18 +107,39 @@ impl SourceClocks {
             server: server.clone(),
             state: Mutex::default(),
         });
-        servers.insert(server.clone(), Arc::clone(&clock));
+        servers.clocks.insert(server.clone(), Arc::clone(&clock));
         clock
+    }
+
+    /// Forgets the clocks of all servers but these: the others have left, and nothing new is known of their
+    /// clocks. What they corrected stays so.
+    pub(crate) fn retain(&self, servers: &[ServerAddress]) {
+        let mut known = self.servers.lock();
+        let Servers { clocks, leaving, left } = &mut *known;
+        leaving.extend(clocks.extract_if(|server, _| !servers.contains(server)).map(|gone| gone.1));
+        leaving.retain(|clock| {
+            *left = left.and(clock.state.lock().clock.used());
+            // What is being read of the server is corrected by its clock yet.
+            Arc::strong_count(clock) > 1
+        });
     }
 
     /// The clock of a server of which something is known.
     pub(crate) fn known(&self, server: &ServerAddress) -> Option<Arc<ServerClock>> {
-        self.servers.lock().get(server).cloned()
+        self.servers.lock().clocks.get(server).cloned()
     }
 
     fn all(&self) -> BTreeMap<ServerAddress, Arc<ServerClock>> {
         let servers = self.servers.lock();
-        servers.iter().map(|(server, clock)| (server.clone(), Arc::clone(clock))).collect()
+        let clocks = servers.clocks.iter();
+        clocks.map(|(server, clock)| (server.clone(), Arc::clone(clock))).collect()
+    }
+
+    /// By what the clocks of servers that have left corrected instants.
+    fn left(&self) -> Corrections {
+        let servers = self.servers.lock();
+        let leaving = servers.leaving.iter().map(|clock| clock.state.lock().clock.used());
+        leaving.fold(servers.left, Corrections::and)
     }
 
     /// Milliseconds that the clocks differ by at least, of the server where that is most: negative if the
@@ -97,21 +149,20 @@ impl SourceClocks {
         skews.max_by_key(|skew| skew.abs()).unwrap_or(0)
     }
 
-    /// Milliseconds by which the instants of one entry may differ that was brought in twice: the clocks
-    /// became better known, or were set.
-    pub(crate) fn difference(&self) -> u64 {
+    /// How far the instants of one entry may lie apart that was brought in twice over the connection that was
+    /// made at `since`.
+    pub(crate) fn difference(&self, since: Timestamp) -> Difference {
         let used = |clock: Arc<ServerClock>| clock.state.lock().clock.used();
-        let all = self.all().into_values().filter_map(used);
-        all.reduce(|(low, high), (least, most)| (low.min(least), high.max(most)))
-            .map_or(0, |(low, high)| high.abs_diff(low))
+        let all = self.all().into_values().map(used).fold(self.left(), Corrections::and);
+        let width = |range: Option<(i64, i64)>| range.map_or(0, |(low, high)| high.abs_diff(low));
+        Difference { most: width(all.clock), odd: width(all.all), since }
     }
 
-    /// Milliseconds by which the end of a lifespan here may differ from its end at the source; `None` if by any
-    /// number.
+    /// Width of the interval for the offset of a clock, in milliseconds, of the server where that is most;
+    /// `None` if a clock is not known.
     pub(crate) fn uncertainty(&self, now: Timestamp) -> Option<u64> {
         let each = self.all().into_values().map(|clock| clock.offset(now).uncertainty());
-        let most = each.reduce(|most, next| Some(most?.max(next?))).unwrap_or(Some(0))?;
-        Some(most.saturating_add(self.difference()))
+        each.reduce(|most, next| Some(most?.max(next?))).unwrap_or(Some(0))
     }
 
     /// The instant before which a lifespan that is over here is over at the source too; `None` if that is
@@ -119,7 +170,7 @@ impl SourceClocks {
     pub(crate) fn surely_over(&self) -> Option<Timestamp> {
         let clocks: Vec<SourceClock> =
             self.all().into_values().map(|clock| clock.state.lock().clock.clone()).collect();
-        surely_over(&clocks)
+        surely_over(&clocks, self.left())
     }
 
     /// What is known of each clock.
@@ -290,6 +341,57 @@ pub(crate) mod tests {
             (status[0].uncertainty_ms, status[0].read, status[0].jumps),
             (Some(999), true, 2)
         );
+    }
+
+    #[test]
+    fn a_clock_is_forgotten_with_its_server_and_what_it_corrected_is_not() {
+        let (clocks, now) = (unknown(), Timestamp::from_millis(10_000_000));
+        let gone = ServerAddress { host: "gone".into(), port: 11222 };
+        let entry = |since| Metadata {
+            lifespan: Some(client::Lifetime { since, seconds: 1_000 }),
+            ..Metadata::default()
+        };
+        let lives = |clock: &ServerClock, since| {
+            clock.lives(&entry(since), Obtained::InWalk, now, now);
+        };
+        let read = |server: &ServerAddress, date| {
+            let clock = clocks.of(server);
+            clock.read(Reading { date, sent: now, received: now });
+            clock
+        };
+        let leaving = read(&gone, 10_600_000);
+        lives(&leaving, 10_500_000);
+        lives(&read(&server(), 10_000_000), 9_900_000);
+        assert_eq!(clocks.difference(now).of(None), 600_000);
+        let over = clocks.surely_over();
+
+        clocks.retain(&[server()]);
+        lives(&leaving, 11_000_000);
+        drop(leaving);
+        clocks.retain(&[server()]);
+        assert_eq!((clocks.skew(now), clocks.status(now).len()), (0, 1));
+        assert_eq!(clocks.uncertainty(now), Some(999), "its clock says nothing any more");
+        assert_eq!(clocks.difference(now).of(None), 600_000, "its entries are still here");
+        assert_eq!(clocks.difference(now).of(Some(now)), 1_000_000, "with the late one");
+        assert!(clocks.surely_over() < over);
+        clocks.retain(&[]);
+        assert_eq!(clocks.surely_over(), None);
+    }
+
+    #[test]
+    fn one_entry_that_contradicts_the_clock_says_nothing_of_the_others() {
+        let (clocks, now) = (unknown(), Timestamp::from_millis(100_000_000));
+        let clock = clocks.of(&server());
+        clock.read(Reading { date: 100_000_000, sent: now, received: now });
+        let a_day_ahead = Metadata {
+            lifespan: Some(client::Lifetime { since: 186_400_000, seconds: 300 }),
+            ..Metadata::default()
+        };
+        let lives = clock.lives(&a_day_ahead, Obtained::InWalk, now, now);
+        assert_eq!(lives.created, Some(now), "it lives as long as it may");
+        let difference = clocks.difference(Timestamp::from_millis(99_000_000));
+        assert_eq!(difference.of(Some(Timestamp::from_millis(98_999_999))), 0);
+        assert_eq!(difference.of(lives.created), 86_400_000);
     }
 
     #[test]

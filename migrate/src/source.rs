@@ -514,6 +514,7 @@ impl SourceConnection {
         loop {
             let servers = self.remote.servers();
             readers.retain(|server, _| servers.contains(server));
+            self.clocks.retain(&servers);
             let due = |server: &&ServerAddress| {
                 readers.get(*server).is_none_or(|not_before| *not_before <= Instant::now())
             };

@@ -42,8 +42,8 @@ pub(crate) struct SourceClock {
     high: Option<Bound>,
     /// When the clock was last read, by our clock.
     read: Option<i64>,
-    /// Smallest and largest offset by which instants with a lifespan were corrected.
-    used: Option<(i64, i64)>,
+    /// By what instants with a lifespan were corrected.
+    used: Corrections,
     jumps: u64,
 }
 
@@ -87,6 +87,35 @@ pub(crate) struct Reported {
     pub(crate) lifespan: Option<(u64, u32)>,
     /// Last use and max idle.
     pub(crate) max_idle: Option<(u64, u32)>,
+}
+
+/// Offsets by which instants were corrected, as smallest and largest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Corrections {
+    /// What was taken for the offset of the clock.
+    pub(crate) clock: Option<(i64, i64)>,
+    /// These, and those of entries whose own instants contradict the clock. Such an entry counts as created
+    /// when it came.
+    pub(crate) all: Option<(i64, i64)>,
+}
+
+impl Corrections {
+    /// An entry's creation was corrected by `offset` while the clock's offset was taken to be `clock`.
+    fn add(&mut self, offset: i64, clock: Option<i64>) {
+        let clock = clock.map(|clock| (clock, clock));
+        self.clock = widest(self.clock, clock);
+        self.all = widest(widest(self.all, clock), Some((offset, offset)));
+    }
+
+    /// The corrections by two clocks.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { clock: widest(self.clock, other.clock), all: widest(self.all, other.all) }
+    }
+}
+
+fn widest(one: Option<(i64, i64)>, other: Option<(i64, i64)>) -> Option<(i64, i64)> {
+    let both = one.zip(other);
+    both.map(|((low, high), (least, most))| (low.min(least), high.max(most))).or(one).or(other)
 }
 
 /// How an entry was obtained.
@@ -238,9 +267,7 @@ impl SourceClock {
                     created = now;
                 }
             }
-            let offset = signed(theirs).saturating_sub(created);
-            let (least, most) = self.used.unwrap_or((offset, offset));
-            self.used = Some((least.min(offset), most.max(offset)));
+            self.used.add(signed(theirs).saturating_sub(created), low);
             lives.created = Some(instant(created));
             lives.expiration.lifespan = Some(Lifetime::from_millis(lifespan.unsigned_abs()));
         }
@@ -285,8 +312,8 @@ impl SourceClock {
         self.jumps
     }
 
-    /// Smallest and largest offset by which instants with a lifespan were corrected.
-    pub(crate) fn used(&self) -> Option<(i64, i64)> {
+    /// By what instants with a lifespan were corrected.
+    pub(crate) fn used(&self) -> Corrections {
         self.used
     }
 
@@ -320,15 +347,17 @@ impl SourceClock {
 
 /// The instant before which a lifespan that is over here is over at every source server too: what all their
 /// clocks had reached when they were last read, less the largest correction that an instant got or can get.
-/// `None` while a clock is not read.
+/// `earlier` are the corrections by clocks of servers that have left. `None` while a clock is not read.
 pub(crate) fn surely_over<'a>(
     clocks: impl IntoIterator<Item = &'a SourceClock>,
+    earlier: Corrections,
 ) -> Option<Timestamp> {
     let mut bounds = None::<(i64, i64)>;
     for clock in clocks {
         let reached = clock.reached()?;
         let possible = clock.high.map_or(i64::MAX, |high| high.offset);
-        let most = clock.used().map_or(possible, |(_, used)| used.max(possible));
+        let used = clock.used().and(earlier);
+        let most = used.all.map_or(possible, |(_, used)| used.max(possible));
         bounds = Some(
             bounds
                 .map_or((reached, most), |(all, all_most)| (all.min(reached), all_most.max(most))),

@@ -18,6 +18,10 @@ fn mortal(created: u64, seconds: u32) -> Reported {
     Reported { lifespan: Some((created, seconds)), max_idle: None }
 }
 
+fn over_for_sure<'a>(clocks: impl IntoIterator<Item = &'a SourceClock>) -> Option<Timestamp> {
+    surely_over(clocks, Corrections::default())
+}
+
 fn idle(last_used: u64, seconds: u32) -> Reported {
     Reported { lifespan: None, max_idle: Some((last_used, seconds)) }
 }
@@ -187,20 +191,20 @@ fn a_jump_is_counted_once_with_its_direction() {
 fn a_lifespan_is_surely_over_once_the_sources_clock_has_passed_its_end() {
     let mut clock = SourceClock::default();
     let entry = mortal(theirs(-1_000, 600_000), 2);
-    assert_eq!(surely_over([&clock]), None);
+    assert_eq!(over_for_sure([&clock]), None);
     read(&mut clock, 0, 600_000);
     let (lives, _) = clock.entry(&entry, Obtained::ByKey, at(0), at(0));
     let end = lives.created.unwrap().after(lives.expiration.lifespan.unwrap());
-    assert!(surely_over([&clock]).unwrap() < end);
+    assert!(over_for_sure([&clock]).unwrap() < end);
     read(&mut clock, 1_900, 600_000);
-    assert!(surely_over([&clock]).unwrap() < end, "whole seconds may have been cut off");
+    assert!(over_for_sure([&clock]).unwrap() < end, "whole seconds may have been cut off");
     read(&mut clock, 4_000, 600_000);
-    assert!(surely_over([&clock]).unwrap() > end);
-    assert_eq!(surely_over([&clock, &SourceClock::default()]), None, "one clock is not known");
+    assert!(over_for_sure([&clock]).unwrap() > end);
+    assert_eq!(over_for_sure([&clock, &SourceClock::default()]), None, "one clock is not known");
     read(&mut clock, 5_000, -3_000_000);
-    assert_eq!(surely_over([&clock]), None, "set back, it may have it still");
+    assert_eq!(over_for_sure([&clock]), None, "set back, it may have it still");
     read(&mut clock, 6_000, 600_000);
-    assert_eq!(surely_over([&clock]), None, "or two servers answer in turn under one address");
+    assert_eq!(over_for_sure([&clock]), None, "or two servers answer in turn under one address");
 }
 
 #[test]
@@ -208,7 +212,7 @@ fn before_the_first_entry_the_clocks_difference_does_not_count_as_time_that_has_
     for offset in OFFSETS {
         let mut clock = SourceClock::default();
         read(&mut clock, 0, offset);
-        let over = surely_over([&clock]).unwrap();
+        let over = over_for_sure([&clock]).unwrap();
         assert!(over <= at(0), "{offset}: {over:?}");
         for obtained in [Obtained::InWalk, Obtained::ByKey] {
             let entry = mortal(theirs(-500, offset), 1);
@@ -250,7 +254,7 @@ fn nothing_overflows() {
                     clock.read(date, at(0), at(1));
                     clock.offset_at(at(2)).uncertainty();
                     clock.best_reading(at(2));
-                    surely_over([&clock]);
+                    over_for_sure([&clock]);
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use store::{EntryMetadata, Lifetime, Standing, Timestamp};
 
-use crate::entry::SourceEntry;
+use crate::{clocks::Difference, entry::SourceEntry};
 
 /// Milliseconds that an instant may differ by: a source reports whole seconds.
 const INSTANT_TOLERANCE: u64 = 1_000;
@@ -23,15 +23,16 @@ pub(super) enum Seen {
 }
 
 impl Seen {
-    /// Compares what is here with what the source has. Instants may be `apart` by so many milliseconds
-    /// because of the source's clock.
-    pub(super) fn of(standing: Standing<'_>, theirs: &SourceEntry, apart: u64) -> Self {
+    /// Compares what is here with what the source has. Instants may be `apart` because of
+    /// the source's clock.
+    pub(super) fn of(standing: Standing<'_>, theirs: &SourceEntry, apart: Difference) -> Self {
         match standing {
             Standing::Local(_) | Standing::Tombstone => Self::ChangedHere,
             Standing::Unknown => Self::Nothing,
             Standing::Overdue(_) => Self::Overdue,
             Standing::Imported(ours) => {
-                match difference(&ours.metadata(), ours.value().bytes(), theirs, apart) {
+                let (ours, value) = (ours.metadata(), ours.value().bytes());
+                match difference(&ours, value, theirs, apart.of(ours.created)) {
                     None => Self::Same,
                     Some(what) => Self::Other(what),
                 }

@@ -245,7 +245,7 @@ impl Comparison {
     }
 
     fn seen(&self, key: &[u8], theirs: &SourceEntry) -> Seen {
-        let apart = self.connection.clocks().difference();
+        let apart = self.connection.clocks().difference(self.connection.since());
         let cache = self.connection.cache();
         cache.inspect(key, self.now(), |standing| Seen::of(standing, theirs, apart))
     }
@@ -370,11 +370,19 @@ impl Comparison {
         match ours {
             None if shown => self.note(VerifyReport::expired),
             None => {}
-            Some(ours) if outlives(&ours, now, self.connection.clocks().uncertainty(now)) => {
+            Some(ours) if outlives(&ours, now, self.uncertainty(&ours, now)) => {
                 self.note(|report| report.outlived += 1);
             }
             Some(_) => self.note(|report| report.vanished(key)),
         }
+    }
+
+    /// Milliseconds by which the end of this entry's lifespan may differ from its end at the source; `None` if
+    /// by any number.
+    fn uncertainty(&self, ours: &EntryMetadata, now: Timestamp) -> Option<u64> {
+        let clocks = self.connection.clocks();
+        let apart = clocks.difference(self.connection.since()).of(ours.created);
+        Some(clocks.uncertainty(now)?.saturating_add(apart))
     }
 
     /// The segments here that have keys of the unit.
