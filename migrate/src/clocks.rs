@@ -14,7 +14,8 @@ use store::Timestamp;
 use crate::{
     http_date::Reading,
     source_clock::{
-        Corrections, Jump, Lives, Obtained, Offset, Reported, SourceClock, TOLERATED, surely_over,
+        Corrections, Jump, Lives, Obtained, Offset, Reported, SourceClock, TOLERATED, over_by,
+        surely_over,
     },
 };
 
@@ -168,9 +169,17 @@ impl SourceClocks {
     /// The instant before which a lifespan that is over here is over at the source too; `None` if that is
     /// not known of any.
     pub(crate) fn surely_over(&self) -> Option<Timestamp> {
-        let clocks: Vec<SourceClock> =
-            self.all().into_values().map(|clock| clock.state.lock().clock.clone()).collect();
-        surely_over(&clocks, self.left())
+        surely_over(&self.copies(), self.left())
+    }
+
+    /// The instant before which a lifespan that is over here is over at the source too, if nobody has set its
+    /// clocks since they were last read; `None` if they were not.
+    pub(crate) fn over_by(&self, now: Timestamp) -> Option<Timestamp> {
+        over_by(&self.copies(), self.left(), now)
+    }
+
+    fn copies(&self) -> Vec<SourceClock> {
+        self.all().into_values().map(|clock| clock.state.lock().clock.clone()).collect()
     }
 
     /// What is known of each clock.

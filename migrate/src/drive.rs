@@ -272,7 +272,7 @@ impl Driver {
                 let settled = match migration {
                     Some(migration) => {
                         let segments: Vec<SegmentId> = cache.segment_ids().collect();
-                        overdue::settle_all(migration.source(), &segments).await?
+                        overdue::settle_for_walk(migration.source(), &segments).await?
                     }
                     None => self.now(),
                 };
@@ -317,7 +317,7 @@ impl Driver {
         if !missing.is_empty() {
             migration.bring(&missing).await?;
         }
-        overdue::settle_all(migration.source(), segments).await
+        overdue::settle_for_walk(migration.source(), segments).await
     }
 }
 

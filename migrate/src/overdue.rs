@@ -102,6 +102,28 @@ pub(crate) async fn settle_all(
     Ok(begun)
 }
 
+/// As [`settle_all`], for who looks at all entries: once the source has said nothing for some time, what is over
+/// here is not shown, although it is kept. What becomes overdue after the time that is returned is.
+///
+/// # Errors
+///
+/// If the source does not say, and was heard a short time ago.
+pub(crate) async fn settle_for_walk(
+    source: &Arc<SourceConnection>,
+    segments: &[SegmentId],
+) -> Result<Timestamp, CacheError> {
+    let begun = source.agreement().clock().now();
+    if source.is_silent() {
+        return Ok(begun);
+    }
+    match settle_all(source, segments).await {
+        Err(CacheError::SourceSilent | CacheError::SourceDoubted) if source.is_silent() => {
+            Ok(begun)
+        }
+        settled => settled,
+    }
+}
+
 /// Entries whose time is over here and that the source may still have.
 pub(crate) fn count(source: &SourceConnection) -> usize {
     let (cache, now) = (source.cache(), source.agreement().clock().now());

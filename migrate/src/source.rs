@@ -5,7 +5,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -33,6 +33,9 @@ use crate::{
 
 /// Time between two looks at whether the source is there.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// Time for which the source has to say nothing before reads do without it where everything of it is here.
+const SILENT: Duration = Duration::from_secs(10);
 
 /// Milliseconds of uncertainty from which on a server's clock is read less often.
 const KNOWN_WELL: u64 = 50;
@@ -77,6 +80,8 @@ pub(crate) struct SourceConnection {
     /// Why the source is not believed any more.
     changed: RwLock<Option<String>>,
     health: RwLock<Health>,
+    /// Whether it has said nothing, or nothing that is believed, for [`SILENT`].
+    silent: AtomicBool,
     /// Entries that jobs wrote which did not come to their end.
     unfinished: AtomicU64,
     ledger: Arc<Mutex<Ledger>>,
@@ -144,6 +149,7 @@ impl SourceConnection {
             identity: RwLock::new(connection.identity.clone()),
             changed: RwLock::new(None),
             health: RwLock::default(),
+            silent: AtomicBool::new(false),
             unfinished: AtomicU64::new(0),
             ledger: Arc::default(),
             first_census: Mutex::default(),
@@ -466,6 +472,11 @@ impl SourceConnection {
         self.changed.read().is_none() && self.health.read().problem.is_none()
     }
 
+    /// Whether the source has said nothing for so long that what is over here is taken to be over.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.silent.load(Ordering::Acquire)
+    }
+
     /// The operator accepts the source as it is now.
     pub(crate) async fn accept(&self) -> Result<(), String> {
         let _one = self.looking.lock().await;
@@ -486,11 +497,11 @@ impl SourceConnection {
 
     /// Keeps looking whether the source is there, and the one that it was.
     async fn watch(&self) {
-        let mut failures = 0;
+        let (mut failures, mut heard) = (0, Instant::now());
         loop {
             match self.check_identity().await {
                 Ok(()) => {
-                    failures = 0;
+                    (failures, heard) = (0, Instant::now());
                     self.health.write().problem = None;
                 }
                 // Who finds that out notes it. It answers, at least.
@@ -503,7 +514,33 @@ impl SourceConnection {
                     self.health.write().problem = Some(problem);
                 }
             }
+            self.set_silent(heard.elapsed() >= SILENT);
             tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Lets reads do without the source for a while, or not.
+    fn set_silent(&self, silent: bool) {
+        let before = self.silent.swap(silent, Ordering::AcqRel);
+        if silent {
+            // Its clocks are taken to go on.
+            let over = self.clocks.over_by(self.agreement.clock().now()).unwrap_or_default();
+            self.cache.set_silent(Some(over));
+        } else if before {
+            self.cache.set_silent(None);
+        }
+        match (before, silent) {
+            (false, true) => tracing::warn!(
+                cache = %self.cache.name(),
+                "the source has said nothing that can be believed for {} s: where everything of it is here, \
+                 entries whose time is over are shown as gone, and kept until it is heard again or the cache \
+                 is disconnected",
+                SILENT.as_secs()
+            ),
+            (true, false) => {
+                tracing::info!(cache = %self.cache.name(), "the source is heard again");
+            }
+            (false, false) | (true, true) => {}
         }
     }
 

@@ -334,6 +334,12 @@ impl SourceClock {
         (!is_close && next <= begun + TURNS).then(|| instant(next))
     }
 
+    /// What the source's clock has reached at our time `now`, if nobody has set it since it was last read.
+    fn reached_by(&self, now: i64) -> Option<i64> {
+        let read = self.reached()?;
+        self.low.map(|low| now.saturating_add(low.low_at(now)).max(read))
+    }
+
     /// Our next instant after `now` at which a reading tells most: the source's clock comes to a full
     /// second then, as far as is known.
     pub(crate) fn best_reading(&self, now: Timestamp) -> Timestamp {
@@ -352,9 +358,26 @@ pub(crate) fn surely_over<'a>(
     clocks: impl IntoIterator<Item = &'a SourceClock>,
     earlier: Corrections,
 ) -> Option<Timestamp> {
+    over(clocks, earlier, SourceClock::reached)
+}
+
+/// As [`surely_over`], for clocks that cannot be read any more: if nobody has set them since they were.
+pub(crate) fn over_by<'a>(
+    clocks: impl IntoIterator<Item = &'a SourceClock>,
+    earlier: Corrections,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    over(clocks, earlier, |clock| clock.reached_by(millis(now)))
+}
+
+fn over<'a>(
+    clocks: impl IntoIterator<Item = &'a SourceClock>,
+    earlier: Corrections,
+    reached: impl Fn(&SourceClock) -> Option<i64>,
+) -> Option<Timestamp> {
     let mut bounds = None::<(i64, i64)>;
     for clock in clocks {
-        let reached = clock.reached()?;
+        let reached = reached(clock)?;
         let possible = clock.high.map_or(i64::MAX, |high| high.offset);
         let used = clock.used().and(earlier);
         let most = used.all.map_or(possible, |(_, used)| used.max(possible));

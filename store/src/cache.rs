@@ -405,6 +405,11 @@ impl Cache {
         self.each(|segment| segment.set_surely_over(before));
     }
 
+    /// Lets reads do without the source where everything of it is here: see [`Segment::set_silent`].
+    pub fn set_silent(&self, over: Option<Timestamp>) {
+        self.each(|segment| segment.set_silent(over));
+    }
+
     /// Ties the cache to a source.
     pub fn connect(&self, link: &Link) {
         self.each(|segment| segment.connect(link.clone()));

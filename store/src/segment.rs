@@ -128,6 +128,8 @@ pub struct Segment {
     continues: bool,
     /// Lifespans of imported entries that ended before this have ended at the source too.
     surely_over: Timestamp,
+    /// Set while the source is silent: see [`Segment::set_silent`].
+    silent: Option<Timestamp>,
     /// Imported entries whose time was over here and that the source still had.
     lived_on: u64,
     /// Entries that had to make room.
@@ -174,6 +176,7 @@ impl Segment {
             next: Beginning::Anew,
             continues: false,
             surely_over: Timestamp::default(),
+            silent: None,
             lived_on: 0,
             evicted: 0,
             evicted_imported: 0,
@@ -234,6 +237,8 @@ impl Segment {
         if overdue || (found.is_none() && self.may_be_at_source(placement)) {
             let place = Place { hash, placement, bucket: found, overdue };
             match command.source {
+                Source::NotAsked | Source::Asked(_, Answer::Silent)
+                    if self.goes_without_source(place, command) => {}
                 Source::NotAsked if command.depends_on_entry() => return Ok(Progress::Load),
                 Source::Asked(_, Answer::Silent) if !command.may_go_without_source() => {
                     return Err(CacheError::SourceSilent);

@@ -22,6 +22,13 @@ fn over_for_sure<'a>(clocks: impl IntoIterator<Item = &'a SourceClock>) -> Optio
     surely_over(clocks, Corrections::default())
 }
 
+fn over_later<'a>(
+    clocks: impl IntoIterator<Item = &'a SourceClock>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    over_by(clocks, Corrections::default(), now)
+}
+
 fn idle(last_used: u64, seconds: u32) -> Reported {
     Reported { lifespan: None, max_idle: Some((last_used, seconds)) }
 }
@@ -208,6 +215,25 @@ fn a_lifespan_is_surely_over_once_the_sources_clock_has_passed_its_end() {
 }
 
 #[test]
+fn a_clock_that_cannot_be_read_any_more_is_taken_to_go_on() {
+    for offset in OFFSETS {
+        let mut clock = SourceClock::default();
+        assert_eq!(over_later([&clock], at(0)), None, "it was never read");
+        read(&mut clock, 0, offset);
+        let entry = mortal(theirs(-1_000, offset), 600);
+        let (lives, _) = clock.entry(&entry, Obtained::ByKey, at(0), at(0));
+        let end = lives.created.unwrap().after(lives.expiration.lifespan.unwrap());
+        assert_eq!(over_later([&clock], at(0)), over_for_sure([&clock]));
+        assert!(over_later([&clock], at(599_000)).unwrap() < end, "{offset}");
+        // Clocks drift apart.
+        assert!(over_later([&clock], at(601_000)).unwrap() < end, "{offset}");
+        assert!(over_later([&clock], at(610_000)).unwrap() > end, "{offset}");
+        assert!(over_for_sure([&clock]).unwrap() < end, "{offset}: nobody knows");
+        assert_eq!(over_later([&clock, &SourceClock::default()], at(610_000)), None);
+    }
+}
+
+#[test]
 fn before_the_first_entry_the_clocks_difference_does_not_count_as_time_that_has_passed() {
     for offset in OFFSETS {
         let mut clock = SourceClock::default();
@@ -255,6 +281,7 @@ fn nothing_overflows() {
                     clock.offset_at(at(2)).uncertainty();
                     clock.best_reading(at(2));
                     over_for_sure([&clock]);
+                    over_later([&clock], Timestamp::from_millis(u64::MAX));
                 }
             }
         }

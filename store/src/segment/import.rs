@@ -2,7 +2,7 @@
 
 use super::{Found, Place, Position, Segment, Step};
 use crate::{
-    command::{Answer, CacheError, Imported},
+    command::{Answer, CacheError, Change, Command, Imported},
     effect::Cause,
     entry::{Draft, EntryRef, MAX_KEY, Number},
     source::{Beginning, ConnectionId, Coverage, Link, SourceSegment, SourceSpace},
@@ -200,6 +200,25 @@ impl Segment {
         }
     }
 
+    /// The source has said nothing for some time, or is heard again (`None`). While it is silent, and where
+    /// everything of it is here, reads take an imported entry whose time is over here to be gone. Changes that
+    /// depend on it do so too if its lifespan ended before `over`: by then it has ended at the source as well, by
+    /// the source's clock as far as it is known. The record stays, so that the source can still say that the
+    /// entry lives.
+    pub fn set_silent(&mut self, over: Option<Timestamp>) {
+        self.silent = over;
+    }
+
+    /// Whether a command may take an entry to be gone whose time is over here, without a word from the source.
+    pub(super) fn goes_without_source(&self, place: Place, command: &Command<'_>) -> bool {
+        let Some(over) = self.silent else { return false };
+        let record = place.bucket.and_then(|bucket| self.table.get_bucket(bucket));
+        let has_ended = || record.is_some_and(|record| record.lifespan_ended_before(over));
+        place.overdue
+            && !self.may_be_at_source(place.placement)
+            && (matches!(command.change, Change::Read) || has_ended())
+    }
+
     /// What became of a key whose source segment is complete: everything of it was brought in before.
     fn settled(&self, key: &[u8], now: Timestamp) -> Import {
         match self.inspect(key, now) {
@@ -284,6 +303,7 @@ impl Segment {
         self.unsure = self.continues;
         self.connected = self.stamp;
         (self.surely_over, self.lived_on) = (Timestamp::default(), 0);
+        self.silent = None;
         self.link = Some(link);
     }
 

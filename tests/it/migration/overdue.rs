@@ -168,6 +168,55 @@ async fn a_walk_is_refused_while_nobody_knows_what_lives_on() {
 }
 
 #[tokio::test]
+async fn reads_and_walks_do_without_a_source_that_was_switched_off_and_nothing_is_lost() {
+    let idle = RequestExpiration { max_idle: client::Duration::Millis(5_000), ..NEVER };
+    let unit = Unit::new().await;
+    let all = SESSIONS + 2;
+    for number in 0..SESSIONS {
+        unit.from.put(&key(number), b"short", lasting(5_000)).await.unwrap();
+    }
+    unit.from.put(b"idle", b"short", idle).await.unwrap();
+    unit.from.put(b"immortal", b"v", NEVER).await.unwrap();
+    let unit = unit.synchronized(all.into()).await;
+    // All of them live on there, and nobody here can know.
+    for key in (0..SESSIONS).map(key).chain([b"idle".to_vec()]) {
+        unit.from.put(&key, b"long", NEVER).await.unwrap();
+    }
+    unit.relay.silence(true);
+    for look in LOOKS {
+        let only_the_immortal = || async { (look.at(&unit).await == Some(1)).then_some(()) };
+        eventually("it does without the source", only_the_immortal).await;
+    }
+    for key in [&key(0)[..], b"idle"] {
+        assert_eq!(unit.to.get(key).await.unwrap(), None);
+        assert!(!unit.to.contains_key(key).await.unwrap());
+    }
+    assert!(unit.to.get(b"immortal").await.unwrap().is_some());
+    // A lifespan is over by the clock of the source, as far as that was read.
+    eventually("it is surely over", || async {
+        unit.to
+            .put_if_absent(&key(0), b"ours", NEVER)
+            .await
+            .is_ok_and(|put| put.is_done())
+            .then_some(())
+    })
+    .await;
+    let refused = unit.to.put_if_absent(b"idle", b"ours", NEVER).await.unwrap_err();
+    assert!(refused.to_string().contains("the source did not answer in time"), "{refused}");
+
+    unit.relay.silence(false);
+    eventually("they are heard of again", || async {
+        (Look::Size.at(&unit).await == Some(all as usize)).then_some(())
+    })
+    .await;
+    assert_eq!(unit.to.get(&key(0)).await.unwrap().as_deref(), Some(&b"ours"[..]));
+    for key in (1..SESSIONS).map(key).chain([b"idle".to_vec()]) {
+        assert_eq!(unit.to.get(&key).await.unwrap().as_deref(), Some(&b"long"[..]));
+    }
+    unit.stop().await;
+}
+
+#[tokio::test]
 async fn what_ends_while_it_is_compared_has_expired_and_what_is_lost_has_not() {
     let unit = Unit::new().await;
     unit.from.put_all((0..100).map(|number| (key(number), b"v")), NEVER).await.unwrap();

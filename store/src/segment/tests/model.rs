@@ -10,11 +10,24 @@ use crate::effect::{Effect, EffectEntry};
 /// What a schedule is made of. Keys are few, so that everything meets everything.
 #[derive(Clone, Debug)]
 enum Act {
-    Command { key: u8, kind: Kind, value: u16, expiration: Expiration, source: FromSource },
-    Import { key: u8, value: u16, lifespan: Option<u16>, repair: bool },
+    Command {
+        key: u8,
+        kind: Kind,
+        value: u16,
+        expiration: Expiration,
+        source: FromSource,
+    },
+    Import {
+        key: u8,
+        value: u16,
+        lifespan: Option<u16>,
+        repair: bool,
+    },
     Wait(u16),
     Sweep,
     Connect,
+    /// The source is silent, and its lifespans had ended that ended so long ago; or it is heard again.
+    Silence(Option<u8>),
     Complete(u8),
     Clear,
     Release,
@@ -80,6 +93,8 @@ struct Model {
     complete: Option<Vec<bool>>,
     /// The cache was cleared since the source was connected.
     cleared: bool,
+    /// While the source is silent: lifespans that ended before this have ended there too.
+    silent: Option<u64>,
     now: u64,
 }
 
@@ -132,6 +147,14 @@ impl Model {
         }
     }
 
+    fn goes_without_source(&self, key: &[u8], command: &Command<'_>) -> bool {
+        let (Some(over), false) = (self.silent, self.may_hold(key)) else { return false };
+        let Some(ModelRecord::Entry(entry)) = self.records.get(key) else { return false };
+        let lifespan = entry.expiration.lifespan;
+        matches!(command.change, Change::Read)
+            || lifespan.is_some_and(|lifespan| entry.created + lifespan.millis() < over)
+    }
+
     fn command(&mut self, command: &Command<'_>, holds: bool) -> Seen {
         self.expire();
         let key = command.key.to_vec();
@@ -140,6 +163,8 @@ impl Model {
             let blind = matches!(command.change, Change::Write { .. })
                 && command.condition == Condition::Always;
             match command.source {
+                Source::NotAsked | Source::Asked(_, Answer::Silent)
+                    if overdue && self.goes_without_source(&key, command) => {}
                 Source::NotAsked if !blind => return Seen::Load,
                 Source::Asked(_, Answer::Silent) if !command.may_go_without_source() => {
                     return Seen::Failed(CacheError::SourceSilent);
@@ -321,6 +346,7 @@ fn acts() -> impl Strategy<Value = Act> {
         4 => (0_u16..60).prop_map(Act::Wait),
         2 => Just(Act::Sweep),
         2 => Just(Act::Connect),
+        2 => proptest::option::of(0_u8..100).prop_map(Act::Silence),
         2 => (0_u8..3).prop_map(Act::Complete),
         1 => Just(Act::Clear),
         1 => Just(Act::Release),
@@ -431,7 +457,7 @@ fn play(segment: &mut Segment, model: &mut Model, act: Act) {
         }
         Act::Connect if model.complete.is_none() => {
             model.complete = Some(vec![false; SOURCE_SEGMENTS as usize]);
-            model.cleared = false;
+            (model.cleared, model.silent) = (false, None);
             segment.connect(Link {
                 marked: true,
                 max_tombstones: u64::MAX,
@@ -439,6 +465,11 @@ fn play(segment: &mut Segment, model: &mut Model, act: Act) {
             });
         }
         Act::Connect => {}
+        Act::Silence(ago) => {
+            let over = ago.map(|ago| model.now - u64::from(ago));
+            segment.set_silent(over.map(at));
+            model.silent = over;
+        }
         Act::Complete(number) => {
             // What has ended by now was remembered until now, although nobody has looked.
             segment.sweep(0, usize::MAX, now);

@@ -204,6 +204,59 @@ fn clients_change_an_entry_that_is_over_as_if_there_were_none() {
 }
 
 #[test]
+fn without_a_source_reads_take_what_is_over_to_be_gone_and_nothing_is_lost() {
+    let (idle, mortal) = (mortal(b"v", 0, None, Some(1_000)), mortal(b"v", 0, Some(1_000), None));
+    for entry in [idle, mortal] {
+        let mut segment = segment(Bound::default());
+        connect(&mut segment);
+        copy(&mut segment, &entry, 500);
+        segment.set_silent(Some(at(1_000)));
+        assert_eq!(get(&mut segment, b"k"), Seen::Load, "not everything is here");
+        segment.complete(SourceSegment(0));
+        assert_eq!(get(&mut segment, b"k"), Seen::Missing);
+        let silent = Command { source: answered(Answer::Silent), ..Command::read(b"k") };
+        assert_eq!(run(&mut segment, &silent, at(1_000)), Seen::Missing, "it was just being asked");
+        segment.sweep(0, 64, at(1_000));
+        assert!(matches!(segment.inspect(b"k", at(1_000)), Standing::Overdue(_)));
+        segment.set_silent(None);
+        assert_eq!(get(&mut segment, b"k"), Seen::Load);
+        let told = Command { source: answered(Answer::Entry(entry)), ..Command::read(b"k") };
+        assert_eq!(run(&mut segment, &told, at(1_000)), found("v"));
+    }
+}
+
+#[test]
+fn without_a_source_changes_take_only_a_lifespan_to_be_over_that_surely_is() {
+    let change = Change::Write { value: Value::Inline(b"new"), expiration: Expiration::NEVER };
+    let changes = [
+        (Command::new(b"k", Condition::Absent, change), Seen::Changed(None)),
+        (Command::new(b"k", Condition::Present, change), Seen::Missing),
+        (Command::remove(b"k"), Seen::Missing),
+        (
+            Command { wants_previous: true, ..Command::write(b"k", b"new", Expiration::NEVER) },
+            Seen::Changed(None),
+        ),
+    ];
+    for (command, expected) in changes {
+        let apply = |entry: Imported<'_>, over: u64| {
+            let mut segment = segment(Bound::default());
+            connect(&mut segment);
+            copy(&mut segment, &entry, 500);
+            segment.complete(SourceSegment(0));
+            segment.set_silent(Some(at(over)));
+            run(&mut segment, &command, at(1_000))
+        };
+        let idle = mortal(b"v", 0, None, Some(1_000));
+        assert_eq!(apply(idle, 5_000), Seen::Load, "it may be used there: {command:?}");
+        let lifespan = mortal(b"v", 0, Some(1_000), None);
+        assert_eq!(apply(lifespan, 1_000), Seen::Load, "{command:?}");
+        assert_eq!(apply(lifespan, 1_001), expected, "{command:?}");
+        let both = mortal(b"v", 0, Some(5_000), Some(1_000));
+        assert_eq!(apply(both, 5_000), Seen::Load, "its lifespan is not over: {command:?}");
+    }
+}
+
+#[test]
 fn what_is_over_by_the_sources_own_clock_is_over_here() {
     let mut segment = segment(Bound::default());
     connect(&mut segment);
