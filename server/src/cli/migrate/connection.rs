@@ -1,0 +1,72 @@
+//! Connecting a cache to its source, showing how, and disconnecting it.
+
+use std::{path::Path, process::ExitCode};
+
+use anyhow::{Context, bail};
+use http::{Method, StatusCode};
+use serde_json::json;
+
+use super::{Target, remark, say};
+use crate::cli::show;
+
+pub(super) async fn connect(target: &Target, file: &Path, fresh: bool) -> anyhow::Result<ExitCode> {
+    let body = std::fs::read(file).with_context(|| file.display().to_string())?;
+    let fresh = if fresh { "?fresh=true" } else { "" };
+    let path = target.path(&format!("/rolling-upgrade/source-connection{fresh}"));
+    let answer = target.api()?.post(&path, Some(body)).await?;
+    if answer.status == StatusCode::NOT_MODIFIED {
+        bail!("cache {} is connected already", target.cache);
+    }
+    if answer.status == StatusCode::NOT_FOUND && answer.text.is_empty() {
+        bail!("there is no cache {} on the target: create it first", target.cache);
+    }
+    let notices = answer.success().with_context(|| file.display().to_string())?.notices;
+    remark(&notices);
+    say(target.server.json, json!({ "connected": target.cache, "notices": notices }), || {
+        format!("Cache {} reads from its source now. Next: synchronize.", target.cache)
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn source_connection(target: &Target) -> anyhow::Result<ExitCode> {
+    let path = target.path("/rolling-upgrade/source-connection");
+    let answer = target.api()?.get(&path).await?;
+    if answer.status == StatusCode::NOT_FOUND && answer.text.is_empty() {
+        bail!("cache {} is not connected to a source", target.cache);
+    }
+    let connection = answer.success()?.json()?;
+    let text = if target.server.json { connection.to_string() } else { format!("{connection:#}") };
+    show::line(text);
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn disconnect(
+    target: &Target,
+    strict: bool,
+    force: bool,
+) -> anyhow::Result<ExitCode> {
+    let rule = match (strict, force) {
+        (_, true) => "?force=true",
+        (true, false) => "?strict=true",
+        (false, false) => "",
+    };
+    let path = target.path(&format!("/rolling-upgrade/source-connection{rule}"));
+    let answer = target.api()?.call(Method::DELETE, &path, None).await?;
+    if answer.status == StatusCode::NOT_MODIFIED {
+        bail!("cache {} was never connected to a source", target.cache);
+    }
+    let answer = answer.success()?;
+    let (notices, left) = (answer.notices, answer.text.trim());
+    remark(&notices);
+    let left_behind: Vec<&str> = left.lines().filter_map(|line| line.strip_prefix("- ")).collect();
+    let document = json!({
+        "disconnected": target.cache,
+        "notices": notices,
+        "leftBehind": left_behind,
+    });
+    say(target.server.json, document, || match left {
+        "" => format!("Cache {} is disconnected: its source is not asked any more.", target.cache),
+        left => left.to_owned(),
+    });
+    Ok(ExitCode::SUCCESS)
+}

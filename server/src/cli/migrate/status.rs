@@ -1,0 +1,130 @@
+//! Where migrations stand.
+
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+use super::{ServerArgs, synchronize::whereabouts};
+use crate::cli::{
+    api::{Api, segment},
+    show,
+};
+
+pub(super) async fn status(cache: Option<&str>, server: &ServerArgs) -> anyhow::Result<ExitCode> {
+    let api = Api::new(&server.server)?;
+    let path = match cache {
+        Some(cache) => format!("/rest/v2/caches/{}/rolling-upgrade", segment(cache)),
+        None => "/rest/v2/rolling-upgrade".to_owned(),
+    };
+    let document = api.get(&path).await?.success()?.json()?;
+    if server.json {
+        show::line(&document);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let one = vec![document.clone()];
+    let all = document.as_array().unwrap_or(&one);
+    if all.is_empty() {
+        show::line("No cache is, or was, connected to a source.");
+    }
+    all.iter().for_each(summarize);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn summarize(status: &Value) {
+    let text = |pointer: &str| status.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let number = |pointer: &str| status.pointer(pointer).and_then(Value::as_u64);
+    show::line(format_args!("{}: {}", text("/cache"), text("/state")));
+    if let (Some(complete), Some(all)) =
+        (number("/source/segmentsComplete"), number("/source/segments"))
+    {
+        show::line(format_args!("  segments     {complete} of {all} complete"));
+    }
+    if let Some(problem) = status.pointer("/source/problem").and_then(Value::as_str) {
+        show::line(format_args!("  source       does not answer: {problem}"));
+    }
+    show_clocks(status);
+    if let Some(lived_on) = number("/livedOn").filter(|lived_on| *lived_on > 0) {
+        show::line(format_args!("  lived on     {lived_on} entries that were over only here"));
+    }
+    match status.get("here") {
+        Some(here) if number("/here/segments") > Some(0) => {
+            show::line(format_args!("  entries      {}", whereabouts(here, None)));
+        }
+        _ => {
+            if let Some(imported) = number("/imported") {
+                show::line(format_args!(
+                    "  copied       {imported} entries by all synchronizations"
+                ));
+            }
+        }
+    }
+    if let Some(read) = number("/job/entries/read") {
+        show::line(format_args!(
+            "  job          {}, {read} read, {} written, {} entries/s{}",
+            text("/job/state"),
+            number("/job/entries/written").unwrap_or(0),
+            number("/job/rateEntriesPerSec").unwrap_or(0),
+            number("/job/etaSeconds").map_or_else(String::new, |eta| format!(", {eta} s left"))
+        ));
+    }
+    if let Some(hits) = number("/readThrough/hits") {
+        let silent = number("/readThrough/silent").unwrap_or(0);
+        let walked = number("/readThrough/forIterations").unwrap_or(0);
+        show::line(format_args!(
+            "  read through {hits} entries, and {walked} for iterations; {silent} unanswered"
+        ));
+    }
+    if let Some(compared) = number("/verify/compared") {
+        let of = |name: &str| number(&format!("/verify/{name}")).unwrap_or(0);
+        show::line(format_args!(
+            "  verify       {}, {compared} compared: {} missing, {} missing or evicted, {} different, {} \
+             vanished, {} changed here; {} of {} segments",
+            if status.pointer("/verify/paused") == Some(&Value::Bool(true)) {
+                "paused"
+            } else {
+                text("/verify/state")
+            },
+            of("missing"),
+            of("missingOrEvicted"),
+            of("different"),
+            of("vanished"),
+            of("changedHere"),
+            of("segmentsCompared"),
+            of("segments")
+        ));
+    }
+    if let Some(blockers) = status.pointer("/blockers").and_then(Value::as_array) {
+        for blocker in blockers.iter().filter_map(Value::as_str) {
+            show::line(format_args!("  first        {blocker}"));
+        }
+    }
+    if let Some(doubts) = status.pointer("/doubts").and_then(Value::as_array) {
+        for doubt in doubts.iter().filter_map(Value::as_str) {
+            show::line(format_args!("  unknown      {doubt}"));
+        }
+    }
+}
+
+/// Shows the clocks of the source that differ from ours, and those that are not known to a second.
+fn show_clocks(status: &Value) {
+    let clocks = status.pointer("/source/clocks").and_then(Value::as_array);
+    for clock in clocks.into_iter().flatten() {
+        let server = clock["server"].as_str().unwrap_or_default();
+        let bound = |name: &str| clock[name].as_i64();
+        let seconds = |millis: Option<i64>| match millis {
+            Some(millis) if millis < 0 => format!("-{}.{}", -millis / 1_000, -millis % 1_000 / 100),
+            Some(millis) => format!("{}.{}", millis / 1_000, millis % 1_000 / 100),
+            None => "?".to_owned(),
+        };
+        let (low, high) = (bound("offsetLowMs"), bound("offsetHighMs"));
+        let agrees = low.is_some_and(|low| low >= -1_000) && high.is_some_and(|high| high <= 1_000);
+        let jumps = clock["jumps"].as_u64().unwrap_or(0);
+        if !agrees || jumps > 0 {
+            show::line(format_args!(
+                "  clock        of {server}: ahead by {} to {} s, set {jumps} times",
+                seconds(low),
+                seconds(high)
+            ));
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Copying every entry, and what became of them.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::{Target, progress::watch, say};
+
+pub(super) async fn synchronize(
+    target: &Target,
+    read_batch: Option<u32>,
+    threads: Option<u32>,
+) -> anyhow::Result<ExitCode> {
+    let api = target.api()?;
+    let mut path = target.path("?action=sync-data&async=true");
+    if let Some(read_batch) = read_batch {
+        path.push_str(&format!("&read-batch={read_batch}"));
+    }
+    if let Some(threads) = threads {
+        path.push_str(&format!("&threads={threads}"));
+    }
+    let answer = api.post(&path, None).await?;
+    if answer.text.contains("ISPN010016") {
+        bail!(
+            "{}\n(cache {} is not connected: connect it first)",
+            answer.text.trim(),
+            target.cache
+        );
+    }
+    let answer = answer.success()?;
+    if answer.status != StatusCode::ACCEPTED {
+        // It has finished, and the cache was disconnected: this is what it had written.
+        let text = answer.text.trim();
+        say(target.server.json, json!({ "state": "finished", "text": text }), || text.to_owned());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let status = watch(&api, target, &["/job/entries/read", "/here/read"], |status| {
+        let state = status.pointer("/job/state").and_then(Value::as_str).unwrap_or_default();
+        !matches!(state, "running" | "paused" | "retrying")
+    })
+    .await?;
+    let state = status.pointer("/job/state").and_then(Value::as_str).unwrap_or_default();
+    let entries = status.pointer("/job/entries").cloned().unwrap_or_default();
+    if state != "finished" {
+        if state.is_empty() {
+            bail!(
+                "the job is gone: the cache was disconnected, or the server was started again; status \
+                 shows what is here"
+            );
+        }
+        let problem = status.pointer("/problem").and_then(Value::as_str).unwrap_or(state);
+        bail!("the synchronization has ended without everything: {problem}");
+    }
+    let here = status.get("here").cloned().unwrap_or_default();
+    let mut job = status.get("job").cloned().unwrap_or_default();
+    if let Some(job) = job.as_object_mut() {
+        job.insert("here".into(), here.clone());
+    }
+    say(target.server.json, job, || {
+        let of = |name: &str| entries.get(name).and_then(Value::as_u64).unwrap_or(0);
+        let written = of("written");
+        format!("Synchronized {} entries. {}", grouped(written), whereabouts(&here, Some(written)))
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What became of the source's entries, over all synchronizations; and how many of them are `new`.
+pub(super) fn whereabouts(here: &Value, new: Option<u64>) -> String {
+    let of = |name: &str| here.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let part = |name: &str, what: &str| match of(name) {
+        0 => String::new(),
+        entries => format!(", {} {what}", grouped(entries)),
+    };
+    let (gone, expired) = (part("tombstone", "removed here"), part("expired", "expired"));
+    let all = ["copied", "readThrough", "ahead", "keptForClient"].map(of).iter().sum();
+    let mut text = format!(
+        "{} of {} are here: {} copied, {} read through",
+        grouped(all),
+        grouped(of("read")),
+        grouped(of("copied")),
+        grouped(of("readThrough"))
+    );
+    text.push_str(&part("ahead", "brought in ahead"));
+    text.push_str(&part("keptForClient", "replaced by clients"));
+    if let Some(new) = new {
+        text.push_str(&format!(", {} new", grouped(new)));
+    }
+    let others = format!("{gone}{expired}");
+    if let Some(others) = others.strip_prefix(", ") {
+        text.push_str(&format!("; {others}"));
+    }
+    text.push('.');
+    text
+}
+
+/// A number with its thousands apart.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    //! What people are told of counts.
+
+    use super::*;
+
+    #[test]
+    fn an_interrupted_synchronization_says_that_everything_is_here() {
+        let mut here = json!({
+            "segments": 256, "read": 40_000, "copied": 39_999, "readThrough": 1, "ahead": 0,
+            "keptForClient": 0, "tombstone": 0, "expired": 0
+        });
+        assert_eq!(
+            whereabouts(&here, Some(0)),
+            "40,000 of 40,000 are here: 39,999 copied, 1 read through, 0 new."
+        );
+        for (name, entries) in [("copied", 39_000), ("keptForClient", 900), ("ahead", 50)] {
+            here[name] = entries.into();
+        }
+        (here["tombstone"], here["expired"]) = (40.into(), 9.into());
+        assert_eq!(
+            whereabouts(&here, None),
+            "39,951 of 40,000 are here: 39,000 copied, 1 read through, 50 brought in ahead, 900 \
+             replaced by clients; 40 removed here, 9 expired."
+        );
+    }
+
+    #[test]
+    fn thousands_stand_apart() {
+        let numbers = [0, 999, 1_000, 12_345, 100_000, 1_234_567].map(grouped);
+        assert_eq!(numbers, ["0", "999", "1,000", "12,345", "100,000", "1,234,567"]);
+    }
+}
