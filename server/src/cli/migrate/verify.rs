@@ -31,6 +31,10 @@ pub(super) async fn verify(
         bail!("the verification has ended without a result: {state}");
     }
     let (differences, perhaps_evicted) = (number("differences"), number("perhapsEvicted"));
+    let doubt = report.get("doubt").and_then(Value::as_str);
+    if let Some(doubt) = doubt {
+        remark(&[format!("{doubt}. This is no proof that nothing was lost, and disconnect says so")]);
+    }
     if perhaps_evicted > 0 {
         remark(&[format!(
             "{perhaps_evicted} entries of the source are not here, or no longer: no more than this cache has \
@@ -64,7 +68,8 @@ pub(super) async fn verify(
     if !target.server.json {
         list(&report);
     }
-    Ok(if differences == 0 && perhaps_evicted == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let is_proof = differences == 0 && perhaps_evicted == 0 && doubt.is_none();
+    Ok(if is_proof { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The keys at which a verification has found a difference, the first of them.
