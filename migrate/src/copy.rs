@@ -6,16 +6,14 @@ use std::sync::Arc;
 use cluster::MetaCommand;
 use rand::Rng;
 use store::{Coverage, SourceSegment, SourceSpace};
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinSet,
-};
+use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
     job::{JobHandle, Shared, Tagged, Teller, guarded},
     ledger::Purpose,
     read::{self, Reading},
     source::SourceConnection,
+    steering::{Steered, steering},
     sync::{Action, Ending, Event, SyncJob, SyncSettings, Unit},
     throttle::Rates,
     tombstones,
@@ -23,9 +21,6 @@ use crate::{
 
 /// Events that wait for the job. Readers wait beyond it.
 const MOST_EVENTS: usize = 256;
-
-/// What operators and clients want of the job and it has not heard yet.
-const MOST_ORDERS: usize = 64;
 
 /// Why nothing can be copied any more from a source that has become one unit.
 pub(crate) const FORGOTTEN: &str = "the source places its keys in a way of its own, and not all of the keys that were removed \
@@ -80,8 +75,7 @@ pub(crate) async fn start(
     let weights = tombstones::weights(connection.cache(), &link);
     let (job, actions) = SyncJob::start_with(link.space, &complete, &owners, settings, &weights);
     let (events, heard) = mpsc::channel(MOST_EVENTS);
-    let (orders, ordered) = mpsc::channel(MOST_ORDERS);
-    let (end, ended) = watch::channel(false);
+    let (steering, Steered { orders, over }) = steering();
     let now = connection.agreement().clock().now();
     let purpose = match copy {
         Copy::All => Purpose::Synchronization,
@@ -89,7 +83,7 @@ pub(crate) async fn start(
     };
     let ledger = Arc::clone(connection.ledger());
     let shared = Arc::new(Shared::new(job, purpose, ledger, (rates, batch), now));
-    let handle = JobHandle::new(Arc::clone(&shared), orders, ended);
+    let handle = JobHandle::new(Arc::clone(&shared), steering);
     let driver = Driver {
         connection: Arc::clone(connection),
         shared: Arc::clone(&shared),
@@ -103,14 +97,14 @@ pub(crate) async fn start(
     };
     let (source, records) = (Arc::clone(connection), driver.records);
     connection.spawn(async move {
-        if let Err(reason) = guarded(driver.run(actions, heard, ordered)).await {
+        if let Err(reason) = guarded(driver.run(actions, heard, orders)).await {
             tracing::error!(cache = %source.cache().name(), reason, "a copy has failed");
             if records {
                 source.left_unfinished(shared.counts().written);
             }
             shared.end(Ending::Failed { reason }, source.agreement().clock().now());
         }
-        end.send_replace(true);
+        drop(over);
     });
     Ok(handle)
 }

@@ -12,11 +12,12 @@ use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use serde::Serialize;
 use store::{CacheError, SourceSegment, SourceSpace, Timestamp};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::{
     counts::Counts,
     ledger::{Ledger, Purpose},
+    steering::Steering,
     sync::{Action, Ending, Event, SyncJob, UnitId},
     throttle::{Rates, Throttle},
 };
@@ -28,8 +29,7 @@ const MOST_FAILURES: usize = 1_000;
 #[derive(Clone)]
 pub(crate) struct JobHandle {
     shared: Arc<Shared>,
-    orders: mpsc::Sender<Event>,
-    ended: watch::Receiver<bool>,
+    steering: Steering,
 }
 
 /// What a job and those who look at it share.
@@ -41,8 +41,6 @@ pub(crate) struct Shared {
     pub(crate) entries_read: AtomicU64,
     pub(crate) bytes_read: AtomicU64,
     has_ended: AtomicBool,
-    /// Whether the job was told to pause, and not to go on, whether or not it has heard that yet.
-    told_to_pause: AtomicBool,
     purpose: Purpose,
     ledger: Arc<Mutex<Ledger>>,
     job: Mutex<SyncJob>,
@@ -144,39 +142,24 @@ impl Teller {
 }
 
 impl JobHandle {
-    /// Looks at, and gives orders to, the job that has these. `ended` says when it is over.
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        orders: mpsc::Sender<Event>,
-        ended: watch::Receiver<bool>,
-    ) -> Self {
-        Self { shared, orders, ended }
+    /// Looks at, and steers, the job that has these.
+    pub(crate) fn new(shared: Arc<Shared>, steering: Steering) -> Self {
+        Self { shared, steering }
     }
 
     /// Tells the job what an operator, or a client, wants. False if it hears nothing any more.
     pub(crate) fn tell(&self, order: Event) -> bool {
-        let pauses = match order {
-            Event::Pause => Some(true),
-            Event::Resume => Some(false),
-            _ => None,
-        };
-        let is_told = self.orders.try_send(order).is_ok();
-        if let (true, Some(pauses)) = (is_told, pauses) {
-            self.shared.told_to_pause.store(pauses, Ordering::Release);
-        }
-        is_told
+        self.steering.tell(order)
     }
 
     /// Whether it waits for [`Event::Resume`].
     pub(crate) fn is_paused(&self) -> bool {
-        !self.has_ended() && self.shared.told_to_pause.load(Ordering::Acquire)
+        !self.has_ended() && self.steering.is_told_to_pause()
     }
 
     /// Waits until the job is over.
     pub(crate) async fn ended(&self) -> CopyStatus {
-        let mut ended = self.ended.clone();
-        // A job whose task is gone is over too.
-        let _ = ended.wait_for(|ended| *ended).await;
+        self.steering.over().await;
         self.status()
     }
 
@@ -226,7 +209,6 @@ impl Shared {
     ) -> Self {
         let pace = Pace { since: now, ..Pace::default() };
         Self {
-            told_to_pause: AtomicBool::new(false),
             purpose,
             ledger,
             id: format!("{:016x}", rand::random::<u64>()),

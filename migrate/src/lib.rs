@@ -35,6 +35,7 @@ mod source;
 mod source_clock;
 mod sources;
 mod status;
+mod steering;
 pub mod sync;
 mod throttle;
 mod tombstones;

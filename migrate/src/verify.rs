@@ -9,19 +9,13 @@ mod met;
 mod report;
 mod unit;
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use parking_lot::Mutex;
 use rand::Rng;
 use store::{Cache, Coverage, SourceSpace};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::mpsc,
     task::{JoinError, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
@@ -34,16 +28,15 @@ use self::{
 use crate::{
     census::{self, Census},
     copy::owners_in,
+    job::{Tagged, Teller},
     source::{Doubt, PATIENCE, SourceConnection},
+    steering::{Over, Steered, Steering, steering},
     sync::{Action, Ending, Event, SyncJob, SyncSettings, Unit, UnitId},
     throttle::{Rates, Throttle},
 };
 
 /// Events that wait for the job. Readers wait beyond it.
 const MOST_EVENTS: usize = 64;
-
-/// What an operator wants and the job has not heard yet.
-const MOST_ORDERS: usize = 64;
 
 /// What an operator asks of a verification.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,8 +51,7 @@ pub struct VerifyRequest {
 #[derive(Clone)]
 pub(crate) struct VerifyHandle {
     shared: Arc<Shared>,
-    orders: mpsc::Sender<Event>,
-    ended: watch::Receiver<bool>,
+    steering: Steering,
     cancelled: CancellationToken,
 }
 
@@ -85,21 +77,12 @@ impl VerifyHandle {
 
     /// Begins nothing new, or goes on. False if it hears nothing any more.
     pub(crate) fn tell(&self, order: Event) -> bool {
-        let pauses = match order {
-            Event::Pause => Some(true),
-            Event::Resume => Some(false),
-            _ => None,
-        };
-        let is_told = self.orders.try_send(order).is_ok();
-        if let (true, Some(pauses)) = (is_told, pauses) {
-            self.shared.told_to_pause.store(pauses, Ordering::Release);
-        }
-        is_told
+        self.steering.tell(order)
     }
 
     /// Whether it waits for [`Event::Resume`].
     pub(crate) fn is_paused(&self) -> bool {
-        self.is_running() && self.shared.told_to_pause.load(Ordering::Acquire)
+        self.is_running() && self.steering.is_told_to_pause()
     }
 
     pub(crate) fn throttle(&self, rates: Rates) {
@@ -108,9 +91,7 @@ impl VerifyHandle {
 
     /// Waits until it is over.
     pub(crate) async fn ended(&self) -> VerifyReport {
-        let mut ended = self.ended.clone();
-        // One whose task is gone has ended too, and says why.
-        let _ = ended.wait_for(|ended| *ended).await;
+        self.steering.over().await;
         self.report()
     }
 }
@@ -119,8 +100,6 @@ impl VerifyHandle {
 struct Shared {
     cache: Arc<Cache>,
     throttle: Throttle,
-    /// Whether it was told to pause, and not to go on, whether or not it has heard that yet.
-    told_to_pause: AtomicBool,
     progress: Mutex<Progress>,
 }
 
@@ -197,10 +176,10 @@ impl Shared {
     }
 }
 
-/// Says that a verification is over, whatever ends its task.
+/// Notes that a verification has ended, and says that it is over, whatever ends its task.
 struct End {
     shared: Arc<Shared>,
-    ended: watch::Sender<bool>,
+    _over: Over,
 }
 
 impl Drop for End {
@@ -210,7 +189,6 @@ impl Drop for End {
             true => "it ended by a fault of the server, please report it".into(),
             false => "the cache was disconnected from its source".into(),
         });
-        self.ended.send_replace(true);
     }
 }
 
@@ -224,14 +202,12 @@ pub(crate) fn start(connection: &Arc<SourceConnection>, request: VerifyRequest) 
     let shared = Arc::new(Shared {
         cache: Arc::clone(connection.cache()),
         throttle: Throttle::new(settings.rates),
-        told_to_pause: AtomicBool::new(false),
         progress: Mutex::new(Progress { report, units: BTreeMap::new(), evicted: None }),
     });
-    let (sender, ended) = watch::channel(false);
-    let (orders, ordered) = mpsc::channel(MOST_ORDERS);
+    let (steering, Steered { orders, over }) = steering();
     let (events, heard) = mpsc::channel(MOST_EVENTS);
     let cancelled = CancellationToken::new();
-    let end = End { shared: Arc::clone(&shared), ended: sender };
+    let end = End { shared: Arc::clone(&shared), _over: over };
     let driver = Driver {
         connection: Arc::clone(connection),
         shared: Arc::clone(&shared),
@@ -245,20 +221,14 @@ pub(crate) fn start(connection: &Arc<SourceConnection>, request: VerifyRequest) 
     };
     let cancel = cancelled.clone();
     connection.spawn(async move {
-        let verified = cancel.run_until_cancelled(driver.run(heard, ordered)).await;
+        let verified = cancel.run_until_cancelled(driver.run(heard, orders)).await;
         end.shared.end(match verified {
             Some(Ok(())) => FINISHED.to_owned(),
             Some(Err(reason)) => reason,
             None => CANCELLED.to_owned(),
         });
     });
-    VerifyHandle { shared, orders, ended, cancelled }
-}
-
-/// What is heard of a unit that was begun in this stretch between two pauses.
-struct Tagged {
-    stretch: u64,
-    event: Event,
+    VerifyHandle { shared, steering, cancelled }
 }
 
 struct Driver {
@@ -348,11 +318,11 @@ impl Driver {
             match action {
                 Action::Read(unit) => self.compare(unit),
                 Action::Wait { unit, pause } => {
-                    let (stretch, events) = (self.stretch, self.events.clone());
+                    let teller = self.teller();
                     let jitter = rand::rng().random_range(0.5..1.5);
                     self.readers.spawn(async move {
                         tokio::time::sleep(pause.mul_f64(jitter)).await;
-                        let _ = events.send(Tagged { stretch, event: Event::Again { unit } }).await;
+                        teller.tell(Event::Again { unit }).await;
                     });
                 }
                 Action::Stop => {
@@ -369,8 +339,12 @@ impl Driver {
         }
     }
 
+    fn teller(&self) -> Teller {
+        Teller { stretch: self.stretch, events: self.events.clone() }
+    }
+
     fn compare(&mut self, unit: Unit) {
-        let (stretch, events) = (self.stretch, self.events.clone());
+        let teller = self.teller();
         // A source that is one unit is read by one reader.
         let readers = if unit.segments.is_none() { 1 } else { self.settings.units.max(1) };
         let comparison = Comparison {
@@ -403,7 +377,7 @@ impl Driver {
                 }
             }
             for event in told {
-                let _ = events.send(Tagged { stretch, event }).await;
+                teller.tell(event).await;
             }
         });
     }

@@ -33,7 +33,9 @@ pub(super) async fn verify(
     let (differences, perhaps_evicted) = (number("differences"), number("perhapsEvicted"));
     let doubt = report.get("doubt").and_then(Value::as_str);
     if let Some(doubt) = doubt {
-        remark(&[format!("{doubt}. This is no proof that nothing was lost, and disconnect says so")]);
+        remark(&[format!(
+            "{doubt}. This is no proof that nothing was lost, and disconnect says so"
+        )]);
     }
     if perhaps_evicted > 0 {
         remark(&[format!(

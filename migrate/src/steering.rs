@@ -1,0 +1,111 @@
+//! How a job that runs is steered, and waited for.
+//!
+//! What is wanted of a job waits in a bounded queue until the job hears it, so whether it was told to pause is known
+//! at once, and whether it is over is known also if its task is gone.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use tokio::sync::{mpsc, watch};
+
+use crate::sync::Event;
+
+/// What operators and clients want of a job and it has not heard yet.
+const MOST_ORDERS: usize = 64;
+
+/// Steers a job, and waits for it.
+#[derive(Clone)]
+pub(crate) struct Steering {
+    orders: mpsc::Sender<Event>,
+    over: watch::Receiver<bool>,
+    /// Whether it was told to pause, and not to go on, whether or not it has heard that yet.
+    told_to_pause: Arc<AtomicBool>,
+}
+
+/// The other end of [`Steering`]: the job's.
+pub(crate) struct Steered {
+    /// What is wanted of the job.
+    pub(crate) orders: mpsc::Receiver<Event>,
+    /// Held until the job is over.
+    pub(crate) over: Over,
+}
+
+/// Says that a job is over once it is dropped, whatever ends its task.
+pub(crate) struct Over(watch::Sender<bool>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
+    }
+}
+
+/// The two ends of a job that begins.
+pub(crate) fn steering() -> (Steering, Steered) {
+    let (sender, orders) = mpsc::channel(MOST_ORDERS);
+    let (end, over) = watch::channel(false);
+    let steering = Steering { orders: sender, over, told_to_pause: Arc::default() };
+    (steering, Steered { orders, over: Over(end) })
+}
+
+impl Steering {
+    /// Tells the job what an operator, or a client, wants. False if it hears nothing any more.
+    pub(crate) fn tell(&self, order: Event) -> bool {
+        let pauses = match order {
+            Event::Pause => Some(true),
+            Event::Resume => Some(false),
+            _ => None,
+        };
+        let is_told = self.orders.try_send(order).is_ok();
+        if let (true, Some(pauses)) = (is_told, pauses) {
+            self.told_to_pause.store(pauses, Ordering::Release);
+        }
+        is_told
+    }
+
+    /// Whether the job waits for [`Event::Resume`], or will once it has heard what it was told.
+    pub(crate) fn is_told_to_pause(&self) -> bool {
+        self.told_to_pause.load(Ordering::Acquire)
+    }
+
+    /// Waits until the job is over.
+    pub(crate) async fn over(&self) {
+        let mut over = self.over.clone();
+        // Cannot fail: the other end says so before it goes.
+        let _ = over.wait_for(|over| *over).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! What a job hears, and what is known of one that is gone.
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_job_hears_what_it_is_told_until_it_is_over() {
+        let (steering, mut job) = steering();
+        assert!(!steering.is_told_to_pause());
+        assert!(steering.tell(Event::Pause) && steering.is_told_to_pause());
+        assert!(steering.tell(Event::Cancel) && steering.is_told_to_pause());
+        assert!(steering.tell(Event::Resume) && !steering.is_told_to_pause());
+        for order in [Event::Pause, Event::Cancel, Event::Resume] {
+            assert_eq!(job.orders.recv().await, Some(order));
+        }
+        assert_eq!(steering.over().now_or_never(), None);
+        drop(job);
+        steering.over().await;
+        assert!(!steering.tell(Event::Pause) && !steering.is_told_to_pause());
+    }
+
+    #[tokio::test]
+    async fn a_job_that_hears_nothing_is_not_told_more_and_more() {
+        let (steering, job) = steering();
+        assert!((0..MOST_ORDERS).all(|_| steering.tell(Event::Cancel)));
+        assert!(!steering.tell(Event::Pause) && !steering.is_told_to_pause());
+        drop(job);
+    }
+}
