@@ -14,6 +14,10 @@ use crate::{
     metadata::{MetaCommand, MetaError, NameError},
 };
 
+/// Times that a change of a configuration is derived anew because others were quicker. Each time, one of them
+/// has made its change, so that this many others are busy with one cache.
+const ATTEMPTS: usize = 1_000;
+
 /// A cache could not be created, changed or removed. Nothing has changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
@@ -55,9 +59,9 @@ pub enum AdminError {
     /// It could not be written down.
     #[error(transparent)]
     NotStored(#[from] LogError),
-    /// It is connected, or not connected, to a source.
+    /// It is connected, or not connected, to a source, or is being changed by others all the time.
     #[error(transparent)]
-    Connection(MetaError),
+    Conflict(MetaError),
     /// A name of a cache or configuration is taken, or is none.
     #[error(transparent)]
     Name(NameError),
@@ -76,8 +80,9 @@ impl From<ProposeError> for AdminError {
             ProposeError::Refused(
                 error @ (MetaError::Connected(_)
                 | MetaError::NotConnected(_)
-                | MetaError::Outdated(_)),
-            ) => Self::Connection(error),
+                | MetaError::Outdated(_)
+                | MetaError::Reconfigured(_)),
+            ) => Self::Conflict(error),
             ProposeError::Refused(MetaError::Name(error)) => Self::Name(error),
             ProposeError::NotStored(error) => Self::NotStored(error),
         }
@@ -102,8 +107,6 @@ pub struct Caches {
     tolerance: Tolerance,
     /// The cache that clients mean if they name none.
     default_cache: Option<CacheName>,
-    /// Held while a configuration is read, changed and written: one after the other.
-    configuring: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What of a configuration is noted instead of refused.
@@ -119,9 +122,8 @@ impl Caches {
     /// The caches of this member.
     #[must_use]
     pub fn new(agreement: Arc<Agreement>, templates: Vec<(CacheName, CacheConfig)>) -> Self {
-        let (tolerance, configuring) = (Tolerance::default(), Arc::default());
-        let templates = Arc::new(templates);
-        Self { agreement, templates, tolerance, default_cache: None, configuring }
+        let (tolerance, templates) = (Tolerance::default(), Arc::new(templates));
+        Self { agreement, templates, tolerance, default_cache: None }
     }
 
     /// The same, with a cache that clients mean if they name none.
@@ -276,10 +278,8 @@ impl Caches {
         attribute: &str,
         value: &str,
     ) -> Result<(), AdminError> {
-        let _one = self.configuring.lock().await;
-        let (cache, config) = (self.resolve(cache)?, self.config(cache)?);
-        let changed = config.mutable(attribute)?.with(&config, value)?;
-        self.update(&cache, changed).await
+        let cache = self.resolve(cache)?;
+        self.change(&cache, |config| Ok(config.mutable(attribute)?.with(config, value)?)).await
     }
 
     /// The name of the cache that has this name, or has it as an alias.
@@ -309,20 +309,55 @@ impl Caches {
         Ok(())
     }
 
+    /// Creates a cache, or changes its configuration if it is there.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Caches::create`] and [`Caches::update`].
+    pub async fn create_or_update(
+        &self,
+        name: &CacheName,
+        config: CacheConfig,
+        volatile: bool,
+    ) -> Result<(), AdminError> {
+        match self.create(name, config.clone(), volatile).await {
+            Err(AdminError::CacheExists(_)) => self.update(name, config).await,
+            created => created,
+        }
+    }
+
     /// Changes the configuration of a cache, in what can be changed while it is there.
     ///
     /// # Errors
     ///
     /// If anything else differs, or there is no such cache.
     pub async fn update(&self, name: &CacheName, config: CacheConfig) -> Result<(), AdminError> {
-        let standing = self.config(name.as_str())?;
-        if let Some(what) = immutable_difference(&standing, &config) {
-            return Err(AdminError::Immutable { cache: name.clone(), what });
+        self.change(name, |_| Ok(config.clone())).await
+    }
+
+    /// Changes the configuration of a cache to what `next` makes of it. It is asked again if somebody else has
+    /// changed the configuration meanwhile, so that neither change is lost.
+    async fn change(
+        &self,
+        name: &CacheName,
+        next: impl Fn(&CacheConfig) -> Result<CacheConfig, AdminError>,
+    ) -> Result<(), AdminError> {
+        let mut attempts = 0;
+        loop {
+            let standing = self.config(name.as_str())?;
+            let config = next(&standing)?;
+            if let Some(what) = immutable_difference(&standing, &config) {
+                return Err(AdminError::Immutable { cache: name.clone(), what });
+            }
+            self.warn_of_evictions(name, &standing, &config);
+            let (cache, config) = (name.clone(), Arc::new(config));
+            let update = MetaCommand::UpdateCache { cache, config, replaces: Some(standing) };
+            attempts += 1;
+            match self.agreement.propose(update).await {
+                Err(ProposeError::Refused(MetaError::Reconfigured(_))) if attempts < ATTEMPTS => {}
+                changed => return Ok(changed?),
+            }
         }
-        self.warn_of_evictions(name, &standing, &config);
-        let (cache, config) = (name.clone(), Arc::new(config));
-        self.agreement.propose(MetaCommand::UpdateCache { cache, config }).await?;
-        Ok(())
     }
 
     /// Says that a smaller bound drops entries that are here.
@@ -555,6 +590,68 @@ mod tests {
         caches.remove_template(&name("mine")).await.unwrap();
         caches.remove_template(&name("mine")).await.unwrap();
         assert!(caches.template("mine", &name("a")).is_err());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn changes_at_the_same_time_are_all_there_afterwards() {
+        const EACH: usize = 50;
+        let caches = caches();
+        caches.create(&name("a"), CacheConfig::new(CacheMode::Distributed), false).await.unwrap();
+        let mut changing = tokio::task::JoinSet::new();
+        for attribute in ["expiration.lifespan", "expiration.max-idle", "clustering.remote-timeout"]
+        {
+            let caches = caches.clone();
+            changing.spawn(async move {
+                for number in 1..=EACH {
+                    caches.set_attribute("a", attribute, &format!("{number}s")).await.unwrap();
+                }
+            });
+        }
+        let aliasing = caches.clone();
+        changing.spawn(async move {
+            for number in 0..EACH {
+                aliasing.assign_alias("a", &name(&format!("alias-{number}"))).await.unwrap();
+            }
+        });
+        changing.join_all().await;
+        let config = caches.config("a").unwrap();
+        assert_eq!(config.aliases.len(), EACH);
+        let last = Some(std::time::Duration::from_secs(EACH as u64));
+        assert_eq!((config.expiration.lifespan, config.expiration.max_idle), (last, last));
+    }
+
+    #[tokio::test]
+    async fn a_configuration_is_not_replaced_by_one_that_was_derived_from_another() {
+        let caches = caches();
+        let config = CacheConfig::new(CacheMode::Distributed);
+        caches.create(&name("a"), config.clone(), false).await.unwrap();
+        let standing = caches.config("a").unwrap();
+        // Meanwhile it becomes another cache.
+        caches.remove(&name("a"), RemoveRule::Careful).await.unwrap();
+        let other = CacheConfig { segments: 60, ..config.clone() };
+        caches.create(&name("a"), other.clone(), false).await.unwrap();
+        let config = Arc::new(CacheConfig { statistics: true, ..config });
+        let update =
+            MetaCommand::UpdateCache { cache: name("a"), config, replaces: Some(standing) };
+        let refused = AdminError::from(caches.agreement().propose(update).await.unwrap_err());
+        assert_eq!(
+            refused.to_string(),
+            "the configuration of cache a was changed by somebody else at the same time: try again"
+        );
+        assert_eq!(*caches.config("a").unwrap(), other);
+    }
+
+    #[tokio::test]
+    async fn a_cache_that_may_be_there_is_created_once_and_changed_then() {
+        let caches = caches();
+        let config = CacheConfig::new(CacheMode::Distributed);
+        caches.create_or_update(&name("a"), config.clone(), false).await.unwrap();
+        let statistics = CacheConfig { statistics: true, ..config.clone() };
+        caches.create_or_update(&name("a"), statistics.clone(), false).await.unwrap();
+        assert_eq!(*caches.config("a").unwrap(), statistics);
+        let segments = CacheConfig { segments: 60, ..config };
+        let error = caches.create_or_update(&name("a"), segments, false).await.unwrap_err();
+        assert!(matches!(error, AdminError::Immutable { what: "segments", .. }), "{error}");
     }
 
     #[tokio::test]

@@ -28,6 +28,9 @@ pub enum MetaCommand {
         cache: CacheName,
         /// What it is configured to be from now on.
         config: Arc<CacheConfig>,
+        /// The configuration that the new one was derived from. If the cache has another one by now, the
+        /// command is refused. `None` in a command from a file: it was compared before it was written.
+        replaces: Option<Arc<CacheConfig>>,
     },
     /// A cache is gone, with all of its entries.
     RemoveCache {
@@ -280,6 +283,11 @@ pub enum MetaError {
     /// It is about an earlier connection of the cache, or about segments that are not any more.
     #[error("the source connection of cache {0} is not the one that it was")]
     Outdated(CacheName),
+    /// The configuration is derived from one that the cache does not have any more.
+    #[error(
+        "the configuration of cache {0} was changed by somebody else at the same time: try again"
+    )]
+    Reconfigured(CacheName),
     /// A name of a cache or configuration is taken, or is none.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -351,8 +359,11 @@ impl Metadata {
                 let created = CacheMetadata { config, volatile, connection, past };
                 self.caches.insert(cache.clone(), created);
             }
-            MetaCommand::UpdateCache { cache, config } => {
-                self.cache_mut(cache)?;
+            MetaCommand::UpdateCache { cache, config, replaces } => {
+                let standing = &self.cache_mut(cache)?.config;
+                if replaces.as_ref().is_some_and(|replaces| replaces != standing) {
+                    return Err(MetaError::Reconfigured(cache.clone()));
+                }
                 self.check_aliases(cache, config)?;
                 self.cache_mut(cache)?.config = Arc::clone(config);
             }

@@ -66,7 +66,7 @@ pub(crate) fn story() -> Vec<MetaCommand> {
     vec![
         create("orders"),
         create("customers"),
-        MetaCommand::UpdateCache { cache: orders(), config: Arc::new(config) },
+        MetaCommand::UpdateCache { cache: orders(), config: Arc::new(config), replaces: None },
         connect("orders", 4),
         complete("orders", 4, &[1, 3]),
         MetaCommand::Mark { cache: orders() },

@@ -117,7 +117,8 @@ impl From<&MetaCommand> for CommandV1 {
                 let config = config.to_stored_json();
                 Self::CreateCache { cache: name(cache), config, volatile: *volatile }
             }
-            MetaCommand::UpdateCache { cache, config } => {
+            // What it replaces was compared before it is written. Members that are yet to decide will need it.
+            MetaCommand::UpdateCache { cache, config, replaces: _ } => {
                 Self::UpdateCache { cache: name(cache), config: config.to_stored_json() }
             }
             MetaCommand::RemoveCache { cache } => Self::RemoveCache { cache: name(cache) },
@@ -166,7 +167,8 @@ impl TryFrom<CommandV1> for MetaCommand {
                 Self::CreateCache { cache: name(&cache)?, config: cache_config(&config)?, volatile }
             }
             CommandV1::UpdateCache { cache, config } => {
-                Self::UpdateCache { cache: name(&cache)?, config: cache_config(&config)? }
+                let (cache, config) = (name(&cache)?, cache_config(&config)?);
+                Self::UpdateCache { cache, config, replaces: None }
             }
             CommandV1::RemoveCache { cache } => Self::RemoveCache { cache: name(&cache)? },
             CommandV1::Connect { cache, connection } => {

@@ -22,8 +22,6 @@ pub(crate) struct Node {
     pub(crate) about: About,
     pub(crate) metrics: Arc<dyn Fn() -> String + Send + Sync>,
     pub(crate) stop: CancellationToken,
-    /// Held while a configuration is read, changed and written: one after the other.
-    pub(crate) configuring: tokio::sync::Mutex<()>,
     /// When the statistics of caches were reset.
     resets: Mutex<HashMap<CacheName, Timestamp>>,
 }
@@ -78,15 +76,6 @@ impl Node {
 impl From<App> for Node {
     fn from(app: App) -> Self {
         let App { driver, caches, migrations, about, metrics, stop } = app;
-        Self {
-            driver,
-            caches,
-            migrations,
-            about,
-            metrics,
-            stop,
-            configuring: tokio::sync::Mutex::default(),
-            resets: Mutex::default(),
-        }
+        Self { driver, caches, migrations, about, metrics, stop, resets: Mutex::default() }
     }
 }

@@ -104,7 +104,7 @@ impl From<AdminError> for Problem {
             | AdminError::Attribute(_)
             | AdminError::Name(_)
             | AdminError::Internal(_) => StatusCode::BAD_REQUEST,
-            AdminError::Connection(_) | AdminError::WouldLose(_) => StatusCode::CONFLICT,
+            AdminError::Conflict(_) | AdminError::WouldLose(_) => StatusCode::CONFLICT,
             AdminError::NotStored(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, error)

@@ -18,7 +18,7 @@ fn commands() -> Vec<MetaCommand> {
     let identity = busy.identity.clone();
     vec![
         MetaCommand::CreateCache { cache: cache(), config: config(), volatile: true },
-        MetaCommand::UpdateCache { cache: cache(), config: config() },
+        MetaCommand::UpdateCache { cache: cache(), config: config(), replaces: None },
         MetaCommand::RemoveCache { cache: cache() },
         MetaCommand::Connect { cache: cache(), connection: Box::new(busy) },
         complete("orders", 256, &[0, 255]),

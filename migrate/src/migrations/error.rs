@@ -89,7 +89,9 @@ impl From<ProposeError> for MigrationError {
                 Self::NotConnected(cache)
             }
             ProposeError::Refused(
-                MetaError::NoSuchCache(cache) | MetaError::CacheExists(cache),
+                MetaError::NoSuchCache(cache)
+                | MetaError::CacheExists(cache)
+                | MetaError::Reconfigured(cache),
             ) => Self::NoSuchCache(cache.to_string()),
             // No command of a migration names anything else.
             ProposeError::Refused(MetaError::Name(error)) => Self::NoSuchCache(error.to_string()),

@@ -42,7 +42,6 @@ pub(super) async fn set(node: &Node, name: &str, parameters: &Parameters) -> Ans
     if values.is_empty() {
         return Err(Problem::missing("attribute-value"));
     }
-    let _one = node.configuring.lock().await;
     node.caches.set_attribute(name, attribute, &values.join(" ")).await?;
     Ok(Response::default())
 }

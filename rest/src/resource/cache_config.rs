@@ -48,9 +48,8 @@ pub(super) async fn put(
         (None, true) => node.caches.default_config(),
         (None, false) => parse(node, &name, headers, content)?,
     };
-    let _one = node.configuring.lock().await;
-    if flags.update && node.caches.config(name.as_str()).is_ok() {
-        node.caches.update(&name, config).await?;
+    if flags.update {
+        node.caches.create_or_update(&name, config, flags.volatile).await?;
     } else {
         node.caches.create(&name, config, flags.volatile).await?;
     }

@@ -76,12 +76,15 @@ async fn create(node: &Node, request: &Exec<'_>) -> Result<Vec<u8>, Failure> {
         (None, None) => Ok(node.caches.default_config()),
     };
     let configuration = configuration.map_err(|error| admin_error(&error))?;
-    let mut created = node.caches.create(&name, configuration.clone(), volatile).await;
-    if let Err(AdminError::CacheExists(_)) = created
-        && request.task == "@@cache@getorcreate"
-    {
-        created = if update { node.caches.update(&name, configuration).await } else { Ok(()) };
-    }
+    let may_be_there = request.task == "@@cache@getorcreate";
+    let created = if may_be_there && update {
+        node.caches.create_or_update(&name, configuration, volatile).await
+    } else {
+        match node.caches.create(&name, configuration, volatile).await {
+            Err(AdminError::CacheExists(_)) if may_be_there => Ok(()),
+            created => created,
+        }
+    };
     created.map(|()| Vec::new()).map_err(|error| admin_error(&error))
 }
 
