@@ -438,7 +438,8 @@ impl Metadata {
     }
 
     /// The cache that has this alias.
-    fn owner_of(&self, alias: &CacheName) -> Option<&CacheName> {
+    #[must_use]
+    pub fn owner_of(&self, alias: &CacheName) -> Option<&CacheName> {
         let has = |known: &CacheMetadata| known.config.aliases.contains(alias);
         self.caches.iter().find(|(_, known)| has(known)).map(|(name, _)| name)
     }

@@ -131,6 +131,7 @@ async fn create_configured(caches: &Caches, config: &ServerConfig) -> Result<(),
         Some((name.parse::<CacheName>().ok()?, config))
     });
     let configured = config.caches.iter().cloned();
+    let agreed = caches.agreement().see(cluster::Metadata::clone);
     for (name, config) in internal.chain(configured) {
         // Not one that has this name as an alias.
         let exact = |metadata: &cluster::Metadata| {
@@ -139,6 +140,9 @@ async fn create_configured(caches: &Caches, config: &ServerConfig) -> Result<(),
         let standing = caches.agreement().see(exact);
         match standing {
             None => {
+                let Some(config) = without_names_of_others(&name, config, &agreed) else {
+                    continue;
+                };
                 let (cache, config) = (name, Arc::new(config));
                 // Written down, as what becomes of it at run time is.
                 let create = MetaCommand::CreateCache { cache, config, volatile: false };
@@ -152,6 +156,37 @@ async fn create_configured(caches: &Caches, config: &ServerConfig) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// The configuration of a cache that is not there, without aliases that were given to other caches at run time.
+/// `None` if its own name was.
+fn without_names_of_others(
+    name: &CacheName,
+    mut config: CacheConfig,
+    agreed: &cluster::Metadata,
+) -> Option<CacheConfig> {
+    if let Some(owner) = agreed.owner_of(name) {
+        tracing::warn!(
+            cache = %name, %owner,
+            "a configured cache is not created: its name was assigned to another cache as an alias. Take the cache \
+             out of the file, or the alias from its owner"
+        );
+        return None;
+    }
+    config.aliases.retain(|alias| {
+        let owner = match agreed.cache(alias.as_str()) {
+            Some(_) => Some(alias),
+            None => agreed.owner_of(alias),
+        };
+        if let Some(owner) = owner {
+            tracing::warn!(
+                cache = %name, %alias, %owner,
+                "a configured alias is not used: at run time, another cache was given this name"
+            );
+        }
+        owner.is_none()
+    });
+    Some(config)
 }
 
 fn migration_settings(config: &ServerConfig, own_servers: Vec<ServerAddress>) -> Settings {

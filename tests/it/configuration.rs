@@ -172,6 +172,51 @@ async fn an_alias_opens_its_cache_and_outlives_a_restart() {
 }
 
 #[tokio::test]
+async fn names_that_were_given_away_at_run_time_do_not_prevent_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, file) = (folder.path().join("data"), folder.path().join("caches.xml"));
+    let (data, file) = (data.to_str().unwrap(), file.to_str().unwrap());
+    fs::write(
+        file,
+        "<infinispan><cache-container>
+           <local-cache name='orders'/>
+           <local-cache name='sales' aliases='current latest other'/>
+         </cache-container></infinispan>",
+    )
+    .unwrap();
+    let arguments = ["--data-dir", data, "--config", file];
+    let server = ServerProcess::start(&arguments).await;
+    assert!(!server.log().contains("WARN"), "{}", server.log());
+    for cache in ["orders", "sales"] {
+        let path = format!("/rest/v2/caches/{cache}");
+        server.rest.call(Method::DELETE, &path, &[], "").await.with(200);
+    }
+    // A cache gets the names of those that it stands in for, and one becomes a cache of its own.
+    for cache in ["orders-v2", "latest"] {
+        server.rest.post(&format!("/rest/v2/caches/{cache}"), OCTETS).await.with(200);
+    }
+    for alias in ["orders", "current"] {
+        let path = format!("/rest/v2/caches/orders-v2?action=assign-alias&alias={alias}");
+        server.rest.post(&path, "").await.with(200);
+    }
+    assert!(server.terminate().await.success());
+
+    for start in ["the next one", "the one after it"] {
+        let server = ServerProcess::start(&arguments).await;
+        assert!(server.log().contains("a configured cache is not created"), "{}", server.log());
+        let name = |path: &'static str| {
+            let rest = server.rest.clone();
+            async move { rest.get(path).await.with(200).json()["name"].clone() }
+        };
+        assert_eq!(name("/rest/v2/caches/orders").await, "orders-v2", "{start}");
+        assert_eq!(name("/rest/v2/caches/current").await, "orders-v2", "{start}");
+        assert_eq!(name("/rest/v2/caches/latest").await, "latest", "{start}");
+        assert_eq!(name("/rest/v2/caches/other").await, "sales", "{start}: nobody else has it");
+        assert!(server.terminate().await.success());
+    }
+}
+
+#[tokio::test]
 async fn attributes_and_templates_are_changed_by_tasks_and_outlive_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().to_str().unwrap().to_owned();
