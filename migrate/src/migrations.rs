@@ -7,7 +7,7 @@ mod live;
 
 use std::sync::Arc;
 
-use cluster::{Agreement, MetaCommand};
+use cluster::{Agreement, MetaCommand, ProposeError};
 use config::{CacheName, RemoteStoreConfig};
 use store::{Beginning, Cache, CacheError, Fence};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -96,7 +96,8 @@ impl Migrations {
     ///
     /// # Errors
     ///
-    /// Everything that stands in the way. Nothing has changed then.
+    /// Everything that stands in the way. The cache is not connected then, unless the error says that it stays
+    /// so.
     pub async fn connect(
         &self,
         name: &CacheName,
@@ -170,7 +171,11 @@ impl Migrations {
         if let Some(gap) = ready.opening.overtaken(&cache) {
             // Clients were quicker: what they removed just before is not remembered, also for the next time.
             let marked = self.agreement.propose(MetaCommand::Mark { cache: name.clone() }).await;
-            self.agreement.propose(MetaCommand::Disconnect { cache: name.clone() }).await?;
+            let disconnect = MetaCommand::Disconnect { cache: name.clone() };
+            if let Err(ProposeError::NotStored(error)) = self.agreement.propose(disconnect).await {
+                let (cache, why) = (name.clone(), could_come_back(&plan, gap).text);
+                return Err(MigrationError::StaysConnected { cache, why, error });
+            }
             self.sources.remove(name);
             source.end().await;
             self.forget_tombstones(&cache).await;
@@ -178,7 +183,14 @@ impl Migrations {
             return Err(MigrationError::Problems(vec![could_come_back(&plan, gap)]));
         }
         if ready.opening.must_mark(&cache) {
-            self.agreement.propose(MetaCommand::Mark { cache: name.clone() }).await?;
+            match self.agreement.propose(MetaCommand::Mark { cache: name.clone() }).await {
+                // The cache is connected all the same.
+                Err(ProposeError::NotStored(error)) => ready.notices.push(format!(
+                    "the cache is connected, but it could not be stored that clients had written or removed entries \
+                     just before: until they do so again, a restart begins anew without a word about them ({error})"
+                )),
+                marked => marked?,
+            }
         }
         for notice in &ready.notices {
             tracing::info!(cache = %name, "{notice}");
@@ -215,8 +227,9 @@ impl Migrations {
     ) -> Result<Synchronizing, MigrationError> {
         let not_synchronized =
             |reason| MigrationError::NotSynchronized { cache: name.clone(), reason };
-        self.cache(name)?.check_served().map_err(|error| not_synchronized(error.to_string()))?;
-        let Some(migration) = self.sources.named(name) else {
+        let cache = self.cache(name)?;
+        cache.check_served().map_err(|error| not_synchronized(error.to_string()))?;
+        let Some(migration) = self.sources.of(&cache) else {
             return match self.is_connected(name) {
                 true => Err(not_synchronized(NOT_REACHED.into())),
                 false => self.finished(name),
@@ -477,7 +490,8 @@ impl Migrations {
 
     /// Whether everything of the source is here.
     fn is_complete(&self, name: &CacheName) -> bool {
-        let link = self.sources.named(name).and_then(|migration| migration.source().link());
+        let migration = self.cache(name).ok().and_then(|cache| self.sources.of(&cache));
+        let link = migration.and_then(|migration| migration.source().link());
         link.is_some_and(|link| link.is_complete())
     }
 

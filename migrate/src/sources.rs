@@ -51,11 +51,6 @@ impl Sources {
         std::ptr::eq(Arc::as_ptr(connection.cache()), cache).then(|| Arc::clone(&connection))
     }
 
-    /// The connection of the cache of this name.
-    pub(crate) fn named(&self, name: &CacheName) -> Option<Arc<Migration>> {
-        self.connections.get(name).map(|connection| Arc::clone(&connection))
-    }
-
     pub(crate) fn insert(&self, connection: Arc<Migration>) {
         self.connections.insert(connection.cache().name().clone(), connection);
         self.arrivals.send_replace(());

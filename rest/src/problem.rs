@@ -122,9 +122,9 @@ impl From<MigrationError> for Problem {
             | MigrationError::WouldLose { .. }
             | MigrationError::Paused { .. }
             | MigrationError::NotNow(_) => StatusCode::CONFLICT,
-            MigrationError::NotSynchronized { .. } | MigrationError::NotStored(_) => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
+            MigrationError::NotSynchronized { .. }
+            | MigrationError::StaysConnected { .. }
+            | MigrationError::NotStored(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, error)
     }

@@ -17,6 +17,21 @@ pub enum MigrationError {
     /// The source cannot be connected: everything that stands in the way.
     #[error("{}", texts(.0))]
     Problems(Vec<Problem>),
+    /// The cache was connected although it must not be, and that could not be undone.
+    #[error(
+        "Cache {cache} is connected, and must not be: {why}\nIt could not be disconnected again, because the \
+         metadata could not be stored: {error}\nOnce that is mended: DELETE \
+         /rest/v2/caches/{cache}/rolling-upgrade/source-connection?force=true (godwit migrate cluster disconnect \
+         --force -c {cache})."
+    )]
+    StaysConnected {
+        /// The cache.
+        cache: CacheName,
+        /// Why it must not be connected.
+        why: String,
+        /// Why it could not be disconnected.
+        error: cluster::LogError,
+    },
     /// There is nothing to synchronize from.
     #[error(
         "ISPN010016: Could not migrate data for cache {0}, check remote store config in the target \
