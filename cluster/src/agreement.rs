@@ -7,7 +7,7 @@
 use std::{path::Path, sync::Arc};
 
 use parking_lot::{Mutex, RwLock};
-use store::{Container, Fence, VersionKey};
+use store::{Cache, Container, Fence, VersionKey};
 use tokio::sync::watch;
 
 use crate::{
@@ -66,7 +66,10 @@ impl Agreement {
             max_tombstones,
             changes: watch::Sender::new(0),
         };
-        commands.iter().for_each(|command| agreement.follow(command));
+        for command in &commands {
+            // None of them removes a cache.
+            agreement.follow(command);
+        }
         agreement.fence_lost();
         Ok(agreement)
     }
@@ -99,6 +102,14 @@ impl Agreement {
     }
 
     fn carry_out(&self, command: &MetaCommand) -> Result<(), ProposeError> {
+        let removed = self.write_and_apply(command)?;
+        // Nobody else waits for that: many entries take seconds.
+        removed.inspect(|cache| cache.free());
+        Ok(())
+    }
+
+    /// Writes a command down and applies it. Returns the cache that it removes.
+    fn write_and_apply(&self, command: &MetaCommand) -> Result<Option<Arc<Cache>>, ProposeError> {
         let mut log = self.log.lock();
         let mut changed = self.metadata.read().clone();
         let volatile = changed.is_volatile(command);
@@ -111,15 +122,15 @@ impl Agreement {
             }
         }
         *self.metadata.write() = changed;
-        self.follow(command);
+        let removed = self.follow(command);
         self.changes.send_modify(|count| *count += 1);
-        Ok(())
+        Ok(removed)
     }
 
-    /// Does to the caches what a command means for them.
-    fn follow(&self, command: &MetaCommand) {
+    /// Does to the caches what a command means for them. Returns the cache that it removes.
+    fn follow(&self, command: &MetaCommand) -> Option<Arc<Cache>> {
         let names_change = match command {
-            MetaCommand::CreateTemplate { .. } | MetaCommand::RemoveTemplate { .. } => return,
+            MetaCommand::CreateTemplate { .. } | MetaCommand::RemoveTemplate { .. } => return None,
             MetaCommand::CreateCache { config, .. } => !config.aliases.is_empty(),
             MetaCommand::UpdateCache { config, .. } => {
                 !config.aliases.is_empty() || self.container.has_aliases()
@@ -128,10 +139,11 @@ impl Agreement {
             MetaCommand::AssignAlias { .. } => true,
             _ => false,
         };
-        self.follow_cache(command);
+        let removed = self.follow_cache(command);
         if names_change {
             self.follow_aliases(command.cache());
         }
+        removed
     }
 
     /// Makes every cache known by its other names, and tells those caches of them that changed.
@@ -152,7 +164,7 @@ impl Agreement {
         self.container.set_aliases(&aliases);
     }
 
-    fn follow_cache(&self, command: &MetaCommand) {
+    fn follow_cache(&self, command: &MetaCommand) -> Option<Arc<Cache>> {
         if let MetaCommand::CreateCache { cache, config, .. } = command {
             let versions = VersionKey::new(rand::random());
             let started =
@@ -160,16 +172,16 @@ impl Agreement {
             if config.remote_store.is_some() {
                 started.fence(Some(Fence::NoSource));
             }
-            return;
+            return None;
         }
         if let MetaCommand::RemoveCache { cache } = command {
-            self.container.remove(cache.as_str());
-            return;
+            return self.container.remove(cache.as_str());
         }
-        let Some(cache) = self.container.cache(command.cache().as_str()) else { return };
+        let cache = self.container.cache(command.cache().as_str())?;
         let metadata = self.metadata.read();
         let known = metadata.cache(cache.name().as_str());
         follow(&cache, command, known, self.clock.now(), self.max_tombstones);
+        None
     }
 
     /// After a restart, caches whose clients had changed entries that are gone now wait for their

@@ -542,9 +542,13 @@ impl Cache {
         self.removed.load(Ordering::Acquire)
     }
 
-    /// Gives its memory back, and carries nothing out any more.
-    pub(crate) fn remove(&self) {
+    /// It is removed.
+    pub(crate) fn end(&self) {
         self.removed.store(true, Ordering::Release);
+    }
+
+    /// Gives the memory of a removed cache back. From then on it carries nothing out.
+    pub fn free(&self) {
         for segment in &self.segments {
             let records = segment.lock().remove();
             drop(records);

@@ -59,13 +59,13 @@ impl Container {
         Arc::clone(&self.caches.entry(name.clone()).or_insert_with(start))
     }
 
-    /// Removes a cache with all of its entries. Whoever still holds it sees that it is removed.
-    pub fn remove(&self, name: &str) -> bool {
-        let removed = self.caches.remove(name);
-        if let Some((_, cache)) = &removed {
-            cache.remove();
-        }
-        removed.is_some()
+    /// Removes a cache. Whoever still holds it sees that it is removed. Its entries are there until
+    /// [`Cache::free`], which takes its time.
+    #[must_use]
+    pub fn remove(&self, name: &str) -> Option<Arc<Cache>> {
+        let (_, cache) = self.caches.remove(name)?;
+        cache.end();
+        Some(cache)
     }
 
     /// All caches, by name.

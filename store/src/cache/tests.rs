@@ -182,7 +182,7 @@ fn a_removed_cache_holds_no_memory_and_carries_nothing_out() {
     let run = || cache.execute(&write, now(), &mut |_: Outcome<'_>| ());
     assert_eq!(run(), Ok(Progress::Mark));
 
-    assert!(container.remove("c"));
+    container.remove("c").unwrap().free();
     assert_eq!((cache.memory(), memory.used()), (0, 0));
     assert_eq!(run(), Err(CacheError::NotExecuted));
 }

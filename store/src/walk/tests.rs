@@ -83,6 +83,7 @@ fn a_walk_over_a_removed_cache_says_so() {
     let cache = cache(&MemoryLimit::unlimited(), 100);
     let (mut walk, mut shown) = (Walk::over(Arc::clone(&cache)), 0);
     walk_on(&mut walk, &mut shown).unwrap();
-    cache.remove();
+    cache.end();
+    cache.free();
     assert_eq!(walk_on(&mut walk, &mut shown), Err(CacheError::NotExecuted));
 }
