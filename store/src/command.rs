@@ -1,7 +1,7 @@
 //! What the store is asked of one key, and what it answers.
 
 use crate::{
-    entry::{EntryMetadata, EntryRef, Value},
+    entry::{EntryMetadata, EntryRef, TakenEntry, Value},
     source::ConnectionId,
     stamp::{Stamp, Version},
     time::Expiration,
@@ -181,6 +181,55 @@ pub enum Outcome<'a> {
         /// The entry as it stands.
         current: EntryRef<'a>,
     },
+}
+
+impl Outcome<'_> {
+    /// The outcome, taken along from under the lock of the segment.
+    #[must_use]
+    pub fn take(&self) -> TakenOutcome {
+        match self {
+            Self::Missing => TakenOutcome::Missing,
+            Self::Found(entry) => TakenOutcome::Found(entry.take()),
+            Self::Changed { previous } => {
+                TakenOutcome::Changed { previous: previous.map(|previous| previous.take()) }
+            }
+            Self::Refused { current } => TakenOutcome::Refused { current: current.take() },
+        }
+    }
+}
+
+/// An [`Outcome`] that was taken along.
+#[derive(Clone, Debug)]
+pub enum TakenOutcome {
+    /// See [`Outcome::Missing`].
+    Missing,
+    /// See [`Outcome::Found`].
+    Found(TakenEntry),
+    /// See [`Outcome::Changed`].
+    Changed {
+        /// What stood there before, if anything.
+        previous: Option<TakenEntry>,
+    },
+    /// See [`Outcome::Refused`].
+    Refused {
+        /// The entry as it stood.
+        current: TakenEntry,
+    },
+}
+
+impl TakenOutcome {
+    /// The outcome.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome<'_> {
+        match self {
+            Self::Missing => Outcome::Missing,
+            Self::Found(entry) => Outcome::Found(entry.entry()),
+            Self::Changed { previous } => {
+                Outcome::Changed { previous: previous.as_ref().map(TakenEntry::entry) }
+            }
+            Self::Refused { current } => Outcome::Refused { current: current.entry() },
+        }
+    }
 }
 
 /// Where an outcome is written. It is called once, under the segment's lock, and only if the command

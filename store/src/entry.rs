@@ -133,6 +133,16 @@ impl<'a> EntryRef<'a> {
         EntryRef { head: self.head, value: Value::Inline(value), versions: self.versions }
     }
 
+    /// The entry, taken along from under the lock of its segment. A large value is shared.
+    #[must_use]
+    pub fn take(&self) -> TakenEntry {
+        let value = match self.value {
+            Value::Inline(bytes) => bytes.into(),
+            Value::Shared(bytes) => Arc::clone(bytes),
+        };
+        TakenEntry { head: self.head[..key_end(self.head)].into(), value, versions: self.versions }
+    }
+
     /// Version alone: what most conditions compare.
     #[must_use]
     pub fn version(&self) -> Version {
@@ -163,6 +173,28 @@ impl<'a> EntryRef<'a> {
     #[must_use]
     pub fn origin(&self) -> Origin {
         if flags(self.head) & flag::IMPORTED == 0 { Origin::Local } else { Origin::Imported }
+    }
+}
+
+/// An entry as it was under the lock of its segment: what takes long is done with it after that.
+#[derive(Clone)]
+pub struct TakenEntry {
+    head: Box<[u8]>,
+    value: Arc<[u8]>,
+    versions: VersionKey,
+}
+
+impl TakenEntry {
+    /// The entry.
+    #[must_use]
+    pub fn entry(&self) -> EntryRef<'_> {
+        EntryRef { head: &self.head, value: Value::Shared(&self.value), versions: self.versions }
+    }
+}
+
+impl fmt::Debug for TakenEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.entry().fmt(f)
     }
 }
 

@@ -23,11 +23,11 @@ pub use self::{
     cache::{BACKGROUND_STEP, Cache, SegmentId},
     command::{
         Answer, CacheError, Change, Command, Condition, Etag, Fence, Imported, Outcome, Progress,
-        Reply, Source,
+        Reply, Source, TakenOutcome,
     },
     container::Container,
     effect::{Cause, Effect, EffectEntry, Effects, MAX_WAITING},
-    entry::{EntryMetadata, EntryRef, MAX_KEY, Origin, SHARED_FROM, Value},
+    entry::{EntryMetadata, EntryRef, MAX_KEY, Origin, SHARED_FROM, TakenEntry, Value},
     memory::MemoryLimit,
     segment::{
         Bound, EVICTION_SAMPLE, Import, ImportRule, Position, Records, Role, Segment, Settled,

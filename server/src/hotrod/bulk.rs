@@ -8,7 +8,9 @@ use hotrod::{
     op::{self, Empty},
     serve::{Context, write_response},
 };
-use store::{Command, EntryRef, Expiration, Outcome, Progress, Source, Walk, WalkStep};
+use store::{
+    Command, EntryRef, Expiration, Outcome, Progress, Reply, Source, TakenEntry, Walk, WalkStep,
+};
 
 use super::{
     codec::Codec,
@@ -101,14 +103,12 @@ pub(super) fn get_all_now(
             return Ok(Some(Done::Read(read_keys, found)));
         }
         let stored = codec.key_in(key)?;
-        let mut answer = Ok(());
+        let mut reply = found.reply(key, codec);
         let progress = target
             .cache
-            .execute(&read(&stored, context), context.now, &mut |outcome: Outcome<'_>| {
-                answer = found.add(key, outcome, codec);
-            })
+            .execute(&read(&stored, context), context.now, &mut reply)
             .map_err(|error| errors::cache_error(&error))?;
-        answer?;
+        reply.finish()?;
         if matches!(progress, Progress::Load | Progress::Mark) {
             return Ok(Some(Done::Read(read_keys, found)));
         }
@@ -160,16 +160,16 @@ async fn get_one(
 ) -> Result<Found, Failure> {
     let stored = codec.key_in(key)?;
     let command = read(&stored, context);
-    let (mut found, mut answer) = (Found::default(), Ok(()));
+    let mut found = Found::default();
+    let mut reply = found.reply(key, codec);
     scope
         .node
         .driver
-        .drive_in_turn(&target.cache, command, Some(&scope.turn), &mut |outcome: Outcome<'_>| {
-            answer = found.add(key, outcome, codec);
-        })
+        .drive_in_turn(&target.cache, command, Some(&scope.turn), &mut reply)
         .await
         .map_err(|error| errors::cache_error(&error))?;
-    answer.map(|()| found)
+    reply.finish()?;
+    Ok(found)
 }
 
 fn read<'a>(key: &'a [u8], context: &Context<'_>) -> Command<'a> {
@@ -194,14 +194,15 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    fn add(&mut self, key: &[u8], outcome: Outcome<'_>, codec: Codec) -> Result<(), Failure> {
-        if let Outcome::Found(entry) = outcome {
-            let value = codec.value_out(entry.value().bytes())?;
-            self.entries.array(key);
-            self.entries.array(&value);
-            self.count += 1;
-        }
-        Ok(())
+    /// Where the outcome of reading `key` goes.
+    fn reply<'a>(&'a mut self, key: &'a [u8], codec: Codec) -> FoundReply<'a> {
+        FoundReply { found: self, key, codec, taken: None }
+    }
+
+    fn add(&mut self, key: &[u8], value: &[u8]) {
+        self.entries.array(key);
+        self.entries.array(value);
+        self.count += 1;
     }
 
     fn append(&mut self, other: &Self) -> Result<(), Failure> {
@@ -217,6 +218,36 @@ impl Found {
         hotrod::encode_response_header(writer, header.message_id, opcode, status, context.topology);
         writer.vint(self.count);
         writer.raw(self.entries.bytes());
+    }
+}
+
+/// Adds what is read under one key. What has to be converted is taken along and added by
+/// [`finish`](Self::finish), after the lock of its segment is released.
+struct FoundReply<'a> {
+    found: &'a mut Found,
+    key: &'a [u8],
+    codec: Codec,
+    taken: Option<TakenEntry>,
+}
+
+impl FoundReply<'_> {
+    fn finish(self) -> Result<(), Failure> {
+        if let Some(taken) = self.taken {
+            let value = self.codec.value_out(taken.entry().value().bytes())?;
+            self.found.add(self.key, &value);
+        }
+        Ok(())
+    }
+}
+
+impl Reply for FoundReply<'_> {
+    fn reply(&mut self, outcome: Outcome<'_>) {
+        let Outcome::Found(entry) = outcome else { return };
+        if self.codec.reads_untouched() {
+            self.found.add(self.key, entry.value().bytes());
+        } else {
+            self.taken = Some(entry.take());
+        }
     }
 }
 
@@ -256,24 +287,19 @@ pub(super) async fn bulk_get(
     let mut walk = Walk::over(Arc::clone(cache));
     walk.settled_at(settled);
     for step in 1_usize.. {
-        let (mut page, mut failed) = (Writer::default(), None);
+        let mut page = Page::new(codec, most_entries.is_some());
         let walked = walk.step(scope.node.driver.now(), |entry| {
-            if count >= most || failed.is_some() {
+            if count >= most {
                 return ControlFlow::Break(());
             }
-            match bulk_entry(entry, codec, most_entries.is_some(), &mut page) {
-                Ok(()) => count += 1,
-                Err(failure) => failed = Some(failure),
-            }
-            match failed.is_some() || page.len() >= PAGE_BYTES || count >= most {
+            page.add(entry);
+            count += 1;
+            match page.bytes >= PAGE_BYTES || count >= most {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
             }
         });
-        if let Some(failure) = failed {
-            return Err(failure);
-        }
-        entries.raw(page.bytes());
+        page.write(&mut entries)?;
         within(entries.len())?;
         unsent.grow_to(entries.len())?;
         if errors::walked(cache, walked)? == WalkStep::End || count >= most {
@@ -287,20 +313,40 @@ pub(super) async fn bulk_get(
     Ok(entries)
 }
 
-fn bulk_entry(
-    entry: EntryRef<'_>,
+/// Entries of one step of a walk, as they are stored. They are converted after the lock of their segment
+/// is released.
+struct Page {
     codec: Codec,
-    with_value: bool,
-    page: &mut Writer,
-) -> Result<(), Failure> {
-    let key = codec.key_out(entry.key())?;
-    let value = with_value.then(|| codec.value_out(entry.value().bytes())).transpose()?;
-    page.bool(true);
-    page.array(&key);
-    if let Some(value) = value {
-        page.array(&value);
+    with_values: bool,
+    entries: Vec<(Box<[u8]>, Option<TakenEntry>)>,
+    bytes: usize,
+}
+
+impl Page {
+    fn new(codec: Codec, with_values: bool) -> Self {
+        Self { codec, with_values, entries: Vec::new(), bytes: 0 }
     }
-    Ok(())
+
+    fn add(&mut self, entry: EntryRef<'_>) {
+        let value = self.with_values.then(|| entry.take());
+        self.bytes += entry.key().len();
+        self.bytes += value.as_ref().map_or(0, |value| value.entry().value().bytes().len());
+        self.entries.push((entry.key().into(), value));
+    }
+
+    fn write(self, writer: &mut Writer) -> Result<(), Failure> {
+        for (key, value) in self.entries {
+            let key = self.codec.key_out(&key)?;
+            let value = value.as_ref().map(|value| value.entry().value().bytes());
+            let value = value.map(|value| self.codec.value_out(value)).transpose()?;
+            writer.bool(true);
+            writer.array(&key);
+            if let Some(value) = value {
+                writer.array(&value);
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

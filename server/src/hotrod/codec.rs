@@ -42,6 +42,11 @@ impl Codec {
             .all(|conversion| conversion.is_identity())
     }
 
+    /// Whether what clients read are the bytes as they are stored.
+    pub(crate) fn reads_untouched(&self) -> bool {
+        self.key_out.is_identity() && self.value_out.is_identity()
+    }
+
     /// Key and value of a command in the cache's own form.
     pub(crate) fn stored<'a>(&self, command: &Command<'a>) -> Result<Stored<'a>, Failure> {
         let value = match command.change {

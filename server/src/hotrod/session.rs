@@ -14,7 +14,9 @@ use hotrod::{
     serve::{Context, Responder, write_response},
 };
 use migrate::{Silences, Turn};
-use store::{Cache, Change, Command, Expiration, Outcome, Progress, Timestamp};
+use store::{
+    Cache, Change, Command, Expiration, Outcome, Progress, Reply, TakenOutcome, Timestamp,
+};
 
 use super::{
     bulk,
@@ -377,18 +379,57 @@ pub(crate) fn execute_converted(
 ) -> Result<Progress, Failure> {
     let stored = codec.stored(command)?;
     let command = stored.command(command);
-    let mut unconvertible = None;
+    let mut reply = ConvertedReply::new(codec, context, request, writer);
     let progress = cache
-        .execute(&command, context.now, &mut |outcome: Outcome<'_>| {
-            let answered = respond_converted(outcome, codec, context, request, writer);
-            unconvertible = answered.err();
-        })
+        .execute(&command, context.now, &mut reply)
         .map_err(|error| errors::cache_error(&error))?;
-    unconvertible.map_or(Ok(progress), Err)
+    reply.finish().map(|()| progress)
 }
 
 /// Writes a response whose value, if it shows one, is in another form than the cache's.
-pub(crate) fn respond_converted(
+///
+/// The entry is taken along and converted by [`finish`](Self::finish), after the lock of its segment is
+/// released: converting a large value takes milliseconds.
+pub(crate) struct ConvertedReply<'a, 'w> {
+    codec: Codec,
+    context: &'a Context<'a>,
+    request: &'a AnyRequest<'a>,
+    writer: &'w mut Writer,
+    taken: Option<TakenOutcome>,
+}
+
+impl<'a, 'w> ConvertedReply<'a, 'w> {
+    pub(crate) fn new(
+        codec: Codec,
+        context: &'a Context<'a>,
+        request: &'a AnyRequest<'a>,
+        writer: &'w mut Writer,
+    ) -> Self {
+        Self { codec, context, request, writer, taken: None }
+    }
+
+    /// Writes what is not written yet.
+    pub(crate) fn finish(self) -> Result<(), Failure> {
+        let Self { codec, context, request, writer, taken } = self;
+        match taken {
+            Some(taken) => respond_converted(taken.outcome(), codec, context, request, writer),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Reply for ConvertedReply<'_, '_> {
+    fn reply(&mut self, outcome: Outcome<'_>) {
+        if self.request.shows_value(self.context) {
+            self.taken = Some(outcome.take());
+        } else {
+            self.request.respond(outcome, self.context, self.writer);
+            self.writer.seal();
+        }
+    }
+}
+
+fn respond_converted(
     outcome: Outcome<'_>,
     codec: Codec,
     context: &Context<'_>,
@@ -397,7 +438,6 @@ pub(crate) fn respond_converted(
 ) -> Result<(), Failure> {
     let converted;
     let outcome = match outcome {
-        outcome if !request.shows_value(context) => outcome,
         Outcome::Found(entry) => {
             converted = codec.value_out(entry.value().bytes())?;
             Outcome::Found(entry.with_value(&converted))

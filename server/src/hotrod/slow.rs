@@ -5,7 +5,6 @@ use hotrod::{
     op::{self, AnyRequest, Empty, Operation},
     serve::{Context, Responder, write_response},
 };
-use store::Outcome;
 
 use super::{
     admin, bulk,
@@ -14,7 +13,7 @@ use super::{
     iteration,
     order::Ticket,
     scope::{Done, Scope, Target},
-    session::{answer as answer_request, respond_converted},
+    session::{ConvertedReply, answer as answer_request},
     unsent::Unsent,
 };
 
@@ -151,15 +150,13 @@ async fn one_key(
             .map_err(|error| errors::cache_error(&error));
     }
     let stored = codec.stored(&command)?;
-    let mut unconvertible = None;
+    let mut reply = ConvertedReply::new(codec, context, request, writer);
     let command = stored.command(&command);
     driver
-        .drive_in_turn(&target.cache, command, Some(&scope.turn), &mut |outcome: Outcome<'_>| {
-            unconvertible = respond_converted(outcome, codec, context, request, writer).err();
-        })
+        .drive_in_turn(&target.cache, command, Some(&scope.turn), &mut reply)
         .await
         .map_err(|error| errors::cache_error(&error))?;
-    unconvertible.map_or(Ok(()), Err)
+    reply.finish()
 }
 
 /// A response whose fields are written already.

@@ -50,6 +50,10 @@ proptest! {
         let expected = if foreign { Version(42) } else { VERSIONS.version(Stamp::from_bits(7)) };
         prop_assert_eq!(metadata.version, expected);
         prop_assert_eq!(record.is_imported(), foreign);
+        let taken = entry.take();
+        prop_assert_eq!(taken.entry().key(), &key[..]);
+        prop_assert_eq!(taken.entry().value().bytes(), &value[..]);
+        prop_assert_eq!(taken.entry().metadata(), metadata);
     }
 
     #[test]
