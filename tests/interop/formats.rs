@@ -7,10 +7,11 @@
 
 use std::collections::BTreeMap;
 
+use http::Method;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    TestServer,
+    Rest, TestServer,
     infinispan::{Infinispan, Setup, Version, java_program},
     note,
 };
@@ -26,7 +27,7 @@ const fn format(cache: &'static str, row: &'static str, both: &'static str) -> F
     Format { cache, row, types: Some((both, both)) }
 }
 
-const FORMATS: [Format; 10] = [
+const FORMATS: [Format; 11] = [
     format("octets", "`application/octet-stream`", "application/octet-stream"),
     format("text", "`text/plain`", "text/plain"),
     format("latin", "`text/plain; charset=ISO-8859-1`", "text/plain; charset=ISO-8859-1"),
@@ -41,7 +42,15 @@ const FORMATS: [Format; 10] = [
     format("object", "`application/x-java-object`", "application/x-java-object"),
     format("jboss", "`application/x-jboss-marshalling`", "application/x-jboss-marshalling"),
     Format { cache: "none", row: "none", types: None },
+    Format { cache: INDEXED, row: "none, indexed", types: None },
 ];
+
+/// A cache that can only be made once its schema is there.
+const INDEXED: &str = "indexed";
+
+/// The schema, as the application writes it once more.
+const SCHEMA: &str =
+    "package godwit; /* @Indexed */ message Bird { /* @Basic */ optional string name = 1; }";
 
 /// Caches that every server has.
 const INTERNAL: [(&str, &str); 2] =
@@ -67,10 +76,17 @@ async fn every_format_comes_over_from_16() {
 
 async fn come_over(version: Version, line: &str, client: &str) {
     let program = java_program("Formats", client);
-    let elements: String = FORMATS.iter().map(Format::element).collect();
+    let from_start = FORMATS.iter().filter(|format| format.cache != INDEXED);
+    let elements: String = from_start.map(Format::element).collect();
     let setup = Setup { login: false, ..Setup::new(version, elements) };
     let source = Infinispan::start(setup).await;
     let port = source.address().port().to_string();
+    let rest = Rest::new(source.address());
+    rest.call(Method::PUT, "/rest/v2/schemas/godwit.proto", &[], SCHEMA).await.with(200);
+    for format in FORMATS.iter().filter(|format| format.cache == INDEXED) {
+        let path = format!("/rest/v2/caches/{INDEXED}");
+        rest.post(&path, format.json().to_string()).await.with(200);
+    }
     let written = program.run(vec!["write".into(), port.clone()]).await;
     let entries = by_cache(&written.lines());
 
@@ -129,6 +145,11 @@ impl Format {
         if let Some((key, value)) = self.types {
             config["encoding"] =
                 json!({ "key": { "media-type": key }, "value": { "media-type": value } });
+        }
+        if self.cache == INDEXED {
+            config["indexing"] = json!({
+                "enabled": true, "storage": "local-heap", "indexed-entities": ["godwit.Bird"]
+            });
         }
         json!({ "distributed-cache": config })
     }

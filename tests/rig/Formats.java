@@ -60,10 +60,11 @@ public final class Formats {
       entries("protostream", null, null, types());
       entries("object", null, null, types());
       entries("none", null, null, types());
+      entries("indexed", null, null, types());
       // A string as version 3 of that marshaller writes it.
       byte[] key = HEX.parseHex("033e0161");
       entries("jboss", MediaType.APPLICATION_JBOSS_MARSHALLING, bytes, Map.of(key, HEX.parseHex("033e0568656c6c6f")));
-      entries("___protobuf_metadata", null, null, Map.of("godwit.proto", "package godwit; message Bird { optional string name = 1; }"));
+      entries("___protobuf_metadata", null, null, Map.of("godwit.proto", "package godwit; /* @Indexed */ message Bird { /* @Basic */ optional string name = 1; }"));
    }
 
    private static Map<Object, Object> octets() {
