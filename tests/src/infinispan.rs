@@ -84,8 +84,8 @@ pub struct Setup {
     pub port: u16,
     /// Where it tells clients to connect to, if not to where it listens.
     pub announced: Option<SocketAddr>,
-    /// A Java source of the rig whose classes it finds.
-    pub classes: Option<&'static str>,
+    /// What its users have, instead of a password in clear text: see `rig/users.properties`.
+    pub users: Option<&'static str>,
     /// Seconds that its clock is ahead at first, if the test sets it: see [`Infinispan::set_clock`].
     pub clock: Option<i64>,
 }
@@ -100,7 +100,7 @@ impl Setup {
             caches: caches.into(),
             port: 0,
             announced: None,
-            classes: None,
+            users: None,
             clock: None,
         }
     }
@@ -171,17 +171,14 @@ impl Infinispan {
         members: [u16; N],
         room: SemaphorePermit<'static>,
     ) -> [Self; N] {
-        let pom = format!("server-{}", setup.version.number());
-        let jars = rig::jars(&pom);
-        let classes = setup.classes.map(|main| rig::classes(main, &pom));
+        let jars = rig::jars(&format!("server-{}", setup.version.number()));
         let begin = tokio::time::Instant::now();
         let mut room = Some(room);
         let mut servers = Vec::new();
         for member in members {
             let port = if setup.port == 0 { ports::free() } else { setup.port };
             let root = tempfile::tempdir().expect("a folder");
-            let (jars, classes) = (jars.clone(), classes.clone());
-            let layout = Layout { port, member, members: members.to_vec(), jars, classes };
+            let layout = Layout { port, member, members: members.to_vec(), jars: jars.clone() };
             layout.write(root.path(), &setup);
             let process = Process::start(layout.command(root.path(), &setup));
             let setup = setup.clone();

@@ -47,8 +47,6 @@ pub(super) struct Layout {
     pub(super) members: Vec<u16>,
     /// Its program.
     pub(super) jars: PathBuf,
-    /// Classes beside it.
-    pub(super) classes: Option<PathBuf>,
 }
 
 impl Layout {
@@ -62,7 +60,8 @@ impl Layout {
         };
         conf("infinispan.xml", &self.configuration(setup));
         conf("log4j2.xml", LOGGING);
-        conf("users.properties", &format!("{USER}={PASSWORD}\n"));
+        let plain = format!("{USER}={PASSWORD}\n");
+        conf("users.properties", setup.users.unwrap_or(&plain));
         conf("groups.properties", &format!("{USER}=admin\n"));
         // Every server of a distribution has a console.
         let console = root.join("static").join("console");
@@ -86,17 +85,12 @@ impl Layout {
                 // Otherwise each wait with a time limit ends at once, and threads that wait run all the time.
                 .env("FAKETIME_FORCE_MONOTONIC_FIX", "0");
         }
-        let mut class_path = self.jars.join("*").into_os_string();
-        if let Some(classes) = &self.classes {
-            class_path.push(":");
-            class_path.push(classes);
-        }
         command
             .current_dir(root)
             .args(JAVA)
             .arg(format!("-Dinfinispan.server.home.path={}", root.display()))
             .arg("-cp")
-            .arg(class_path)
+            .arg(self.jars.join("*"))
             .args(["org.infinispan.server.Bootstrap", "-c", "infinispan.xml", "-k", "127.0.0.1"])
             .args(["-n", &format!("node-{}", self.port), "-g", &self.cluster()])
             .arg("-s")
@@ -155,17 +149,20 @@ impl Layout {
     }
 }
 
-fn security_and_endpoints(setup: &Setup) -> (&'static str, String) {
+fn security_and_endpoints(setup: &Setup) -> (String, String) {
     let announced = setup.announced.map_or_else(String::new, |address| {
         format!(r#" external-host="{}" external-port="{}""#, address.ip(), address.port())
     });
     if setup.login {
-        let realm = r#"<security><security-realms><security-realm name="default">
+        let plain = setup.users.is_none();
+        let realm = format!(
+            r#"<security><security-realms><security-realm name="default">
       <properties-realm>
-        <user-properties path="users.properties" plain-text="true"/>
+        <user-properties path="users.properties" plain-text="{plain}"/>
         <group-properties path="groups.properties"/>
       </properties-realm>
-    </security-realm></security-realms></security>"#;
+    </security-realm></security-realms></security>"#
+        );
         let endpoints = format!(
             r#"<endpoints socket-binding="default" security-realm="default"><endpoint>
       <hotrod-connector{announced}><authentication>
@@ -181,7 +178,7 @@ fn security_and_endpoints(setup: &Setup) -> (&'static str, String) {
       <hotrod-connector{announced}/><rest-connector/>
     </endpoint></endpoints>"#
     );
-    ("", endpoints)
+    (String::new(), endpoints)
 }
 
 /// Where libfaketime lies, which is part of the package faketime.
