@@ -56,6 +56,9 @@ pub enum AdminError {
     /// The cache belongs to the server.
     #[error("cache {0} belongs to the server and cannot be removed")]
     Internal(CacheName),
+    /// The server was started with the configuration that was to be removed.
+    #[error("the server was started with the configuration {0}, which cannot be removed")]
+    GivenTemplate(CacheName),
     /// It could not be written down.
     #[error(transparent)]
     NotStored(#[from] LogError),
@@ -240,7 +243,7 @@ impl Caches {
     /// If the server was started with it, or it cannot be written down.
     pub async fn remove_template(&self, name: &CacheName) -> Result<(), AdminError> {
         if self.is_given(name) {
-            return Err(AdminError::Internal(name.clone()));
+            return Err(AdminError::GivenTemplate(name.clone()));
         }
         let template = name.clone();
         match self.agreement.propose(MetaCommand::RemoveTemplate { template }).await {
@@ -262,6 +265,9 @@ impl Caches {
     /// If there is no such cache, or the alias is the name of a cache.
     pub async fn assign_alias(&self, cache: &str, alias: &CacheName) -> Result<(), AdminError> {
         let cache = self.resolve(cache)?;
+        if alias.as_str().contains(char::is_whitespace) {
+            return Err(AdminError::Name(NameError::SpaceInAlias(alias.clone())));
+        }
         let alias = alias.clone();
         self.agreement.propose(MetaCommand::AssignAlias { cache, alias }).await?;
         Ok(())
@@ -304,6 +310,11 @@ impl Caches {
         config: CacheConfig,
         volatile: bool,
     ) -> Result<(), AdminError> {
+        let is_template =
+            self.agreement.see(|metadata| metadata.templates().any(|(known, _)| known == name));
+        if is_template || self.is_given(name) {
+            return Err(AdminError::Name(NameError::TemplateExists(name.clone())));
+        }
         let (cache, config) = (name.clone(), Arc::new(config));
         self.agreement.propose(MetaCommand::CreateCache { cache, config, volatile }).await?;
         Ok(())
@@ -567,6 +578,8 @@ mod tests {
         assert_eq!((opened("x"), opened("z").as_deref()), (None, Some("b")));
         caches.remove(&name("b"), RemoveRule::Careful).await.unwrap();
         assert_eq!(opened("z"), None);
+        let error = caches.assign_alias("a", &name("two words")).await.unwrap_err().to_string();
+        assert!(error.contains("has a space in it"), "{error}");
         assert!(matches!(
             caches.assign_alias("b", &name("q")).await,
             Err(AdminError::NoSuchCache(_))
@@ -586,7 +599,13 @@ mod tests {
             let error = error.unwrap_err().to_string();
             assert!(error.starts_with("ISPN000453"), "{error}");
         }
-        assert!(caches.remove_template(&name("small")).await.is_err());
+        for template in ["mine", "small"] {
+            let created = caches.create(&name(template), config.clone(), false).await;
+            let error = created.unwrap_err().to_string();
+            assert!(error.starts_with("ISPN000453"), "{error}");
+        }
+        let error = caches.remove_template(&name("small")).await.unwrap_err().to_string();
+        assert!(error.contains("started with the configuration small"), "{error}");
         caches.remove_template(&name("mine")).await.unwrap();
         caches.remove_template(&name("mine")).await.unwrap();
         assert!(caches.template("mine", &name("a")).is_err());

@@ -317,6 +317,9 @@ pub enum NameError {
         /// The cache that has it.
         cache: CacheName,
     },
+    /// An alias would be two in a configuration.
+    #[error("the alias '{0}' has a space in it, which divides aliases in configurations")]
+    SpaceInAlias(CacheName),
     /// There is a configuration of this name, or a cache.
     #[error("ISPN000453: Attempt to define configuration for cache {0} which already exists")]
     TemplateExists(CacheName),

@@ -88,7 +88,8 @@ impl CacheConfig {
 
 impl CacheConfig {
     /// Whether queries were to find its entries.
-    pub(crate) fn is_indexed(&self) -> bool {
+    #[must_use]
+    pub fn is_indexed(&self) -> bool {
         let is = |value: Option<&str>, word: &str| {
             value.is_some_and(|value| value.eq_ignore_ascii_case(word))
         };

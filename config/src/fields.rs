@@ -224,9 +224,9 @@ impl Attribute {
             .ok_or_else(|| self.error("a size in bytes, or with a unit such as 512MB, 1GiB"))
     }
 
-    /// A time; `None` for -1.
+    /// A time; `None` if it is negative.
     pub(crate) fn time_or_unlimited(&self) -> Result<Option<Duration>, ConfigError> {
-        if quantity::is_unlimited(&self.value) { Ok(None) } else { self.time().map(Some) }
+        if quantity::is_never(&self.value) { Ok(None) } else { self.time().map(Some) }
     }
 
     /// A size in bytes; `None` for -1 and 0.

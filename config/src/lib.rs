@@ -50,8 +50,8 @@ pub use self::{
         Authentication, AuthenticationElement, RemoteServer, RemoteStoreConfig, Secrets,
     },
     server::{
-        Advertised, Limits, LimitsFile, MAX_KEY, Migration, MigrationFile, OnSourceError,
-        ServerConfig, ServerFile,
+        Advertised, Limits, LimitsFile, MAX_KEY, Migration, MigrationFile, NoAddress,
+        OnSourceError, ServerConfig, ServerFile, bind_address,
     },
     template::{default_cache_config, find_template, template, template_names},
     tree::{MAX_DEPTH, MAX_DOCUMENT},

@@ -25,6 +25,16 @@ pub(crate) fn time(text: &str) -> Option<Duration> {
     amount(text, TIMES).map(Duration::from_millis)
 }
 
+/// A time with the largest unit that leaves no fraction, as Infinispan writes its defaults.
+pub(crate) fn as_time(time: Duration) -> String {
+    let millis = time.as_millis();
+    let divides = |(_, unit): &&(&str, u64)| millis.is_multiple_of(u128::from(*unit));
+    match TIMES.iter().skip(1).rfind(divides) {
+        Some((name, unit)) if millis > 0 => format!("{}{name}", millis / u128::from(*unit)),
+        _ => millis.to_string(),
+    }
+}
+
 /// A size such as `512`, `512MB`, `1GiB`: bytes unless it says otherwise.
 pub(crate) fn size(text: &str) -> Option<u64> {
     amount(text, SIZES)
@@ -33,6 +43,11 @@ pub(crate) fn size(text: &str) -> Option<u64> {
 /// Whether a number means "no limit".
 pub(crate) fn is_unlimited(text: &str) -> bool {
     text.trim() == "-1"
+}
+
+/// Whether a time is negative, which means "never".
+pub(crate) fn is_never(text: &str) -> bool {
+    text.trim().strip_prefix('-').is_some_and(|rest| amount(rest, TIMES).is_some())
 }
 
 fn amount(text: &str, units: &[(&str, u64)]) -> Option<u64> {
@@ -159,6 +174,29 @@ mod tests {
             ["", "s", "-1", "5 years", "1.5", "1.", "1.s", "1..2s", "99999999999999999999", "٣s"]
         {
             assert_eq!(time(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_written_with_its_largest_unit() {
+        for (millis, text) in [
+            (0, "0"),
+            (1, "1ms"),
+            (1_500, "1500ms"),
+            (15_000, "15s"),
+            (60_000, "1m"),
+            (86_400_000, "1d"),
+        ] {
+            assert_eq!(as_time(Duration::from_millis(millis)), text);
+        }
+    }
+
+    #[test]
+    fn a_negative_time_is_never() {
+        for (text, never) in
+            [("-1", true), (" -5s", true), ("0", false), ("-", false), ("-x", false)]
+        {
+            assert_eq!(is_never(text), never, "{text}");
         }
     }
 

@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+pub use self::settings::{NoAddress, bind_address};
 pub(crate) use self::settings::{address, read};
 use crate::{CacheConfig, CacheName, ConfigError, CorsRule, MemoryLimit};
 

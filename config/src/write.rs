@@ -22,7 +22,6 @@ pub(crate) struct Node {
 #[derive(Debug)]
 pub(crate) enum Scalar {
     Text(String),
-    Number(u64),
     Flag(bool),
     List(Vec<String>),
 }
@@ -67,9 +66,9 @@ impl Node {
         }
     }
 
-    pub(crate) fn number(mut self, name: &'static str, value: u64) -> Self {
-        self.attributes.push((name.into(), Scalar::Number(value)));
-        self
+    /// A number, which is written as a text in every format.
+    pub(crate) fn number(self, name: &'static str, value: u64) -> Self {
+        self.text(name, &value.to_string())
     }
 
     pub(crate) fn number_if(self, name: &'static str, value: Option<u64>) -> Self {
@@ -98,29 +97,12 @@ impl Node {
         self.attributes.is_empty() && self.children.is_empty()
     }
 
-    /// Writes numbers as texts, here and below.
-    pub(crate) fn spell_numbers(&mut self) {
-        for (_, value) in &mut self.attributes {
-            if let Scalar::Number(number) = value {
-                *value = Scalar::Text(number.to_string());
-            }
-        }
-        for child in &mut self.children {
-            match child {
-                Child::Element(node) => node.spell_numbers(),
-                Child::List(_, nodes) => nodes.iter_mut().for_each(Self::spell_numbers),
-                Child::Properties(_) => {}
-            }
-        }
-    }
-
     /// What is in the element.
     pub(crate) fn to_json(&self) -> Value {
         let mut object = Map::new();
         for (name, value) in &self.attributes {
             let value = match value {
                 Scalar::Text(text) => Value::from(text.as_str()),
-                Scalar::Number(number) => Value::from(*number),
                 Scalar::Flag(flag) => Value::from(*flag),
                 Scalar::List(values) => Value::from(values.clone()),
             };

@@ -17,6 +17,7 @@ mod patience;
 mod problem;
 mod request;
 mod resource;
+mod schemas;
 mod walk;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -26,6 +27,7 @@ use config::{CacheName, CorsRule};
 use tokio_util::sync::CancellationToken;
 
 use self::node::{Node, Shared};
+pub use self::schemas::{Saved, Saving, SchemaError, Schemas};
 
 /// What the endpoint works with.
 pub struct App {

@@ -103,6 +103,7 @@ impl From<AdminError> for Problem {
             | AdminError::Immutable { .. }
             | AdminError::Attribute(_)
             | AdminError::Name(_)
+            | AdminError::GivenTemplate(_)
             | AdminError::Internal(_) => StatusCode::BAD_REQUEST,
             AdminError::Conflict(_) | AdminError::WouldLose(_) => StatusCode::CONFLICT,
             AdminError::NotStored(_) => StatusCode::INTERNAL_SERVER_ERROR,

@@ -10,11 +10,12 @@
 
 use godwit_tests as harness;
 
+mod administration;
 mod cli;
 mod clients;
 mod clocks;
 mod faults;
 mod formats;
+mod logins;
 mod refusals;
 mod sources;
-mod verdicts;

@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path, process::Output};
 
-use client::RequestExpiration;
+use client::{Duration, RequestExpiration};
 use http::Method;
 use serde_json::json;
 use tokio::process::Command;
@@ -106,7 +106,7 @@ async fn the_root_of_an_infinispan_server_is_served_with_what_it_remembers() {
         assert!(names.as_array().unwrap().contains(&json!(name)), "{names}");
     }
     let config = server.rest.get("/rest/v2/caches/made-later?action=config").await.with(200);
-    assert_eq!(config.json()["made-later"]["distributed-cache"]["owners"], 3);
+    assert_eq!(config.json()["made-later"]["distributed-cache"]["owners"], "3");
     let container = server.rest.get("/rest/v2/container").await.with(200).json();
     assert_eq!(container["cluster_name"], "mine");
 
@@ -233,7 +233,7 @@ async fn attributes_and_templates_are_changed_by_tasks_and_outlive_a_restart() {
     };
     set("expiration.lifespan", "5s").await.unwrap();
     for (attribute, value, part) in [
-        ("clustering.hash.owners", "1", "immutable"),
+        ("clustering.hash.owners", "1", "ISPN000962: Cannot modify protected attribute 'owners'"),
         ("bogus", "1", "ISPN000960: No attribute 'bogus' in 'distributed-cache'"),
         ("expiration.lifespan", "soon", "soon"),
     ] {
@@ -257,7 +257,7 @@ async fn attributes_and_templates_are_changed_by_tasks_and_outlive_a_restart() {
             rest.get(&path).await.with(200).json()[name].clone()
         }
     };
-    assert_eq!(config("c").await["distributed-cache"]["expiration"]["lifespan"], 5000);
+    assert_eq!(config("c").await["distributed-cache"]["expiration"]["lifespan"], "5s");
     let client = server.client().await;
     client.exec("@@cache@create", &[("name", b"made"), ("template", b"mine")]).await.unwrap();
     assert_eq!(config("made").await, json!({ "local-cache": { "statistics": true } }));
@@ -301,9 +301,102 @@ async fn configurations_are_compared_converted_and_read_back_whole() {
         converted.text(),
         r#"<?xml version="1.0"?><distributed-cache owners="2" mode="SYNC" remote-timeout="17500"/>"#
     );
-    let config = r#"{"distributed-cache":{"mode":"SYNC","expiration":{"lifespan":900000000000000000},"indexing":{"enabled":true,"indexed-entities":["a.B"]}}}"#;
+    let config = r#"{"distributed-cache":{"mode":"SYNC","expiration":{"lifespan":"900000000000000000","max-idle":"1 s","interval":"-1"},"indexing":{"enabled":true,"indexed-entities":["a.B"]}}}"#;
     server.rest.post("/rest/v2/caches/c", config).await.with(200);
     let read = server.rest.get("/rest/v2/caches/c?action=config").await.with(200);
     assert_eq!(read.text(), format!(r#"{{"c":{config}}}"#));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn schemas_are_kept_as_they_were_sent_and_an_index_is_asked_for_in_vain() {
+    let server = TestServer::start().await;
+    let client = server.client().await;
+    let ship = "package a; message Ship { }";
+    let save = |op: &'static str, name: &'static str, content: &'static str| {
+        let client = client.clone();
+        async move {
+            let content = content.as_bytes();
+            let parameters =
+                [("name", name.as_bytes()), ("content", content), ("op", op.as_bytes())];
+            client.exec("@@schemas@createOrUpdate", &parameters).await
+        }
+    };
+    for (op, content, saved) in [
+        ("u", ship, "n"),
+        ("c", ship, "c"),
+        ("c", "message B { }", "n"),
+        ("u", ship, "n"),
+        ("u", "message C { }", "u"),
+        ("s", ship, "u"),
+    ] {
+        assert_eq!(
+            save(op, "ship.proto", content).await.unwrap(),
+            saved.as_bytes(),
+            "{op} {content}"
+        );
+    }
+    assert!(save("s", "ship", ship).await.unwrap_err().to_string().contains("ISPN028009"));
+    assert!(save("x", "ship.proto", ship).await.unwrap_err().to_string().contains("'op' is 'x'"));
+
+    let rest = &server.rest;
+    let listed = || async { rest.get("/rest/v2/schemas").await.with(200).json() };
+    assert_eq!(listed().await, json!([{ "name": "ship.proto", "error": null }]));
+    for name in ["ship", "ship.proto"] {
+        let path = format!("/rest/v2/schemas/{name}");
+        assert_eq!(rest.get(&path).await.with(200).text(), ship);
+        rest.post(&path, ship).await.with(409);
+    }
+    rest.get("/rest/v2/schemas?action=types").await.with(501);
+    rest.post("/rest/v2/schemas/boat", "").await.with(400);
+    let boat = rest.post("/rest/v2/schemas/boat", "message Boat { }").await.with(200).json();
+    assert_eq!(boat, json!({ "name": "boat.proto", "error": null }));
+    let put = rest.call(Method::PUT, "/rest/v2/schemas/boat.proto", &[], "message B { }").await;
+    put.with(200);
+    // Clients also read and write them as entries; a server that they came from may have left errors.
+    let headers = [("Content-Type", "text/plain")];
+    for (key, value) in [("raft.proto", "x {{"), ("raft.proto.errors", "no label")] {
+        let path = format!("/rest/v2/caches/___protobuf_metadata/{key}");
+        rest.call(Method::PUT, &path, &headers, value).await.with(204);
+    }
+    let error = json!({ "message": "Schema raft.proto has errors", "cause": "no label" });
+    assert_eq!(listed().await[1], json!({ "name": "raft.proto", "error": error }));
+    assert_eq!(save("s", "raft.proto", ship).await.unwrap(), "u".as_bytes());
+    assert_eq!(listed().await[1]["error"], json!(null));
+    for (name, removed) in [("boat.proto", "1"), ("boat.proto", "0")] {
+        let parameters = [("name", name.as_bytes())];
+        let answer = client.exec("@@schemas@delete", &parameters).await.unwrap();
+        assert_eq!(answer, removed.as_bytes());
+    }
+    rest.delete("/rest/v2/schemas/ship").await.with(204);
+    rest.delete("/rest/v2/schemas/ship").await.with(404);
+    rest.get("/rest/v2/schemas/ship").await.with(404);
+
+    let indexed = r#"{"local-cache":{"indexing":{"indexed-entities":["a.Ship"]}}}"#;
+    rest.post("/rest/v2/caches/indexed", indexed).await.with(200);
+    rest.post("/rest/v2/caches/plain", OCTETS).await.with(200);
+    for task in ["@@cache@reindex", "@@cache@updateindexschema"] {
+        assert_eq!(client.exec(task, &[("name", b"indexed")]).await.unwrap(), "".as_bytes());
+        for (cache, part) in [("plain", "Indexing was not enabled"), ("nothing", "ISPN000436")] {
+            let error = client.exec(task, &[("name", cache.as_bytes())]).await.unwrap_err();
+            assert!(error.to_string().contains(part), "{error}");
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn entries_of_a_cache_whose_lifespan_is_nothing_end_at_once() {
+    let server = TestServer::start().await;
+    let default = RequestExpiration { lifespan: Duration::Default, max_idle: Duration::Default };
+    for expiration in [r#""lifespan":0"#, r#""max-idle":"0""#] {
+        let config = format!(r#"{{"local-cache":{{"expiration":{{{expiration}}}}}}}"#);
+        let cache = server.cache_of("c", &config).await;
+        cache.put(b"k", b"v", default).await.unwrap();
+        assert_eq!(cache.get(b"k").await.unwrap(), None, "{expiration}");
+        cache.put(b"k", b"v", RequestExpiration::NEVER).await.unwrap();
+        assert_eq!(cache.get(b"k").await.unwrap().as_deref(), Some(&b"v"[..]), "{expiration}");
+        server.rest.delete("/rest/v2/caches/c").await.with(200);
+    }
     server.stop().await;
 }

@@ -13,7 +13,6 @@ mod cli;
 mod configuration;
 mod connection;
 mod hostile;
-mod leaving;
 mod metadata;
 mod migration;
 mod order;

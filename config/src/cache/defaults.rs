@@ -26,7 +26,7 @@ const DEFAULTS: &[(&str, &[(&str, &str)])] = &[
         &[
             ("enabled", "true"),
             ("indexing-mode", "AUTO"),
-            ("startup-mode", "NONE"),
+            ("startup-mode", "AUTO"),
             ("storage", "FILESYSTEM"),
             ("use-java-embedded-entities", "false"),
         ],
@@ -61,7 +61,7 @@ const DEFAULTS: &[(&str, &[(&str, &str)])] = &[
             ("timeout", "240000"),
         ],
     ),
-    ("tracing", &[("enabled", "true")]),
+    ("tracing", &[("categories", "container"), ("enabled", "true")]),
     (
         "transaction",
         &[

@@ -1,10 +1,10 @@
-//! Which attributes of a configuration were said.
+//! Which attributes of a configuration were given, and how they were spelled.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::tree::Element;
 
-/// Attributes that are written even if they are the default, because they were said.
+/// Attributes that are written as they were given, even if that is the default.
 const ATTRIBUTES: &[&str] = &[
     "encoding/key/media-type",
     "encoding/media-type",
@@ -13,39 +13,47 @@ const ATTRIBUTES: &[&str] = &[
     "expiration/lifespan",
     "expiration/max-idle",
     "memory/max-count",
+    "memory/max-size",
     "memory/when-full",
     "owners",
     "segments",
     "statistics",
 ];
 
-/// Which attributes of a configuration were said. A configuration that says a default is no other
-/// than one that does not, so all of these are equal.
+/// The attributes that a configuration gives, as it spells them. Tools compare what they wrote with what
+/// they read back, so `5s` is not to become `5000`. A configuration that gives a default is equal to one
+/// that does not, so all values of this type are equal.
 #[derive(Clone, Debug, Default)]
-pub struct Given(BTreeSet<&'static str>);
+pub struct Given(BTreeMap<&'static str, String>);
 
 impl Given {
-    /// Those that an element says.
+    /// Those that an element gives.
     pub(super) fn of(element: &Element) -> Self {
-        Self(ATTRIBUTES.iter().copied().filter(|path| says(element, path)).collect())
+        let value = |path: &&'static str| Some((*path, value(element, path)?.to_owned()));
+        Self(ATTRIBUTES.iter().filter_map(value).collect())
     }
 
-    /// Whether an attribute was said.
+    /// Whether an attribute was given.
     pub(super) fn has(&self, path: &str) -> bool {
-        self.0.contains(path)
+        self.0.contains_key(path)
     }
 
-    /// Paths of the attributes that were said.
+    /// The value of an attribute as it was spelled.
+    pub(super) fn spelled(&self, path: &str) -> Option<&str> {
+        self.0.get(path).map(String::as_str)
+    }
+
+    /// Paths of the attributes that were given.
     pub(super) fn paths(&self) -> impl Iterator<Item = &'static str> + '_ {
-        self.0.iter().copied()
+        self.0.keys().copied()
     }
 
     /// Adds those of a child configuration.
-    pub(super) fn extend(&mut self, own: &Self) {
-        self.0.extend(&own.0);
+    pub(super) fn extend(&mut self, own: Self) {
+        self.0.extend(own.0);
     }
 
-    /// Forgets that an attribute was said.
+    /// Forgets that an attribute was given.
     pub(super) fn remove(&mut self, path: &str) {
         self.0.remove(path);
     }
@@ -56,10 +64,13 @@ impl Given {
     }
 }
 
-fn says(element: &Element, path: &str) -> bool {
+fn value<'a>(element: &'a Element, path: &'a str) -> Option<&'a str> {
     match path.split_once('/') {
-        None => element.attribute(path).is_some_and(|attribute| !attribute.value.is_empty()),
-        Some((name, path)) => element.children(name).next().is_some_and(|child| says(child, path)),
+        None => {
+            let value = element.attribute(path)?.value.as_str();
+            Some(value).filter(|value| !value.is_empty())
+        }
+        Some((name, path)) => value(element.children(name).next()?, path),
     }
 }
 

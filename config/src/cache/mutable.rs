@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{CacheConfig, CacheKind, CacheMode, Kept, defaults, kept::KeptValue, read};
+use super::{CacheConfig, CacheKind, CacheMode, Kept, defaults, kept::KeptValue, read, write};
 use crate::{
-    ByteSize, ConfigError, Place,
+    ConfigError, Place,
     notes::Notes,
+    quantity,
     surroundings::Surroundings,
     tree::{Attribute, Element},
 };
@@ -55,6 +56,9 @@ pub const MUTABLE_ATTRIBUTES: &[MutableAttribute] = &[
     ),
 ];
 
+/// What `indexing.startup-mode` can be.
+const STARTUP_MODES: [&str; 4] = ["PURGE", "REINDEX", "AUTO", "NONE"];
+
 /// Attributes of a real server that stay as they are.
 pub const IMMUTABLE_ATTRIBUTES: &[&str] = &[
     "clustering.hash.owners",
@@ -87,8 +91,8 @@ pub enum AttributeError {
     Unknown {
         /// The name.
         name: String,
-        /// The element of the cache.
-        element: &'static str,
+        /// The element that does not have it.
+        element: String,
     },
     /// It stays as it is while the cache is there.
     #[error("ISPN012035: Attribute '{0}' is immutable")]
@@ -123,7 +127,15 @@ impl CacheConfig {
         if IMMUTABLE_ATTRIBUTES.contains(&name) {
             return Err(AttributeError::Immutable(name.to_owned()));
         }
-        Err(AttributeError::Unknown { name: name.to_owned(), element: self.element_name() })
+        // As a real server has it: the element is the one that should have had the attribute.
+        let groups = MUTABLE_ATTRIBUTES.iter().map(|known| known.name);
+        let groups = groups.chain(IMMUTABLE_ATTRIBUTES.iter().copied());
+        let groups = groups.filter_map(|known| known.rsplit_once('.').map(|(group, _)| group));
+        let (element, name) = match name.rsplit_once('.') {
+            Some((group, name)) if groups.into_iter().any(|known| known == group) => (group, name),
+            _ => (self.element_name(), name),
+        };
+        Err(AttributeError::Unknown { name: name.to_owned(), element: element.to_owned() })
     }
 
     /// Name of the element that the cache is in a document.
@@ -152,21 +164,30 @@ impl CacheConfig {
 }
 
 impl MutableAttribute {
+    /// All the words that it can be, if it is one of a few.
+    #[must_use]
+    pub fn universe(&self) -> Option<&'static [&'static str]> {
+        (self.kind == "indexstartupmode").then_some(&STARTUP_MODES)
+    }
+
     /// Its value in a configuration, as a real server shows it.
     #[must_use]
     pub fn value(&self, config: &CacheConfig) -> Value {
-        let time = |time: Option<std::time::Duration>| {
-            json!(time.map_or_else(|| "-1".to_owned(), |time| time.as_millis().to_string()))
-        };
+        let given = &config.given;
         match self.path {
             "aliases" => json!(config.aliases.iter().map(ToString::to_string).collect::<Vec<_>>()),
             "statistics" => json!(config.statistics),
-            "expiration/lifespan" => time(config.expiration.lifespan),
-            "expiration/max-idle" => time(config.expiration.max_idle),
-            "expiration/interval" => time(Some(config.expiration.interval)),
-            "memory/max-size" => {
-                json!(config.memory.max_size.map(|size| ByteSize(size).to_string()))
+            path @ "expiration/lifespan" => {
+                json!(write::life(given, path, config.expiration.lifespan))
             }
+            path @ "expiration/max-idle" => {
+                json!(write::life(given, path, config.expiration.max_idle))
+            }
+            path @ "expiration/interval" if given.has(path) => {
+                json!(write::interval(given, path, config.expiration.interval))
+            }
+            "expiration/interval" => json!(quantity::as_time(config.expiration.interval)),
+            "memory/max-size" => json!(config.memory.max_size.map(|size| write::size(given, size))),
             "memory/max-count" => json!(config.memory.max_count.map_or(-1, |count| {
                 // As Java reads a number.
                 i64::try_from(count).unwrap_or(i64::MAX)
@@ -179,7 +200,12 @@ impl MutableAttribute {
         let text = match kept.value(path) {
             Some(KeptValue::Many(values)) => return json!(values),
             Some(KeptValue::One(text)) => Some(text.clone()),
-            None => defaults::default(path).map(str::to_owned),
+            None => defaults::default(path).map(|default| match self.kind {
+                "timequantity" => {
+                    quantity::time(default).map_or_else(String::new, quantity::as_time)
+                }
+                _ => default.to_owned(),
+            }),
         };
         match (self.kind, text) {
             ("set", None) => json!([]),
@@ -235,9 +261,7 @@ impl MutableAttribute {
             "timequantity" => attribute.time_or_unlimited().map(drop),
             "boolean" => attribute.flag().map(drop),
             "integer" => attribute.number(i32::MIN..=i32::MAX).map(drop),
-            "indexstartupmode" => {
-                attribute.one_of(&[("NONE", ()), ("PURGE", ()), ("REINDEX", ()), ("AUTO", ())])
-            }
+            "indexstartupmode" => attribute.one_of(&STARTUP_MODES.map(|mode| (mode, ()))),
             _ => Ok(()),
         };
         checked.map_err(|error| match error {

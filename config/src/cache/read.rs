@@ -4,7 +4,7 @@ mod media_type;
 mod memory;
 mod refused;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use media::MediaType;
 
@@ -84,7 +84,7 @@ pub(crate) fn read(
     config.encoding = config.said_encoding();
     let own = Given::of(element);
     own.paths().for_each(|path| config.kept.remove(path));
-    config.given.extend(&own);
+    config.given.extend(own);
     let mut fields = Fields::of(element, notes);
     // The document has read these.
     fields.accept(&["name", "configuration"]);
@@ -213,17 +213,18 @@ fn encoding(element: &Element, notes: &mut Notes) -> Encoding {
 fn expiration(element: &Element, config: &mut CacheConfig, notes: &mut Notes) {
     let expiration: &mut DefaultExpiration = &mut config.expiration;
     let mut fields = Fields::of(element, notes);
-    if let Some(lifespan) = fields.read("lifespan", end_of_entries) {
+    // Zero is a time: such entries end at once, as they do in Infinispan.
+    if let Some(lifespan) = fields.read("lifespan", Attribute::time_or_unlimited) {
         expiration.lifespan = lifespan;
     }
-    if let Some(max_idle) = fields.read("max-idle", end_of_entries) {
+    if let Some(max_idle) = fields.read("max-idle", Attribute::time_or_unlimited) {
         expiration.max_idle = max_idle;
     }
     if let Some(interval) = fields.text("interval") {
         match fields.notes.check(interval.time_or_unlimited()) {
             Some(Some(time)) if !time.is_zero() => expiration.interval = time,
             Some(_) => {
-                let note = "'interval' of 'expiration': entries that ended are always looked for";
+                let note = "'interval' of 'expiration': ended entries are always looked for";
                 fields.notes.ignore(note, interval.place);
             }
             None => {}
@@ -231,16 +232,6 @@ fn expiration(element: &Element, config: &mut CacheConfig, notes: &mut Notes) {
     }
     fields.ignore_unless("touch", &["SYNC"]);
     fields.finish();
-}
-
-fn end_of_entries(attribute: &Attribute) -> Result<Option<Duration>, ConfigError> {
-    match attribute.time_or_unlimited()? {
-        Some(Duration::ZERO) => {
-            let why = "entries would end at once; give a time, or -1 for none";
-            Err(refused(format!("'{}' 0", attribute.name), why, attribute.place))
-        }
-        time => Ok(time),
-    }
 }
 
 /// Reads the stores: in `persistence`, and in the cache itself as in 7.x and 8.x.

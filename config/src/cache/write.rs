@@ -9,7 +9,7 @@ use super::{
     MemoryConfig, Replication, WhenFull,
 };
 use crate::{
-    quantity::ByteSize,
+    quantity::{self, ByteSize},
     remote_store::{self, Secrets},
     write::Node,
 };
@@ -67,40 +67,66 @@ fn encoding(encoding: &Encoding) -> Node {
 }
 
 fn expiration(expiration: &DefaultExpiration, given: &Given) -> Node {
-    let default = DefaultExpiration::default();
-    let is_said = given.has("expiration/interval");
-    let interval = Some(expiration.interval);
-    let interval = interval.filter(|interval| *interval != default.interval || is_said);
-    let unlimited = |path| Some("-1").filter(|_| given.has(path));
     let mut node = Node::new("expiration");
     for (name, path, time) in [
         ("lifespan", "expiration/lifespan", expiration.lifespan),
         ("max-idle", "expiration/max-idle", expiration.max_idle),
     ] {
-        node = match time {
-            Some(time) => node.number(name, millis(time)),
-            None => node.text_if(name, unlimited(path)),
-        };
+        if time.is_some() || given.has(path) {
+            node = node.text(name, &life(given, path, time));
+        }
     }
-    node.number_if("interval", interval.map(millis))
+    let path = "expiration/interval";
+    if expiration.interval != DefaultExpiration::default().interval || given.has(path) {
+        node = node.text("interval", &interval(given, path, expiration.interval));
+    }
+    node
+}
+
+/// How long entries live, as it was given if that is still its value; -1 is for ever.
+pub(super) fn life(given: &Given, path: &str, time: Option<Duration>) -> String {
+    let is_same = |spelled: &&str| match time {
+        Some(time) => quantity::time(spelled) == Some(time),
+        None => quantity::is_never(spelled),
+    };
+    let canonical = || time.map_or_else(|| "-1".to_owned(), |time| time.as_millis().to_string());
+    given.spelled(path).filter(is_same).map_or_else(canonical, str::to_owned)
+}
+
+/// The time between two sweeps, as it was given. Where that is never, sweeps go on all the same.
+pub(super) fn interval(given: &Given, path: &str, time: Duration) -> String {
+    let is_same = |spelled: &&str| {
+        let never = quantity::is_never(spelled);
+        never || quantity::time(spelled).is_some_and(|said| said.is_zero() || said == time)
+    };
+    let canonical = || time.as_millis().to_string();
+    given.spelled(path).filter(is_same).map_or_else(canonical, str::to_owned)
+}
+
+/// A size as it was given, if that is still its value.
+pub(super) fn size(given: &Given, size: u64) -> String {
+    let spelled = given.spelled("memory/max-size");
+    let spelled = spelled.filter(|spelled| quantity::size(spelled) == Some(size));
+    spelled.map_or_else(|| ByteSize(size).to_string(), str::to_owned)
 }
 
 fn memory(memory: &MemoryConfig, given: &Given) -> Node {
     let is_bounded = memory.max_count.is_some() || memory.max_size.is_some();
     let when_full = match memory.when_full {
-        WhenFull::Remove if is_bounded => Some("REMOVE"),
+        // A bound without it means the same, and so does NONE.
+        WhenFull::Remove if is_bounded => match given.spelled("memory/when-full") {
+            Some(said) if said.trim().eq_ignore_ascii_case("NONE") => None,
+            None if given.has("memory/max-count") || given.has("memory/max-size") => None,
+            _ => Some("REMOVE"),
+        },
         WhenFull::Remove => Some("NONE").filter(|_| given.has("memory/when-full")),
         WhenFull::Exception => Some("EXCEPTION"),
     };
-    let max_size = memory.max_size.map(|size| ByteSize(size).to_string());
+    let max_size = memory.max_size.map(|bytes| size(given, bytes));
     let node = match memory.max_count {
         Some(count) => Node::new("memory").number("max-count", count),
         None => Node::new("memory")
             .text_if("max-count", Some("-1").filter(|_| given.has("memory/max-count"))),
     };
     node.text_if("max-size", max_size.as_deref()).text_if("when-full", when_full)
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

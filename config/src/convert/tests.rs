@@ -180,7 +180,7 @@ fn a_cache_is_written_without_its_defaults() {
     };
     assert_eq!(
         json(&full),
-        r#"{"c":{"distributed-cache":{"owners":3,"mode":"SYNC","statistics":true,"encoding":{"media-type":"text/plain"},"expiration":{"lifespan":5000},"memory":{"max-size":"1GB","when-full":"REMOVE"}}}}"#
+        r#"{"c":{"distributed-cache":{"owners":"3","mode":"SYNC","statistics":true,"encoding":{"media-type":"text/plain"},"expiration":{"lifespan":"5000"},"memory":{"max-size":"1GB","when-full":"REMOVE"}}}}"#
     );
     let writing = Writing { secrets: Secrets::Masked, pretty: false };
     assert_eq!(
@@ -189,8 +189,8 @@ fn a_cache_is_written_without_its_defaults() {
     );
     assert_eq!(
         full.write(Some(&name), Format::Yaml, writing),
-        "\"c\":\n  distributedCache:\n    owners: 3\n    mode: \"SYNC\"\n    statistics: true\n    encoding:\n      \
-         mediaType: \"text/plain\"\n    expiration:\n      lifespan: 5000\n    memory:\n      maxSize: \"1GB\"\n      \
+        "\"c\":\n  distributedCache:\n    owners: \"3\"\n    mode: \"SYNC\"\n    statistics: true\n    encoding:\n      \
+         mediaType: \"text/plain\"\n    expiration:\n      lifespan: \"5000\"\n    memory:\n      maxSize: \"1GB\"\n      \
          whenFull: \"REMOVE\"\n"
     );
 }
@@ -343,10 +343,34 @@ fn defaults_that_were_said_are_written_and_others_are_not() {
     let writing = Writing { secrets: Secrets::Masked, pretty: false };
     assert_eq!(config.write(None, Format::Xml, writing), xml);
     assert_eq!(config, CacheConfig::new(CacheMode::Distributed));
-    let long = r#"{"local-cache":{"expiration":{"lifespan":900000000000000000}}}"#;
-    let config =
-        parse_cache(long.as_bytes(), Format::Json, &Options::default()).unwrap().value.config;
-    assert_eq!(config.to_json(None, Secrets::Masked).to_string(), long);
+    for json in [
+        r#"{"local-cache":{"expiration":{"lifespan":"900000000000000000"}}}"#,
+        r#"{"local-cache":{"expiration":{"lifespan":"10 s","max-idle":"1.5s","interval":"-1"}}}"#,
+        r#"{"local-cache":{"expiration":{"lifespan":"0","max-idle":"-5","interval":"0"}}}"#,
+        r#"{"local-cache":{"memory":{"max-size":"1.50 GB","when-full":"EXCEPTION"}}}"#,
+        r#"{"local-cache":{"memory":{"max-count":"10"}}}"#,
+    ] {
+        let config = parse_cache(json.as_bytes(), Format::Json, &Options::default());
+        let config = config.unwrap().value.config;
+        assert_eq!(config.to_json(None, Secrets::Masked).to_string(), json, "as it was spelled");
+        let stored = CacheConfig::from_stored_json(&config.to_stored_json()).unwrap();
+        assert_eq!(stored.to_json(None, Secrets::Masked).to_string(), json, "after a restart");
+    }
+}
+
+#[test]
+fn a_changed_value_is_not_written_as_the_old_one_was_spelled() {
+    let json = br#"{"local-cache":{"expiration":{"lifespan":"10 s","interval":"-1"},"memory":{"max-count":"10"}}}"#;
+    let config = parse_cache(json, Format::Json, &Options::default()).unwrap().value.config;
+    let mut changed = config.clone();
+    changed.expiration.lifespan = Some(Duration::from_secs(7));
+    changed.memory.max_count = Some(11);
+    assert_eq!(
+        changed.to_json(None, Secrets::Masked).to_string(),
+        r#"{"local-cache":{"expiration":{"lifespan":"7000","interval":"-1"},"memory":{"max-count":"11"}}}"#
+    );
+    let set = config.mutable("expiration.lifespan").unwrap().with(&config, "1m").unwrap();
+    assert!(set.to_json(None, Secrets::Masked).to_string().contains(r#""lifespan":"1m""#));
 }
 
 #[test]

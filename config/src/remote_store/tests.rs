@@ -278,7 +278,7 @@ fn what_is_stored_is_read_back_whole() {
     assert!(without == RemoteStoreConfig::new(vec![server("a", 11222)]));
     assert_eq!(
         without.to_stored_json(),
-        r#"{"remote-store":{"shared":true,"remote-server":[{"host":"a","port":11222}],"properties":{"migration":"true"}}}"#
+        r#"{"remote-store":{"shared":true,"remote-server":[{"host":"a","port":"11222"}],"properties":{"migration":"true"}}}"#
     );
 }
 

@@ -34,7 +34,6 @@ impl RemoteStoreConfig {
             .text("min-idle", "-1")
             .text("min-evictable-idle-time", "180000");
         node.children.insert(0, Child::Element(pool));
-        node.spell_numbers();
         json!({ "remote-store": node.to_json() })
     }
 

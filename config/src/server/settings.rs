@@ -92,9 +92,43 @@ fn migration(element: &Element, notes: &mut Notes) -> MigrationFile {
 
 /// An address to listen on.
 pub(crate) fn address(attribute: &Attribute) -> Result<IpAddr, ConfigError> {
-    match attribute.value.trim() {
-        "localhost" => Ok(IpAddr::from([127, 0, 0, 1])),
-        _ => attribute.parse("an IP address such as 0.0.0.0"),
+    bind_address(&attribute.value).map_err(|error| {
+        attribute.error(match error {
+            NoAddress::Choice(_) => "an IP address; 0.0.0.0 stands for all of this machine",
+            NoAddress::Other(_) => "an IP address such as 0.0.0.0",
+        })
+    })
+}
+
+/// A text is not an address to listen on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoAddress {
+    /// An Infinispan server would choose one of the machine's addresses by it.
+    #[error(
+        "\"{0}\" leaves the choice among this machine's addresses to the server, which is not supported; \
+         give the IP address, or 0.0.0.0 for all of them"
+    )]
+    Choice(String),
+    /// It may be the name of a host.
+    #[error("\"{0}\" is not an IP address")]
+    Other(String),
+}
+
+/// Reads an address to listen on, as `server.sh -b` takes it: an IP address, or a name of loopback.
+///
+/// # Errors
+///
+/// If it is anything else.
+pub fn bind_address(text: &str) -> Result<IpAddr, NoAddress> {
+    let text = text.trim().trim_start_matches('[').trim_end_matches(']');
+    let is_choice = matches!(text, "GLOBAL" | "LINK_LOCAL" | "NON_LOOPBACK" | "SITE_LOCAL")
+        || ["match-address:", "match-host:", "match-interface:"]
+            .iter()
+            .any(|choice| text.starts_with(choice));
+    match text {
+        "localhost" | "LOOPBACK" => Ok(IpAddr::from([127, 0, 0, 1])),
+        _ if is_choice => Err(NoAddress::Choice(text.to_owned())),
+        _ => text.parse().map_err(|_not_an_address| NoAddress::Other(text.to_owned())),
     }
 }
 

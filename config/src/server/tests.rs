@@ -416,3 +416,25 @@ fn an_alias_leads_to_one_cache() {
     assert_eq!(problems.len(), 2, "{problems:?}");
     assert!(problems.iter().all(|problem| problem.to_string().starts_with("the alias ")));
 }
+
+#[test]
+fn an_address_to_listen_on_is_told_and_not_chosen() {
+    for (text, address) in [
+        ("10.0.0.7", IpAddr::from([10, 0, 0, 7])),
+        ("[::1]", IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)),
+        ("localhost", IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        ("LOOPBACK", IpAddr::V4(Ipv4Addr::LOCALHOST)),
+    ] {
+        assert_eq!(bind_address(text), Ok(address));
+    }
+    for choice in ["SITE_LOCAL", "GLOBAL", "NON_LOOPBACK", "LINK_LOCAL", "match-interface:eth.*"] {
+        assert_eq!(bind_address(choice), Err(NoAddress::Choice(choice.into())));
+        let xml = format!(
+            "<server><interfaces><interface name='public'><inet-address value='{choice}'/></interface>\
+             </interfaces></server>"
+        );
+        let error = parse_server(xml.as_bytes(), &Options::default()).unwrap_err().to_string();
+        assert!(error.contains("0.0.0.0 stands for all"), "{error}");
+    }
+    assert_eq!(bind_address("cache-1"), Err(NoAddress::Other("cache-1".into())));
+}

@@ -33,7 +33,6 @@ impl Writer {
         for (name, value) in &node.attributes {
             match value {
                 Scalar::Text(text) => self.attribute(name, text),
-                Scalar::Number(number) => self.attribute(name, &number.to_string()),
                 Scalar::Flag(flag) => self.attribute(name, &flag.to_string()),
                 Scalar::List(values) if item_of(name).is_none() => {
                     self.attribute(name, &values.join(" "));
@@ -44,7 +43,7 @@ impl Writer {
         let wrapped = || {
             node.attributes.iter().filter_map(|(name, value)| match value {
                 Scalar::List(values) => item_of(name).map(|item| (name, item, values)),
-                Scalar::Text(_) | Scalar::Number(_) | Scalar::Flag(_) => None,
+                Scalar::Text(_) | Scalar::Flag(_) => None,
             })
         };
         if node.children.is_empty() && wrapped().next().is_none() {

@@ -42,7 +42,6 @@ fn lines(node: &Node, depth: usize, text: &mut String) {
                 continue;
             }
             Scalar::Text(text) => quoted(text),
-            Scalar::Number(number) => number.to_string(),
             Scalar::Flag(flag) => flag.to_string(),
         };
         text.push_str(&format!(" {value}\n"));

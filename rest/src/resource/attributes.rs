@@ -18,7 +18,11 @@ pub(super) fn list(node: &Node, name: &str, parameters: &Parameters) -> Answer {
         return Json(MUTABLE_ATTRIBUTES.iter().map(|attribute| attribute.name).collect()).into();
     }
     let full = MUTABLE_ATTRIBUTES.iter().map(|attribute| {
-        let value = json!({ "value": attribute.value(&config), "type": attribute.kind });
+        let (value, kind) = (attribute.value(&config), attribute.kind);
+        let value = match attribute.universe() {
+            Some(universe) => json!({ "value": value, "type": kind, "universe": universe }),
+            None => json!({ "value": value, "type": kind }),
+        };
         (attribute.name.to_owned(), value)
     });
     Json(Value::Object(full.collect::<Map<_, _>>())).into()

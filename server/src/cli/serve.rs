@@ -1,7 +1,11 @@
 //! `godwit serve`: a server until somebody ends it.
 
 use std::{
-    collections::HashMap, io::IsTerminal as _, net::IpAddr, path::PathBuf, process::ExitCode,
+    collections::HashMap,
+    io::IsTerminal as _,
+    net::{IpAddr, ToSocketAddrs as _},
+    path::PathBuf,
+    process::ExitCode,
     time::Duration,
 };
 
@@ -32,7 +36,7 @@ pub(super) struct ServeArgs {
     #[arg(short, long, env = "GODWIT_SERVER_ROOT", value_name = "DIR")]
     server_root: Option<PathBuf>,
 
-    /// Address to listen on
+    /// Address to listen on, or a host name that has it
     #[arg(
         short,
         long,
@@ -440,11 +444,18 @@ fn advertised(text: &str) -> Result<Advertised, String> {
 
 /// An address to listen on.
 fn bind_address(text: &str) -> Result<IpAddr, String> {
-    let text = text.trim_start_matches('[').trim_end_matches(']');
-    match text {
-        "localhost" => Ok(IpAddr::from([127, 0, 0, 1])),
-        _ => text.parse().map_err(|_not_an_address| format!("\"{text}\" is not an IP address")),
-    }
+    let name = match config::bind_address(text) {
+        Ok(address) => return Ok(address),
+        Err(config::NoAddress::Other(name)) => name,
+        Err(error @ config::NoAddress::Choice(_)) => return Err(error.to_string()),
+    };
+    let addresses = (name.as_str(), 0).to_socket_addrs();
+    let addresses: Vec<_> = addresses.into_iter().flatten().map(|address| address.ip()).collect();
+    let of_version_4 = addresses.iter().find(|address| address.is_ipv4());
+    let address = of_version_4.or_else(|| addresses.first());
+    address.copied().ok_or_else(|| {
+        format!("\"{name}\" is neither an IP address nor a host name with an address")
+    })
 }
 
 /// Whether a filter of log lines is the name of a file instead.

@@ -1,8 +1,9 @@
 //! EXEC: administration by tasks, as Java clients do it.
 
-use cluster::{AdminError, RemoveRule, log_ignored};
+use cluster::{AdminError, NameError, RemoveRule, log_ignored};
 use config::{AttributeError, CacheConfig, CacheName, CacheNameError, Format};
 use hotrod::{Status, op::Exec};
+use rest::{Saved, Saving, SchemaError, Schemas};
 
 use super::errors::{self, CONFIGURATION, Failure};
 use crate::node::Node;
@@ -30,6 +31,7 @@ pub(super) async fn exec(node: &Node, request: &Exec<'_>) -> Result<Vec<u8>, Fai
             let assigned = node.caches.assign_alias(cache, &alias).await;
             assigned.map(|()| Vec::new()).map_err(|error| admin_error(&error))
         }
+        "@@cache@reindex" | "@@cache@updateindexschema" => index(node, text(request, "name")?),
         "@@cache@updateConfigurationAttribute" => {
             let (cache, attribute) = (text(request, "name")?, text(request, "attribute")?);
             let value = text(request, "value")?;
@@ -42,10 +44,53 @@ pub(super) async fn exec(node: &Node, request: &Exec<'_>) -> Result<Vec<u8>, Fai
             removed.map(|()| Vec::new()).map_err(|error| admin_error(&error))
         }
         "@@cache@templates" => Ok(json(&node.caches.template_names())),
+        "@@schemas@createOrUpdate" => save_schema(node, request).await,
+        "@@schemas@delete" => {
+            let schemas = Schemas::of(&node.driver).map_err(schema_error)?;
+            let removed = schemas.remove(text(request, "name")?).await.map_err(schema_error)?;
+            Ok(if removed { b"1".to_vec() } else { b"0".to_vec() })
+        }
         _ => {
             let text =
                 format!("java.lang.IllegalArgumentException: ISPN027002: Unknown task '{task}'");
             Err((Status::ServerError, text))
+        }
+    }
+}
+
+/// Brings the index of a cache up to date. There is none here, and queries are refused: what is asked for
+/// is done where the cache is configured to have one, so that applications that ask at their start do start.
+fn index(node: &Node, name: &str) -> Result<Vec<u8>, Failure> {
+    let config = node.caches.config(name).map_err(|error| admin_error(&error))?;
+    if config.is_indexed() {
+        return Ok(Vec::new());
+    }
+    Err(errors::failed(format!("Indexing was not enabled on cache {name}")))
+}
+
+/// Stores a schema. The answer is one letter: created, updated, or neither.
+async fn save_schema(node: &Node, request: &Exec<'_>) -> Result<Vec<u8>, Failure> {
+    let (name, content) = (text(request, "name")?, text(request, "content")?);
+    let saving = match text(request, "op")? {
+        "c" => Saving::Create,
+        "u" => Saving::Update,
+        "s" => Saving::CreateOrUpdate,
+        other => return Err(errors::failed(format!("'op' is '{other}'; it has to be c, u or s"))),
+    };
+    let schemas = Schemas::of(&node.driver).map_err(schema_error)?;
+    let saved = schemas.save(name, content, saving).await.map_err(schema_error)?;
+    Ok(match saved {
+        Saved::Created => b"c".to_vec(),
+        Saved::Updated => b"u".to_vec(),
+        Saved::Unchanged => b"n".to_vec(),
+    })
+}
+
+fn schema_error(error: SchemaError) -> Failure {
+    match error {
+        SchemaError::Cache(error) => errors::cache_error(&error),
+        other @ (SchemaError::NoCache | SchemaError::Name(_) | SchemaError::NoText { .. }) => {
+            errors::failed(other)
         }
     }
 }
@@ -129,12 +174,21 @@ fn not_text(task: &str, name: &str) -> Failure {
 }
 
 fn admin_error(error: &AdminError) -> Failure {
-    let class = match error {
-        AdminError::NotStored(_) => "org.infinispan.commons.CacheException",
-        AdminError::Attribute(AttributeError::Immutable(_) | AttributeError::Value { .. }) => {
-            "java.lang.IllegalArgumentException"
+    match error {
+        AdminError::NotStored(_) => errors::failed(error),
+        AdminError::Name(NameError::TemplateExists(_)) => {
+            errors::failed(format!("{CONFIGURATION}: {error}"))
         }
-        _ => CONFIGURATION,
-    };
-    (Status::ServerError, format!("{class}: {error}"))
+        AdminError::Attribute(AttributeError::Immutable(name)) => {
+            let name = name.rsplit_once('.').map_or(name.as_str(), |(_, name)| name);
+            errors::failed(format!("ISPN000962: Cannot modify protected attribute '{name}'"))
+        }
+        AdminError::Attribute(_) => errors::failed(error),
+        // Not in the words of REST.
+        AdminError::NoSuchCache(name) => {
+            let text = "has been requested, but no matching cache configuration exists";
+            (Status::ServerError, format!("{CONFIGURATION}: ISPN000436: Cache '{name}' {text}"))
+        }
+        _ => (Status::ServerError, format!("{CONFIGURATION}: {error}")),
+    }
 }
