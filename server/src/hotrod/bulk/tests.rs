@@ -51,6 +51,63 @@ async fn a_put_all_that_waits_in_the_middle_goes_on_where_it_was() {
     assert_eq!(value(&cache, b"b").as_deref(), Some(&b"2"[..]));
 }
 
+#[tokio::test]
+async fn what_has_to_be_converted_is_taken_along_and_written_after_the_lock_is_released() {
+    let node = Node::start(ServerFile::default().resolve(None).unwrap(), 1 << 30, Vec::new());
+    let node = node.await.unwrap();
+    let encoding = config::Encoding {
+        key: Some(media::MediaType::TEXT),
+        value: Some(media::MediaType::PROTOSTREAM),
+    };
+    let config = CacheConfig { encoding: encoding.clone(), ..CacheConfig::new(CacheMode::Local) };
+    let (name, config) = ("c".parse().unwrap(), config.into());
+    let create = MetaCommand::CreateCache { cache: name, config, volatile: true };
+    node.caches.agreement().propose(create).await.unwrap();
+    let cache = node.cache("c").unwrap();
+    let now = Timestamp::from_millis(1_000);
+    let write = Command::write(b"k", b"\x4a\x01v", Expiration::NEVER);
+    let _ = cache.execute(&write, now, &mut |_: Outcome<'_>| ()).unwrap();
+
+    let text = media::MediaType::TEXT;
+    let header = RequestHeader {
+        message_id: 1,
+        version: ProtocolVersion::V4_1,
+        opcode: <op::GetAll<'_> as Operation>::REQUEST,
+        cache_name: "c",
+        flags: Flags(0),
+        intelligence: Intelligence::Basic,
+        topology_id: 0,
+        key_type: MediaTypeRef::of(Some(&text)),
+        value_type: MediaTypeRef::of(Some(&text)),
+    };
+    let codec = Codec::of(&header, &encoding).unwrap();
+    let mut found = Found::default();
+    let mut reply = found.reply(b"k", codec);
+    let mut under_the_lock = None;
+    let _ = cache
+        .execute(&Command::read(b"k"), now, &mut |outcome: Outcome<'_>| {
+            reply.reply(outcome);
+            under_the_lock = Some(reply.found.entries.len());
+        })
+        .unwrap();
+    assert_eq!(under_the_lock, Some(0));
+    reply.finish().unwrap();
+    assert_eq!((found.entries.bytes(), found.count), (&b"\x01k\x01v"[..], 1));
+
+    let (mut page, mut walk) = (Page::new(codec, true), Walk::over(Arc::clone(&cache)));
+    while !walk.is_over() {
+        let step = walk.step(now, |entry| {
+            page.add(entry);
+            ControlFlow::Continue(())
+        });
+        step.unwrap();
+    }
+    assert_eq!(page.bytes, 1 + 3, "as they are stored");
+    let mut writer = Writer::default();
+    page.write(&mut writer).unwrap();
+    assert_eq!(writer.bytes(), b"\x01\x01k\x01v");
+}
+
 fn put_all(entries: &[(&[u8], &[u8])]) -> Vec<u8> {
     let header = RequestHeader {
         message_id: 1,
