@@ -3,7 +3,8 @@
 use std::{net::ToSocketAddrs, sync::Arc};
 
 use client::{
-    Client, ClientError, Item, Iterate, MediaTypes, ProtocolVersion, RemoteCache, ServerAddress,
+    Bytes, Client, ClientError, Item, Iterate, MediaTypes, ProtocolVersion, RemoteCache,
+    SegmentSet, ServerAddress,
 };
 use cluster::{Attempt, Clock, Connection, Gap};
 use config::{CacheConfig, CacheName, RemoteStoreConfig};
@@ -21,8 +22,8 @@ use crate::{
     source::{Reached, chain},
 };
 
-/// Keys that are looked at to see whether the source places them as we do.
-const SAMPLE: usize = 1_000;
+/// Keys of each part of the source that are looked at to see whether it places them as we do.
+const SAMPLE: u32 = 64;
 
 /// Something that stands in the way of a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -377,34 +378,38 @@ async fn space(remote: &RemoteCache) -> Result<SourceSpace, ClientError> {
         return Ok(SourceSpace::Unit);
     }
     let space = SourceSpace::Segments(count);
-    let mut looked_at = 0;
-    // Spread over the segments, so that few keys are enough.
-    for first in (0..count).step_by((count as usize / 8).max(1)) {
-        let asked: client::SegmentSet = (first..(first + 2).min(count)).collect();
-        let iterate = Iterate {
-            segments: Some(asked.clone()),
-            batch: 100,
-            keys_only: true,
-            ..Iterate::default()
-        };
-        let mut iteration = remote.iterate(iterate).await?;
-        let mut of_these = 0;
-        while let Some(item) = iteration.next().await? {
-            let Item::Entry { key, .. } = item else { continue };
-            if !asked.contains(space.segment_of(hash::hash(&key)).0) {
-                return Ok(SourceSpace::Unit);
-            }
-            of_these += 1;
-            if of_these >= SAMPLE / 8 {
-                break;
-            }
-        }
-        looked_at += of_these;
-        if looked_at >= SAMPLE {
-            break;
+    for asked in halves(count) {
+        let asked: SegmentSet = asked.into_iter().collect();
+        let is_elsewhere = |key: &Bytes| !asked.contains(space.segment_of(hash::hash(key)).0);
+        if sample(remote, asked.clone()).await?.iter().any(is_elsewhere) {
+            return Ok(SourceSpace::Unit);
         }
     }
     Ok(space)
+}
+
+/// For each binary digit of a segment's number, the segments that have it and those that do not. A key that is in
+/// another segment than its own is in the wrong half of at least one digit, wherever it is.
+fn halves(count: u32) -> Vec<Vec<u32>> {
+    let digits = u32::BITS - count.saturating_sub(1).leading_zeros();
+    let with = |digit: u32, is_set: bool| {
+        (0..count).filter(move |segment| (segment >> digit & 1 == 1) == is_set).collect()
+    };
+    (0..digits).flat_map(|digit| [with(digit, false), with(digit, true)]).collect()
+}
+
+/// Some keys of these segments.
+async fn sample(remote: &RemoteCache, segments: SegmentSet) -> Result<Vec<Bytes>, ClientError> {
+    let iterate =
+        Iterate { segments: Some(segments), batch: SAMPLE, keys_only: true, ..Iterate::default() };
+    let mut iteration = remote.iterate(iterate).await?;
+    let mut keys = Vec::new();
+    while let Some(Item::Entry { key, .. }) = iteration.next().await? {
+        keys.push(key);
+    }
+    // Its connection serves the next one. That the server forgets it can fail.
+    let _ = iteration.end().await;
+    Ok(keys)
 }
 
 pub(crate) fn could_come_back(plan: &Plan<'_>, gap: Gap) -> Problem {
@@ -460,6 +465,24 @@ mod tests {
         assert!(is_same(&server("127.0.0.1", 11222), &own("0.0.0.0")));
         assert!(!is_same(&server("127.0.0.1", 11322), &own("127.0.0.1")));
         assert!(!is_same(&server("192.0.2.1", 11222), &own("127.0.0.1")));
+    }
+
+    #[test]
+    fn a_key_in_another_segment_is_in_the_wrong_half_of_some_digit() {
+        for count in [1, 2, 3, 7, 60, 256] {
+            let halves = halves(count);
+            assert!(halves.iter().all(|half| !half.is_empty()), "{count}");
+            for (is, should) in (0..count).flat_map(|is| (0..count).map(move |should| (is, should)))
+            {
+                let shown = halves.iter().filter(|half| half.contains(&is));
+                let is_found = shown.clone().any(|half| !half.contains(&should));
+                assert_eq!(
+                    (is_found, shown.count() > 0),
+                    (is != should, count > 1),
+                    "{is} {should}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
 
 use client::{Item, Iterate, SegmentSet};
 use media::hash;
-use store::{Import, ImportRule, Imported, Lifetime, SourceSegment, Timestamp};
+use store::{Import, ImportRule, Imported, Lifetime, SourceSegment, Standing, Timestamp};
 use tokio::sync::SemaphorePermit;
 
 use crate::{
@@ -139,6 +139,8 @@ struct Page<'r> {
     finished: BTreeSet<u32>,
     /// Those of them that the job has not heard of: see [`SourceConnection::confirm_iteration`].
     untold: Vec<u32>,
+    /// Those that it has heard of.
+    told: BTreeSet<u32>,
     misplaced: bool,
 }
 
@@ -155,6 +157,7 @@ impl<'r> Page<'r> {
             met: BTreeMap::new(),
             finished: BTreeSet::new(),
             untold: Vec::new(),
+            told: BTreeSet::new(),
             misplaced: false,
         }
     }
@@ -198,7 +201,16 @@ impl<'r> Page<'r> {
             && matches!(space, store::SourceSpace::Segments(_))
             && !self.misplaced
         {
-            self.misplaced = entries.iter().any(|(key, _)| !segments.contains(&segment_of(key)));
+            let cache = connection.cache();
+            let now = connection.agreement().clock().now();
+            self.misplaced = entries.iter().any(|(key, _)| {
+                let segment = segment_of(key);
+                let is_late = || {
+                    // Of a segment that counts as complete: unless it is known, it would be left out.
+                    cache.inspect(key, now, |standing| matches!(standing, Standing::Unknown))
+                };
+                !segments.contains(&segment) || (self.told.contains(&segment.0) && is_late())
+            });
             if self.misplaced {
                 // The job stops its readers and begins anew: what is held comes again.
                 teller.tell(Event::Misplaced).await;
@@ -289,6 +301,7 @@ impl<'r> Page<'r> {
     async fn tell_finished(&mut self) {
         let Reading { teller, unit, .. } = self.reading;
         for segment in std::mem::take(&mut self.untold) {
+            self.told.insert(segment);
             let failed = self.failed_in(Some(segment));
             let segment = SourceSegment(segment);
             teller.tell(Event::SegmentRead { unit: unit.id, segment, failed }).await;

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::report::{Finding, Listed, VerifyReport};
 use self::{
     report::{CANCELLED, FINISHED, RUNNING},
-    unit::{Comparison, MOST_KEYS},
+    unit::{Broken, Comparison, MOST_KEYS},
 };
 use crate::{
     census::{self, Census},
@@ -132,6 +132,24 @@ impl Shared {
 
     fn note(&self, unit: UnitId, note: impl FnOnce(&mut VerifyReport)) {
         note(self.progress.lock().units.entry(unit).or_default());
+    }
+
+    /// Begins everything again, as one unit: of what was found, only what was put right is kept.
+    fn begin_as_unit(&self) {
+        let progress = &mut *self.progress.lock();
+        let VerifyReport { state, repair, paused, source_entries_before, .. } =
+            progress.report.clone();
+        let begun = VerifyReport {
+            state,
+            repair,
+            paused,
+            source_entries_before,
+            segments: 1,
+            ..VerifyReport::default()
+        };
+        let mut found = std::mem::replace(&mut progress.report, begun);
+        std::mem::take(&mut progress.units).values().for_each(|unit| found.add(unit));
+        progress.units.insert(UnitId(0), found.begin_again());
     }
 
     /// A unit was compared to its end.
@@ -249,7 +267,10 @@ impl Driver {
         while self.ending.is_none() {
             let actions = tokio::select! {
                 Some(order) = ordered.recv() => job.on(order),
-                Some(Tagged { stretch, event }) = heard.recv() => self.hear(&mut job, stretch, event),
+                Some(Tagged { stretch, event }) = heard.recv() => match event {
+                    Event::Misplaced => self.begin_as_unit(&mut job, stretch).await,
+                    event => self.hear(&mut job, stretch, event),
+                },
                 Some(ended) = self.readers.join_next(), if !self.readers.is_empty() => {
                     ended.map_or_else(|error| job.on(died(&error)), |()| Vec::new())
                 }
@@ -264,6 +285,22 @@ impl Driver {
             Some(Ending::Failed { reason }) => Err(reason),
             Some(Ending::Cancelled) | None => Err(CANCELLED.into()),
         }
+    }
+
+    /// The source places its keys in a way of its own: all of them together are compared, from the beginning.
+    async fn begin_as_unit(&mut self, job: &mut SyncJob, stretch: u64) -> Vec<Action> {
+        if stretch != self.stretch {
+            return Vec::new();
+        }
+        let cache = self.connection.cache().name();
+        tracing::warn!(%cache, "the source places its keys in a way of its own: it is compared as one unit");
+        self.stretch += 1;
+        self.readers.shutdown().await;
+        self.space = SourceSpace::Unit;
+        self.shared.begin_as_unit();
+        let (whole, actions) = SyncJob::start(self.space, &Coverage::none(1), &[], self.settings);
+        *job = whole;
+        actions
     }
 
     fn hear(&self, job: &mut SyncJob, stretch: u64, event: Event) -> Vec<Action> {
@@ -331,8 +368,13 @@ impl Driver {
                     }));
                     told.push(Event::UnitRead { unit: id, failed: 0 });
                 }
-                Err(Doubt::Silent(reason)) => told.push(Event::Lost { unit: id, reason }),
-                Err(Doubt::Another(reason)) => told.push(Event::SourceChanged { reason }),
+                Err(Broken::Misplaced) => told.push(Event::Misplaced),
+                Err(Broken::Doubt(Doubt::Silent(reason))) => {
+                    told.push(Event::Lost { unit: id, reason });
+                }
+                Err(Broken::Doubt(Doubt::Another(reason))) => {
+                    told.push(Event::SourceChanged { reason });
+                }
             }
             for event in told {
                 teller.tell(event).await;

@@ -19,3 +19,4 @@ mod formats;
 mod logins;
 mod refusals;
 mod sources;
+mod verdicts;

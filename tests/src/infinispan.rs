@@ -86,6 +86,8 @@ pub struct Setup {
     pub announced: Option<SocketAddr>,
     /// What its users have, instead of a password in clear text: see `rig/users.properties`.
     pub users: Option<&'static str>,
+    /// A Java source of the rig whose classes it finds.
+    pub classes: Option<&'static str>,
     /// Seconds that its clock is ahead at first, if the test sets it: see [`Infinispan::set_clock`].
     pub clock: Option<i64>,
 }
@@ -101,6 +103,7 @@ impl Setup {
             port: 0,
             announced: None,
             users: None,
+            classes: None,
             clock: None,
         }
     }
@@ -171,14 +174,17 @@ impl Infinispan {
         members: [u16; N],
         room: SemaphorePermit<'static>,
     ) -> [Self; N] {
-        let jars = rig::jars(&format!("server-{}", setup.version.number()));
+        let pom = format!("server-{}", setup.version.number());
+        let jars = rig::jars(&pom);
+        let classes = setup.classes.map(|main| rig::classes(main, &pom));
         let begin = tokio::time::Instant::now();
         let mut room = Some(room);
         let mut servers = Vec::new();
         for member in members {
             let port = if setup.port == 0 { ports::free() } else { setup.port };
             let root = tempfile::tempdir().expect("a folder");
-            let layout = Layout { port, member, members: members.to_vec(), jars: jars.clone() };
+            let (jars, classes) = (jars.clone(), classes.clone());
+            let layout = Layout { port, member, members: members.to_vec(), jars, classes };
             layout.write(root.path(), &setup);
             let process = Process::start(layout.command(root.path(), &setup));
             let setup = setup.clone();

@@ -272,6 +272,7 @@ impl VerifyReport {
         self.expired += part.expired;
         self.missing += part.missing;
         self.missing_or_evicted += part.missing_or_evicted;
+        self.mended_missing += part.mended_missing;
         self.mended_evicted += part.mended_evicted;
         self.different += part.different;
         self.vanished += part.vanished;
@@ -286,6 +287,7 @@ impl VerifyReport {
             self.compared += earlier.repaired - met_again;
             self.missing += earlier.missing;
             self.missing_or_evicted += earlier.missing_or_evicted;
+            self.mended_missing += earlier.mended_missing;
             self.mended_evicted += earlier.mended_evicted;
             self.different += earlier.different;
             self.repaired += earlier.repaired;

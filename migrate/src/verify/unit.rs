@@ -63,15 +63,28 @@ pub(super) struct Comparison {
     pub(super) unit: Unit,
 }
 
-/// Why a pass was not brought to its end.
-enum Broken {
+/// Why a unit was not compared to its end.
+pub(super) enum Broken {
     Doubt(Doubt),
+    /// The source places its keys in a way of its own: where a key belongs is not known.
+    Misplaced,
+}
+
+/// Why a pass over a unit was not brought to its end.
+enum PassBroken {
+    Unit(Broken),
     TooManyKeys,
 }
 
 impl From<Doubt> for Broken {
     fn from(doubt: Doubt) -> Self {
         Self::Doubt(doubt)
+    }
+}
+
+impl From<Doubt> for PassBroken {
+    fn from(doubt: Doubt) -> Self {
+        Self::Unit(doubt.into())
     }
 }
 
@@ -94,19 +107,19 @@ struct Shown {
 
 impl Comparison {
     /// Compares the unit, in as many passes as its keys need.
-    pub(super) async fn run(&self) -> Result<(), Doubt> {
+    pub(super) async fn run(&self) -> Result<(), Broken> {
         let hashers = [RandomState::new(), RandomState::new()];
         let mut passes = self.expected_passes();
         loop {
             self.shared.begin(self.unit.id);
             match self.passes(&hashers, passes).await {
                 Ok(()) => break,
-                Err(Broken::Doubt(doubt)) => return Err(doubt),
-                Err(Broken::TooManyKeys) if passes < MOST_PASSES => passes *= 2,
-                Err(Broken::TooManyKeys) => {
+                Err(PassBroken::TooManyKeys) if passes < MOST_PASSES => passes *= 2,
+                Err(PassBroken::TooManyKeys) => {
                     let text = "the source gives out more and more keys without an end";
-                    return Err(Doubt::Another(text.into()));
+                    return Err(Doubt::Another(text.into()).into());
                 }
+                Err(PassBroken::Unit(broken)) => return Err(broken),
             }
         }
         let segments = self.unit.segments.as_ref().map_or(1, Vec::len);
@@ -115,7 +128,7 @@ impl Comparison {
         Ok(())
     }
 
-    async fn passes(&self, hashers: &[RandomState; 2], passes: u64) -> Result<(), Broken> {
+    async fn passes(&self, hashers: &[RandomState; 2], passes: u64) -> Result<(), PassBroken> {
         for pass in 0..passes {
             self.pass(Met::new(hashers, pass, passes, self.most_keys.max(1))).await?;
         }
@@ -147,7 +160,7 @@ impl Comparison {
     }
 
     /// Walks over the unit at the source, then over what was brought in of it.
-    async fn pass(&self, mut met: Met) -> Result<(), Broken> {
+    async fn pass(&self, mut met: Met) -> Result<(), PassBroken> {
         let connection = &self.connection;
         let silent = |error: client::ClientError| Doubt::Silent(chain(&error));
         let segments = self.segments();
@@ -168,7 +181,9 @@ impl Comparison {
         while let Some(item) = iteration.next().await.map_err(silent)? {
             match item {
                 Item::Entry { key, value, metadata } => {
-                    self.check_placed(&key)?;
+                    if !self.is_of_unit(&key) {
+                        return Err(PassBroken::Unit(Broken::Misplaced));
+                    }
                     (bytes, read) = (bytes + key.len() + value.len(), read + 1);
                     match met.meet(&key) {
                         Meeting::New => {
@@ -179,7 +194,7 @@ impl Comparison {
                             page.push(Shown { key, entry });
                         }
                         Meeting::Again | Meeting::OfAnotherPass => {}
-                        Meeting::TooMany => return Err(Broken::TooManyKeys),
+                        Meeting::TooMany => return Err(PassBroken::TooManyKeys),
                     }
                 }
                 Item::Finished(finished) => {
@@ -204,16 +219,7 @@ impl Comparison {
         Ok(connection.check_identity().await?)
     }
 
-    /// A key in another segment than its own would be compared by nobody, or twice.
-    fn check_placed(&self, key: &[u8]) -> Result<(), Doubt> {
-        match self.is_of_unit(key) {
-            true => Ok(()),
-            false => Err(Doubt::Another(
-                "the source places its keys in a way of its own: synchronize again first".into(),
-            )),
-        }
-    }
-
+    /// Whether a key belongs here. One in another segment than its own would be compared by nobody, or twice.
     fn is_of_unit(&self, key: &[u8]) -> bool {
         match (&self.unit.segments, self.space) {
             (Some(segments), SourceSpace::Segments(_)) => {

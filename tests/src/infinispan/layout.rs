@@ -47,6 +47,8 @@ pub(super) struct Layout {
     pub(super) members: Vec<u16>,
     /// Its program.
     pub(super) jars: PathBuf,
+    /// Classes beside it.
+    pub(super) classes: Option<PathBuf>,
 }
 
 impl Layout {
@@ -85,12 +87,17 @@ impl Layout {
                 // Otherwise each wait with a time limit ends at once, and threads that wait run all the time.
                 .env("FAKETIME_FORCE_MONOTONIC_FIX", "0");
         }
+        let mut class_path = self.jars.join("*").into_os_string();
+        if let Some(classes) = &self.classes {
+            class_path.push(":");
+            class_path.push(classes);
+        }
         command
             .current_dir(root)
             .args(JAVA)
             .arg(format!("-Dinfinispan.server.home.path={}", root.display()))
             .arg("-cp")
-            .arg(self.jars.join("*"))
+            .arg(class_path)
             .args(["org.infinispan.server.Bootstrap", "-c", "infinispan.xml", "-k", "127.0.0.1"])
             .args(["-n", &format!("node-{}", self.port), "-g", &self.cluster()])
             .arg("-s")

@@ -150,9 +150,14 @@ fn missing(program: &str, error: &std::io::Error) -> String {
 /// If that is not possible.
 #[must_use]
 pub fn java_program(main: &str, pom: &str) -> JavaProgram {
+    JavaProgram { classes: classes(main, pom), jars: jars(pom), main: main.to_owned() }
+}
+
+/// The folder of the classes of a Java source of the rig, compiled against the jars of a pom.
+pub(super) fn classes(main: &str, pom: &str) -> PathBuf {
     let jars = jars(pom);
     let source = sources().join(format!("{main}.java"));
-    let classes = resolved(&format!("{main}-{pom}"), &[&source], |folder| {
+    resolved(&format!("{main}-{pom}"), &[&source], |folder| {
         run_to_end(
             "javac",
             std::process::Command::new("javac")
@@ -162,8 +167,7 @@ pub fn java_program(main: &str, pom: &str) -> JavaProgram {
                 .arg(folder)
                 .arg(&source),
         );
-    });
-    JavaProgram { classes, jars, main: main.to_owned() }
+    })
 }
 
 impl JavaProgram {

@@ -1,0 +1,166 @@
+//! Verdicts on sources that are not what they seem: caches that are created anew, keys in segments that are not
+//! theirs, and entries that have ended and still lie there.
+
+use client::{RemoteCache, RequestExpiration};
+use serde_json::Value;
+
+use crate::harness::{
+    TestServer, eventually,
+    infinispan::{Infinispan, Setup, Version, cache_element},
+    note,
+};
+
+const OCTETS: &str = "application/octet-stream";
+
+const NEVER: RequestExpiration = RequestExpiration::NEVER;
+
+fn path(cache: &str, rest: &str) -> String {
+    format!("/rest/v2/caches/{cache}{rest}")
+}
+
+fn key(prefix: &str, number: u32) -> Vec<u8> {
+    format!("{prefix}-{number}").into_bytes()
+}
+
+async fn fill(cache: &RemoteCache, prefix: &str, entries: u32) {
+    cache.put_all((0..entries).map(|number| (key(prefix, number), b"v")), NEVER).await.unwrap();
+}
+
+async fn verify(target: &TestServer, cache: &str) -> Value {
+    let verify = path(cache, "/rolling-upgrade?action=verify");
+    let report = target.rest.post(&verify, "").await.with(200).json();
+    assert_eq!(report["state"], "finished", "{report:#}");
+    report
+}
+
+/// Entries that have ended are not counted by the source, so that they leave no doubt.
+async fn ended_entries_leave_no_doubt(version: Version) {
+    let source = Infinispan::start(Setup::new(version, cache_element("c", OCTETS, ""))).await;
+    let from = source.cache("c").await;
+    let second = RequestExpiration { lifespan: client::Duration::Millis(1_000), ..NEVER };
+    from.put_all((0..200).map(|number| (key("short", number), b"v")), second).await.unwrap();
+    fill(&from, "long", 50).await;
+    eventually("the short ones have ended", || async {
+        from.get(&key("short", 199)).await.unwrap().is_none().then_some(())
+    })
+    .await;
+    let target = TestServer::start().await;
+    target.cache("c").await;
+    target.connect("c", &source.document("c").to_string()).await;
+    assert_eq!(target.synchronize("c").await, 50);
+    let report = verify(&target, "c").await;
+    assert_eq!((&report["compared"], &report["sourceEntries"]), (&50.into(), &50.into()));
+    assert_eq!(report["doubt"], Value::Null, "{report:#}");
+    let strict = path("c", "/rolling-upgrade/source-connection?strict=true");
+    target.rest.delete(&strict).await.with(204);
+    target.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ended_entries_of_14_leave_no_doubt() {
+    ended_entries_leave_no_doubt(Version::V14).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ended_entries_of_16_leave_no_doubt() {
+    ended_entries_leave_no_doubt(Version::V16).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cache_that_was_created_anew_is_another_source() {
+    const ENTRIES: u32 = 4_000;
+    let source = Infinispan::start(Setup::new(Version::V16, cache_element("c", OCTETS, ""))).await;
+    let from = source.cache("c").await;
+    fill(&from, "key", ENTRIES).await;
+    // When it was created is known to a few seconds.
+    eventually("it has been running for some time", || async {
+        let running = from.stats().await.unwrap().number("timeSinceStart");
+        (running >= Some(5)).then_some(())
+    })
+    .await;
+    let target = TestServer::start().await;
+    let to = target.cache("c").await;
+    target.connect("c", &source.document("c").to_string()).await;
+    target.rest.post(&path("c", "?action=sync-data&async=true"), "").await.with(202);
+    let slow = r#"{"entriesPerSecond":500}"#;
+    target.rest.post(&path("c", "/rolling-upgrade?action=throttle"), slow).await.with(204);
+    eventually("something came", || async {
+        let status = target.rest.migration("c").await;
+        (status["job"]["entries"]["written"].as_u64()? > 500).then_some(())
+    })
+    .await;
+    let client = source.client().await;
+    client.remove_cache("c").await.unwrap();
+    let config = r#"{"distributed-cache":{"mode":"SYNC","statistics":true,"encoding":{"media-type":"application/octet-stream"}}}"#;
+    client.create_cache("c", config).await.unwrap();
+    let status = eventually("that is noticed", || async {
+        let status = target.rest.migration("c").await;
+        (status["state"] == "FAILED" && status["job"]["state"] == "failed").then_some(status)
+    })
+    .await;
+    assert!(status["problem"].as_str().unwrap().contains("its cache was removed"), "{status:#}");
+    target.rest.delete(&path("c", "/rolling-upgrade/source-connection")).await.with(409);
+    to.get(&key("key", ENTRIES + 1)).await.unwrap_err();
+    note(format_args!("created anew after {} entries", status["job"]["entries"]["written"]));
+    target.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_in_segments_that_are_not_theirs_are_copied_and_verified() {
+    const ENTRIES: u32 = 3_000;
+    let element = |name: &str| {
+        cache_element(name, OCTETS, "")
+            .replace("<distributed-cache ", r#"<distributed-cache key-partitioner="Placement" "#)
+    };
+    let elements = ["near", "far", "few", "late", "clean"].map(element).concat();
+    let setup = Setup { classes: Some("Placement"), ..Setup::new(Version::V16, elements) };
+    let source = Infinispan::start(setup).await;
+    let target = TestServer::start().await;
+    let connect = async |cache: &str| {
+        let to = target.cache(cache).await;
+        target.connect(cache, &source.document(cache).to_string()).await;
+        let source = target.rest.migration(cache).await["source"].clone();
+        (to, source["segments"].as_u64().unwrap())
+    };
+
+    // Where all keys are elsewhere, or some of few, that is seen at once.
+    for (cache, prefix, entries) in [("near", "near", ENTRIES), ("far", "far", ENTRIES)] {
+        fill(&source.cache(cache).await, prefix, entries).await;
+        let (to, segments) = connect(cache).await;
+        assert_eq!(segments, 1, "{cache}");
+        assert_eq!(target.synchronize(cache).await, u64::from(entries));
+        let report = verify(&target, cache).await;
+        assert_eq!((&report["same"], &report["differences"]), (&entries.into(), &0.into()));
+        assert_eq!(to.size().await.unwrap(), u64::from(entries));
+        assert_eq!(target.rest.migration(cache).await["state"], "VERIFIED");
+    }
+    let few = source.cache("few").await;
+    fill(&few, "key", 20).await;
+    fill(&few, "near", 1).await;
+    let (_, segments) = connect("few").await;
+    assert_eq!(segments, 1);
+
+    // Keys that come while it is copied, and afterwards.
+    for (cache, prefix) in [("late", "far"), ("clean", "near")] {
+        let from = source.cache(cache).await;
+        fill(&from, "key", ENTRIES).await;
+        let (to, segments) = connect(cache).await;
+        assert_eq!(segments, 256, "{cache}");
+        fill(&from, prefix, 500).await;
+        assert_eq!(target.synchronize(cache).await, u64::from(ENTRIES) + 500);
+        for number in 0..500 {
+            assert!(to.get(&key(prefix, number)).await.unwrap().is_some(), "{cache} {number}");
+        }
+        fill(&from, "far-again", 7).await;
+        let report = verify(&target, cache).await;
+        let counts = ["compared", "same", "missing", "vanished"].map(|name| report[name].as_u64());
+        let all = u64::from(ENTRIES) + 500;
+        assert_eq!(counts, [Some(all + 7), Some(all), Some(7), Some(0)], "{cache}: {report:#}");
+        let repair = path(cache, "/rolling-upgrade?action=verify&repair=true");
+        let report = target.rest.post(&repair, "").await.with(200).json();
+        assert_eq!((&report["repaired"], &report["differences"]), (&7.into(), &0.into()));
+        verify(&target, cache).await;
+        assert_eq!(target.rest.migration(cache).await["state"], "VERIFIED");
+    }
+    target.stop().await;
+}
