@@ -152,10 +152,19 @@ impl Driver {
 
     /// Removes every entry. What is still at the source does not come any more.
     ///
+    /// Runs in a task of its own, which goes on if the caller is dropped: a cleared cache of which half is
+    /// still there would be worse than one that was not cleared.
+    ///
     /// # Errors
     ///
     /// If the cache is not served, or that cannot be recorded. Nothing has changed then.
     pub async fn clear(&self, cache: &Arc<Cache>) -> Result<(), CacheError> {
+        let (driver, cache) = (self.clone(), Arc::clone(cache));
+        let cleared = tokio::spawn(async move { driver.clear_here(&cache).await }).await;
+        cleared.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    }
+
+    async fn clear_here(&self, cache: &Arc<Cache>) -> Result<(), CacheError> {
         let mut clearing = Clearing::new(cache);
         loop {
             match clearing.step() {

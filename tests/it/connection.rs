@@ -95,6 +95,23 @@ impl Wire {
         }
     }
 
+    /// Says that no more requests come; answers are still read.
+    pub(super) async fn close_half(&mut self) {
+        self.stream.shutdown().await.unwrap();
+    }
+
+    /// Closes the connection so that the server sees it broken.
+    pub(super) fn reset(self) {
+        self.stream.set_zero_linger().unwrap();
+    }
+
+    /// Waits until the server has left, which must not have said anything more.
+    pub(super) async fn end(mut self) {
+        let read = tokio::time::timeout(LONGEST, self.stream.read_buf(&mut self.received));
+        assert_eq!(read.await.unwrap().unwrap(), 0);
+        assert!(self.received.is_empty());
+    }
+
     /// Status and text of the next answer; no text unless it is an error.
     pub(super) async fn status(&mut self) -> (Status, String) {
         let (status, text, _) = self

@@ -13,6 +13,7 @@ mod cli;
 mod configuration;
 mod connection;
 mod hostile;
+mod leaving;
 mod metadata;
 mod migration;
 mod order;

@@ -17,7 +17,6 @@ use super::{attributes, cache_config, iteration, source_connection, statistics, 
 use crate::{
     answer::{Answer, Json, empty, text},
     node::{Node, Shared},
-    patience::to_its_end,
     problem::Problem,
     request::{AdminFlags, CachePath, Content, Parameters},
 };
@@ -164,8 +163,7 @@ async fn size(node: &Node, name: &str, parameters: &Parameters) -> Answer {
 }
 
 async fn clear(node: &Node, name: &str) -> Answer {
-    let (cache, driver) = (node.cache(name)?, node.driver.clone());
-    to_its_end(async move { driver.clear(&cache).await }).await?;
+    node.driver.clear(&node.cache(name)?).await?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 

@@ -51,17 +51,26 @@ enum Turn {
     Drained,
     /// There may be more.
     More,
-    /// The stream is lost, or the peer is.
-    Close,
 }
 
-/// Serves a connection until its peer leaves.
+/// Whether more requests may come.
+enum Input {
+    /// The peer may send more.
+    Open,
+    /// The peer has closed its side, or all of the connection: one cannot be told from the other.
+    Ended,
+    /// The last bytes were not a request, and where the next one begins is not known.
+    Refused(hotrod::Refused),
+}
+
+/// Serves a connection until its peer leaves. Requests that were received by then are carried out, however
+/// the connection ends, and answered if the peer still reads.
 ///
 /// # Errors
 ///
 /// If the connection breaks.
 pub(crate) async fn serve(stream: TcpStream, node: Arc<Node>) -> io::Result<()> {
-    let mut connection = Connection {
+    let connection = Connection {
         decoder: Decoder::new(node.limits.wire),
         session: Session::new(Arc::clone(&node), stream.local_addr()?),
         writer: Writer::default(),
@@ -70,6 +79,8 @@ pub(crate) async fn serve(stream: TcpStream, node: Arc<Node>) -> io::Result<()> 
         waiting: FuturesUnordered::new(),
         waiting_bytes: 0,
         unsent: Vec::new(),
+        input: Input::Open,
+        broken: None,
         stream,
         node,
     };
@@ -92,24 +103,37 @@ struct Connection {
     waiting_bytes: usize,
     /// What the answers in the writer count for.
     unsent: Vec<Unsent>,
+    input: Input,
+    /// Why nothing can be read or written any more. Answers are then thrown away.
+    broken: Option<io::Error>,
 }
 
 impl Connection {
-    async fn run(&mut self) -> io::Result<()> {
+    async fn run(mut self) -> io::Result<()> {
         loop {
             let turn = self.turn();
-            self.flush().await?;
+            self.flush().await;
             match turn {
-                Turn::Close => return self.stream.shutdown().await,
                 Turn::More => tokio::task::yield_now().await,
-                Turn::Drained if !self.wait().await? => return Ok(()),
-                Turn::Drained => {}
+                Turn::Drained if self.waiting.is_empty() && !self.is_open() => break,
+                Turn::Drained => self.wait().await,
             }
+        }
+        if let Input::Refused(refused) = &self.input {
+            refuse(refused, &mut self.writer);
+            self.flush().await;
+        }
+        match self.broken {
+            Some(error) => Err(error),
+            None => self.stream.shutdown().await,
         }
     }
 
     /// Takes the requests that are here, up to a turn's worth.
     fn turn(&mut self) -> Turn {
+        if matches!(self.input, Input::Refused(_)) {
+            return Turn::Drained;
+        }
         let now = self.node.driver.now();
         self.session.refresh();
         for _ in 0..TURN_REQUESTS {
@@ -129,8 +153,8 @@ impl Connection {
                 }
                 Ok(None) => return Turn::Drained,
                 Err(refused) => {
-                    refuse(&refused, &mut self.writer);
-                    return Turn::Close;
+                    self.input = Input::Refused(refused);
+                    return Turn::Drained;
                 }
             }
         }
@@ -147,29 +171,32 @@ impl Connection {
         }
     }
 
-    /// Waits for bytes, or for an answer. False once the peer has left.
-    async fn wait(&mut self) -> io::Result<bool> {
-        let full = self.is_full();
+    /// Waits for bytes, or for an answer.
+    async fn wait(&mut self) {
+        let reads = self.waiting.is_empty() || self.is_open() && !self.is_full();
         self.decoder.shrink(KEEP);
         let buffer = self.decoder.buffer();
         buffer.reserve(READ_ROOM);
-        if self.waiting.is_empty() {
-            let read = self.stream.read_buf(buffer).await?;
-            self.node.traffic.read.fetch_add(read as u64, Relaxed);
-            return Ok(read > 0);
-        }
-        tokio::select! {
-            read = self.stream.read_buf(buffer), if !full => {
-                let read = read?;
-                self.node.traffic.read.fetch_add(read as u64, Relaxed);
-                Ok(read > 0)
-            }
-            Some(answer) = self.waiting.next() => {
+        let read = tokio::select! {
+            read = self.stream.read_buf(buffer), if reads => read,
+            Some(answer) = self.waiting.next(), if !self.waiting.is_empty() => {
                 self.take_answer(answer);
                 self.take_ready_answers();
-                Ok(true)
+                return;
             }
+        };
+        match read {
+            Ok(0) => self.input = Input::Ended,
+            Ok(read) => {
+                self.node.traffic.read.fetch_add(read as u64, Relaxed);
+            }
+            Err(error) => self.broken = Some(error),
         }
+    }
+
+    /// Returns whether more requests may come.
+    fn is_open(&self) -> bool {
+        matches!(self.input, Input::Open) && self.broken.is_none()
     }
 
     /// Whether as many requests wait as may: until one is answered, none is taken.
@@ -201,17 +228,23 @@ impl Connection {
         }
     }
 
-    async fn flush(&mut self) -> io::Result<()> {
-        if !self.writer.is_empty() {
-            match self.unsent.is_empty() {
-                true => self.stream.write_all(self.writer.bytes()).await?,
-                false => send_counted(&mut self.stream, self.writer.bytes()).await?,
+    async fn flush(&mut self) {
+        if !self.writer.is_empty() && self.broken.is_none() {
+            let bytes = self.writer.bytes();
+            // A peer that has ended its side is not waited for without end either.
+            let sent = match self.unsent.is_empty() && self.is_open() {
+                true => self.stream.write_all(bytes).await,
+                false => send_counted(&mut self.stream, bytes).await,
+            };
+            match sent {
+                Ok(()) => {
+                    self.node.traffic.written.fetch_add(bytes.len() as u64, Relaxed);
+                }
+                Err(error) => self.broken = Some(error),
             }
-            self.node.traffic.written.fetch_add(self.writer.len() as u64, Relaxed);
-            self.writer.reset(KEEP);
-            self.unsent.clear();
         }
-        Ok(())
+        self.writer.reset(KEEP);
+        self.unsent.clear();
     }
 }
 
