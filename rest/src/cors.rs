@@ -19,8 +19,9 @@ use http::{
         ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, HOST, ORIGIN, VARY,
     },
 };
+use media::MediaType;
 
-use crate::answer::empty;
+use crate::answer::{empty, text};
 
 /// Answers preflights, refuses other origins, and says of answers who may read them.
 pub(crate) async fn obey(
@@ -41,7 +42,7 @@ pub(crate) async fn obey(
         return response;
     }
     if rule.is_none() && !is_own(&origin, &request) {
-        return empty(StatusCode::FORBIDDEN);
+        return refuse(&origin);
     }
     let mut response = next.run(request).await;
     if let Some(rule) = rule {
@@ -51,6 +52,18 @@ pub(crate) async fn obey(
             set_list(headers, ACCESS_CONTROL_EXPOSE_HEADERS, &rule.expose);
         }
     }
+    response
+}
+
+fn refuse(origin: &HeaderValue) -> Response {
+    let origin = String::from_utf8_lossy(origin.as_bytes());
+    tracing::warn!(%origin, "a request from a page of this origin is refused: no CORS rule allows it");
+    let reason = format!(
+        "no CORS rule allows pages of '{origin}' to use this server: add the origin to 'cors-rules' of \
+         the 'rest-connector'"
+    );
+    let mut response = text(&MediaType::TEXT, reason);
+    *response.status_mut() = StatusCode::FORBIDDEN;
     response
 }
 
@@ -68,11 +81,13 @@ fn is_preflight(request: &Request) -> bool {
         && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// Whether a page comes from this server itself.
+/// Returns whether a page comes from this server itself, over HTTPS if a proxy in front of it speaks that.
 fn is_own(origin: &HeaderValue, request: &Request) -> bool {
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
     let host = host.or_else(|| request.uri().authority().map(http::uri::Authority::as_str));
-    let origin = origin.to_str().ok().and_then(|origin| origin.strip_prefix("http://"));
+    let origin = origin.to_str().ok();
+    let from = |scheme| origin.and_then(|origin| origin.strip_prefix(scheme));
+    let origin = from("http://").or_else(|| from("https://"));
     origin.is_some() && origin == host
 }
 
@@ -170,8 +185,11 @@ mod tests {
         assert!(response.headers().keys().all(|name| !name.as_str().starts_with("access-control")));
         let response = answer(rules(), Method::GET, &[other]).await;
         assert_eq!(response.status(), 403);
-        let own = [("origin", "http://127.0.0.1:11222"), ("host", "127.0.0.1:11222")];
-        assert_eq!(answer(rules(), Method::GET, &own).await.status(), 200);
+        let own = ["http://127.0.0.1:11222", "https://127.0.0.1:11222"];
+        for own in own {
+            let own = [("origin", own), ("host", "127.0.0.1:11222")];
+            assert_eq!(answer(rules(), Method::GET, &own).await.status(), 200);
+        }
         assert_eq!(answer(rules(), Method::GET, &[]).await.status(), 200);
     }
 

@@ -84,6 +84,3 @@ pub fn router(app: App) -> Router {
     }
     router.layer(middleware::from_fn_with_state(rules, cors::obey))
 }
-
-#[cfg(test)]
-mod tests;

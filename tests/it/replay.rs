@@ -175,7 +175,7 @@ async fn the_recorded_exchanges_are_answered_as_the_real_server_did() {
                         otherwise.insert(known);
                     }
                     None => {
-                        differences.push(format!("{name}:\n  theirs {theirs}\n  ours   {ours}"))
+                        differences.push(format!("{name}:\n  theirs {theirs}\n  ours   {ours}"));
                     }
                 }
             }

@@ -70,8 +70,11 @@ pub(super) async fn run(arguments: DemoArgs) -> anyhow::Result<ExitCode> {
     };
     // Also after an error, and after Ctrl-C: nothing of the demo stays behind.
     let cleaned = source.clean_up().await;
-    let figures = demo?;
-    cleaned?;
+    let figures = match (demo, cleaned) {
+        (Ok(figures), Ok(())) => figures,
+        (Err(error), Ok(())) | (Ok(_), Err(error)) => return Err(error),
+        (Err(error), Err(left)) => return Err(error.context(format!("{left:#}"))),
+    };
     figures.show(arguments.json);
     Ok(if figures.differences() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -304,13 +304,12 @@ impl ServeArgs {
         let mut properties = HashMap::new();
         let root = self.server_root.as_ref().map(|root| root.display().to_string());
         let below = |name: &str| root.as_ref().map(|root| format!("{root}/{name}"));
-        let text = |value: Option<String>| value;
         for (name, value) in [
             ("infinispan.bind.address", self.bind_address.map(|address| address.to_string())),
             ("infinispan.bind.port", self.port.map(|port| port.to_string())),
-            ("infinispan.cluster.name", text(self.cluster_name.clone())),
-            ("infinispan.cluster.stack", text(self.java.cluster_stack.clone())),
-            ("infinispan.node.name", text(self.node_name.clone())),
+            ("infinispan.cluster.name", self.cluster_name.clone()),
+            ("infinispan.cluster.stack", self.java.cluster_stack.clone()),
+            ("infinispan.node.name", self.node_name.clone()),
             ("infinispan.server.config.path", below("conf")),
             ("infinispan.server.data.path", below("data")),
             ("infinispan.server.home.path", root.clone()),
@@ -320,10 +319,10 @@ impl ServeArgs {
                 "infinispan.socket.binding.port-offset",
                 self.port_offset.map(|offset| offset.to_string()),
             ),
-            ("java.io.tmpdir", text(std::env::temp_dir().to_str().map(str::to_owned))),
-            ("jgroups.bind.address", text(self.java.cluster_address.clone())),
-            ("user.dir", text(std::env::current_dir().ok().map(|it| it.display().to_string()))),
-            ("user.home", text(std::env::var("HOME").ok())),
+            ("java.io.tmpdir", std::env::temp_dir().to_str().map(str::to_owned)),
+            ("jgroups.bind.address", self.java.cluster_address.clone()),
+            ("user.dir", std::env::current_dir().ok().map(|it| it.display().to_string())),
+            ("user.home", std::env::var("HOME").ok()),
         ] {
             properties.extend(value.map(|value| (name.to_owned(), value)));
         }
