@@ -16,10 +16,15 @@ pub(crate) struct Census {
 /// Why what a source has shown may not be all that it has. It was asked before the first entry and after the last
 /// one, and has shown so many.
 pub(crate) fn doubt(before: Census, after: Census, shown: u64) -> Option<String> {
-    let has = after.entries?;
+    let Some(has) = after.entries.or(before.entries) else {
+        let text = "the source has shown no entry, and does not say how many it has";
+        return (shown == 0).then(|| text.to_owned());
+    };
     let missing = match before.stored.zip(after.stored) {
         // Counters that went back were reset, and tell nothing.
-        Some((then, now)) if now >= then => has.saturating_sub(shown.saturating_add(now - then)),
+        Some((then, now)) if now >= then && after.entries.is_some() => {
+            has.saturating_sub(shown.saturating_add(now - then))
+        }
         _ => {
             let fewest = has.min(before.entries.unwrap_or(has));
             // Nobody knows what its clients have stored and removed: a tenth of it may be theirs.
@@ -90,7 +95,11 @@ mod tests {
     }
 
     #[test]
-    fn a_source_that_says_nothing_leaves_it_open() {
-        assert_eq!(doubt(said(1_000, 7), Census::default(), 0), None);
+    fn of_a_source_that_does_not_say_it_at_the_end_the_beginning_counts() {
+        assert_eq!(doubt(said(1_000, 7), Census::default(), 950), None);
+        assert!(doubt(said(1_000, 7), Census::default(), 0).is_some());
+        let says_nothing = |shown| doubt(Census::default(), Census::default(), shown);
+        assert_eq!(says_nothing(5), None);
+        assert!(says_nothing(0).unwrap().contains("does not say how many"));
     }
 }

@@ -166,6 +166,17 @@ impl SourceClocks {
         each.reduce(|most, next| Some(most?.max(next?))).unwrap_or(Some(0))
     }
 
+    /// Milliseconds by which the offset of a clock is at least larger than what entries were corrected by: it was known
+    /// less well when they came, and they were given the longer life.
+    pub(crate) fn narrowed(&self, now: Timestamp) -> u64 {
+        let narrowed = |clock: Arc<ServerClock>| {
+            let clock = &clock.state.lock().clock;
+            let (least, _) = clock.used().clock?;
+            u64::try_from(clock.offset_at(now).low?.saturating_sub(least)).ok()
+        };
+        self.all().into_values().filter_map(narrowed).max().unwrap_or(0)
+    }
+
     /// The instant before which a lifespan that is over here is over at the source too; `None` if that is
     /// not known of any.
     pub(crate) fn surely_over(&self) -> Option<Timestamp> {
@@ -350,6 +361,21 @@ pub(crate) mod tests {
             (status[0].uncertainty_ms, status[0].read, status[0].jumps),
             (Some(999), true, 2)
         );
+    }
+
+    #[test]
+    fn an_entry_that_came_before_the_clock_was_known_well_may_outlive_the_sources() {
+        let (clocks, now) = (unknown(), Timestamp::from_millis(10_000_000));
+        let clock = clocks.of(&server());
+        let sent = Timestamp::from_millis(9_995_000);
+        clock.read(Reading { date: 9_997_000, sent, received: now });
+        let lifespan = Some(client::Lifetime { since: 9_990_000, seconds: 60 });
+        let mortal = Metadata { lifespan, ..Metadata::default() };
+        clock.lives(&mortal, Obtained::InWalk, now, now);
+        assert_eq!(clocks.narrowed(now), 0);
+        clock.read(Reading { date: 10_000_000, sent: now, received: now });
+        assert_eq!(clocks.difference(now).of(None), 0, "nothing has come since");
+        assert!(clocks.narrowed(now) >= 2_000, "{}", clocks.narrowed(now));
     }
 
     #[test]

@@ -39,13 +39,16 @@ pub struct Here {
     pub tombstone: u64,
     /// Their time was over.
     pub expired: u64,
+    /// Entries that were brought in, and had to make room here since.
+    pub evicted: u64,
 }
 
 impl Here {
-    /// Entries that are here, in the source's version or in a client's.
-    #[must_use]
-    pub fn entries(&self) -> u64 {
-        self.copied + self.read_through + self.ahead + self.kept_for_client
+    /// The same if entries that had been brought in were evicted so many times, and some perhaps brought in again. So
+    /// many are `left` in all segments, if these are all.
+    pub(crate) fn with_evicted(self, evicted: u64, left: Option<u64>) -> Self {
+        let brought = self.copied + self.read_through + self.ahead;
+        Self { evicted: evicted.min(brought.saturating_sub(left.unwrap_or(0))), ..self }
     }
 
     fn add(&mut self, other: Self) {
@@ -115,6 +118,7 @@ impl Ledger {
             kept_for_client: reading.kept_for_client,
             tombstone: reading.tombstone,
             expired: reading.expired,
+            evicted: 0,
         };
         match purpose {
             Purpose::Synchronization => here.copied += reading.written,

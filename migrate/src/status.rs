@@ -223,7 +223,7 @@ impl Facts<'_> {
             source: self.connection.map(|connection| self.source(connection)),
             job: job.as_ref().map(|job| self.job(job)),
             imported: known.and_then(|connection| connection.imported),
-            here: self.live.map(|live| live.source().ledger().lock().here()),
+            here: self.live.map(|live| self.here(live)),
             synchronized: self.live.map(|live| live.source().ledger().lock().synchronized()),
             read_through: self.live.map(read_through),
             lived_on: self.cache.lived_on(),
@@ -238,6 +238,14 @@ impl Facts<'_> {
             doubts,
             problem,
         }
+    }
+
+    /// What became of the source's entries.
+    fn here(&self, live: &Migration) -> Here {
+        let cache = self.cache;
+        let left = cache.approximate_len().saturating_sub(cache.local_len());
+        let here = live.source().ledger().lock().here();
+        here.with_evicted(cache.evicted_imported(), self.is_complete().then_some(left))
     }
 
     fn is_complete(&self) -> bool {
@@ -288,7 +296,9 @@ impl Facts<'_> {
             return Stage::Failed;
         }
         if self.is_complete() {
-            let proven = verify.is_some_and(VerifyReport::is_proof);
+            // What was evicted since then was not compared.
+            let is_evicted = self.live.is_some_and(|live| live.evicted_unverified() > 0);
+            let proven = verify.is_some_and(VerifyReport::is_proof) && !is_evicted;
             return if proven { Stage::Verified } else { Stage::Synced };
         }
         match job {

@@ -390,7 +390,7 @@ impl Driver {
         report.source_entries = after.entries;
         let doubt = census::doubt(before, after, report.compared);
         match (doubt, after.entries) {
-            (Some(doubt), Some(1..)) if report.compared == 0 => {
+            (Some(doubt), None | Some(1..)) if report.compared == 0 => {
                 Err(format!("nothing was compared: {doubt}"))
             }
             (doubt, _) => {

@@ -9,7 +9,8 @@ fn reading(written: u64, already_here: u64, kept_for_client: u64, tombstone: u64
 }
 
 fn adds_up(here: &Here) -> bool {
-    here.read == here.entries() + here.tombstone + here.expired
+    let Here { copied, read_through, ahead, kept_for_client, tombstone, expired, .. } = *here;
+    here.read == copied + read_through + ahead + kept_for_client + tombstone + expired
 }
 
 fn here(read: u64, copied: u64, read_through: u64, ahead: u64) -> Here {
@@ -67,4 +68,13 @@ fn a_source_that_becomes_one_unit_is_read_again() {
     ledger.applied(Synchronization, 0, reading(5, 23, 0, 0));
     ledger.completed(Synchronization, 0, reading(5, 23, 0, 0));
     assert_eq!(ledger.here(), here(28, 25, 3, 0));
+}
+
+#[test]
+fn what_was_evicted_is_not_called_here() {
+    let all = Here { kept_for_client: 9, ..here(109, 60, 30, 10) };
+    let evicted = |evicted, left| all.with_evicted(evicted, left).evicted;
+    assert_eq!([evicted(0, None), evicted(7, None), evicted(7, Some(93))], [0, 7, 7]);
+    assert_eq!(evicted(7, Some(98)), 2, "five were brought in again");
+    assert_eq!([evicted(500, None), evicted(500, Some(20))], [100, 80]);
 }

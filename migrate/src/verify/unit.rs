@@ -382,7 +382,7 @@ impl Comparison {
     fn uncertainty(&self, ours: &EntryMetadata, now: Timestamp) -> Option<u64> {
         let clocks = self.connection.clocks();
         let apart = clocks.difference(self.connection.since()).of(ours.created);
-        Some(clocks.uncertainty(now)?.saturating_add(apart))
+        Some(clocks.uncertainty(now)?.saturating_add(apart.max(clocks.narrowed(now))))
     }
 
     /// The segments here that have keys of the unit.

@@ -1,6 +1,6 @@
 //! Verdicts that are true although the source, or the connection to it, is not what it was.
 
-use client::ClientError;
+use client::{ClientError, RequestExpiration};
 
 use super::{NEVER, Scene, key};
 use crate::harness::{TestServer, eventually};
@@ -96,6 +96,11 @@ async fn what_was_evicted_is_known_after_connecting_again() {
     let connection = "/rest/v2/caches/c/rolling-upgrade/source-connection";
     target.connect("c", &source.as_source("c")).await;
     target.synchronize("c").await;
+    let here = target.rest.migration("c").await["here"].clone();
+    let number = |name: &str| here[name].as_u64().unwrap();
+    assert_eq!((number("read"), number("copied")), (300, 300), "{here:#}");
+    let size = target.client().await.cache("c").await.unwrap().size().await.unwrap();
+    assert_eq!(300 - number("evicted"), size, "{here:#}");
     for _again in 0..2 {
         target.rest.delete(connection).await.with(204);
         target.connect("c", &source.as_source("c")).await;
@@ -105,6 +110,61 @@ async fn what_was_evicted_is_known_after_connecting_again() {
     let path = "/rest/v2/caches/c/rolling-upgrade?action=verify";
     let report = target.rest.post(path, "").await.with(200).json();
     assert!(report["perhapsEvicted"].as_u64() > Some(0), "{report:#}");
+    target.stop().await;
+    source.stop().await;
+}
+
+#[tokio::test]
+async fn a_source_that_is_empty_at_the_end_was_not_seen_whole() {
+    let scene = Scene::new().await;
+    // Entries that may have ended by themselves, so that nothing differs.
+    let idle = RequestExpiration { max_idle: client::Duration::Millis(600_000), ..NEVER };
+    scene.from.put_all((0..2_000).map(|number| (key(number), b"v")), idle).await.unwrap();
+    scene.connect().await;
+    assert_eq!(scene.target.synchronize("c").await, 2_000);
+    scene.relay.slow_down(200_000);
+    scene.action("verify&async=true").await.with(202);
+    eventually("something was compared", || async {
+        let verify = scene.target.rest.migration("c").await["verify"].clone();
+        (verify["compared"].as_u64()? > 100).then_some(())
+    })
+    .await;
+    scene.from.clear().await.unwrap();
+    scene.relay.slow_down(0);
+    let status = eventually("it has ended", || async {
+        let status = scene.target.rest.migration("c").await;
+        (status["verify"]["state"] != "running").then_some(status)
+    })
+    .await;
+    let verify = &status["verify"];
+    assert_eq!((&verify["state"], &verify["differences"]), (&"finished".into(), &0.into()));
+    assert!(verify["doubt"].as_str().unwrap().contains("may have been cleared"), "{verify:#}");
+    assert_eq!(status["state"], "SYNCED");
+    let text = scene.disconnect("?strict=true").await.with(409).text().to_owned();
+    assert!(text.contains("may have been cleared"), "{text}");
+    // Whoever looks again knows better: it has none, and everything that it had is here.
+    scene.action("verify").await.with(200);
+    scene.disconnect("?strict=true").await.with(204);
+    assert_eq!(scene.to.size().await.unwrap(), 2_000);
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_evicted_after_it_was_verified_is_not_verified_any_more() {
+    let (source, target) = (TestServer::start().await, TestServer::start().await);
+    let from = source.cache("c").await;
+    from.put_all((0..40).map(|number| (key(number), b"v")), NEVER).await.unwrap();
+    let to = target.cache_of("c", BOUNDED).await;
+    target.connect("c", &source.as_source("c")).await;
+    assert_eq!(target.synchronize("c").await, 40);
+    let path = "/rest/v2/caches/c/rolling-upgrade?action=verify";
+    target.rest.post(path, "").await.with(200);
+    assert_eq!(target.rest.migration("c").await["state"], "VERIFIED");
+    to.put_all((100..400).map(|number| (key(number), b"mine")), NEVER).await.unwrap();
+    let status = target.rest.migration("c").await;
+    assert_eq!(status["state"], "SYNCED", "{status:#}");
+    assert!(status["doubts"].to_string().contains("entries were evicted"), "{status:#}");
+    assert!(status["here"]["evicted"].as_u64() > Some(0), "{status:#}");
     target.stop().await;
     source.stop().await;
 }

@@ -74,7 +74,8 @@ pub(super) fn whereabouts(here: &Value, new: Option<u64>) -> String {
         entries => format!(", {} {what}", grouped(entries)),
     };
     let (gone, expired) = (part("tombstone", "removed here"), part("expired", "expired"));
-    let all = ["copied", "readThrough", "ahead", "keptForClient"].map(of).iter().sum();
+    let all: u64 = ["copied", "readThrough", "ahead", "keptForClient"].map(of).iter().sum();
+    let all = all.saturating_sub(of("evicted"));
     let mut text = format!(
         "{} of {} are here: {} copied, {} read through",
         grouped(all),
@@ -87,7 +88,7 @@ pub(super) fn whereabouts(here: &Value, new: Option<u64>) -> String {
     if let Some(new) = new {
         text.push_str(&format!(", {} new", grouped(new)));
     }
-    let others = format!("{gone}{expired}");
+    let others = format!("{gone}{expired}{}", part("evicted", "evicted here since"));
     if let Some(others) = others.strip_prefix(", ") {
         text.push_str(&format!("; {others}"));
     }
@@ -127,6 +128,11 @@ mod tests {
         for (name, entries) in [("copied", 39_000), ("keptForClient", 900), ("ahead", 50)] {
             here[name] = entries.into();
         }
+        here["evicted"] = 950.into();
+        let text = whereabouts(&here, None);
+        let expected = "39,001 of 40,000 are here: 39,000 copied, 1 read through, 50 brought in ahead, 900 replaced by clients; 950 evicted here since.";
+        assert_eq!(text, expected);
+        here["evicted"] = 0.into();
         (here["tombstone"], here["expired"]) = (40.into(), 9.into());
         assert_eq!(
             whereabouts(&here, None),
