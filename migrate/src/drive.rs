@@ -144,7 +144,9 @@ impl Driver {
         let marked =
             self.agreement.propose(MetaCommand::Mark { cache: cache.name().clone() }).await;
         match marked {
-            // Refused: it was disconnected or removed meanwhile, and there is nothing to mark.
+            // The cache may still hold its entries for a while: nothing is worth waiting for.
+            _ if cache.is_removed() => Err(CacheError::NotExecuted),
+            // Refused: it was disconnected meanwhile, and there is nothing to mark.
             Ok(()) | Err(ProposeError::Refused(_)) => Ok(()),
             Err(ProposeError::NotStored(error)) => Err(CacheError::NotStored(error.to_string())),
         }
