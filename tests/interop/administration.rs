@@ -178,7 +178,13 @@ async fn read_back(rest: Rest, media_type: &str, configuration: &str) -> Vec<(St
         shown.push((format!("as {format}"), words(text.text())));
     }
     let path = "/rest/v2/caches/c?action=get-mutable-attributes&full=true";
-    shown.push(("attributes".to_owned(), rest.get(path).await.with(200).json()));
+    let mut attributes = rest.get(path).await.with(200).json();
+    // Sets come in any order.
+    let values = attributes.as_object_mut().unwrap().values_mut();
+    for value in values.filter_map(|attribute| attribute["value"].as_array_mut()) {
+        value.sort_by_key(ToString::to_string);
+    }
+    shown.push(("attributes".to_owned(), attributes));
     let headers = [content[0], ("Accept", "application/json")];
     let path = "/rest/v2/caches?action=convert";
     let converted = rest.call(Method::POST, path, &headers, body).await.with(200);
