@@ -96,7 +96,8 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
     response
 }
 
-fn problem_json(problem: &Problem) -> Value {
+/// A problem as RFC 9457 has it.
+pub(crate) fn problem_json(problem: &Problem) -> Value {
     json!({
         "type": "about:blank",
         "title": problem.status.canonical_reason().unwrap_or_default(),
