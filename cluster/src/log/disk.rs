@@ -58,12 +58,26 @@ pub(crate) trait Disk {
 pub(crate) struct Directory {
     path: PathBuf,
     lock: File,
+    /// Open because it is locked as well: the lock file can be removed, and another one made in its place.
+    _directory: Option<File>,
 }
 
 impl Directory {
     /// Creates the directory if need be, and locks it.
     pub(super) fn open(path: &Path) -> Result<Self, LogError> {
         fs::create_dir_all(path).map_err(|source| LogError::io(path, source))?;
+        let directory = File::open(path).map_err(|source| LogError::io(path, source))?;
+        let directory = match directory.try_lock() {
+            Ok(()) => Some(directory),
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(LogError::Locked { path: path.into() });
+            }
+            // Some file systems lock files alone.
+            Err(fs::TryLockError::Error(error)) => {
+                tracing::debug!("{} itself cannot be locked: {error}", path.display());
+                None
+            }
+        };
         let lock_path = path.join(LOCK_FILE);
         let lock = OpenOptions::new()
             .create(true)
@@ -72,7 +86,7 @@ impl Directory {
             .open(&lock_path)
             .map_err(|source| LogError::io(&lock_path, source))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.into(), lock }),
+            Ok(()) => Ok(Self { path: path.into(), lock, _directory: directory }),
             Err(fs::TryLockError::WouldBlock) => Err(LogError::Locked { path: path.into() }),
             Err(fs::TryLockError::Error(source)) => Err(LogError::io(&lock_path, source)),
         }

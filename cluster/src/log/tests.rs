@@ -176,6 +176,10 @@ fn one_process_at_a_time_uses_a_directory() {
     let first = Owner::open(directory.path());
     let second = Log::open(directory.path()).unwrap_err();
     assert!(matches!(second, LogError::Locked { .. }), "{second}");
+    // A lock file that is made anew is another file.
+    fs::remove_file(directory.path().join(LOCK_FILE)).unwrap();
+    let second = Log::open(directory.path()).unwrap_err();
+    assert!(matches!(second, LogError::Locked { .. }), "{second}");
     drop(first);
     Owner::open(directory.path());
 }
