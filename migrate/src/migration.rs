@@ -99,6 +99,12 @@ impl Migration {
             if heaviest.is_empty() || is_silent || self.cache().check_served().is_err() {
                 continue;
             }
+            // The limit is one for all caches of the member: others may have nearly all of it.
+            let caches = self.source.agreement().container().caches();
+            let all: Vec<u64> = caches.iter().map(|cache| cache.tombstones()).collect();
+            if !tombstones::are_worth_it(self.cache().tombstones(), &all) {
+                continue;
+            }
             if !told {
                 told = true;
                 let (bytes, limit) = (memory.tombstones(), memory.tombstone_limit());

@@ -42,6 +42,14 @@ pub(crate) fn heaviest(weights: &BTreeMap<SourceSegment, u64>, most: usize) -> V
     segments.into_iter().take(most).map(|(segment, _)| segment).collect()
 }
 
+/// Whether the tombstones of a cache are worth copying its segments for, where all of these caches together have
+/// many: it has at least half of what each would have if all had the same number. The one with the most has.
+pub(crate) fn are_worth_it(own: u64, all: &[u64]) -> bool {
+    let caches = all.iter().filter(|tombstones| **tombstones > 0).count() as u64;
+    let sum = all.iter().fold(0, |sum: u64, tombstones| sum.saturating_add(*tombstones));
+    own > 0 && own.saturating_mul(2).saturating_mul(caches) >= sum
+}
+
 /// Drops the tombstones that were kept for these source segments, which are complete now.
 pub(crate) async fn release(cache: &Cache, space: SourceSpace, complete: &[SourceSegment]) {
     let ours = cache.segment_count();
@@ -112,5 +120,16 @@ mod tests {
         let (cache, link) = cache(SourceSpace::Unit, &[[1, 1], [2, 2]]);
         let weights = weights(&cache, &link);
         assert_eq!(weights.into_iter().collect::<Vec<_>>(), [(SourceSegment(0), 2)]);
+    }
+
+    #[test]
+    fn a_cache_with_few_tombstones_is_not_copied_for_those_of_another_one() {
+        assert!(are_worth_it(1_000_000, &[1_000_000, 10, 0, 0]));
+        assert!(!are_worth_it(10, &[1_000_000, 10, 0, 0]));
+        assert!(!are_worth_it(0, &[0, 0]), "there is nothing to copy for");
+        assert!(are_worth_it(5, &[5]));
+        for all in [vec![3, 3, 3], vec![1, 1, 9], (1..100).collect(), vec![u64::MAX, u64::MAX]] {
+            assert!(all.iter().any(|own| are_worth_it(*own, &all)), "somebody begins: {all:?}");
+        }
     }
 }
