@@ -4,8 +4,9 @@
 //! will agree on them first. Either way a command that was proposed has been applied here, caches and
 //! all, when [`Agreement::propose`] returns.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
+use config::CacheName;
 use parking_lot::{Mutex, RwLock};
 use store::{Cache, Container, Fence, VersionKey};
 use tokio::sync::watch;
@@ -38,6 +39,8 @@ pub struct Agreement {
     max_tombstones: u64,
     durable: bool,
     changes: watch::Sender<u64>,
+    /// Caches that had let go of their source, and whose entries went with the process before this one.
+    lost: BTreeSet<CacheName>,
 }
 
 impl Agreement {
@@ -57,7 +60,16 @@ impl Agreement {
             None => (None, Metadata::default()),
         };
         let commands = metadata.commands();
+        let lost = log.as_ref().map_or_else(Vec::new, |log| log.lost().to_vec());
+        for cache in &lost {
+            tracing::warn!(
+                %cache,
+                "its entries lived in memory only and were lost with the process that ended: it was \
+                 disconnected from its source after everything was taken over"
+            );
+        }
         let agreement = Self {
+            lost: lost.into_iter().collect(),
             metadata: RwLock::new(metadata),
             durable: log.is_some(),
             log: Mutex::new(log),
@@ -74,14 +86,54 @@ impl Agreement {
         Ok(agreement)
     }
 
+    /// Whether a cache had let go of its source, and its entries went with the process before this one.
+    #[must_use]
+    pub fn was_lost(&self, cache: &CacheName) -> bool {
+        self.lost.contains(cache)
+    }
+
     /// Carries out a command, here and on the disk.
     ///
     /// # Errors
     ///
     /// If it does not fit, or cannot be written down.
     pub async fn propose(self: &Arc<Self>, command: MetaCommand) -> Result<(), ProposeError> {
+        self.propose_if(command, |_| Ok(())).await
+    }
+
+    /// As [`Agreement::propose`], for a cache that somebody holds: what was meant for one that is removed does
+    /// not happen to another one that was made under its name.
+    ///
+    /// # Errors
+    ///
+    /// If it has been removed; if the command does not fit, or cannot be written down.
+    pub async fn propose_for(
+        self: &Arc<Self>,
+        cache: &Arc<Cache>,
+        command: MetaCommand,
+    ) -> Result<(), ProposeError> {
+        let cache = Arc::clone(cache);
+        self.propose_if(command, move |_| match cache.is_removed() {
+            true => Err(MetaError::NoSuchCache(cache.name().clone()).into()),
+            false => Ok(()),
+        })
+        .await
+    }
+
+    /// As [`Agreement::propose`], if `check` has nothing against it. Nothing else is carried out in between.
+    /// Returns what `check` has found.
+    ///
+    /// # Errors
+    ///
+    /// What `check` says; or if the command does not fit, or cannot be written down.
+    pub async fn propose_if<T: Send + 'static, E: From<ProposeError> + Send + 'static>(
+        self: &Arc<Self>,
+        command: MetaCommand,
+        check: impl FnOnce(&Metadata) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
         let agreement = Arc::clone(self);
-        let carried_out = tokio::task::spawn_blocking(move || agreement.carry_out(&command)).await;
+        let carry_out = move || agreement.carry_out(&command, check);
+        let carried_out = tokio::task::spawn_blocking(carry_out).await;
         carried_out.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
     }
 
@@ -101,30 +153,40 @@ impl Agreement {
         closed.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
     }
 
-    fn carry_out(&self, command: &MetaCommand) -> Result<(), ProposeError> {
-        let removed = self.write_and_apply(command)?;
+    fn carry_out<T, E: From<ProposeError>>(
+        &self,
+        command: &MetaCommand,
+        check: impl FnOnce(&Metadata) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let (found, removed) = self.write_and_apply(command, check)?;
         // Nobody else waits for that: many entries take seconds.
         removed.inspect(|cache| cache.free());
-        Ok(())
+        Ok(found)
     }
 
-    /// Writes a command down and applies it. Returns the cache that it removes.
-    fn write_and_apply(&self, command: &MetaCommand) -> Result<Option<Arc<Cache>>, ProposeError> {
+    /// Writes a command down and applies it, if `check` has nothing against it. Returns what that has found, and
+    /// the cache that the command removes.
+    fn write_and_apply<T, E: From<ProposeError>>(
+        &self,
+        command: &MetaCommand,
+        check: impl FnOnce(&Metadata) -> Result<T, E>,
+    ) -> Result<(T, Option<Arc<Cache>>), E> {
         let mut log = self.log.lock();
         let mut changed = self.metadata.read().clone();
+        let found = check(&changed)?;
         let volatile = changed.is_volatile(command);
-        changed.apply(command)?;
+        changed.apply(command).map_err(ProposeError::from)?;
         if let (Some(log), false) = (log.as_mut(), volatile) {
             let before = self.metadata.read();
             // What changes nothing is not written, such as the mark of each of many first writes.
             if *before != changed {
-                log.append(command, &before, self.clock.now())?;
+                log.append(command, &before, self.clock.now()).map_err(ProposeError::from)?;
             }
         }
         *self.metadata.write() = changed;
         let removed = self.follow(command);
         self.changes.send_modify(|count| *count += 1);
-        Ok(removed)
+        Ok((found, removed))
     }
 
     /// Does to the caches what a command means for them. Returns the cache that it removes.
@@ -147,7 +209,7 @@ impl Agreement {
     }
 
     /// Makes every cache known by its other names, and tells those caches of them that changed.
-    fn follow_aliases(&self, changed: &config::CacheName) {
+    fn follow_aliases(&self, changed: &CacheName) {
         let aliases = self.see(|metadata| {
             let mut aliases = Vec::new();
             for (name, known) in metadata.caches() {

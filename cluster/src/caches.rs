@@ -11,7 +11,7 @@ use store::{CacheError, Fence};
 use crate::{
     agreement::{Agreement, ProposeError},
     log::LogError,
-    metadata::{MetaCommand, MetaError, NameError},
+    metadata::{MetaCommand, MetaError, Metadata, NameError},
 };
 
 /// Times that a change of a configuration is derived anew because others were quicker. Each time, one of them
@@ -403,11 +403,16 @@ impl Caches {
         if name.is_internal() {
             return Err(AdminError::Internal(name.clone()));
         }
-        let entries = self.changed_at_target(name);
-        if entries.is_some() && rule == RemoveRule::Careful {
-            return Err(AdminError::WouldLose(name.clone()));
-        }
-        self.agreement.propose(MetaCommand::RemoveCache { cache: name.clone() }).await?;
+        // The first change of a client after a connect is recorded before it is made, so none is made between
+        // the look at what is recorded and the removal.
+        let (agreement, removed) = (Arc::clone(&self.agreement), name.clone());
+        let check =
+            move |metadata: &Metadata| match changed_at_target(&agreement, metadata, &removed) {
+                Some(_) if rule == RemoveRule::Careful => Err(AdminError::WouldLose(removed)),
+                entries => Ok(entries),
+            };
+        let remove = MetaCommand::RemoveCache { cache: name.clone() };
+        let entries = self.agreement.propose_if(remove, check).await?;
         let lost = entries.map(|entries| {
             format!(
                 "Cache {name} was removed with {entries} entries while it was connected to a source that does \
@@ -418,18 +423,6 @@ impl Caches {
             tracing::warn!("{lost}");
         }
         Ok(lost)
-    }
-
-    /// The number of entries of a cache that clients have changed while it is connected. `None` if they have
-    /// not, or if what they had changed was lost before.
-    fn changed_at_target(&self, name: &CacheName) -> Option<u64> {
-        let marked = self.agreement.see(|metadata| {
-            let connection = metadata.cache(name.as_str())?.connection.as_ref()?;
-            Some(connection.marked)
-        });
-        let cache = self.agreement.container().cache(name.as_str())?;
-        let is_lost = cache.check_served() == Err(CacheError::Fenced(Fence::Lost));
-        (marked == Some(true) && !is_lost).then(|| cache.approximate_len())
     }
 
     /// The configuration of a cache.
@@ -483,6 +476,15 @@ pub fn log_ignored(of: &str, ignored: &[Ignored]) {
     for ignored in ignored {
         tracing::warn!("{of}: ignored: {ignored}");
     }
+}
+
+/// The number of entries of a cache that clients have changed while it is connected. `None` if they have
+/// not, or if what they had changed was lost before.
+fn changed_at_target(agreement: &Agreement, metadata: &Metadata, name: &CacheName) -> Option<u64> {
+    let marked = metadata.cache(name.as_str())?.connection.as_ref()?.marked;
+    let cache = agreement.container().cache(name.as_str())?;
+    let is_lost = cache.check_served() == Err(CacheError::Fenced(Fence::Lost));
+    (marked && !is_lost).then(|| cache.approximate_len())
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use config::CacheName;
 use store::Timestamp;
 
 pub use self::salvage::{Finding, Survey, inspect, salvage};
@@ -160,6 +161,8 @@ pub(crate) struct Log<D: Disk = Directory> {
     state: State<D::File>,
     /// Bytes that are appended at least before the file is written anew. Beyond that it may double.
     least_growth: u64,
+    /// Caches that had let go of their source, and whose entries went with the process before this one.
+    lost: Vec<CacheName>,
 }
 
 #[derive(Debug)]
@@ -216,11 +219,12 @@ impl<D: Disk> Log<D> {
                 return Err(LogError::Missing { path, lock: directory.join(LOCK_FILE) });
             }
             let state = State::Standing(Standing::None);
-            let log = Self { disk, path, state, least_growth: LEAST_GROWTH };
+            let log = Self { disk, path, state, least_growth: LEAST_GROWTH, lost: Vec::new() };
             return Ok((log, Metadata::default()));
         };
         let loaded = load(source).map_err(|error| LogError::read(&path, error))?;
         let mut metadata = loaded.metadata;
+        let lost = metadata.only_in_memory();
         metadata.restart();
         let standing = match loaded.ending {
             Ending::Closed { .. } => Standing::Whole,
@@ -243,7 +247,12 @@ impl<D: Disk> Log<D> {
             );
         }
         let state = State::Standing(standing);
-        Ok((Self { disk, path, state, least_growth: LEAST_GROWTH }, metadata))
+        Ok((Self { disk, path, state, least_growth: LEAST_GROWTH, lost }, metadata))
+    }
+
+    /// Caches that had let go of their source, and whose entries went with the process before this one.
+    pub(crate) fn lost(&self) -> &[CacheName] {
+        &self.lost
     }
 
     /// Appends a command, and returns once it is on the disk. `metadata` is what it is applied to.

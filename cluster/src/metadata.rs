@@ -544,6 +544,15 @@ impl Metadata {
         commands
     }
 
+    /// Caches that have let go of their source with everything here: a restart loses what they hold.
+    pub(crate) fn only_in_memory(&self) -> Vec<CacheName> {
+        let is_whole = |past: &Connection| past.complete.len() >= past.space.count();
+        let caches = self.caches.iter().filter(|(_, known)| {
+            known.connection.is_none() && known.past.as_ref().is_some_and(is_whole)
+        });
+        caches.map(|(name, _)| name.clone()).collect()
+    }
+
     /// What is left of it after a restart, of which no entry survives. A connection through which
     /// clients have changed nothing begins anew; one with changes is for its operator to decide about, and
     /// nothing of it is complete any more either.

@@ -140,9 +140,9 @@ impl Driver {
     }
 
     /// Records that clients change entries of this cache while its source is connected.
-    async fn mark(&self, cache: &Cache) -> Result<(), CacheError> {
-        let marked =
-            self.agreement.propose(MetaCommand::Mark { cache: cache.name().clone() }).await;
+    async fn mark(&self, cache: &Arc<Cache>) -> Result<(), CacheError> {
+        let mark = MetaCommand::Mark { cache: cache.name().clone() };
+        let marked = self.agreement.propose_for(cache, mark).await;
         match marked {
             // The cache may still hold its entries for a while: nothing is worth waiting for.
             _ if cache.is_removed() => Err(CacheError::NotExecuted),
@@ -196,7 +196,7 @@ impl Driver {
                 "a client clears the cache while it is connected: nothing comes from its source any more"
             );
         }
-        match self.agreement.propose(MetaCommand::Clear { cache: name }).await {
+        match self.agreement.propose_for(cache, MetaCommand::Clear { cache: name }).await {
             Ok(()) | Err(ProposeError::Refused(_)) => {}
             Err(ProposeError::NotStored(error)) => {
                 return Err(CacheError::NotStored(error.to_string()));

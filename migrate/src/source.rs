@@ -201,8 +201,9 @@ impl SourceConnection {
     /// Records something about this connection. Once begun it is carried out, and before the connection has
     /// ended: it never meets a later one.
     pub(crate) async fn record(&self, command: MetaCommand) -> Result<(), String> {
-        let agreement = Arc::clone(&self.agreement);
-        let recorded = self.tasks.spawn(async move { agreement.propose(command).await });
+        let (agreement, cache) = (Arc::clone(&self.agreement), Arc::clone(&self.cache));
+        let record = async move { agreement.propose_for(&cache, command).await };
+        let recorded = self.tasks.spawn(record);
         match recorded.await {
             Ok(recorded) => recorded.map_err(|error| error.to_string()),
             Err(panicked) => Err(panicked.to_string()),
@@ -486,7 +487,10 @@ impl SourceConnection {
             .map_err(|error| chain(&error))?;
         let cache = self.cache.name().clone();
         self.agreement
-            .propose(MetaCommand::AcceptSource { cache, identity: identity.clone() })
+            .propose_for(
+                &self.cache,
+                MetaCommand::AcceptSource { cache, identity: identity.clone() },
+            )
             .await
             .map_err(|error| error.to_string())?;
         *self.identity.write() = identity;

@@ -4,7 +4,10 @@ use config::{CacheConfig, CacheMode};
 use store::{Cache, CacheError, Command, Expiration, MemoryLimit, Outcome, Progress, SourceSpace};
 
 use super::*;
-use crate::samples::{complete, connection, name};
+use crate::{
+    Caches, RemoveRule,
+    samples::{complete, connection, name},
+};
 
 fn start(directory: Option<&Path>) -> Arc<Agreement> {
     let container = Arc::new(Container::new(MemoryLimit::unlimited()));
@@ -60,6 +63,54 @@ async fn caches_follow_the_metadata() {
 }
 
 #[tokio::test]
+async fn what_was_meant_for_a_removed_cache_does_not_happen_to_the_next_one_of_its_name() {
+    let agreement = start(None);
+    let old = create(&agreement).await;
+    agreement.propose(MetaCommand::RemoveCache { cache: name("orders") }).await.unwrap();
+    let new = create(&agreement).await;
+    connect(&agreement).await;
+    let before = agreement.see(Metadata::clone);
+    let cache = || name("orders");
+    for command in [
+        MetaCommand::Clear { cache: cache() },
+        MetaCommand::Mark { cache: cache() },
+        MetaCommand::Disconnect { cache: cache() },
+    ] {
+        let refused = agreement.propose_for(&old, command).await.unwrap_err();
+        assert!(matches!(refused, ProposeError::Refused(MetaError::NoSuchCache(_))), "{refused}");
+    }
+    assert_eq!(agreement.see(Metadata::clone), before);
+    agreement.propose_for(&new, MetaCommand::Clear { cache: cache() }).await.unwrap();
+    assert_eq!(read(&agreement, &new), Ok(Progress::Done));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_client_was_told_is_written_is_not_lost_with_a_cache_that_is_removed_with_care() {
+    let agreement = start(None);
+    let caches = Caches::new(Arc::clone(&agreement), Vec::new());
+    for _ in 0..200 {
+        let cache = create(&agreement).await;
+        connect(&agreement).await;
+        let writing = Arc::clone(&agreement);
+        let written = tokio::spawn(async move {
+            if write(&writing, &cache) != Ok(Progress::Mark) {
+                return false;
+            }
+            let mark = MetaCommand::Mark { cache: name("orders") };
+            // Refused if it has been removed.
+            let _ = writing.propose_for(&cache, mark).await;
+            write(&writing, &cache) == Ok(Progress::Done)
+        });
+        let removed = caches.remove(&name("orders"), RemoveRule::Careful).await;
+        let written = written.await.unwrap_or(false);
+        assert!(!written || removed.is_err(), "it was lost without a word");
+        if removed.is_err() {
+            caches.remove(&name("orders"), RemoveRule::Force).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
 async fn whatever_changes_anything_outlives_a_restart() {
     use crate::samples::story;
     let directory = tempfile::tempdir().unwrap();
@@ -111,7 +162,7 @@ async fn a_volatile_cache_goes_with_the_process() {
     assert!(start(Some(directory.path())).container().cache("scratch").is_none());
 }
 
-async fn connect_to(agreement: &Arc<Agreement>, cache: config::CacheName) {
+async fn connect_to(agreement: &Arc<Agreement>, cache: CacheName) {
     agreement
         .propose(MetaCommand::Connect { cache, connection: Box::new(connection(4)) })
         .await

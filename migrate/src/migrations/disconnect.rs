@@ -52,7 +52,11 @@ impl Migrations {
             let doubts = if rule == DisconnectRule::Strict { doubts } else { Vec::new() };
             return Err(MigrationError::WouldLose { cache, blockers, doubts });
         }
-        match self.agreement.propose(MetaCommand::Disconnect { cache: name.clone() }).await {
+        match self
+            .agreement
+            .propose_for(&cache, MetaCommand::Disconnect { cache: name.clone() })
+            .await
+        {
             Ok(()) => {}
             Err(ProposeError::Refused(MetaError::NotConnected(_))) => {
                 let ever = |known: &cluster::CacheMetadata| known.past.is_some();
