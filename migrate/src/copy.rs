@@ -188,10 +188,7 @@ impl Driver {
         for action in actions {
             match action {
                 Action::Read(unit) => self.read(unit),
-                Action::Complete(segments) => {
-                    self.shared.settle(&segments);
-                    self.to_complete.extend(segments);
-                }
+                Action::Complete(segments) => self.to_complete.extend(segments),
                 Action::BecomeUnit => self.become_unit().await,
                 Action::Wait { unit, pause } => {
                     let teller = self.teller();
@@ -240,10 +237,12 @@ impl Driver {
         let segments = std::mem::take(&mut self.to_complete);
         let cache = self.connection.cache().name().clone();
         let (since, space) = (self.connection.since(), self.shared.space());
-        let connection = Arc::clone(&self.connection);
+        let (connection, shared) = (Arc::clone(&self.connection), Arc::clone(&self.shared));
         self.completing.spawn(async move {
             let complete = segments.clone();
             connection.record(MetaCommand::Complete { cache, since, space, segments }).await?;
+            // Only what is recorded counts as here.
+            shared.settle(space, &complete);
             tombstones::release(connection.cache(), space, &complete).await;
             Ok(())
         });
@@ -271,8 +270,9 @@ impl Driver {
         let name = self.connection.cache().name().clone();
         tracing::warn!(cache = %name, "the source places its keys in a way of its own: it is one unit");
         self.to_complete.clear();
-        self.shared.become_unit();
+        // What is being recorded is counted by the division that it was read in.
         while self.completing.join_next().await.is_some() {}
+        self.shared.become_unit();
         let become_unit = MetaCommand::BecomeUnit { cache: name };
         let reason = match self.connection.record(become_unit).await {
             Err(reason) => reason,

@@ -163,6 +163,11 @@ impl JobHandle {
         self.status()
     }
 
+    /// Waits until the job is over. `None` if it is told to pause first.
+    pub(crate) async fn ended_unless_paused(&self) -> Option<CopyStatus> {
+        self.steering.unless_paused(self.ended()).await
+    }
+
     pub(crate) fn has_ended(&self) -> bool {
         self.shared.has_ended.load(Ordering::Acquire)
     }
@@ -268,9 +273,9 @@ impl Shared {
         progress.readings.extend(readings);
     }
 
-    /// These segments are complete by what was read of them last.
-    pub(crate) fn settle(&self, segments: &[SourceSegment]) {
-        let (space, mut progress) = (self.space(), self.progress.lock());
+    /// These segments of a source that is divided in this way are complete by what was read of them last.
+    pub(crate) fn settle(&self, space: SourceSpace, segments: &[SourceSegment]) {
+        let mut progress = self.progress.lock();
         let mut ledger = self.ledger.lock();
         for segment in segments {
             let mut reading = Counts::default();

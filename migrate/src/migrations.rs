@@ -162,7 +162,7 @@ impl Migrations {
         self.sources.insert(Migration::new(Arc::clone(&source)));
         let connection = Box::new(ready.opening.connection.clone());
         let connect = MetaCommand::Connect { cache: name.clone(), connection };
-        if let Err(error) = self.agreement.propose(connect).await {
+        if let Err(error) = self.agreement.propose_for(&cache, connect).await {
             cache.begin(Beginning::Anew);
             self.sources.remove(name);
             source.end().await;
@@ -170,9 +170,11 @@ impl Migrations {
         }
         if let Some(gap) = ready.opening.overtaken(&cache) {
             // Clients were quicker: what they removed just before is not remembered, also for the next time.
-            let marked = self.agreement.propose(MetaCommand::Mark { cache: name.clone() }).await;
+            let mark = MetaCommand::Mark { cache: name.clone() };
+            let marked = self.agreement.propose_for(&cache, mark).await;
             let disconnect = MetaCommand::Disconnect { cache: name.clone() };
-            if let Err(ProposeError::NotStored(error)) = self.agreement.propose(disconnect).await {
+            let disconnected = self.agreement.propose_for(&cache, disconnect).await;
+            if let Err(ProposeError::NotStored(error)) = disconnected {
                 let (cache, why) = (name.clone(), could_come_back(&plan, gap).text);
                 return Err(MigrationError::StaysConnected { cache, why, error });
             }
@@ -183,7 +185,8 @@ impl Migrations {
             return Err(MigrationError::Problems(vec![could_come_back(&plan, gap)]));
         }
         if ready.opening.must_mark(&cache) {
-            match self.agreement.propose(MetaCommand::Mark { cache: name.clone() }).await {
+            let mark = MetaCommand::Mark { cache: name.clone() };
+            match self.agreement.propose_for(&cache, mark).await {
                 // The cache is connected all the same.
                 Err(ProposeError::NotStored(error)) => ready.notices.push(format!(
                     "the cache is connected, but it could not be stored that clients had written or removed entries \
@@ -367,7 +370,8 @@ impl Migrations {
         if migration.running_verification().is_some_and(|running| running.is_paused()) {
             return Err(MigrationError::Paused { cache: name.clone(), what: "verification" });
         }
-        migration.verify(request).map(Verifying).ok_or_else(|| {
+        let verifying = |verification| Verifying { cache: name.clone(), verification };
+        migration.verify(request).map(verifying).ok_or_else(|| {
             let other = if request.repair { "without" } else { "and that with" };
             let text = format!(
                 "cache {name} is being verified already, {other} repairing: try again when it is over"
@@ -410,7 +414,7 @@ impl Migrations {
         if cache.check_served() != Err(CacheError::Fenced(Fence::Lost)) {
             return Err(MigrationError::NotNow(format!("cache {name} has not lost anything")));
         }
-        self.agreement.propose(MetaCommand::AcceptLoss { cache: name.clone() }).await?;
+        self.agreement.propose_for(&cache, MetaCommand::AcceptLoss { cache: name.clone() }).await?;
         tracing::warn!(
             cache = %name,
             "goes on without what clients had written or removed here: it is as the source has it"
@@ -458,6 +462,7 @@ impl Migrations {
             cache,
             connection: known.as_ref().and_then(|known| known.connection.as_ref()),
             past: known.as_ref().and_then(|known| known.past.as_ref()),
+            lost: self.agreement.was_lost(cache.name()),
             live: live.as_deref(),
             now,
         })
@@ -526,13 +531,15 @@ impl Synchronizing {
     ///
     /// # Errors
     ///
-    /// If not everything is here.
+    /// If not everything is here, or it is paused: then nobody knows how long it takes.
     pub async fn written(self) -> Result<u64, MigrationError> {
         let (cache, job) = match self.0 {
             Asked::Finished(written) => return Ok(written),
             Asked::Job(cache, job) => (cache, job),
         };
-        let CopyStatus { ending, counts, .. } = job.ended().await;
+        let Some(CopyStatus { ending, counts, .. }) = job.ended_unless_paused().await else {
+            return Err(MigrationError::Paused { cache, what: "synchronization" });
+        };
         let reason = match ending {
             Some(Ending::Finished) => return Ok(counts.written),
             Some(Ending::Failed { reason }) => reason,
@@ -544,11 +551,20 @@ impl Synchronizing {
 }
 
 /// A verification that was asked for.
-pub struct Verifying(VerifyHandle);
+pub struct Verifying {
+    cache: CacheName,
+    verification: VerifyHandle,
+}
 
 impl Verifying {
     /// Waits until it is over.
-    pub async fn report(self) -> VerifyReport {
-        self.0.ended().await
+    ///
+    /// # Errors
+    ///
+    /// If it is paused: then nobody knows how long it takes.
+    pub async fn report(self) -> Result<VerifyReport, MigrationError> {
+        let Self { cache, verification } = self;
+        let report = verification.ended_unless_paused().await;
+        report.ok_or(MigrationError::Paused { cache, what: "verification" })
     }
 }

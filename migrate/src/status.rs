@@ -195,11 +195,17 @@ pub struct ReadThrough {
     pub for_tombstones: u64,
 }
 
+/// What is said of a cache that has let go of its source, after a restart.
+const LOST: &str = "what was taken over lived in memory only, and was lost with the process that ended: fill the \
+                    cache again, or connect it again if the source still has it";
+
 /// What a status is made from.
 pub(crate) struct Facts<'a> {
     pub(crate) cache: &'a store::Cache,
     pub(crate) connection: Option<&'a Connection>,
     pub(crate) past: Option<&'a Connection>,
+    /// Whether what the cache held after that was lost with an earlier process.
+    pub(crate) lost: bool,
     pub(crate) live: Option<&'a Migration>,
     pub(crate) now: Timestamp,
 }
@@ -236,7 +242,7 @@ impl Facts<'_> {
             can_disconnect: self.connection.is_some() && blockers.is_empty(),
             blockers,
             doubts,
-            problem,
+            problem: problem.or_else(|| self.lost()),
         }
     }
 
@@ -246,6 +252,12 @@ impl Facts<'_> {
         let left = cache.approximate_len().saturating_sub(cache.local_len());
         let here = live.source().ledger().lock().here();
         here.with_evicted(cache.evicted_imported(), self.is_complete().then_some(left))
+    }
+
+    /// What a restart has lost of a cache that has let go of its source, until it is connected again.
+    fn lost(&self) -> Option<String> {
+        let is_unfilled = self.past.is_some_and(|past| past.complete.is_empty());
+        (self.lost && self.connection.is_none() && is_unfilled).then(|| LOST.into())
     }
 
     fn is_complete(&self) -> bool {

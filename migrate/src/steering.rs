@@ -3,11 +3,6 @@
 //! What is wanted of a job waits in a bounded queue until the job hears it, so whether it was told to pause is known
 //! at once, and whether it is over is known also if its task is gone.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
-
 use tokio::sync::{mpsc, watch};
 
 use crate::sync::Event;
@@ -21,7 +16,7 @@ pub(crate) struct Steering {
     orders: mpsc::Sender<Event>,
     over: watch::Receiver<bool>,
     /// Whether it was told to pause, and not to go on, whether or not it has heard that yet.
-    told_to_pause: Arc<AtomicBool>,
+    told_to_pause: watch::Sender<bool>,
 }
 
 /// The other end of [`Steering`]: the job's.
@@ -45,7 +40,7 @@ impl Drop for Over {
 pub(crate) fn steering() -> (Steering, Steered) {
     let (sender, orders) = mpsc::channel(MOST_ORDERS);
     let (end, over) = watch::channel(false);
-    let steering = Steering { orders: sender, over, told_to_pause: Arc::default() };
+    let steering = Steering { orders: sender, over, told_to_pause: watch::Sender::new(false) };
     (steering, Steered { orders, over: Over(end) })
 }
 
@@ -59,14 +54,14 @@ impl Steering {
         };
         let is_told = self.orders.try_send(order).is_ok();
         if let (true, Some(pauses)) = (is_told, pauses) {
-            self.told_to_pause.store(pauses, Ordering::Release);
+            self.told_to_pause.send_replace(pauses);
         }
         is_told
     }
 
     /// Whether the job waits for [`Event::Resume`], or will once it has heard what it was told.
     pub(crate) fn is_told_to_pause(&self) -> bool {
-        self.told_to_pause.load(Ordering::Acquire)
+        *self.told_to_pause.borrow()
     }
 
     /// Waits until the job is over.
@@ -75,11 +70,24 @@ impl Steering {
         // Cannot fail: the other end says so before it goes.
         let _ = over.wait_for(|over| *over).await;
     }
+
+    /// Waits for what comes of the job. `None` if it is told to pause first: nobody knows for how long.
+    pub(crate) async fn unless_paused<T>(&self, end: impl Future<Output = T>) -> Option<T> {
+        let mut told = self.told_to_pause.subscribe();
+        tokio::select! {
+            biased;
+            end = end => Some(end),
+            // Cannot fail: this is an end of it.
+            _ = told.wait_for(|told| *told) => None,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     //! What a job hears, and what is known of one that is gone.
+
+    use std::future::{pending, ready};
 
     use futures_util::FutureExt as _;
 
@@ -99,6 +107,19 @@ mod tests {
         drop(job);
         steering.over().await;
         assert!(!steering.tell(Event::Pause) && !steering.is_told_to_pause());
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_job_that_is_told_to_pause() {
+        let (steering, job) = steering();
+        let waiting = steering.clone();
+        let waiting = tokio::spawn(async move { waiting.unless_paused(pending::<()>()).await });
+        assert!(steering.tell(Event::Pause));
+        assert_eq!(waiting.await.unwrap(), None);
+        assert_eq!(steering.unless_paused(ready(7)).await, Some(7), "it is over all the same");
+        assert!(steering.tell(Event::Resume));
+        assert_eq!(steering.unless_paused(pending::<()>()).now_or_never(), None, "it goes on");
+        drop(job);
     }
 
     #[tokio::test]

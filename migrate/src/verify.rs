@@ -94,6 +94,11 @@ impl VerifyHandle {
         self.steering.over().await;
         self.report()
     }
+
+    /// Waits until it is over. `None` if it is told to pause first.
+    pub(crate) async fn ended_unless_paused(&self) -> Option<VerifyReport> {
+        self.steering.unless_paused(self.ended()).await
+    }
 }
 
 /// What a verification and those who look at it share.

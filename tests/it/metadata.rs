@@ -8,7 +8,7 @@ use std::{
 
 use tokio::process::Command;
 
-use crate::harness::{OCTETS, ServerProcess, TestServer, binary, source_document};
+use crate::harness::{OCTETS, ServerProcess, TestServer, binary, eventually, source_document};
 
 const CONNECTION: &str = "/rest/v2/caches/orders/rolling-upgrade/source-connection";
 
@@ -155,6 +155,55 @@ async fn a_crash_is_reported_and_a_clean_stop_is_not() {
     assert!(!server.log().contains("closing mark"), "{}", server.log());
     assert!(content(&server).await.0.contains("orders"));
     assert!(server.terminate().await.success());
+}
+
+#[tokio::test]
+async fn a_second_server_is_refused_although_somebody_has_removed_the_lock_file() {
+    let data = Data::new();
+    let server = ServerProcess::start(&data.arguments()).await;
+    server.rest.post("/rest/v2/caches/orders", OCTETS).await.with(200);
+    fs::remove_file(data.path().join("lock")).unwrap();
+    let mut serve = vec!["serve", "--port", "0"];
+    serve.extend(data.arguments());
+    let second = godwit(&serve).await;
+    assert!(!second.status.success());
+    let said = text(&second.stderr);
+    assert!(said.contains("is used by another process"), "{said}");
+    server.rest.post("/rest/v2/caches/customers", OCTETS).await.with(200);
+    assert!(server.terminate().await.success());
+    let server = ServerProcess::start(&data.arguments()).await;
+    let caches = content(&server).await.0;
+    assert!(caches.contains("orders") && caches.contains("customers"), "{caches}");
+    assert!(server.terminate().await.success());
+}
+
+#[tokio::test]
+async fn a_start_names_the_caches_whose_entries_went_with_the_process() {
+    const LOST: &str = "lost with the process that ended";
+    let source = TestServer::start().await;
+    let orders = source.cache("orders").await;
+    orders.put(b"k", b"v", client::RequestExpiration::NEVER).await.unwrap();
+    let data = Data::with_caches(&source).await;
+    let server = ServerProcess::start(&data.arguments()).await;
+    assert!(!server.log().contains(LOST), "the source has everything: {}", server.log());
+    eventually("its source is reached", || async {
+        let copied = server.rest.post("/rest/v2/caches/orders?action=sync-data", "").await;
+        (copied.status == 200).then_some(())
+    })
+    .await;
+    server.rest.delete(CONNECTION).await.with(204);
+    assert!(server.rest.migration("orders").await.get("problem").is_none());
+    assert!(server.terminate().await.success());
+
+    let server = ServerProcess::start(&data.arguments()).await;
+    let lost: Vec<&str> = server.log().lines().filter(|line| line.contains(LOST)).collect();
+    assert!(lost.len() == 1 && lost[0].contains("WARN"), "{}", server.log());
+    assert!(lost[0].contains("orders"), "{lost:?}");
+    let status = server.rest.migration("orders").await;
+    assert_eq!(status["state"], "DISCONNECTED");
+    assert!(status["problem"].as_str().unwrap().contains(LOST), "{status:#}");
+    assert!(server.terminate().await.success());
+    source.stop().await;
 }
 
 #[tokio::test]

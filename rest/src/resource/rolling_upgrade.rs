@@ -112,7 +112,7 @@ async fn verify(node: &Node, name: &CacheName, uri: &Uri, parameters: &Parameter
 }
 
 async fn found(verifying: Verifying, pretty: bool) -> Result<String, Problem> {
-    let report: VerifyReport = verifying.report().await;
+    let report: VerifyReport = verifying.report().await?;
     if !report.is_finished() {
         let text = format!("the verification has ended without everything: {}", report.state);
         return Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, text));

@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use client::{Item, Iterate};
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use super::{NEVER, Scene, key, lasting, value};
 use crate::harness::{TestServer, eventually, source_document};
@@ -197,6 +201,78 @@ async fn who_asks_for_a_paused_job_is_told_how_to_go_on() {
     scene.relay.slow_down(0);
     scene.action("resume").await.with(204);
     assert_eq!(scene.target.synchronize("c").await, 2_000);
+    scene.stop().await;
+}
+
+/// Sends a request that is answered at the end of a job.
+async fn ask(scene: &Scene, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(scene.target.address()).await.unwrap();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream
+}
+
+/// What arrives until the connection ends.
+async fn all_of(mut stream: TcpStream) -> String {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
+/// Waits until a status has left, which is before the end is known.
+async fn has_status(stream: &TcpStream) {
+    let mut begin = [0; 12];
+    while stream.peek(&mut begin).await.unwrap() < begin.len() {}
+    assert_eq!(&begin, b"HTTP/1.1 200");
+}
+
+const SYNCHRONIZE: &str = "/rest/v2/caches/c?action=sync-data";
+const VERIFY: &str = "/rest/v2/caches/c/rolling-upgrade?action=verify";
+
+#[tokio::test]
+async fn who_waits_for_a_job_that_is_paused_then_is_told_how_to_go_on() {
+    let scene = Scene::connected(100).await;
+    for (path, kind) in [(SYNCHRONIZE, "job"), (VERIFY, "verify")] {
+        scene.relay.hold_walks(true);
+        let waiting = ask(&scene, path).await;
+        eventually("it runs", || async {
+            (scene.target.rest.migration("c").await[kind]["state"] == "running").then_some(())
+        })
+        .await;
+        scene.action("pause").await.with(204);
+        let answer = all_of(waiting).await;
+        assert!(answer.contains("?action=resume"), "{answer}");
+        scene.relay.hold_walks(false);
+        scene.action("resume").await.with(204);
+        scene.target.rest.post(path, "").await.with(200);
+    }
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn a_failure_after_the_status_has_left_is_told_in_the_body_that_breaks_off() {
+    let scene = Scene::connected(100).await;
+    let told = async |path: &str, action: &str| {
+        scene.relay.hold_walks(true);
+        let waiting = ask(&scene, path).await;
+        has_status(&waiting).await;
+        scene.action(action).await.with(204);
+        scene.relay.hold_walks(false);
+        let answer = all_of(waiting).await;
+        assert!(!answer.ends_with("0\r\n\r\n"), "as if it were whole: {answer}");
+        answer
+    };
+    let paused = told(SYNCHRONIZE, "pause").await;
+    assert!(paused.contains("Error: The synchronization of cache c is paused"), "{paused}");
+    scene.action("cancel").await.with(204);
+    until_ended(&scene).await;
+    let cancelled = told(SYNCHRONIZE, "cancel").await;
+    assert!(cancelled.contains("ended without everything: it was cancelled"), "{cancelled}");
+    assert_eq!(scene.target.synchronize("c").await, 100);
+    let cancelled = told(VERIFY, "cancel").await;
+    assert!(cancelled.contains(r#""detail":"the verification has ended"#), "{cancelled}");
     scene.stop().await;
 }
 
