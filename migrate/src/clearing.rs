@@ -42,22 +42,22 @@ impl Clearing {
         if !std::mem::replace(&mut self.begun, true) {
             return ClearStep::EndImports;
         }
-        if let Some(segment) = self.again.next() {
+        let again = self.again.next().map(SegmentId);
+        let step = match again {
             // What clients have written there since comes after the CLEAR, and stays.
-            self.cache.remove_imported(SegmentId(segment));
-            return ClearStep::Rid(SegmentId(segment));
-        }
-        if self.left.is_empty() {
-            return ClearStep::End;
-        }
-        let segment = SegmentId(self.left.start);
-        if !self.cache.clear_segment(segment) {
+            Some(segment) if self.cache.remove_imported(segment) => return ClearStep::Rid(segment),
+            None if self.left.is_empty() => return ClearStep::End,
+            None if self.cache.clear_segment(SegmentId(self.left.start)) => {
+                ClearStep::Emptied(SegmentId(self.left.start))
+            }
             // A source was connected meanwhile, or is just being let go of.
-            self.again = 0..segment.0;
-            return ClearStep::EndImports;
-        }
+            Some(_) | None => {
+                self.again = 0..self.left.start;
+                return ClearStep::EndImports;
+            }
+        };
         self.left.start += 1;
-        ClearStep::Emptied(segment)
+        step
     }
 }
 
@@ -151,5 +151,13 @@ mod tests {
         cache.disconnect();
         connect(&cache, 2);
         assert_eq!(clearing.step(), ClearStep::EndImports);
+        cache.end_imports();
+        assert_eq!(clearing.step(), ClearStep::Emptied(SegmentId(0)));
+        cache.disconnect();
+        connect(&cache, 3);
+        assert_eq!(clearing.step(), ClearStep::EndImports);
+        cache.disconnect();
+        connect(&cache, 4);
+        assert_eq!(clearing.step(), ClearStep::EndImports, "also before it looks there again");
     }
 }

@@ -249,10 +249,18 @@ impl Cache {
     }
 
     /// Removes the entries of one segment that were imported, a bounded step at a time: a source was connected
-    /// since the segment was cleared. What clients have written since then stays.
-    pub fn remove_imported(&self, id: SegmentId) {
+    /// since the segment was cleared. What clients have written since then stays. False under the same
+    /// circumstances as for [`Cache::clear_segment`].
+    #[must_use]
+    pub fn remove_imported(&self, id: SegmentId) -> bool {
         let mut position = Position::default();
-        while self.segment(id).remove_imported(&mut position, BACKGROUND_STEP) == Step::More {}
+        loop {
+            match self.segment(id).remove_imported(&mut position, BACKGROUND_STEP) {
+                Some(Step::More) => {}
+                Some(Step::End) => return true,
+                None => return false,
+            }
+        }
     }
 
     /// Whether commands are carried out at all.

@@ -1,10 +1,12 @@
 //! A source whose entries, clocks and processes are at the disposal of a test.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use client::{Bytes, Lifetime, Metadata, ServerAddress};
 use cluster::{SourceIdentity, SourceProcess, StartedBy};
 use media::hash;
+
+use super::model::KEYS;
 
 /// Segments of every source.
 pub(super) const SEGMENTS: u32 = 4;
@@ -33,8 +35,8 @@ pub(super) struct Source {
     name: &'static str,
     /// Whether it answers.
     pub(super) up: bool,
-    /// Whether it places its keys by the hash that we know.
-    pub(super) placed_alike: bool,
+    /// The segments of its keys.
+    segments: [u32; KEYS],
     /// Whether its servers say since when they run.
     tells_start: bool,
     started: i64,
@@ -45,17 +47,32 @@ pub(super) struct Source {
     pub(super) entries: BTreeMap<usize, Stored>,
 }
 
+/// Placement hashes of the keys: most of what is done needs them.
+static PLACEMENTS: LazyLock<[u32; KEYS]> =
+    LazyLock::new(|| std::array::from_fn(|number| hash::hash(&key(number))));
+
 /// The key of this number.
 pub(super) fn key(number: usize) -> Vec<u8> {
     format!("key-{number}").into_bytes()
 }
 
+/// The placement hash of the key of this number.
+pub(super) fn placement(number: usize) -> u32 {
+    PLACEMENTS[number]
+}
+
 impl Source {
     pub(super) fn new(name: &'static str, now: i64, placed_alike: bool, tells_start: bool) -> Self {
+        // Otherwise it places its keys in a way of its own.
+        let placed = |number| match placed_alike {
+            true => placement(number),
+            false => hash::hash(&placement(number).to_be_bytes()),
+        };
+        let segments = std::array::from_fn(|number| hash::segment(placed(number), SEGMENTS));
         Self {
             name,
             up: true,
-            placed_alike,
+            segments,
             tells_start,
             started: now - 100_000,
             topology: 5,
@@ -67,10 +84,7 @@ impl Source {
 
     /// The segment that the source has a key in.
     pub(super) fn segment(&self, number: usize) -> u32 {
-        let placement = hash::hash(&key(number));
-        let placement =
-            if self.placed_alike { placement } else { hash::hash(&placement.to_be_bytes()) };
-        hash::segment(placement, SEGMENTS)
+        self.segments[number]
     }
 
     /// The server that owns a key.

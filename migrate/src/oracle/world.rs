@@ -9,7 +9,6 @@ use std::{
 
 use cluster::{Attempt, Connection, MetaCommand, Metadata, SourceIdentity, follow};
 use config::{CacheConfig, CacheMode, CacheName, RemoteServer, RemoteStoreConfig};
-use media::hash;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use store::{
     Answer, Beginning, Cache, CacheError, Change, Command, Condition, ConnectionId, Expiration,
@@ -20,7 +19,7 @@ use store::{
 
 use super::{
     model::{AtSource, KEYS, Life, Model, Truth},
-    source::{SEGMENTS, SERVERS, Source, key},
+    source::{SEGMENTS, SERVERS, Source, key, placement},
 };
 use crate::{
     clearing::{ClearStep, Clearing},
@@ -542,10 +541,10 @@ impl World {
     fn check(&mut self, operation: &Operation, told: &Told) -> Result<(), String> {
         let (key, now) = (operation.key, self.now);
         let mut at_source = self.at_source(operation);
+        let clearing = self.model.clearing;
         if let (Some(early), Told::Value(None), true) = (&mut self.told_early, told, at_source.must)
         {
-            let truth = self.model.truth(key);
-            if matches!(truth, Truth::Source(_)) {
+            if !clearing && matches!(self.model.truth(key), Truth::Source(_)) {
                 early.push(format!("key {key} is seen as none, but the source has it"));
                 at_source.must = false;
             }
@@ -612,7 +611,7 @@ impl World {
     /// Whether the source is still asked for a key.
     fn may_come(&self, number: usize) -> bool {
         let segment = self.target.cache.segment(SegmentId(0));
-        segment.link().is_some_and(|link| link.may_hold(hash::hash(&key(number))))
+        segment.link().is_some_and(|link| link.may_hold(placement(number)))
     }
 
     /// The entry that the source answered with is here, whatever became of it at the source since: it need
@@ -685,8 +684,21 @@ impl World {
 
     fn some_operations(&mut self) -> Result<(), String> {
         for _ in 0..self.random.random_range(0..3) {
-            self.begin_operation();
-            self.go_on_with_operation()?;
+            match self.random.random_range(0..20) {
+                0 => self.begin_clear(),
+                1..4 => self.go_on_with_clear()?,
+                4 => self.sweep(),
+                // Nothing says more about a connection than a removal just before it.
+                5..9 => {
+                    let (key, kind) = (self.random.random_range(0..KEYS), Kind::Remove);
+                    let (began, said, waits) = (self.now, None, None);
+                    self.execute(Operation { key, kind, began, said, waits })?;
+                }
+                _ => {
+                    self.begin_operation();
+                    self.go_on_with_operation()?;
+                }
+            }
         }
         Ok(())
     }
@@ -713,9 +725,8 @@ impl World {
         let identity = source.identity(alias, self.now, signed(self.ours()));
         // A sample of its keys shows that it places them in a way of its own; an empty source shows nothing.
         let space = SourceSpace::Segments(SEGMENTS);
-        let as_expected = |number: &usize| {
-            space.segment_of(hash::hash(&key(*number))).0 == source.segment(*number)
-        };
+        let as_expected =
+            |number: &usize| space.segment_of(placement(*number)).0 == source.segment(*number);
         let alike = source.entries.keys().all(as_expected);
         let space = if alike { space } else { SourceSpace::Unit };
         let attempt = Attempt {
@@ -782,9 +793,8 @@ impl World {
         match (beginning, self.target.cache.segment(SegmentId(0)).link()) {
             (Beginning::Complete | Beginning::Unchanged, Some(link)) => {
                 let complete = &opening.connection.complete;
-                let is_complete = |number: usize| {
-                    complete.contains(link.space.segment_of(hash::hash(&key(number))))
-                };
+                let is_complete =
+                    |number: usize| complete.contains(link.space.segment_of(placement(number)));
                 self.model.go_on(is_complete, self.now);
             }
             _ => self.connected_anew = self.now,
@@ -1024,7 +1034,7 @@ impl World {
         let _ = self.propose(complete);
         self.note(format!("complete: {segments:?}"));
         for number in 0..KEYS {
-            if segments.contains(&space.segment_of(hash::hash(&key(number)))) {
+            if segments.contains(&space.segment_of(placement(number))) {
                 self.expect_here(number, "its segment is complete")?;
             }
         }
@@ -1034,6 +1044,13 @@ impl World {
     fn go_on_with_job(&mut self) -> Result<(), String> {
         if self.random.random_bool(0.2) && self.complete_one()? {
             return Ok(());
+        }
+        if self.target.live.as_ref().is_none_or(|live| live.job.is_none()) {
+            return match (self.random.random_bool(0.2), self.connection()) {
+                (true, None) => self.connect(),
+                (true, Some(_)) => self.synchronize(),
+                (false, _) => Ok(()),
+            };
         }
         let waits = self.target.live.as_mut().and_then(|live| live.job.as_mut()?.waits.pop());
         if let Some(unit) = waits {
@@ -1124,7 +1141,7 @@ impl World {
         let space = copy.job.space();
         let Some(reading) = copy.readings.get_mut(&id) else { return Ok(()) };
         let page = std::mem::take(&mut reading.page);
-        let placed = |number: usize| space.segment_of(hash::hash(&key(number)));
+        let placed = |number: usize| space.segment_of(placement(number));
         if let (Some(segments), SourceSpace::Segments(_)) = (&reading.unit.segments, space)
             && page.iter().any(|(number, _)| !segments.contains(&placed(*number)))
         {
@@ -1308,6 +1325,7 @@ impl World {
         let connection = self.connection().map(Connection::id);
         let Some((clear, ended)) = &mut self.clear else { return Ok(()) };
         let step = clear.step();
+        self.steps.push(format!("          clear: {step:?}"));
         match step {
             ClearStep::EndImports if connection.is_some() => {
                 if std::mem::replace(ended, connection) == connection {

@@ -160,8 +160,9 @@ fn what_was_imported_is_removed_from_a_segment_and_does_not_come_again() {
         came.unwrap()
     };
     assert_eq!(import(ImportRule::Copy), Import::Written);
+    assert!(!cache.remove_imported(cache.segment_of(b"theirs")), "more could come");
     cache.end_imports();
-    cache.segment_ids().for_each(|segment| cache.remove_imported(segment));
+    assert!(cache.segment_ids().all(|segment| cache.remove_imported(segment)));
     assert!(has(&cache, b"ours"));
     assert_eq!(cache.approximate_len(), 1);
     for rule in [ImportRule::Copy, ImportRule::Repair] {

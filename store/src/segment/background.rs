@@ -149,8 +149,12 @@ impl Segment {
         Some(self.take_records())
     }
 
-    /// Removes the entries that were imported, in at most `limit` buckets from `position` on, and moves it.
-    pub fn remove_imported(&mut self, position: &mut Position, limit: usize) -> Step {
+    /// Removes the entries that were imported, in at most `limit` buckets from `position` on, and moves it. `None`
+    /// while a source is connected that more could come from: see [`Segment::clear`].
+    pub fn remove_imported(&mut self, position: &mut Position, limit: usize) -> Option<Step> {
+        if self.link.as_ref().is_some_and(|link| !link.cleared) {
+            return None;
+        }
         // What the source had not given by then is removed too, and not remembered.
         self.forgotten |= self.link.is_some();
         for bucket in self.next_buckets(position, limit) {
@@ -159,7 +163,7 @@ impl Segment {
                 self.end(place, Cause::Remove);
             }
         }
-        self.step(position)
+        Some(self.step(position))
     }
 
     /// Empties the segment and gives up its part of the cache, which is removed.
