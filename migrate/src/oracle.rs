@@ -14,7 +14,7 @@ mod world;
 use std::io::Write as _;
 
 /// Seeds that every run of the tests tries.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 2_000;
 
 #[test]
 fn no_migration_loses_an_entry_or_undoes_what_a_client_did() {

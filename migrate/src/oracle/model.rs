@@ -105,12 +105,14 @@ pub(super) struct Model {
     ended: Vec<bool>,
     /// Set while a clear runs: what is not here does not come any more.
     pub(super) clearing: bool,
+    /// Whether entries may have to make room for others.
+    pub(super) evicts: bool,
 }
 
 impl Model {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(evicts: bool) -> Self {
         let keys = vec![Truth::Source(None); KEYS];
-        Self { keys, ended: vec![false; KEYS], clearing: false }
+        Self { keys, ended: vec![false; KEYS], clearing: false, evicts }
     }
 
     pub(super) fn truth(&self, key: usize) -> &Truth {
@@ -140,7 +142,7 @@ impl Model {
         now: i64,
     ) -> Result<(), String> {
         self.settle(key, now);
-        let clearing = self.clearing;
+        let (clearing, evicts) = (self.clearing, self.evicts);
         let shown = seen.map(String::from_utf8_lossy);
         let wrong = |why: &str| Err(format!("key {key} is seen as {shown:?}, but {why}"));
         match (&mut self.keys[key], seen) {
@@ -159,7 +161,7 @@ impl Model {
                 Ok(())
             }
             (Truth::Written(life), None) => {
-                if life.must_live(now) {
+                if life.must_live(now) && !evicts {
                     return wrong(&format!("{life:?} was written and has not ended"));
                 }
                 self.keys[key] = Truth::Gone;
@@ -181,6 +183,7 @@ impl Model {
                 }
                 if let Some(life) = here
                     && life.must_live(now)
+                    && !evicts
                 {
                     return wrong(&format!("{life:?} was brought in and has not ended"));
                 }
@@ -233,7 +236,7 @@ impl Model {
         for key in 0..KEYS {
             self.settle(key, now);
             let truth = match &self.keys[key] {
-                Truth::Written(life) if life.must_live(now) => continue,
+                Truth::Written(life) if life.must_live(now) && !self.evicts => continue,
                 _ => here(key).map_or(Truth::Source(None), Truth::Written),
             };
             self.keys[key] = truth;

@@ -11,10 +11,10 @@ use cluster::{Attempt, Connection, MetaCommand, Metadata, SourceIdentity, follow
 use config::{CacheConfig, CacheMode, CacheName, RemoteServer, RemoteStoreConfig};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use store::{
-    Answer, Beginning, Cache, CacheError, Change, Command, Condition, ConnectionId, Expiration,
-    Fence, Import, ImportRule, Imported, Lifetime, MemoryLimit, Outcome, Position, Progress,
-    SegmentId, Settled, Source as Said, SourceSegment, SourceSpace, Standing, Timestamp,
-    VersionKey,
+    Answer, Beginning, Cache, CacheError, Change, Command, Condition, ConnectionId, EntryRef,
+    Expiration, Fence, Import, ImportRule, Imported, Lifetime, MemoryLimit, Outcome, Position,
+    Progress, SegmentId, Settled, Source as Said, SourceSegment, SourceSpace, Standing, Timestamp,
+    Version, VersionKey,
 };
 
 use super::{
@@ -121,6 +121,8 @@ struct World {
     last_source: usize,
     next_value: u64,
     next_flight: u64,
+    /// What clients have seen last of each key.
+    seen: [Option<Seen>; KEYS],
     /// A clear under way, and the connection that it has ended the imports of.
     clear: Option<(Clearing, Option<ConnectionId>)>,
     /// Set while it is looked at whether clients were quicker than a connection: what they were told wrongly
@@ -139,9 +141,18 @@ struct Target {
     cache: Arc<Cache>,
     metadata: Metadata,
     live: Option<Live>,
-    max_tombstones: u64,
+    limits: Limits,
     /// Segments of which the tombstones of the last connection are still to be dropped.
     forgetting: VecDeque<SegmentId>,
+}
+
+/// What a target may hold.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// Most tombstones for what is complete.
+    tombstones: u64,
+    /// Most entries. Beyond it, others have to make room.
+    entries: Option<u64>,
 }
 
 /// The live connection to a source.
@@ -184,9 +195,20 @@ struct UnitReading {
 enum Kind {
     Get,
     Put(Vec<u8>, Expiration),
+    GetAndPut(Vec<u8>, Expiration),
     PutIfAbsent(Vec<u8>, Expiration),
     Replace(Vec<u8>, Expiration),
+    ReplaceUnmodified(Seen, Vec<u8>, Expiration),
     Remove,
+    GetAndRemove,
+    RemoveUnmodified(Seen),
+}
+
+/// An entry as a client has seen it.
+#[derive(Clone)]
+struct Seen {
+    version: Version,
+    value: Vec<u8>,
 }
 
 struct Operation {
@@ -216,10 +238,13 @@ struct Flight {
 }
 
 /// What a client was told.
-enum Told {
-    Value(Option<Vec<u8>>),
-    /// It was done, whatever stood there.
-    Done,
+struct Told {
+    /// What stood under the key, as far as it says so.
+    saw: Option<Option<Vec<u8>>>,
+    /// Whether the change was made.
+    is_changed: bool,
+    /// The entry as it stands, if the change was not made.
+    current: Option<Seen>,
 }
 
 impl World {
@@ -231,21 +256,25 @@ impl World {
         let sources =
             [Source::new("one", now, alike, tells), Source::new("two", now, alike, tells)];
         let clock = skew(&mut random);
-        let max_tombstones = if random.random_bool(0.3) { 4 } else { 1_000 };
-        let target = Target::new(clock, max_tombstones, now);
+        let limits = Limits {
+            tombstones: if random.random_bool(0.3) { 4 } else { 1_000 },
+            entries: random.random_bool(0.15).then(|| random.random_range(3..10)),
+        };
+        let target = Target::new(clock, limits, random.random(), now);
         let reads = pick(&mut random, &[5, 5, 8, 10]);
         let mut world = Self {
             random,
             now,
             sources,
             target,
-            model: Model::new(),
+            model: Model::new(limits.entries.is_some()),
             operations: Vec::new(),
             flights: Vec::new(),
             reads,
             last_source: 0,
             next_value: 0,
             next_flight: 0,
+            seen: [const { None }; KEYS],
             clear: None,
             told_early: None,
             connected_anew: now,
@@ -351,11 +380,17 @@ impl World {
         // What only reads today may remove something tomorrow.
         let changes =
             self.random.random_range(0..10) >= self.reads || self.random.random_bool(0.02);
-        let kind = match self.random.random_range(5..10) {
+        let kind = match (self.random.random_range(0..12), self.seen[key].clone()) {
             _ if !changes => Kind::Get,
-            5 => Kind::Put(self.value("put"), self.expiration()),
-            6 => Kind::PutIfAbsent(self.value("absent"), self.expiration()),
-            7 => Kind::Replace(self.value("replace"), self.expiration()),
+            (0 | 1, _) => Kind::Put(self.value("put"), self.expiration()),
+            (2, _) => Kind::GetAndPut(self.value("put"), self.expiration()),
+            (3 | 4, _) => Kind::PutIfAbsent(self.value("absent"), self.expiration()),
+            (5, Some(seen)) => {
+                Kind::ReplaceUnmodified(seen, self.value("replace"), self.expiration())
+            }
+            (5..7, _) => Kind::Replace(self.value("replace"), self.expiration()),
+            (7, Some(seen)) => Kind::RemoveUnmodified(seen),
+            (8, _) => Kind::GetAndRemove,
             _ => Kind::Remove,
         };
         let (began, said, waits) = (self.now, None, None);
@@ -415,7 +450,7 @@ impl World {
                 Ok(())
             }
             Err(CacheError::SourceSilent) => match said {
-                Some((_, Answered::Silent, _)) => Ok(()),
+                Some((_, Answered::Silent, _)) if !matches!(kind, Kind::Remove) => Ok(()),
                 _ => Err(format!("key {} fails though the source answered", operation.key)),
             },
             Err(CacheError::Fenced(Fence::Lost)) => {
@@ -542,36 +577,49 @@ impl World {
         let (key, now) = (operation.key, self.now);
         let mut at_source = self.at_source(operation);
         let clearing = self.model.clearing;
-        if let (Some(early), Told::Value(None), true) = (&mut self.told_early, told, at_source.must)
-        {
+        if let (Some(early), Some(None), true) = (&mut self.told_early, &told.saw, at_source.must) {
             if !clearing && matches!(self.model.truth(key), Truth::Source(_)) {
                 early.push(format!("key {key} is seen as none, but the source has it"));
                 at_source.must = false;
             }
         }
-        if let Told::Value(seen) = told {
+        if let Some(saw) = &told.saw {
             let uses = matches!(operation.kind, Kind::Get);
             let stored = self.target.live.as_ref().map(|live| &self.sources[live.source].entries);
             let stored = stored.and_then(|entries| entries.get(&key));
             self.model
-                .see(key, seen.as_deref(), &at_source, uses, now)
+                .see(key, saw.as_deref(), &at_source, uses, now)
                 .map_err(|wrong| format!("{wrong}; at the source is {stored:?}"))?;
-            if seen.is_some() {
+            if saw.is_some() {
                 self.bring_answer(operation);
                 self.bring(key, operation.said.as_ref().map_or(now, |(_, _, at)| *at));
             }
         }
+        if let (Kind::ReplaceUnmodified(seen, ..) | Kind::RemoveUnmodified(seen), Some(current)) =
+            (&operation.kind, &told.current)
+            && seen.value == current.value
+        {
+            return Err(format!("key {key} was not modified, but that is what is said"));
+        }
+        if told.current.is_some() {
+            self.seen[key].clone_from(&told.current);
+        }
         self.model.use_perhaps(key, now);
-        let present = matches!(told, Told::Value(Some(_)));
         match &operation.kind {
-            Kind::Get => {}
-            Kind::Put(value, expiration) => self.wrote(key, value, *expiration),
-            Kind::PutIfAbsent(value, expiration) if !present => {
+            Kind::Remove => self.model.set(key, Truth::Gone),
+            Kind::GetAndRemove | Kind::RemoveUnmodified(_) if told.is_changed => {
+                self.model.set(key, Truth::Gone);
+            }
+            Kind::Put(value, expiration)
+            | Kind::GetAndPut(value, expiration)
+            | Kind::PutIfAbsent(value, expiration)
+            | Kind::Replace(value, expiration)
+            | Kind::ReplaceUnmodified(_, value, expiration)
+                if told.is_changed =>
+            {
                 self.wrote(key, value, *expiration);
             }
-            Kind::Replace(value, expiration) if present => self.wrote(key, value, *expiration),
-            Kind::PutIfAbsent(..) | Kind::Replace(..) => {}
-            Kind::Remove => self.model.set(key, Truth::Gone),
+            _ => {}
         }
         Ok(())
     }
@@ -600,8 +648,9 @@ impl World {
             && source.up
         {
             // What is written there later may come too late to be copied.
-            let was_copied =
-                stored.since < self.connected_anew && !self.model.has_ended(operation.key);
+            let was_copied = stored.since < self.connected_anew
+                && !self.model.evicts
+                && !self.model.has_ended(operation.key);
             known.must = (was_copied || self.may_come(operation.key))
                 && stored.since < operation.began.min(asked);
         }
@@ -674,7 +723,7 @@ impl World {
         let (now, target) = (self.ours(), &mut self.target);
         target.metadata.apply(&command).map_err(|error| error.to_string())?;
         let known = target.metadata.cache(target.name.as_str());
-        follow(&target.cache, &command, known, now, target.max_tombstones);
+        follow(&target.cache, &command, known, now, target.limits.tombstones);
         Ok(())
     }
 
@@ -902,7 +951,7 @@ impl World {
         if is_new || !live.seen || live.doubted || self.model.clearing {
             return Ok(());
         }
-        if self.model.has_ended(number) {
+        if self.model.has_ended(number) || self.model.evicts {
             return Ok(());
         }
         let cleared = self.connection().is_some_and(|connection| connection.cleared);
@@ -1207,7 +1256,8 @@ impl World {
         let shift = skew(&mut self.random);
         let mut metadata = self.target.metadata.clone();
         metadata.restart();
-        let next = Target::new(self.target.clock + shift, self.target.max_tombstones, self.now);
+        let (clock, versions) = (self.target.clock + shift, self.random.random());
+        let next = Target::new(clock, self.target.limits, versions, self.now);
         self.target = Target { metadata: Metadata::default(), ..next };
         for command in metadata.commands() {
             self.propose(command)?;
@@ -1338,10 +1388,15 @@ impl World {
             ClearStep::EndImports => {}
             ClearStep::Emptied(segment) | ClearStep::Rid(segment) => {
                 let cache = &self.target.cache;
-                let in_it = |number: &usize| cache.segment_of(&key(*number)) == segment;
+                let (ours, in_it) =
+                    (self.ours(), |number: &usize| cache.segment_of(&key(*number)) == segment);
                 for number in (0..KEYS).filter(in_it) {
+                    // Between two connections, what the first one brought may count as a client's by now.
+                    let stays =
+                        || cache.inspect(&key(number), ours, |it| matches!(it, Standing::Local(_)));
                     match step {
                         ClearStep::Emptied(_) => self.model.set(number, Truth::Gone),
+                        _ if connection.is_none() && stays() => {}
                         _ => self.model.rid(number),
                     }
                 }
@@ -1385,13 +1440,14 @@ impl World {
 }
 
 impl Target {
-    fn new(clock: i64, max_tombstones: u64, now: i64) -> Self {
+    fn new(clock: i64, limits: Limits, versions: u64, now: i64) -> Self {
         let name: CacheName = "orders".parse().expect("a name");
         let mut config = CacheConfig::new(CacheMode::Distributed);
         config.segments = SEGMENTS;
+        config.memory.max_count = limits.entries;
         let config = Arc::new(config);
         let at = Timestamp::from_millis((now + clock).unsigned_abs());
-        let (versions, memory) = (VersionKey::new(7), MemoryLimit::unlimited());
+        let (versions, memory) = (VersionKey::new(versions), MemoryLimit::unlimited());
         let cache = Cache::new(name.clone(), Arc::clone(&config), versions, memory, at);
         let mut metadata = Metadata::default();
         let create = MetaCommand::CreateCache { cache: name.clone(), config, volatile: false };
@@ -1402,7 +1458,7 @@ impl Target {
             cache: Arc::new(cache),
             metadata,
             live: None,
-            max_tombstones,
+            limits,
             forgetting: VecDeque::new(),
         }
     }
@@ -1417,24 +1473,45 @@ impl Kind {
         match self {
             Self::Get => Command::read(key),
             Self::Put(value, expiration) => write(Condition::Always, value, *expiration),
+            Self::GetAndPut(value, expiration) => {
+                Command { wants_previous: true, ..write(Condition::Always, value, *expiration) }
+            }
             Self::PutIfAbsent(value, expiration) => write(Condition::Absent, value, *expiration),
             Self::Replace(value, expiration) => write(Condition::Present, value, *expiration),
-            Self::Remove => Command::new(key, Condition::Always, Change::Remove),
+            Self::ReplaceUnmodified(seen, value, expiration) => {
+                write(Condition::Version(seen.version), value, *expiration)
+            }
+            Self::Remove => Command::remove(key),
+            Self::GetAndRemove => Command { wants_previous: true, ..Command::remove(key) },
+            Self::RemoveUnmodified(seen) => {
+                Command::new(key, Condition::Version(seen.version), Change::Remove)
+            }
         }
     }
 
-    /// What a client is told, as far as it says what stood under the key.
+    /// What a client is told.
     fn told(&self, outcome: &Outcome<'_>) -> Told {
-        let value = |entry: &store::EntryRef<'_>| Told::Value(Some(entry.value().bytes().to_vec()));
-        match (self, outcome) {
-            (Self::Put(..), _) => Told::Done,
-            (Self::PutIfAbsent(..), Outcome::Changed { .. }) => Told::Value(None),
-            (_, Outcome::Missing) => Told::Value(None),
-            (_, Outcome::Found(entry) | Outcome::Refused { current: entry }) => value(entry),
-            (_, Outcome::Changed { previous: Some(entry) }) => value(entry),
+        let value = |entry: &EntryRef<'_>| entry.value().bytes().to_vec();
+        let seen = |entry: &EntryRef<'_>| Seen { version: entry.version(), value: value(entry) };
+        let (saw, current) = match (self, outcome) {
+            (_, Outcome::Missing) => (Some(None), None),
+            (_, Outcome::Found(entry) | Outcome::Refused { current: entry }) => {
+                (Some(Some(value(entry))), Some(seen(entry)))
+            }
+            (Self::PutIfAbsent(..), Outcome::Changed { .. }) => (Some(None), None),
+            // A version is never used twice.
+            (
+                Self::ReplaceUnmodified(seen, ..) | Self::RemoveUnmodified(seen),
+                Outcome::Changed { .. },
+            ) => (Some(Some(seen.value.clone())), None),
+            (Self::GetAndPut(..), Outcome::Changed { previous }) => {
+                (Some(previous.as_ref().map(value)), None)
+            }
+            (_, Outcome::Changed { previous: Some(entry) }) => (Some(Some(value(entry))), None),
             // Nobody knows whether there was one.
-            (_, Outcome::Changed { previous: None }) => Told::Done,
-        }
+            (_, Outcome::Changed { previous: None }) => (None, None),
+        };
+        Told { saw, is_changed: matches!(outcome, Outcome::Changed { .. }), current }
     }
 }
 
@@ -1458,7 +1535,15 @@ impl fmt::Debug for Kind {
         let (name, value, expiration) = match self {
             Self::Get => return f.write_str("get"),
             Self::Remove => return f.write_str("remove"),
+            Self::GetAndRemove => return f.write_str("get and remove"),
+            Self::RemoveUnmodified(seen) => {
+                return write!(f, "remove if unmodified {}", text(&seen.value));
+            }
             Self::Put(value, expiration) => ("put", value, expiration),
+            Self::GetAndPut(value, expiration) => ("get and put", value, expiration),
+            Self::ReplaceUnmodified(_, value, expiration) => {
+                ("replace if unmodified", value, expiration)
+            }
             Self::PutIfAbsent(value, expiration) => ("put if absent", value, expiration),
             Self::Replace(value, expiration) => ("replace", value, expiration),
         };
@@ -1495,10 +1580,8 @@ impl fmt::Debug for Answered {
 
 impl fmt::Debug for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Done => f.write_str("is done"),
-            Self::Value(value) => write!(f, "sees {:?}", value.as_deref().map(text)),
-        }
+        let saw = self.saw.as_ref().map(|saw| saw.as_deref().map(text));
+        write!(f, "changes {}, sees {saw:?}", self.is_changed)
     }
 }
 
