@@ -276,7 +276,7 @@ impl Segment {
             (true, true) if self.is_overdue(record, now) => Standing::Overdue(entry),
             (true, true) => Standing::Unknown,
             (false, true) => match &self.link {
-                Some(link) if self.ended_connected(record, link) && self.is_kept(record, link) => {
+                Some(link) if self.stood_connected(record, link) && self.is_kept(record, link) => {
                     Standing::Tombstone
                 }
                 _ => Standing::Unknown,

@@ -186,8 +186,9 @@ impl Segment {
         let ended_here = match cause {
             Cause::Remove => true,
             // An imported entry that ends by itself is unknown again: the source's copy ends likewise.
-            Cause::Expire => !record.is_imported() && self.ended_connected(record, link),
-            Cause::Evict => !record.is_imported(),
+            Cause::Expire => !record.is_imported() && self.stood_connected(record, link),
+            // One that had ended before the source was connected only makes room now, unseen.
+            Cause::Evict => !record.is_imported() && self.stood_connected(record, link),
             Cause::Write | Cause::Import | Cause::Clear => false,
         };
         // One that expires is not at the source any more either.
@@ -222,13 +223,13 @@ impl Segment {
         self.forgotten || self.released
     }
 
-    /// Whether a local entry that is over now was still there when the source was connected, or when the
-    /// connection that this one continues was.
-    pub(super) fn ended_connected(&self, record: &Record, link: &Link) -> bool {
+    /// Whether a local entry was still there when the source was connected, or when the connection that this
+    /// one continues was.
+    pub(super) fn stood_connected(&self, record: &Record, link: &Link) -> bool {
         let ends = record.entry(self.versions).metadata().ends();
         self.continues
             || record.is_newer_than(self.connected)
-            || ends.is_some_and(|end| end > link.since)
+            || ends.is_none_or(|end| end > link.since)
     }
 
     /// The record of a key. An entry whose time is over is ended first, unless the source may still have it.

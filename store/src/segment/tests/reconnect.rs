@@ -186,6 +186,21 @@ fn a_clients_entry_that_ended_unseen_between_two_connections_does_not_give_way()
 }
 
 #[test]
+fn a_clients_entry_that_had_ended_before_a_connection_gives_way_when_it_is_evicted() {
+    let short = Expiration { lifespan: Some(Lifetime::from_millis(100)), max_idle: None };
+    for (expiration, expected) in [(short, Import::Written), (Expiration::NEVER, Import::Tombstone)]
+    {
+        let mut segment = segment(Bound::default());
+        run(&mut segment, &Command::write(b"k", b"ours", expiration), at(1_000));
+        segment.connect(Link { since: at(2_000), ..link(FIRST, &[]) });
+        while segment.evict(None, &mut 64) {}
+        let theirs = imported(b"theirs", 5);
+        let copied = import(&mut segment, b"k", &theirs, ImportRule::Copy, at(2_000));
+        assert_eq!(copied, expected, "{expiration:?}");
+    }
+}
+
+#[test]
 fn a_connection_that_continues_goes_on_with_what_was_imported() {
     let mut segment = segment(Bound::default());
     connect(&mut segment);
