@@ -165,6 +165,11 @@ fn what_was_imported_is_removed_from_a_segment_and_does_not_come_again() {
     assert!(cache.segment_ids().all(|segment| cache.remove_imported(segment)));
     assert!(has(&cache, b"ours"));
     assert_eq!(cache.approximate_len(), 1);
+    cache.disconnect();
+    assert!(cache.segment_ids().all(|segment| cache.remove_imported(segment)));
+    assert!(cache.changed_since_disconnect(), "nothing may come back");
+    connect(&cache);
+    cache.end_imports();
     for rule in [ImportRule::Copy, ImportRule::Repair] {
         assert_eq!(import(rule), Import::Tombstone);
     }
