@@ -250,11 +250,12 @@ impl World {
         let (key, now) = (operation.key, self.now);
         let mut at_source = self.at_source(operation);
         let clearing = self.model.clearing;
-        if let (Some(early), Some(None), true) = (&mut self.told_early, &told.saw, at_source.must) {
-            if !clearing && matches!(self.model.truth(key), Truth::Source(_)) {
-                early.push(format!("key {key} is seen as none, but the source has it"));
-                at_source.must = false;
-            }
+        if let (Some(early), Some(None), true) = (&mut self.told_early, &told.saw, at_source.must)
+            && !clearing
+            && matches!(self.model.truth(key), Truth::Source(_))
+        {
+            early.push(format!("key {key} is seen as none, but the source has it"));
+            at_source.must = false;
         }
         if let Some(saw) = &told.saw {
             let uses = matches!(operation.kind, Kind::Get);
