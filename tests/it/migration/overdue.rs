@@ -39,24 +39,46 @@ impl Unit {
         self
     }
 
-    /// Writes sessions that end unless they are used every few seconds.
-    async fn begin_sessions(&self) {
+    /// With sessions that end unless they are used every few seconds, all of them copied. `None` if one has
+    /// ended before, because the machine stood still.
+    async fn with_sessions() -> Option<Self> {
+        let unit = Self::new().await;
         let idle = RequestExpiration {
             max_idle: client::Duration::Millis(3_000),
             ..RequestExpiration::NEVER
         };
         for number in 0..SESSIONS {
-            self.from.put(&key(number), b"session", idle).await.unwrap();
+            unit.from.put(&key(number), b"session", idle).await.unwrap();
         }
+        unit.target.connect("c", &source_document(unit.relay.address, "c")).await;
+        (unit.target.synchronize("c").await == u64::from(SESSIONS)).then_some(unit)
     }
 
-    /// Uses the sessions at the source. False if the machine was so slow that one has ended.
-    async fn use_sessions(&self) -> bool {
+    /// Uses the sessions at the source. `None` if one has ended, because the machine stood still.
+    async fn use_sessions(&self) -> Option<()> {
+        self.use_sessions_from(0).await
+    }
+
+    async fn use_sessions_from(&self, first: u32) -> Option<()> {
         let mut live = true;
-        for number in 0..SESSIONS {
+        for number in first..SESSIONS {
             live &= self.from.get(&key(number)).await.unwrap().is_some();
         }
-        live
+        live.then_some(())
+    }
+
+    /// Keeps using the sessions until their time is over here, where nobody uses them. `None` if one has ended
+    /// at the source, because the machine stood still.
+    async fn outlive(&self) -> Option<()> {
+        // It ends here later than the sessions do.
+        self.to.put(b"end", b"v", lasting(3_500)).await.unwrap();
+        eventually("their time is over here", || async {
+            match self.use_sessions().await {
+                Some(()) => self.to.get(b"end").await.unwrap().is_none().then_some(Some(())),
+                None => Some(None),
+            }
+        })
+        .await
     }
 
     async fn iterated(&self) -> Result<BTreeSet<Vec<u8>>, client::ClientError> {
@@ -123,48 +145,68 @@ impl Look {
 
 const LOOKS: [Look; 3] = [Look::Iterate, Look::List, Look::Size];
 
+/// Plays a scene until the machine does not stand still in it for so long that sessions end.
+async fn undisturbed(scene: impl AsyncFn() -> Option<()>) {
+    for _ in 0..10 {
+        if scene().await.is_some() {
+            return;
+        }
+    }
+    panic!("sessions have ended each time: the machine stands still for seconds");
+}
+
 #[tokio::test]
 async fn a_walk_shows_entries_that_live_on_at_the_source() {
     let shows = async |look: Look| {
-        let unit = Unit::new().await;
-        unit.begin_sessions().await;
-        let unit = unit.synchronized(SESSIONS.into()).await;
+        let unit = Unit::with_sessions().await?;
         eventually("all of them were over here", || async {
             let before = unit.use_sessions().await;
             let given = look.at(&unit).await;
-            assert!(before && unit.use_sessions().await, "a session was not used for 3 s");
+            if before.is_none() || unit.use_sessions().await.is_none() {
+                return Some(None);
+            }
             assert_eq!(given, Some(SESSIONS as usize), "{look:?}");
             let lived_on = unit.target.rest.migration("c").await["livedOn"].as_u64()?;
-            (lived_on >= SESSIONS.into()).then_some(())
+            (lived_on >= SESSIONS.into()).then_some(Some(()))
         })
-        .await;
+        .await?;
         unit.stop().await;
+        Some(())
     };
-    tokio::join!(shows(Look::Iterate), shows(Look::List), shows(Look::Size));
+    tokio::join!(
+        undisturbed(async || shows(Look::Iterate).await),
+        undisturbed(async || shows(Look::List).await),
+        undisturbed(async || shows(Look::Size).await),
+    );
 }
 
 #[tokio::test]
 async fn a_walk_is_refused_while_nobody_knows_what_lives_on() {
-    let unit = Unit::new().await;
-    unit.begin_sessions().await;
-    let unit = unit.synchronized(SESSIONS.into()).await;
-    unit.relay.silence(true);
-    for look in LOOKS {
-        eventually("it is refused", || async {
-            let given = look.at(&unit).await;
-            assert!(given.is_none_or(|given| given == SESSIONS as usize), "{look:?}: {given:?}");
-            given.is_none().then_some(())
-        })
-        .await;
-    }
-    unit.relay.silence(false);
-    for look in LOOKS {
-        eventually("they have ended there", || async {
-            (look.at(&unit).await == Some(0)).then_some(())
-        })
-        .await;
-    }
-    unit.stop().await;
+    undisturbed(async || {
+        let unit = Unit::with_sessions().await?;
+        unit.relay.silence(true);
+        for look in LOOKS {
+            eventually("it is refused", || async {
+                let given = look.at(&unit).await;
+                assert!(
+                    given.is_none_or(|given| given == SESSIONS as usize),
+                    "{look:?}: {given:?}"
+                );
+                given.is_none().then_some(())
+            })
+            .await;
+        }
+        unit.relay.silence(false);
+        for look in LOOKS {
+            eventually("they have ended there", || async {
+                (look.at(&unit).await == Some(0)).then_some(())
+            })
+            .await;
+        }
+        unit.stop().await;
+        Some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -246,59 +288,60 @@ async fn what_ends_while_it_is_compared_has_expired_and_what_is_lost_has_not() {
 
 #[tokio::test]
 async fn what_is_over_here_alone_has_not_expired() {
-    let unit = Unit::new().await;
-    unit.begin_sessions().await;
-    let unit = unit.synchronized(SESSIONS.into()).await;
-    unit.begin_verification().await;
-    // What ends here later than the sessions do.
-    unit.to.put(b"end", b"v", lasting(5_000)).await.unwrap();
-    eventually("their time is over here", || async {
-        assert!(unit.use_sessions().await, "a session was not used for 3 s");
-        unit.to.get(b"end").await.unwrap().is_none().then_some(())
+    undisturbed(async || {
+        let unit = Unit::with_sessions().await?;
+        unit.begin_verification().await;
+        unit.outlive().await?;
+        for gone in 0..3 {
+            unit.from.remove(&key(gone)).await.unwrap();
+        }
+        let (report, _) = unit.end_verification().await;
+        unit.use_sessions_from(3).await?;
+        let names = ["compared", "same", "expired", "missing", "differences"];
+        let [compared, same, expired, others @ ..] =
+            names.map(|name| report[name].as_u64().unwrap());
+        // Those that were asked for before they were removed are as the walk has shown them.
+        assert_eq!((compared, same + expired, others), (10, 10, [0, 0]), "{report:#}");
+        assert!(expired <= 3, "{report:#}");
+        unit.stop().await;
+        Some(())
     })
     .await;
-    for gone in 0..3 {
-        unit.from.remove(&key(gone)).await.unwrap();
-    }
-    let (report, _) = unit.end_verification().await;
-    let names = ["compared", "same", "expired", "missing", "differences"];
-    let [compared, same, expired, others @ ..] = names.map(|name| report[name].as_u64().unwrap());
-    // Those that were asked for before they were removed are as the walk has shown them.
-    assert_eq!((compared, same + expired, others), (10, 10, [0, 0]), "{report:#}");
-    assert!(expired <= 3, "{report:#}");
-    unit.stop().await;
 }
 
 #[tokio::test]
 async fn what_lives_at_the_source_lives_on_after_a_disconnect() {
     let path = "/rest/v2/caches/c/rolling-upgrade/source-connection";
-    let unit = Unit::new().await;
-    unit.begin_sessions().await;
-    let unit = unit.synchronized(SESSIONS.into()).await;
-    // What ends here later than the sessions do.
-    unit.to.put(b"end", b"v", lasting(3_500)).await.unwrap();
-    eventually("their time is over here", || async {
-        assert!(unit.use_sessions().await, "a session was not used for 3 s");
-        unit.to.get(b"end").await.unwrap().is_none().then_some(())
+    undisturbed(async || {
+        let unit = Unit::with_sessions().await?;
+        unit.outlive().await?;
+        // While it is there, no session has ended that was used before.
+        unit.to.put(b"end", b"v", lasting(2_900)).await.unwrap();
+        unit.target.rest.delete(path).await.with(204);
+        let size = unit.to.size().await.unwrap();
+        unit.to.get(b"end").await.unwrap()?;
+        assert_eq!(size, u64::from(SESSIONS) + 1);
+        unit.stop().await;
+        Some(())
     })
     .await;
-    unit.target.rest.delete(path).await.with(204);
-    assert_eq!(unit.to.size().await.unwrap(), u64::from(SESSIONS));
-    unit.stop().await;
 }
 
 #[tokio::test]
 async fn a_disconnect_says_what_nobody_knows_to_live_on() {
     let path = "/rest/v2/caches/c/rolling-upgrade/source-connection";
-    let unit = Unit::new().await;
-    unit.begin_sessions().await;
-    let unit = unit.synchronized(SESSIONS.into()).await;
-    unit.relay.silence(true);
-    // Looking at single ones would keep them alive.
-    eventually("nobody knows", || async { unit.to.size().await.err() }).await;
-    let refused = unit.target.rest.delete(&format!("{path}?strict=true")).await.with(409);
-    assert!(refused.text().contains("the source does not say whether"), "{}", refused.text());
-    let forced = unit.target.rest.delete(&format!("{path}?force=true")).await.with(200);
-    assert!(forced.text().contains("the source does not say whether"), "{}", forced.text());
-    unit.stop().await;
+    undisturbed(async || {
+        let unit = Unit::with_sessions().await?;
+        unit.relay.silence(true);
+        // Looking at single ones would keep them alive.
+        eventually("nobody knows", || async { unit.to.size().await.err() }).await;
+        let refused = unit.target.rest.delete(&format!("{path}?strict=true")).await.with(409);
+        let unknown = "the source does not say whether";
+        assert!(refused.text().contains(unknown), "{}", refused.text());
+        let forced = unit.target.rest.delete(&format!("{path}?force=true")).await.with(200);
+        assert!(forced.text().contains(unknown), "{}", forced.text());
+        unit.stop().await;
+        Some(())
+    })
+    .await;
 }
