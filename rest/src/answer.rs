@@ -2,18 +2,18 @@
 
 use axum::{
     body::Body,
-    extract::Request,
+    extract::{Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use http::{
     HeaderName, HeaderValue, Method, StatusCode, Uri,
-    header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE},
+    header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, DATE},
 };
 use media::MediaType;
 use serde_json::{Value, json};
 
-use crate::{problem::Problem, request::Parameters};
+use crate::{http_date, node::Shared, problem::Problem, request::Parameters};
 
 /// What a handler returns.
 pub(crate) type Answer = Result<Response, Problem>;
@@ -76,6 +76,16 @@ pub(crate) async fn not_found() -> Problem {
 /// The path is known, the method is none that it has.
 pub(crate) async fn not_allowed() -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Not allowed")
+}
+
+/// Dates answers by the clock that entries are dated by: a target reads it from there. The wall clock, by which
+/// they would be dated otherwise, may have been set since.
+pub(crate) async fn date(State(node): State<Shared>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if let Some(now) = http_date::write(node.driver.now()) {
+        set(&mut response, DATE, &now);
+    }
+    response
 }
 
 /// Writes what handlers answered as the client asked for it.

@@ -78,6 +78,7 @@ pub fn router(app: App) -> Router {
         .fallback(answer::not_found)
         .method_not_allowed_fallback(answer::not_allowed)
         .layer(middleware::from_fn(answer::render))
+        .layer(middleware::from_fn_with_state(Arc::clone(&node), answer::date))
         .with_state(node);
     if rules.is_empty() {
         return router;
