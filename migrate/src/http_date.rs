@@ -59,7 +59,17 @@ async fn read(server: &ServerAddress, clock: &Clock) -> Result<Reading, NotRead>
     timeout(PATIENCE, ask(server, clock)).await.unwrap_or(Err(NotRead::Silent))
 }
 
-/// Reads the clock of each of these servers that tells it.
+/// Reads the clock of each of these servers that tells it, once: nothing is served until it was.
+pub(crate) async fn read_once(servers: Vec<ServerAddress>, clock: &Clock, clocks: &SourceClocks) {
+    let read = async |server: ServerAddress| {
+        if let Ok(reading) = read(&server, clock).await {
+            clocks.of(&server).read(reading);
+        }
+    };
+    join_all(servers.into_iter().map(read)).await;
+}
+
+/// Reads the clock of each of these servers that tells it, closely.
 pub(crate) async fn read_all(servers: Vec<ServerAddress>, clock: &Clock, clocks: &SourceClocks) {
     let read = async |server: ServerAddress| {
         // A server that does not tell its clock is known by its entries.

@@ -180,7 +180,7 @@ impl SourceConnection {
             .await
             .map_err(|error| chain(&error))?;
         let clocks = SourceClocks::new(cache.name().clone());
-        http_date::read_all(remote.servers(), agreement.clock(), &clocks).await;
+        http_date::read_once(remote.servers(), agreement.clock(), &clocks).await;
         let reached = Reached { client, remote, clocks };
         let reached = Self::new(cache, agreement, settings, reached, connection, past);
         // Nothing is believed before it was seen who this is.
@@ -575,8 +575,11 @@ impl SourceConnection {
     async fn read_clock(&self, server: &ServerAddress) -> Instant {
         let (clock, theirs) = (self.agreement.clock(), self.clocks.of(server));
         let now = clock.now();
-        let wait = theirs.best_reading(now).millis().saturating_sub(now.millis());
-        tokio::time::sleep(Duration::from_millis(wait)).await;
+        // One that is hardly known is watched at once.
+        if theirs.watch(now, now).is_none() {
+            let wait = theirs.best_reading(now).millis().saturating_sub(now.millis());
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+        }
         let pause = match http_date::read_closely(server, clock, &theirs).await {
             Ok(()) => {
                 let known = theirs.offset(clock.now()).uncertainty();
