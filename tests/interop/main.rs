@@ -18,5 +18,6 @@ mod faults;
 mod formats;
 mod logins;
 mod refusals;
+mod rounds;
 mod sources;
 mod verdicts;

@@ -248,7 +248,7 @@ impl Infinispan {
     ///
     /// If that is not possible.
     pub fn set_clock(&self, ahead: i64) {
-        layout::set_clock(self.root.path(), ahead);
+        layout::clock(self.root.path()).set(ahead);
     }
 
     /// A client of it, with the login that it wants.

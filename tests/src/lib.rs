@@ -6,6 +6,7 @@
     reason = "what goes wrong in the harness fails the test that uses it"
 )]
 
+mod fake_clock;
 mod faulty;
 pub mod infinispan;
 mod note;
@@ -15,6 +16,7 @@ mod server;
 mod wait;
 
 pub use self::{
+    fake_clock::FakeClock,
     faulty::Faulty,
     note::note,
     process::{ServerProcess, binary},

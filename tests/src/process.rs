@@ -8,7 +8,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::Rest;
+use crate::{FakeClock, Rest};
 
 /// A server in a process of its own.
 pub struct ServerProcess {
@@ -28,7 +28,21 @@ impl ServerProcess {
     ///
     /// If it does not start.
     pub async fn start(arguments: &[&str]) -> Self {
+        Self::run(Command::new(binary()), arguments).await
+    }
+
+    /// A server as [`ServerProcess::start`] gives it, with a clock of its own.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    pub async fn start_with_clock(arguments: &[&str], clock: &FakeClock) -> Self {
         let mut command = Command::new(binary());
+        command.envs(clock.environment());
+        Self::run(command, arguments).await
+    }
+
+    async fn run(mut command: Command, arguments: &[&str]) -> Self {
         command.arg("serve");
         if !arguments.contains(&"--port") {
             command.args(["--port", "0"]);

@@ -8,6 +8,7 @@ use std::{
 use tokio::process::Command;
 
 use super::{PASSWORD, Setup, USER};
+use crate::FakeClock;
 
 /// What Java must be told for these servers.
 const JAVA: &[&str] = &[
@@ -22,9 +23,6 @@ const JAVA: &[&str] = &[
     "-Djava.util.logging.manager=org.infinispan.server.loader.LogManager",
     "-Dfile.encoding=UTF-8",
 ];
-
-/// The file that says what the clock of a server shows.
-const CLOCK: &str = "clock";
 
 const LOGGING: &str = r#"<Configuration name="server" status="WARN">
   <Appenders>
@@ -70,7 +68,7 @@ impl Layout {
         fs::create_dir_all(&console).expect("a folder");
         fs::write(console.join("index.html"), "<html></html>").expect("a file");
         if let Some(ahead) = setup.clock {
-            set_clock(root, ahead);
+            clock(root).set(ahead);
         }
     }
 
@@ -78,14 +76,7 @@ impl Layout {
     pub(super) fn command(&self, root: &Path, setup: &Setup) -> Command {
         let mut command = Command::new("java");
         if setup.clock.is_some() {
-            command
-                .env("LD_PRELOAD", libfaketime())
-                .env("FAKETIME_TIMESTAMP_FILE", root.join(CLOCK))
-                // Reading the file whenever the time is asked for makes the server too slow.
-                .env("FAKETIME_CACHE_DURATION", "1")
-                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-                // Otherwise each wait with a time limit ends at once, and threads that wait run all the time.
-                .env("FAKETIME_FORCE_MONOTONIC_FIX", "0");
+            command.envs(clock(root).environment());
         }
         let mut class_path = self.jars.join("*").into_os_string();
         if let Some(classes) = &self.classes {
@@ -188,20 +179,9 @@ fn security_and_endpoints(setup: &Setup) -> (String, String) {
     (String::new(), endpoints)
 }
 
-/// Where libfaketime lies, which is part of the package faketime.
-fn libfaketime() -> PathBuf {
-    let folders = fs::read_dir("/usr/lib").expect("libraries").flatten();
-    let library = |folder: fs::DirEntry| folder.path().join("faketime/libfaketimeMT.so.1");
-    let installed = folders.map(library).find(|library| library.exists());
-    installed.expect("the tests set the clocks of servers, and need the package faketime")
-}
-
-/// Sets the clock of a server that runs in this folder.
-pub(super) fn set_clock(root: &Path, ahead: i64) {
-    // In one step: the server may read it at any time.
-    let (file, new) = (root.join(CLOCK), root.join("clock.new"));
-    fs::write(&new, format!("{ahead:+}\n")).expect("a file");
-    fs::rename(new, file).expect("a file");
+/// The clock of a server that runs in this folder.
+pub(super) fn clock(root: &Path) -> FakeClock {
+    FakeClock::in_folder(root)
 }
 
 /// Removes all that a server has written down.
