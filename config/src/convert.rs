@@ -118,23 +118,6 @@ impl CacheConfig {
         }
     }
 
-    /// As a document with its passwords, for our own storage.
-    #[must_use]
-    pub fn to_stored_json(&self) -> String {
-        self.to_json(None, Secrets::Kept).to_string()
-    }
-
-    /// Reads back what [`to_stored_json`](Self::to_stored_json) has written.
-    ///
-    /// # Errors
-    ///
-    /// If it is something else.
-    pub fn from_stored_json(stored: &str) -> Result<Self, ConfigError> {
-        // It was accepted when it was stored.
-        let options = Options { lenient: true, insecure: true, stored: true, ..Options::default() };
-        parse_cache(stored.as_bytes(), Format::Json, &options).map(|parsed| parsed.value.config)
-    }
-
     /// The configuration as a document: in XML the name is an attribute, in JSON and YAML it stands
     /// around the cache. TOML is written as JSON is.
     #[must_use]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{CacheNameError, Format, tree::MAX_DEPTH};
+use crate::{CacheNameError, Format};
 
 /// A place in a document, counted from 1; columns are characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,8 +34,10 @@ pub enum ConfigError {
         limit: usize,
     },
     /// It is nested too deep to be a configuration.
-    #[error("the document is nested more than {MAX_DEPTH} deep ({place})")]
+    #[error("the document is nested more than {limit} deep ({place})")]
     TooDeep {
+        /// How deep it may be.
+        limit: usize,
         /// The first element beyond.
         place: Place,
     },
@@ -258,7 +260,7 @@ impl ConfigError {
     #[must_use]
     pub fn place(&self) -> Option<Place> {
         match self {
-            Self::TooDeep { place }
+            Self::TooDeep { place, .. }
             | Self::Syntax { place, .. }
             | Self::UnexpectedElement { place, .. }
             | Self::UnexpectedAttribute { place, .. }

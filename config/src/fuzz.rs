@@ -6,6 +6,10 @@ use crate::{
 };
 
 /// Reads any bytes as every kind of document; what is read is written and read again.
+///
+/// # Panics
+///
+/// If what was accepted and stored is not read back as what it is.
 pub fn fuzz_config(data: &[u8]) {
     let lookup = |name: &str| name.starts_with("env.").then(|| "value".to_owned());
     let formats = [Format::Json, Format::Xml, Format::Yaml, Format::Toml];
@@ -13,7 +17,10 @@ pub fn fuzz_config(data: &[u8]) {
         let options =
             Options { lenient, insecure: lenient, lookup: Some(&lookup), ..Options::default() };
         for format in formats {
-            let _ = parse_server_as(data, format, &options);
+            if let Ok(parsed) = parse_server_as(data, format, &options) {
+                let file = parsed.value;
+                file.caches.iter().chain(&file.templates).for_each(|(_, config)| store(config));
+            }
             if let Ok(parsed) = parse_cache(data, format, &options) {
                 rewrite(&parsed.value);
             }
@@ -22,11 +29,23 @@ pub fn fuzz_config(data: &[u8]) {
     }
     if let Ok(parsed) = parse_remote_store(data) {
         let _ = parsed.value.to_json();
-        let _ = RemoteStoreConfig::from_stored_json(&parsed.value.to_stored_json());
+        let stored = parsed.value.to_stored_json();
+        let read = RemoteStoreConfig::from_stored_json(&stored);
+        assert!(read.as_ref() == Ok(&parsed.value), "{stored}\nis read back as {read:?}");
     }
 }
 
+/// Stores a configuration, and checks that it is read back as what it is.
+pub(crate) fn store(config: &CacheConfig) {
+    let stored = config.to_stored_json();
+    let read = CacheConfig::from_stored_json(&stored);
+    let differing = read.as_ref().map(|read| config.differences(read));
+    assert!(read.as_ref() == Ok(config), "{stored}\nis read back with {differing:?}: {read:?}");
+    assert_eq!(read.unwrap_or_else(|_| config.clone()).to_stored_json(), stored);
+}
+
 fn rewrite(NamedCache { name, config }: &NamedCache) {
+    store(config);
     let writing = Writing { secrets: Secrets::Kept, pretty: true };
     for format in [Format::Json, Format::Xml, Format::Yaml] {
         let text = CacheConfig::write(config, name.as_ref(), format, writing);

@@ -23,6 +23,7 @@ mod options;
 mod quantity;
 mod remote_store;
 mod server;
+mod stored;
 mod surroundings;
 mod template;
 mod tree;

@@ -78,8 +78,8 @@ pub(crate) struct Tolerance {
 
 impl Notes {
     pub(crate) fn new(options: &Options<'_>) -> Self {
-        let Options { lenient, insecure, only_shown, stored, .. } = *options;
-        let tolerance = Tolerance { lenient, insecure, only_shown, stored };
+        let Options { lenient, insecure, only_shown, .. } = *options;
+        let tolerance = Tolerance { lenient, insecure, only_shown, stored: false };
         Self { tolerance, ..Self::default() }
     }
 
@@ -87,6 +87,12 @@ impl Notes {
     pub(crate) fn tolerant() -> Self {
         let tolerance =
             Tolerance { lenient: true, insecure: true, only_shown: false, stored: true };
+        Self { tolerance, ..Self::default() }
+    }
+
+    /// Notes of something that this program has stored.
+    pub(crate) fn stored() -> Self {
+        let tolerance = Tolerance { lenient: true, insecure: true, only_shown: true, stored: true };
         Self { tolerance, ..Self::default() }
     }
 

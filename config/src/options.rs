@@ -16,8 +16,6 @@ pub struct Options<'a> {
     /// Whether the document is only shown, converted or compared: what is understood and could not be
     /// served is noted and not refused.
     pub only_shown: bool,
-    /// Whether it was accepted and stored before, perhaps by an earlier version that knew fewer mistakes.
-    pub stored: bool,
     /// Where `${name:default}` is looked up; without it, `${` means nothing.
     pub lookup: Option<Lookup<'a>>,
     /// Configurations that a cache may name beside those of its own document and the built-in ones.
@@ -30,7 +28,6 @@ impl std::fmt::Debug for Options<'_> {
             .field("lenient", &self.lenient)
             .field("insecure", &self.insecure)
             .field("only_shown", &self.only_shown)
-            .field("stored", &self.stored)
             .field("lookup", &self.lookup.is_some())
             .field("templates", &self.templates.len())
             .finish()

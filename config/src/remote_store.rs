@@ -19,7 +19,7 @@ pub(crate) use self::{
 };
 
 /// Where the entries of a cache come from.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct RemoteStoreConfig {
     /// Name of the cache at the source; empty for its default cache. `None` is the name of the cache
     /// here.
@@ -99,6 +99,33 @@ pub enum AuthenticationElement {
 
 /// Port of a Hot Rod endpoint that does not say its own.
 pub(crate) const DEFAULT_PORT: u16 = 11222;
+
+/// What has no meaning makes no difference.
+impl PartialEq for RemoteStoreConfig {
+    fn eq(&self, other: &Self) -> bool {
+        let Self {
+            cache,
+            servers,
+            authentication,
+            encryption,
+            read_only,
+            protocol_version,
+            connect_timeout,
+            socket_timeout,
+            ignored: _,
+        } = self;
+        *cache == other.cache
+            && *servers == other.servers
+            && *authentication == other.authentication
+            && *encryption == other.encryption
+            && *read_only == other.read_only
+            && *protocol_version == other.protocol_version
+            && *connect_timeout == other.connect_timeout
+            && *socket_timeout == other.socket_timeout
+    }
+}
+
+impl Eq for RemoteStoreConfig {}
 
 impl fmt::Debug for Authentication {
     /// Without the password.

@@ -22,6 +22,10 @@ use crate::{ConfigError, Format, Place, options::Lookup};
 /// How deep elements may be nested.
 pub const MAX_DEPTH: usize = 32;
 
+/// How deep a document may be nested that this program has stored. Elements of the same name are a list with
+/// an object for each in it, which is twice as deep as in the document that was accepted.
+const MAX_STORED_DEPTH: usize = 4 * MAX_DEPTH;
+
 /// Most bytes of a document.
 pub const MAX_DOCUMENT: usize = 1 << 20;
 
@@ -48,6 +52,8 @@ pub(crate) struct Attribute {
     pub(crate) spelled: String,
     /// Value; a list of values is joined by spaces.
     pub(crate) value: String,
+    /// The values, if the document has it as a list.
+    pub(crate) items: Vec<String>,
     pub(crate) place: Place,
 }
 
@@ -62,7 +68,7 @@ pub(crate) fn read(
     }
     let text = utf8(document, format)?;
     let mut root = match format {
-        Format::Json => json::read(text),
+        Format::Json => json::read(text, MAX_DEPTH),
         Format::Xml => xml::read(text),
         Format::Yaml => yaml::read(text),
         Format::Toml => toml::read(text),
@@ -75,6 +81,12 @@ pub(crate) fn read(
         }
     }
     Ok(root)
+}
+
+/// Reads a document that this program has stored. The limits for other documents do not hold for it: it was
+/// accepted before, and whoever stored it has bounded its size.
+pub(crate) fn read_stored(document: &str) -> Result<Element, ConfigError> {
+    json::read(document, MAX_STORED_DEPTH)
 }
 
 /// The document as text, without a byte order mark.
@@ -124,7 +136,13 @@ impl Element {
 
 impl Attribute {
     pub(crate) fn new(spelled: &str, value: impl Into<String>, place: Place) -> Self {
-        Self { name: kebab(spelled), spelled: spelled.into(), value: value.into(), place }
+        let (name, spelled) = (kebab(spelled), spelled.into());
+        Self { name, spelled, value: value.into(), items: Vec::new(), place }
+    }
+
+    /// A list of values.
+    fn list(spelled: &str, items: Vec<String>, place: Place) -> Self {
+        Self { value: items.join(" "), items, ..Self::new(spelled, "", place) }
     }
 }
 

@@ -41,11 +41,6 @@ impl Node {
         Self { name: name.into(), attributes: Vec::new(), children: Vec::new() }
     }
 
-    /// Whether it has an attribute of this name.
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.attributes.iter().any(|(known, _)| *known == name)
-    }
-
     pub(crate) fn text(mut self, name: &'static str, value: &str) -> Self {
         self.attributes.push((name.into(), Scalar::Text(value.into())));
         self

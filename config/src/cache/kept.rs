@@ -22,8 +22,8 @@ use crate::{
 #[derive(Clone, Default)]
 pub struct Kept {
     pub(super) attributes: BTreeMap<String, KeptValue>,
-    /// By name; those of the same name in their order.
-    pub(super) children: Vec<(String, Self)>,
+    /// By name; those of the same name in their order. There is at least one of each name.
+    pub(super) children: BTreeMap<String, Vec<Self>>,
     /// Names and values whose spelling matters.
     pub(super) properties: BTreeMap<String, String>,
 }
@@ -33,6 +33,16 @@ pub struct Kept {
 pub(super) enum KeptValue {
     One(String),
     Many(Vec<String>),
+}
+
+impl KeptValue {
+    /// The value, if it is no list.
+    pub(super) fn text(&self) -> Option<&str> {
+        match self {
+            Self::One(text) => Some(text),
+            Self::Many(_) => None,
+        }
+    }
 }
 
 /// Attributes whose value is a list of words in XML.
@@ -51,21 +61,27 @@ impl Kept {
         let mut kept = Self::default();
         for attribute in &element.attributes {
             let name = attribute.name.as_str();
-            if typed.has_attribute(name) || !is_name(name) {
+            if typed.has_attribute(name) || typed.child(name).is_some() || !is_name(name) {
+                continue;
+            }
+            // Written, it would be a list of them.
+            if name == "property" || name == "properties" {
                 continue;
             }
             let words = || attribute.value.split_whitespace().map(str::to_owned).collect();
-            let value = match LISTS.contains(&name) {
-                true => KeptValue::Many(words()),
-                false => KeptValue::One(attribute.value.clone()),
+            let value = match (attribute.items.as_slice(), LISTS.contains(&name)) {
+                ([], true) => KeptValue::Many(words()),
+                ([] | [_], false) => KeptValue::One(attribute.value.clone()),
+                (items, _) => KeptValue::Many(items.to_vec()),
             };
             kept.attributes.insert(name.to_owned(), value);
         }
-        for child in &element.children {
+        for child in element.children.iter().filter(|child| !typed.has_attribute(&child.name)) {
             kept.take_child(child, typed.child(&child.name));
         }
+        // A name is that of an attribute or that of an element.
+        kept.children.keys().for_each(|name| drop(kept.attributes.remove(name)));
         kept.properties.retain(|name, _| !typed.has_property(name));
-        kept.children.sort_by(|(one, _), (other, _)| one.cmp(other));
         kept
     }
 
@@ -82,9 +98,12 @@ impl Kept {
                 let own = child.attributes.iter();
                 let own = own.map(|property| (property.spelled.clone(), property.value.clone()));
                 self.properties.extend(own);
-                child.children.iter().for_each(|property| self.take_child(property, None));
+                child.children("property").for_each(|property| self.take_child(property, None));
             }
             _ if !is_name(name) => {}
+            // Servers are a list of which each has fields.
+            "remote-server" if typed.is_some() => {}
+            _ if typed.is_some() && is_text(child) => {}
             _ if is_wrapper(child) => {
                 let texts = child.children.iter().map(|item| item.text.clone()).collect();
                 self.attributes.insert(name.to_owned(), KeptValue::Many(texts));
@@ -104,10 +123,27 @@ impl Kept {
                 let kept = Self::of(child, typed.unwrap_or(&Typed::NOTHING));
                 // An element that says nothing may mean something by being there.
                 if !kept.is_empty() || typed.is_none() {
-                    self.children.push((name.to_owned(), kept));
+                    self.children.entry(name.to_owned()).or_default().push(kept);
                 }
             }
         }
+    }
+
+    /// Moves the children of a name into another child.
+    pub(super) fn move_children(&mut self, name: &str, into: &str) {
+        if let Some(moved) = self.children.remove(name)
+            && let Some(into) = self.child_mut(into)
+        {
+            into.children.entry(name.to_owned()).or_default().extend(moved);
+        }
+    }
+
+    /// Removes the children of a name from a child.
+    pub(super) fn remove_children(&mut self, of: &str, name: &str) {
+        for child in self.children.get_mut(of).into_iter().flatten() {
+            child.children.remove(name);
+        }
+        self.remove_if_empty(of);
     }
 
     /// Whether there is nothing.
@@ -118,15 +154,27 @@ impl Kept {
 
     /// The first child of this name.
     pub(super) fn child(&self, name: &str) -> Option<&Self> {
-        self.children.iter().find(|(known, _)| known == name).map(|(_, child)| child)
+        self.children.get(name)?.first()
+    }
+
+    /// The first child of this name, which is there afterwards.
+    fn child_mut(&mut self, name: &str) -> Option<&mut Self> {
+        self.children.entry(name.to_owned()).or_insert_with(|| vec![Self::default()]).first_mut()
+    }
+
+    /// Removes the children of a name that say nothing.
+    fn remove_if_empty(&mut self, name: &str) {
+        if let Some(children) = self.children.get_mut(name) {
+            children.retain(|child| !child.is_empty());
+            if children.is_empty() {
+                self.children.remove(name);
+            }
+        }
     }
 
     /// The value of an attribute that is no list.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
-        match self.attributes.get(name)? {
-            KeptValue::One(text) => Some(text),
-            KeptValue::Many(_) => None,
-        }
+        self.attributes.get(name)?.text()
     }
 
     /// Sets the attribute at a path such as `locking/isolation`.
@@ -136,13 +184,7 @@ impl Kept {
                 self.attributes.insert(path.to_owned(), KeptValue::One(value.to_owned()));
             }
             Some((name, path)) => {
-                let known = self.children.iter().position(|(known, _)| known == name);
-                let at = known.unwrap_or_else(|| {
-                    let at = self.children.partition_point(|(known, _)| known.as_str() < name);
-                    self.children.insert(at, (name.to_owned(), Self::default()));
-                    at
-                });
-                if let Some((_, child)) = self.children.get_mut(at) {
+                if let Some(child) = self.child_mut(name) {
                     child.set(path, value);
                 }
             }
@@ -156,10 +198,8 @@ impl Kept {
                 self.attributes.remove(path);
             }
             Some((name, path)) => {
-                for (_, child) in self.children.iter_mut().filter(|(known, _)| known == name) {
-                    child.remove(path);
-                }
-                self.children.retain(|(known, child)| known != name || !child.is_empty());
+                self.children.get_mut(name).into_iter().flatten().for_each(|it| it.remove(path));
+                self.remove_if_empty(name);
             }
         }
     }
@@ -174,31 +214,28 @@ impl Kept {
 
     /// Lays what a child configuration says over what its parent says.
     pub(super) fn override_with(&mut self, own: Self) {
+        // A name is that of an attribute or that of an element.
+        own.attributes.keys().for_each(|name| drop(self.children.remove(name)));
+        own.children.keys().for_each(|name| drop(self.attributes.remove(name)));
         self.attributes.extend(own.attributes);
         self.properties.extend(own.properties);
-        let mut names: Vec<_> = own.children.iter().map(|(name, _)| name.clone()).collect();
-        names.dedup();
-        for name in names {
-            let mut said: Vec<_> =
-                own.children.iter().filter(|(known, _)| *known == name).cloned().collect();
-            let standing = self.children.iter_mut().find(|(known, _)| *known == name);
+        for (name, mut said) in own.children {
+            let standing = self.children.get_mut(&name).and_then(|standing| standing.first_mut());
             match (standing, said.as_mut_slice()) {
-                (Some((_, standing)), [(_, only)]) if !REPEATED.contains(&name.as_str()) => {
+                (Some(standing), [only]) if !REPEATED.contains(&name.as_str()) => {
                     standing.override_with(std::mem::take(only));
                 }
-                _ => {
-                    self.children.retain(|(known, _)| *known != name);
-                    self.children.append(&mut said);
-                }
+                _ => drop(self.children.insert(name, said)),
             }
         }
-        self.children.sort_by(|(one, _), (other, _)| one.cmp(other));
     }
 
     /// Adds it to an element that is to be written. What the element says itself stands.
     pub(super) fn write(&self, node: &mut Node, secrets: Secrets) {
+        // Only these are looked through for each name.
+        let (attributes, children) = (node.attributes.len(), node.children.len());
         for (name, value) in &self.attributes {
-            if node.has(name) {
+            if node.attributes.iter().take(attributes).any(|(said, _)| said == name) {
                 continue;
             }
             let is_secret = is_secret(name);
@@ -214,20 +251,17 @@ impl Kept {
             };
             node.attributes.push((name.clone().into(), value));
         }
-        let mut rest = self.children.as_slice();
-        while let Some((name, first)) = rest.first() {
-            let count = rest.iter().take_while(|(other, _)| other == name).count();
-            let (same, after) = rest.split_at(count);
-            rest = after;
-            let standing = node.children.iter_mut().find_map(|child| match child {
+        for (name, same) in &self.children {
+            let mut standing = node.children.iter_mut().take(children);
+            let standing = standing.find_map(|child| match child {
                 Child::Element(child) if child.name == *name => Some(child),
                 _ => None,
             });
-            match (standing, count) {
-                (Some(standing), 1) => first.write(standing, secrets),
-                (_, 1) => node.children.push(Child::Element(first.node(name, secrets))),
+            match (standing, same.as_slice()) {
+                (Some(standing), [only]) => only.write(standing, secrets),
+                (_, [only]) => node.children.push(Child::Element(only.node(name, secrets))),
                 _ => {
-                    let nodes = same.iter().map(|(_, child)| child.node(name, secrets)).collect();
+                    let nodes = same.iter().map(|child| child.node(name, secrets)).collect();
                     node.children.push(Child::List(name.clone().into(), nodes));
                 }
             }
@@ -279,11 +313,13 @@ impl Kept {
             };
             normalized.attributes.insert(name.clone(), value);
         }
-        for (name, child) in &self.children {
+        for (name, children) in &self.children {
             let path = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
-            let child = child.normalized(&path);
-            if !child.is_empty() || defaults::means_something(&path) {
-                normalized.children.push((name.clone(), child));
+            let is_mark = defaults::means_something(&path);
+            let children = children.iter().map(|child| child.normalized(&path));
+            let children: Vec<_> = children.filter(|child| !child.is_empty() || is_mark).collect();
+            if !children.is_empty() {
+                normalized.children.insert(name.clone(), children);
             }
         }
         normalized
@@ -292,33 +328,27 @@ impl Kept {
     /// Names of the attributes and elements that differ.
     pub(super) fn differences(&self, other: &Self) -> Vec<String> {
         let (one, other) = (self.normalized(""), other.normalized(""));
-        let names = |kept: &Self| {
-            let children = kept.children.iter().map(|(name, _)| name);
-            kept.attributes.keys().chain(children).cloned().collect::<BTreeSet<_>>()
-        };
-        let differs = |name: &String| {
-            let named = |kept: &Self| {
-                let children = kept.children.iter().filter(|(known, _)| known == name).cloned();
-                let attributes = kept.attributes.get_key_value(name).into_iter();
-                Self {
-                    attributes: attributes.map(|(k, v)| (k.clone(), v.clone())).collect(),
-                    children: children.collect(),
-                    properties: BTreeMap::new(),
-                }
+        let names = [&one, &other].into_iter().flat_map(|kept| {
+            kept.attributes.keys().chain(kept.children.keys()).map(String::as_str)
+        });
+        let differs = |name: &&str| {
+            let has_same_children = match (one.children.get(*name), other.children.get(*name)) {
+                (Some(some), Some(others)) => are_same(some, others),
+                (None, None) => true,
+                _ => false,
             };
-            !named(&one).is_same(&named(&other))
+            !has_same_children || one.attributes.get(*name) != other.attributes.get(*name)
         };
-        names(&one).union(&names(&other)).filter(|name| differs(name)).cloned().collect()
+        let names: BTreeSet<_> = names.filter(differs).collect();
+        names.into_iter().map(str::to_owned).collect()
     }
 
     fn is_same(&self, other: &Self) -> bool {
-        let child = |((one, first), (other, second)): (&(String, Self), &(String, Self))| {
-            one == other && first.is_same(second)
-        };
+        let mut children = self.children.values().zip(other.children.values());
         self.attributes == other.attributes
             && self.properties == other.properties
-            && self.children.len() == other.children.len()
-            && self.children.iter().zip(&other.children).all(child)
+            && self.children.keys().eq(other.children.keys())
+            && children.all(|(some, others)| are_same(some, others))
     }
 }
 
@@ -334,12 +364,15 @@ impl Eq for Kept {}
 /// Without values, of which some may be secrets.
 impl fmt::Debug for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let children = self.children.iter().map(|(name, child)| (name, child));
         f.debug_map()
             .entries(self.attributes.keys().chain(self.properties.keys()).map(|name| (name, "…")))
-            .entries(children)
+            .entries(&self.children)
             .finish()
     }
+}
+
+fn are_same(some: &[Kept], others: &[Kept]) -> bool {
+    some.len() == others.len() && some.iter().zip(others).all(|(one, other)| one.is_same(other))
 }
 
 /// Whether an element wraps a list of texts.

@@ -98,7 +98,8 @@ pub(crate) fn read(
         config.aliases.clear();
     }
     if let Some(encoding) = fields.child("encoding") {
-        config.encoding = self::encoding(encoding, fields.notes);
+        let is_of_both = config.given.has("encoding/media-type");
+        self::encoding(encoding, is_of_both, &mut config.encoding, fields.notes);
     }
     if let Some(expiration) = fields.child("expiration") {
         self::expiration(expiration, &mut config, fields.notes);
@@ -108,13 +109,42 @@ pub(crate) fn read(
     refused::read(&mut fields);
     without_effect(&mut fields);
     fields.finish();
-    config.kept.override_with(Kept::of(element, &typed::CACHE));
-    memory::keep(element, &mut config);
+    keep(element, &mut config, notes);
     if config.is_indexed() {
         config.encoding.key.get_or_insert(MediaType::PROTOSTREAM);
         config.encoding.value.get_or_insert(MediaType::PROTOSTREAM);
     }
     config
+}
+
+/// Keeps what has no effect, and checks what follows from all of it together.
+fn keep(element: &Element, config: &mut CacheConfig, notes: &mut Notes) {
+    let mut own = Kept::of(element, &typed::CACHE);
+    // Where it stands in 8.x and before.
+    own.move_children("remote-store", "persistence");
+    let persistence = || element.children("persistence");
+    let inner = persistence().flat_map(|persistence| persistence.children("remote-store"));
+    let has_store = element.children("remote-store").chain(inner).next().is_some();
+    if has_store {
+        // The store of a parent is another one.
+        config.kept.remove_children("persistence", "remote-store");
+    }
+    config.kept.override_with(own);
+    memory::keep(element, config);
+    let kept = config.kept.child("persistence");
+    let passivation = kept.and_then(|kept| kept.text("passivation"));
+    let passivates = passivation.is_some_and(|flag| flag.trim().eq_ignore_ascii_case("true"));
+    if passivates && (has_store || persistence().next().is_some()) {
+        let said = persistence().find_map(|persistence| persistence.attribute("passivation"));
+        let place = said.map_or(element.place, |said| said.place);
+        let what = "'passivation' of 'persistence'";
+        if config.remote_store.is_some() {
+            let why = "what is in memory would be missing in the source; set it to false";
+            notes.problem(refused(what, why, place));
+        } else {
+            notes.ignore(format!("{what}: there is no store"), place);
+        }
+    }
 }
 
 fn mode(element: &Element, kind: Kind, notes: &mut Notes) -> CacheMode {
@@ -157,6 +187,7 @@ fn distribution(fields: &mut Fields<'_, '_>, config: &mut CacheConfig) {
         config.segments = DEFAULT_SEGMENTS;
         config.given.remove("segments");
         config.replication = Replication::default();
+        config.key_partitioner = None;
         return;
     }
     let modes = [("SYNC", Replication::Sync), ("ASYNC", Replication::Async)];
@@ -186,28 +217,28 @@ fn aliases(attribute: &Attribute) -> Result<BTreeSet<CacheName>, ConfigError> {
     attribute.value.split_whitespace().map(alias).collect()
 }
 
-fn encoding(element: &Element, notes: &mut Notes) -> Encoding {
+/// Reads `encoding` over that of a parent. A media type of both stands before those of each, also if it is
+/// the parent that has it.
+fn encoding(element: &Element, is_of_both: bool, encoding: &mut Encoding, notes: &mut Notes) {
     let mut fields = Fields::of(element, notes);
     let media_type = if fields.notes.tolerance.stored { any_media_type } else { media_type };
-    let both = fields.read("media-type", media_type);
-    let mut encoding = Encoding { key: both.clone(), value: both };
+    if let Some(both) = fields.read("media-type", media_type) {
+        *encoding = Encoding { key: Some(both.clone()), value: Some(both) };
+    }
     for (name, part) in [("key", &mut encoding.key), ("value", &mut encoding.value)] {
         if let Some(element) = fields.child(name) {
             let mut fields = Fields::of(element, fields.notes);
             let own = fields.read("media-type", media_type);
-            match part {
-                None => *part = own,
-                Some(both) if own.as_ref().is_some_and(|own| own != both) => {
-                    let what = format!("'{name}' of 'encoding': 'media-type' is of both");
-                    fields.notes.ignore(what, element.place);
-                }
-                Some(_) => {}
+            if !is_of_both {
+                *part = own.or_else(|| part.take());
+            } else if own.is_some() && own != *part {
+                let what = format!("'{name}' of 'encoding': 'media-type' is of both");
+                fields.notes.ignore(what, element.place);
             }
             fields.finish();
         }
     }
     fields.finish();
-    encoding
 }
 
 fn expiration(element: &Element, config: &mut CacheConfig, notes: &mut Notes) {
@@ -243,34 +274,24 @@ fn persistence(
     let own: Vec<_> = fields.children("remote-store").collect();
     refused::other_stores(fields);
     let mut inner = Vec::new();
-    let mut passivation = None;
     if let Some(persistence) = fields.child("persistence") {
         let mut fields = Fields::of(persistence, fields.notes);
         inner.extend(fields.children("remote-store"));
         refused::other_stores(&mut fields);
-        passivation = fields.attribute("passivation");
+        // What it means depends on the whole.
+        if let Some(passivation) = fields.attribute("passivation") {
+            fields.notes.check(passivation.flag());
+        }
         fields.ignore(&["availability-interval", "connection-attempts", "connection-interval"]);
         fields.finish();
     }
     let mut stores = own.into_iter().chain(inner);
-    let first = stores.next();
-    if let Some(store) = first {
+    if let Some(store) = stores.next() {
         config.remote_store = remote_store::read(store, surroundings, fields.notes);
     }
     if let Some(second) = stores.next() {
         let why = "a cache has one source; leave the others out";
         fields.notes.problem(refused("a second 'remote-store'", why, second.place));
-    }
-    if let Some(passivation) = passivation
-        && fields.notes.check(passivation.flag()) == Some(true)
-    {
-        let what = "'passivation' of 'persistence'";
-        if first.is_some() || config.remote_store.is_some() {
-            let why = "what is in memory would be missing in the source; set it to false";
-            fields.notes.problem(refused(what, why, passivation.place));
-        } else {
-            fields.notes.ignore(format!("{what}: there is no store"), passivation.place);
-        }
     }
 }
 

@@ -40,7 +40,7 @@ pub(crate) fn node(config: &CacheConfig, secrets: Secrets) -> Node {
         node = node.flag("statistics", config.statistics);
     }
     node = node
-        .child_unless_empty(encoding(&config.said_encoding()))
+        .child_unless_empty(encoding(&config.said_encoding(), given))
         .child_unless_empty(expiration(&config.expiration, given))
         .child_unless_empty(memory(&config.memory, given));
     if let Some(remote_store) = &config.remote_store {
@@ -51,13 +51,17 @@ pub(crate) fn node(config: &CacheConfig, secrets: Secrets) -> Node {
     node
 }
 
-fn encoding(encoding: &Encoding) -> Node {
+fn encoding(encoding: &Encoding, given: &Given) -> Node {
     let part = |name, media_type: &Option<MediaType>| {
         let media_type = media_type.as_ref().map(ToString::to_string);
         Node::new(name).text_if("media-type", media_type.as_deref())
     };
+    // One for both is not the same as the same for each: what is made from it cannot change a part alone.
+    let is_of_each = !given.has("encoding/media-type")
+        && given.has("encoding/key/media-type")
+        && given.has("encoding/value/media-type");
     match (&encoding.key, &encoding.value) {
-        (Some(key), Some(value)) if key.to_string() == value.to_string() => {
+        (Some(key), Some(value)) if !is_of_each && key.to_string() == value.to_string() => {
             Node::new("encoding").text("media-type", &key.to_string())
         }
         (key, value) => Node::new("encoding")

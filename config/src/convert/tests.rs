@@ -305,8 +305,8 @@ fn every_attribute_that_is_lost_makes_a_difference() {
             same.push(name);
         }
     }
-    // The name of the cache, and what is so by default.
-    let expected = ["name", "batching", "passivation", "shared", "mode", "enabled"];
+    // The name of the cache, what is so by default, and a property that is always set.
+    let expected = ["name", "batching", "passivation", "shared", "name", "mode", "enabled"];
     assert_eq!(same, expected);
 }
 

@@ -50,7 +50,8 @@ impl Draft {
         self.username = parsed.username.or_else(|| self.username.take());
         self.password = parsed.password.or_else(|| self.password.take());
         for (spelled, value) in parsed.properties {
-            let property = Attribute { name: spelled.clone(), spelled, value, place: uri.place };
+            let name = spelled.clone();
+            let property = Attribute { name, spelled, value, items: Vec::new(), place: uri.place };
             let taken = self.property(&property, "uri", notes);
             notes.check(taken);
         }
@@ -85,8 +86,10 @@ impl Draft {
             }
             "auth_username" => self.username = Some(value()),
             "auth_password" => self.password = Some(value()),
-            "auth_realm" => self.realm = Some(value()),
-            "auth_server_name" => self.server_name = Some(value()),
+            "auth_realm" => self.realm = Some(value()).filter(|realm| !realm.is_empty()),
+            "auth_server_name" => {
+                self.server_name = Some(value()).filter(|name| !name.is_empty());
+            }
             "sasl_mechanism" => self.mechanism = mechanism(property)?,
             "use_auth" => self.is_anonymous = !property.flag()?,
             "use_ssl" => self.encryption = property.flag()?,
@@ -162,6 +165,7 @@ fn properties_of(element: &Element) -> Result<Vec<Attribute>, ConfigError> {
             name: name.value.clone(),
             spelled: name.value.clone(),
             value: value.clone(),
+            items: Vec::new(),
             place: property.place,
         });
     }

@@ -3,10 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Authentication, AuthenticationElement, RemoteStoreConfig};
-use crate::{
-    RemoteStoreError, parse_remote_store,
-    write::{Child, Node},
-};
+use crate::write::{Child, Node};
 
 /// What stands in the place of a secret that is not shown.
 const MASK: &str = "***";
@@ -42,15 +39,6 @@ impl RemoteStoreConfig {
     #[must_use]
     pub fn to_stored_json(&self) -> String {
         json!({ "remote-store": node(self, Secrets::Kept).to_json() }).to_string()
-    }
-
-    /// Reads back what [`to_stored_json`](Self::to_stored_json) has written.
-    ///
-    /// # Errors
-    ///
-    /// If it is something else.
-    pub fn from_stored_json(stored: &str) -> Result<Self, RemoteStoreError> {
-        parse_remote_store(stored.as_bytes()).map(|parsed| parsed.value)
     }
 }
 

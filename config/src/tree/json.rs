@@ -12,8 +12,9 @@ use super::{
 };
 use crate::{ConfigError, Format, Place};
 
-pub(super) fn read(text: &str) -> Result<Element, ConfigError> {
-    let mut parser = Parser { rest: text.chars(), place: Place::START };
+/// Reads a document that is nested at most `max_depth` deep.
+pub(super) fn read(text: &str, max_depth: usize) -> Result<Element, ConfigError> {
+    let mut parser = Parser { rest: text.chars(), place: Place::START, max_depth };
     parser.blanks();
     let value = parser.value(0)?;
     parser.blanks();
@@ -26,13 +27,14 @@ pub(super) fn read(text: &str) -> Result<Element, ConfigError> {
 struct Parser<'t> {
     rest: Chars<'t>,
     place: Place,
+    max_depth: usize,
 }
 
 impl Parser<'_> {
     fn value(&mut self, depth: usize) -> Result<Value, ConfigError> {
         match self.peek() {
-            Some('{') => self.object(deeper(depth, self.place)?),
-            Some('[') => self.list(deeper(depth, self.place)?),
+            Some('{') => self.object(deeper(depth, self.max_depth, self.place)?),
+            Some('[') => self.list(deeper(depth, self.max_depth, self.place)?),
             Some('"') => {
                 self.next();
                 self.string().map(Value::Scalar)

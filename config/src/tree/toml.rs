@@ -6,7 +6,7 @@ use ::toml::{
 };
 
 use super::{
-    Element,
+    Element, MAX_DEPTH,
     cursor::Cursor,
     value::{self, Member, Value, deeper},
 };
@@ -46,9 +46,11 @@ fn value(
         DeValue::Float(number) => Ok(Value::Scalar(number.to_string())),
         DeValue::Boolean(flag) => Ok(Value::Scalar(flag.to_string())),
         DeValue::Datetime(time) => Ok(Value::Scalar(time.to_string())),
-        DeValue::Table(table) => Ok(Value::Object(object(table, cursor, deeper(depth, place)?)?)),
+        DeValue::Table(table) => {
+            Ok(Value::Object(object(table, cursor, deeper(depth, MAX_DEPTH, place)?)?))
+        }
         DeValue::Array(items) => {
-            let depth = deeper(depth, place)?;
+            let depth = deeper(depth, MAX_DEPTH, place)?;
             let item = |item: &Spanned<DeValue<'_>>| {
                 let place = cursor.place(item.span().start);
                 Ok((self::value(item, place, cursor, depth)?, place))

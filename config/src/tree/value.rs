@@ -1,6 +1,6 @@
 //! Objects, lists and scalars, as JSON, YAML and TOML have them, on their way into elements.
 
-use super::{Attribute, Element, MAX_DEPTH, refuse_twice};
+use super::{Attribute, Element, refuse_twice};
 use crate::{ConfigError, Format, Place};
 
 /// A value of a document.
@@ -19,8 +19,8 @@ pub(super) struct Member {
 }
 
 /// One level deeper, if there may be one.
-pub(super) const fn deeper(depth: usize, place: Place) -> Result<usize, ConfigError> {
-    if depth < MAX_DEPTH { Ok(depth + 1) } else { Err(ConfigError::TooDeep { place }) }
+pub(super) const fn deeper(depth: usize, limit: usize, place: Place) -> Result<usize, ConfigError> {
+    if depth < limit { Ok(depth + 1) } else { Err(ConfigError::TooDeep { limit, place }) }
 }
 
 /// The document as an element without a name.
@@ -81,7 +81,7 @@ fn list(
     if element.children.len() > before {
         return Err(mixed(key, place, format));
     }
-    element.attributes.push(Attribute::new(key, scalars.join(" "), place));
+    element.attributes.push(Attribute::list(key, scalars, place));
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use quick_xml::{
     reader::Reader,
 };
 
-use super::{Attribute, Element, cursor::Cursor, refuse_twice, value::deeper};
+use super::{Attribute, Element, MAX_DEPTH, cursor::Cursor, refuse_twice, value::deeper};
 use crate::{ConfigError, Format, Place};
 
 pub(super) fn read(text: &str) -> Result<Element, ConfigError> {
@@ -60,7 +60,7 @@ impl Document<'_> {
         {
             return Err(self.syntax(start, "a second root element"));
         }
-        deeper(self.open.len() - 1, place)?;
+        deeper(self.open.len() - 1, MAX_DEPTH, place)?;
         let mut element = Element::new(tag.name().0, place);
         let mut attributes = tag.attributes();
         for attribute in attributes.with_checks(false) {

@@ -62,8 +62,8 @@ impl<'t> Events<'t> {
         }
         match event {
             Event::Scalar(text, style, ..) => Ok(scalar(&text, style)),
-            Event::SequenceStart(..) => self.list(deeper(depth, place)?),
-            Event::MappingStart(..) => self.object(deeper(depth, place)?),
+            Event::SequenceStart(..) => self.list(deeper(depth, MAX_DEPTH, place)?),
+            Event::MappingStart(..) => self.object(deeper(depth, MAX_DEPTH, place)?),
             _ => Err(error(place, "here has to be a value")),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::super::{CacheConfig, MemoryConfig, WhenFull};
 use crate::{
+    ByteSize, Place,
     fields::Fields,
     notes::Notes,
     tree::{Attribute, Element},
@@ -34,14 +35,75 @@ enum Unit {
     Bytes,
 }
 
+/// Where a bound is kept that removes nothing, and what says so.
+const KEPT: [&str; 3] = ["memory/max-count", "memory/max-size", "memory/when-full"];
+
+/// What is said of bounds, as long as it is read.
+struct Bounds {
+    memory: MemoryConfig,
+    /// Whether nothing is removed, whatever the bounds.
+    is_manual: bool,
+}
+
+impl Bounds {
+    /// What a parent says.
+    fn of(config: &CacheConfig) -> Self {
+        let kept = |path: &str| {
+            let value = config.kept.value(path);
+            let text = value.and_then(|value| value.text());
+            text.map(|text| Attribute::new(path, text, Place::START))
+        };
+        let [max_count, max_size, when_full] = KEPT.map(kept);
+        let is_manual = |said: Attribute| said.value.trim().eq_ignore_ascii_case("MANUAL");
+        if !when_full.is_some_and(is_manual) {
+            return Self { memory: config.memory, is_manual: false };
+        }
+        let count = |said: Attribute| said.count_or_unlimited().ok().flatten();
+        let size = |said: Attribute| said.size_or_unlimited().ok().flatten();
+        let memory = MemoryConfig {
+            max_count: max_count.and_then(count),
+            max_size: max_size.and_then(size),
+            when_full: WhenFull::Remove,
+        };
+        Self { memory, is_manual: true }
+    }
+
+    /// Sets what is said. A bound that removes nothing is none, and is kept to be shown.
+    fn set(self, config: &mut CacheConfig, element: &Element) {
+        if !self.is_manual {
+            KEPT.into_iter().for_each(|path| config.kept.remove(path));
+            config.memory = self.memory;
+            return;
+        }
+        config.memory = MemoryConfig::default();
+        let MemoryConfig { max_count, max_size, .. } = self.memory;
+        let texts = [
+            max_count.map(|count| count.to_string()),
+            max_size.map(|size| ByteSize(size).to_string()),
+            Some("MANUAL".to_owned()),
+        ];
+        let memory = element.children("memory").next();
+        for (path, text) in KEPT.into_iter().zip(texts) {
+            config.given.remove(path);
+            let name = path.rsplit('/').next().unwrap_or_default();
+            let spelled = memory.and_then(|memory| memory.attribute(name));
+            match spelled.map(|spelled| spelled.value.clone()).or(text) {
+                Some(text) => config.kept.set(path, &text),
+                None => config.kept.remove(path),
+            }
+        }
+    }
+}
+
 /// Reads `memory` and the older `eviction` of a cache.
 pub(super) fn read(fields: &mut Fields<'_, '_>, config: &mut CacheConfig) {
-    let bounds = &mut config.memory;
+    let mut all = Bounds::of(config);
+    let bounds = &mut all;
     if let Some(eviction) = fields.child("eviction") {
         let mut fields = Fields::of(eviction, fields.notes);
         bound(&mut fields, "type", bounds);
         if let Some(entries) = fields.read("max-entries", Attribute::count_or_unlimited) {
-            bounds.max_count = entries;
+            bounds.memory.max_count = entries;
         }
         strategy(fields.text("strategy"), bounds, fields.notes);
         fields.ignore(&["thread-policy"]);
@@ -50,43 +112,41 @@ pub(super) fn read(fields: &mut Fields<'_, '_>, config: &mut CacheConfig) {
     if let Some(memory) = fields.child("memory") {
         self::memory(memory, bounds, fields.notes);
     }
+    let said = fields.element.children.iter();
+    let said = said.filter(|child| child.name == "memory" || child.name == "eviction").last();
+    if let Some(said) = said
+        && all.is_manual
+        && (all.memory.max_count.is_some() || all.memory.max_size.is_some())
+    {
+        fields.notes.ignore("the bound of 'memory': MANUAL removes nothing", said.place);
+    }
+    all.set(config, fields.element);
 }
 
-/// Keeps what bounds cannot say: that nothing is removed in spite of a bound, and where entries were
-/// to lie.
+/// Keeps where entries were to lie.
 pub(super) fn keep(element: &Element, config: &mut CacheConfig) {
     let Some(memory) = element.children("memory").next() else { return };
     if memory.children("off-heap").next().is_some() {
         config.kept.set("memory/storage", "OFF_HEAP");
     }
-    let manual = memory.attribute("when-full");
-    if manual.is_some_and(|when_full| when_full.value.eq_ignore_ascii_case("MANUAL")) {
-        for name in ["max-count", "max-size", "when-full"] {
-            if let Some(said) = memory.attribute(name) {
-                let path = format!("memory/{name}");
-                config.given.remove(&path);
-                config.kept.set(&path, &said.value);
-            }
-        }
-    }
 }
 
-fn memory(element: &Element, config: &mut MemoryConfig, notes: &mut Notes) {
+fn memory(element: &Element, bounds: &mut Bounds, notes: &mut Notes) {
     let mut fields = Fields::of(element, notes);
     if let Some(count) = fields.read("max-count", Attribute::count_or_unlimited) {
-        config.max_count = count;
+        bounds.memory.max_count = count;
     }
     if let Some(size) = fields.read("max-size", Attribute::size_or_unlimited) {
-        config.max_size = size;
+        bounds.memory.max_size = size;
     }
-    strategy(fields.text("when-full"), config, fields.notes);
+    strategy(fields.text("when-full"), bounds, fields.notes);
     fields.ignore_unless("storage", &["HEAP", "OBJECT"]);
     fields.ignore(&["eviction-container"]);
     for name in ["object", "binary", "off-heap"] {
         if let Some(storage) = fields.child(name) {
             let mut fields = Fields::of(storage, fields.notes);
-            bound(&mut fields, "eviction", config);
-            strategy(fields.text("strategy"), config, fields.notes);
+            bound(&mut fields, "eviction", bounds);
+            strategy(fields.text("strategy"), bounds, fields.notes);
             fields.ignore(&["address-count", "eviction-container"]);
             fields.finish();
         }
@@ -95,33 +155,31 @@ fn memory(element: &Element, config: &mut MemoryConfig, notes: &mut Notes) {
 }
 
 /// Reads a `size` that counts what another attribute says: entries, unless it says memory.
-fn bound(fields: &mut Fields<'_, '_>, unit: &'static str, config: &mut MemoryConfig) {
+fn bound(fields: &mut Fields<'_, '_>, unit: &'static str, bounds: &mut Bounds) {
     let words = [("COUNT", Unit::Entries), ("MEMORY", Unit::Bytes)];
     match fields.read(unit, |unit| unit.one_of(&words)).unwrap_or(Unit::Entries) {
         Unit::Entries => {
             if let Some(count) = fields.read("size", Attribute::count_or_unlimited) {
-                config.max_count = count;
+                bounds.memory.max_count = count;
             }
         }
         Unit::Bytes => {
             if let Some(size) = fields.read("size", Attribute::size_or_unlimited) {
-                config.max_size = size;
+                bounds.memory.max_size = size;
             }
         }
     }
 }
 
-fn strategy(attribute: Option<&Attribute>, config: &mut MemoryConfig, notes: &mut Notes) {
+fn strategy(attribute: Option<&Attribute>, bounds: &mut Bounds, notes: &mut Notes) {
     let Some(attribute) = attribute else { return };
     match notes.check(attribute.one_of(STRATEGIES)) {
         None => {}
-        Some(Strategy::Full(when_full)) => config.when_full = when_full,
+        Some(Strategy::Full(when_full)) => {
+            (bounds.memory.when_full, bounds.is_manual) = (when_full, false);
+        }
         Some(Strategy::Manual) => {
-            let bounds = [config.max_count.take(), config.max_size.take()];
-            if bounds.iter().any(Option::is_some) {
-                notes.ignore("the bound of 'memory': MANUAL removes nothing", attribute.place);
-            }
-            config.when_full = WhenFull::Remove;
+            (bounds.memory.when_full, bounds.is_manual) = (WhenFull::Remove, true);
         }
     }
 }

@@ -92,9 +92,9 @@ fn no_transactions(what: &str, place: Place, notes: &mut Notes) {
 /// Stores of a configuration that was read leniently: what is in them is in memory only.
 pub(crate) fn memory_only(config: &CacheConfig) -> Vec<&str> {
     let kept = &config.kept;
-    let inner = kept.child("persistence").into_iter().flat_map(|kept| &kept.children);
-    let stores = kept.children.iter().chain(inner);
-    stores.map(|(name, _)| name.as_str()).filter(|name| STORES.contains(name)).collect()
+    let inner = kept.child("persistence").into_iter().flat_map(|kept| kept.children.keys());
+    let stores = kept.children.keys().chain(inner);
+    stores.map(String::as_str).filter(|name| STORES.contains(name)).collect()
 }
 
 /// Whether a configuration names an authorization that is not there.
