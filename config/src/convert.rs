@@ -33,7 +33,7 @@ pub fn parse_cache(
     let mut notes = Notes::new(options);
     let root = tree::read(document, format, options.lookup)?;
     let document = document::read(&root, Templates::Asked, options, &mut notes);
-    let found = document.caches.len() + document.templates.len();
+    let found = document.found;
     let mut caches = document.caches.into_iter().chain(document.templates);
     let cache = match (caches.next(), caches.next()) {
         (Some(ReadCache { name, config, .. }), None) => Some(NamedCache { name, config }),

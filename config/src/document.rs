@@ -39,6 +39,8 @@ pub(crate) struct Document<'a> {
     pub(crate) caches: Vec<ReadCache<'a>>,
     /// Configurations for caches.
     pub(crate) templates: Vec<ReadCache<'a>>,
+    /// How many of both there are. If one is asked for, more of them are not read.
+    pub(crate) found: usize,
     /// The rest, without the caches.
     pub(crate) settings: ServerFile,
 }
@@ -79,8 +81,13 @@ pub(crate) fn read<'a>(
     fields.finish_except(Found::was_collected);
 
     let surroundings = Surroundings::of(root);
-    let (caches, templates) = resolve(&found, templates, &surroundings, options, notes);
-    Document { caches, templates, settings }
+    // Many that are made from a large one would take more memory than the document bounds.
+    let read: &[Found<'_>] = match (templates, found.as_slice()) {
+        (Templates::Asked, [_, _, ..]) => &[],
+        (_, all) => all,
+    };
+    let (caches, templates) = resolve(read, templates, &surroundings, options, notes);
+    Document { caches, templates, found: found.len(), settings }
 }
 
 fn infinispan<'a>(

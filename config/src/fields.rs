@@ -151,23 +151,23 @@ impl<'a, 'n> Fields<'a, 'n> {
             });
         }
         let elements = [children.as_slice(), suggested].concat();
-        let nearest = |name: &str, known: &[&'static str], notes: &Notes| {
-            if notes.is_full() { None } else { nearest(name, known) }
-        };
         let mut seen = HashSet::new();
         for Attribute { name, spelled, place, .. } in &element.attributes {
-            let (name, place) = (name.clone(), *place);
-            if !attributes.contains(&name.as_str()) {
-                let nearest = nearest(&name, &attributes, notes);
+            let place = *place;
+            if attributes.contains(&name.as_str()) {
+                if !seen.insert(name) {
+                    notes.problem(ConfigError::Twice { name: spelled.clone(), place });
+                }
+            } else if !notes.is_full_of_names() {
+                let nearest = nearest(name, &attributes);
+                let name = name.clone();
                 notes.refuse(ConfigError::UnexpectedAttribute { name, place, nearest });
-            } else if !seen.insert(name) {
-                notes.problem(ConfigError::Twice { name: spelled.clone(), place });
             }
         }
         for child in element.children.iter().filter(|child| !is_taken(child)) {
-            let (name, place) = (child.name.clone(), child.place);
-            if !children.contains(&name.as_str()) {
-                let nearest = nearest(&name, &elements, notes);
+            let name = child.name.as_str();
+            if !children.contains(&name) && !notes.is_full_of_names() {
+                let (nearest, name, place) = (nearest(name, &elements), name.into(), child.place);
                 notes.refuse(ConfigError::UnexpectedElement { name, place, nearest });
             }
         }

@@ -1,7 +1,7 @@
 //! The known name that an unknown one was meant to be.
 
 /// Longest name that is compared.
-const MAX_COMPARED: usize = 64;
+pub(crate) const MAX_COMPARED: usize = 64;
 
 /// The nearest of `known` to `name`, if it is near enough to be a slip.
 pub(crate) fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {

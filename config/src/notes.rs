@@ -58,9 +58,23 @@ const MAX_PROBLEMS: usize = 200;
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
     pub(crate) tolerance: Tolerance,
+    room: Room,
     seen: HashSet<String>,
     ignored: Vec<Ignored>,
     problems: Vec<ConfigError>,
+}
+
+/// How many notes and problems are kept.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    notes: usize,
+    problems: usize,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { notes: MAX_NOTES, problems: MAX_PROBLEMS }
+    }
 }
 
 /// What is noted instead of refused.
@@ -98,7 +112,7 @@ impl Notes {
 
     /// Notes that `what` has no effect.
     pub(crate) fn ignore(&mut self, what: impl Into<String>, place: Place) {
-        if self.is_full() {
+        if self.ignored.len() >= self.room.notes {
             return;
         }
         let what = what.into();
@@ -107,9 +121,13 @@ impl Notes {
         }
     }
 
-    /// Whether nothing more is noted.
-    pub(crate) const fn is_full(&self) -> bool {
-        self.ignored.len() >= MAX_NOTES
+    /// Whether nothing comes of another name that is refused, so that what was meant need not be found out.
+    pub(crate) const fn is_full_of_names(&self) -> bool {
+        if self.tolerance.lenient {
+            self.ignored.len() >= self.room.notes
+        } else {
+            self.problems.len() >= self.room.problems
+        }
     }
 
     /// Records a problem. Reading goes on, so that every problem is found.
@@ -118,7 +136,7 @@ impl Notes {
             self.ignore(problem.to_string(), problem.place().unwrap_or(Place::START));
             return;
         }
-        if self.problems.len() < MAX_PROBLEMS && !self.problems.contains(&problem) {
+        if self.problems.len() < self.room.problems && !self.problems.contains(&problem) {
             self.problems.push(problem);
         }
     }
@@ -137,9 +155,13 @@ impl Notes {
         }
     }
 
-    /// Notes for a part of the same document.
+    /// Notes for a part of the same document, for which there is as much room as is left.
     pub(crate) fn of_part(&self) -> Self {
-        Self { tolerance: self.tolerance, ..Self::default() }
+        let room = Room {
+            notes: self.room.notes.saturating_sub(self.ignored.len()),
+            problems: self.room.problems.saturating_sub(self.problems.len()),
+        };
+        Self { tolerance: self.tolerance, room, ..Self::default() }
     }
 
     /// Takes in the notes and problems of a part.

@@ -44,7 +44,7 @@ pub struct ServerConfig {
     pub statistics: bool,
     /// Where caches, connections and checkpoints are remembered; `None` is nowhere.
     pub data_dir: Option<PathBuf>,
-    /// Memory that entries may take; `None` is no limit.
+    /// Memory that entries may take; `None` is what the server takes without a setting.
     pub max_memory: Option<MemoryLimit>,
     /// Whether it may be reached from other machines without a password.
     pub insecure: bool,
@@ -52,6 +52,9 @@ pub struct ServerConfig {
     pub lenient: bool,
     /// Where clients are told to connect to, if not to where it listens.
     pub advertised: Option<Advertised>,
+    /// The port that clients are told with the address that they have connected to, where `advertised` is not
+    /// given: this server listens on every address, and only another port leads to it.
+    pub advertised_port: Option<u16>,
     /// Which pages of other origins may use the REST interface; with no rule, none.
     pub cors: Vec<CorsRule>,
     /// What clients may ask for.
@@ -243,6 +246,7 @@ impl ServerFile {
     pub fn resolve(self, host_name: Option<&str>) -> Result<ServerConfig, ConfigError> {
         let node_name = self.node_name.as_deref().or(host_name).unwrap_or("godwit");
         let advertised = self.advertised();
+        let advertised_port = self.external_port.filter(|_| advertised.is_none());
         let mut problems = problems_of_names(&self.caches);
         let config = ServerConfig {
             bind_address: self.bind_address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
@@ -263,6 +267,7 @@ impl ServerFile {
             insecure: self.insecure.unwrap_or_default(),
             lenient: self.lenient,
             advertised,
+            advertised_port,
             cors: self.cors,
             limits: take(self.limits.resolve(), &mut problems),
             migration: take(self.migration.resolve(), &mut problems),

@@ -21,11 +21,9 @@ impl CacheConfig {
         ];
         let differing = table.into_iter().filter(|(_, differs)| *differs);
         let mut names: Vec<_> = differing.map(|(what, _)| what.to_owned()).collect();
-        for name in self.kept.differences(&other.kept) {
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
+        let mut kept = self.kept.differences(&other.kept);
+        kept.retain(|name| !names.contains(name));
+        names.append(&mut kept);
         names
     }
 }

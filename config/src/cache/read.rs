@@ -82,6 +82,7 @@ pub(crate) fn read(
     config.mode = mode;
     // What follows from being indexed follows from the whole at the end.
     config.encoding = config.said_encoding();
+    let bounds = memory::Bounds::of(&config);
     let own = Given::of(element);
     own.paths().for_each(|path| config.kept.remove(path));
     config.given.extend(own);
@@ -104,7 +105,7 @@ pub(crate) fn read(
     if let Some(expiration) = fields.child("expiration") {
         self::expiration(expiration, &mut config, fields.notes);
     }
-    memory::read(&mut fields, &mut config);
+    memory::read(&mut fields, &mut config, bounds);
     persistence(&mut fields, &mut config, surroundings);
     refused::read(&mut fields);
     without_effect(&mut fields);
@@ -339,3 +340,6 @@ fn without_effect(fields: &mut Fields<'_, '_>) {
         "versioning",
     ]);
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use crate::{
     cors,
     fields::{Fields, not_used},
     notes::Notes,
-    server::ServerFile,
+    server::{Limits, ServerFile},
     tree::{Attribute, Element},
 };
 
@@ -31,10 +31,34 @@ pub(super) fn read(endpoints: &Element, settings: &mut ServerFile, notes: &mut N
         let why = "authentication is not there yet";
         notes.ignore(not_used("security-realm", "endpoints", why), realm.place);
     }
-    endpoint(endpoints, settings, notes);
+    let mut lengths = Lengths::default();
+    endpoint(endpoints, settings, &mut lengths, notes);
+    if lengths.hotrod.or(lengths.rest).is_some() {
+        let default = Limits::default().max_content;
+        let [hotrod, rest] = [lengths.hotrod, lengths.rest].map(|said| said.unwrap_or(default));
+        if hotrod != rest {
+            let why = "one limit holds for Hot Rod and REST, which is the larger one";
+            let place =
+                deep(endpoints, "max-content-length").map_or(endpoints.place, |it| it.place);
+            notes.ignore(not_used("max-content-length", "endpoints", why), place);
+        }
+        settings.limits.max_content = Some(hotrod.max(rest));
+    }
 }
 
-fn endpoint(element: &Element, settings: &mut ServerFile, notes: &mut Notes) {
+/// Most bytes of a request that connectors say. The largest of several counts.
+#[derive(Default)]
+struct Lengths {
+    hotrod: Option<u64>,
+    rest: Option<u64>,
+}
+
+fn endpoint(
+    element: &Element,
+    settings: &mut ServerFile,
+    lengths: &mut Lengths,
+    notes: &mut Notes,
+) {
     let mut fields = Fields::of(element, notes);
     fields.accept(&["name", "security-realm", "socket-binding"]);
     fields.ignore(&["admin", "metrics-auth"]);
@@ -44,13 +68,13 @@ fn endpoint(element: &Element, settings: &mut ServerFile, notes: &mut Notes) {
         fields.notes.ignore(not_used("endpoint", "endpoints", why), second.place);
     }
     for inner in endpoints {
-        endpoint(inner, settings, fields.notes);
+        endpoint(inner, settings, lengths, fields.notes);
     }
     for hotrod in fields.children("hotrod-connector") {
-        self::hotrod(hotrod, settings, fields.notes);
+        lengths.hotrod = lengths.hotrod.max(self::hotrod(hotrod, settings, fields.notes));
     }
     for rest in fields.children("rest-connector") {
-        self::rest(rest, settings, fields.notes);
+        lengths.rest = lengths.rest.max(self::rest(rest, settings, fields.notes));
     }
     for name in NOT_THERE {
         fields.ignore_for(name, "there is Hot Rod and REST");
@@ -59,7 +83,8 @@ fn endpoint(element: &Element, settings: &mut ServerFile, notes: &mut Notes) {
     fields.finish();
 }
 
-fn hotrod(element: &Element, settings: &mut ServerFile, notes: &mut Notes) {
+/// Returns the most bytes of a request, if it says so.
+fn hotrod(element: &Element, settings: &mut ServerFile, notes: &mut Notes) -> Option<u64> {
     let mut fields = Fields::of(element, notes);
     if let Some(host) = fields.text("external-host") {
         settings.external_host = Some(host.value.clone());
@@ -68,10 +93,11 @@ fn hotrod(element: &Element, settings: &mut ServerFile, notes: &mut Notes) {
         settings.external_port = Some(port);
     }
     fields.ignore(&["topology-state-transfer", "topology"]);
-    connector(fields, settings);
+    connector(fields)
 }
 
-fn rest(element: &Element, settings: &mut ServerFile, notes: &mut Notes) {
+/// Returns the most bytes of a request, if it says so.
+fn rest(element: &Element, settings: &mut ServerFile, notes: &mut Notes) -> Option<u64> {
     let mut fields = Fields::of(element, notes);
     for rules in fields.children("cors-rules") {
         settings.cors.extend(cors::read(rules, fields.notes));
@@ -80,16 +106,12 @@ fn rest(element: &Element, settings: &mut ServerFile, notes: &mut Notes) {
     fields.ignore_unless("extended-headers", &["ON_DEMAND"]);
     fields.ignore_for("compression-level", "answers are not compressed");
     fields.ignore_for("compression-threshold", "answers are not compressed");
-    connector(fields, settings);
+    connector(fields)
 }
 
-fn connector(mut fields: Fields<'_, '_>, settings: &mut ServerFile) {
+fn connector(mut fields: Fields<'_, '_>) -> Option<u64> {
     fields.accept(&["name", "security-realm", "socket-binding"]);
-    if let Some(bytes) = fields.read("max-content-length", Attribute::size) {
-        // What either of them takes is taken on the one port.
-        let most = settings.limits.max_content.unwrap_or_default().max(bytes);
-        settings.limits.max_content = Some(most);
-    }
+    let bytes = fields.read("max-content-length", Attribute::size);
     let realm = fields.element.children("authentication").next();
     if realm.is_some_and(|realm| deep(realm, "security-realm").is_some()) {
         // Said for all endpoints.
@@ -99,6 +121,7 @@ fn connector(mut fields: Fields<'_, '_>, settings: &mut ServerFile) {
     fields.ignore_for("encryption", "connections are not encrypted");
     sockets(&mut fields);
     fields.finish();
+    bytes
 }
 
 fn sockets(fields: &mut Fields<'_, '_>) {

@@ -1,6 +1,7 @@
-//! No document ends in a panic.
+//! No document ends in a panic, and none takes longer than its length allows.
 
 use super::*;
+use crate::{ConfigError, tree::MAX_DOCUMENT};
 
 const SAMPLES: &[&str] = &[
     include_str!("../../samples/godwit.toml"),
@@ -125,4 +126,76 @@ fn a_changed_sample_is_read_or_refused_and_never_a_panic() {
 fn the_samples_themselves_pass() {
     SAMPLES.iter().for_each(|sample| fuzz_config(sample.as_bytes()));
     fuzz_config(b"");
+}
+
+/// As many parts as fit into a quarter of the longest document.
+fn full_of(begin: &str, part: impl Fn(usize) -> String, end: &str) -> String {
+    let mut text = begin.to_owned();
+    let mut number = 0;
+    loop {
+        let part = part(number);
+        if text.len() + part.len() + end.len() > MAX_DOCUMENT / 4 {
+            return text + end;
+        }
+        text.push_str(&part);
+        number += 1;
+    }
+}
+
+/// Were the time to grow with the square of the length, each of these would take minutes.
+#[test]
+fn a_document_full_of_names_is_read_in_a_time_that_its_length_allows() {
+    let strict = Options::default();
+    let lenient = Options { lenient: true, ..Options::default() };
+    let comma = |number: usize| if number == 0 { "" } else { "," };
+    let json = |part: &dyn Fn(usize) -> String| {
+        let part = |number| format!("{}{}", comma(number), part(number));
+        full_of(r#"{"local-cache":{"#, part, "}}")
+    };
+    let children = json(&|number| format!(r#""a{number}":{{"x":1}}"#));
+    let attributes = json(&|number| format!(r#""a{number}":1"#));
+    for document in [&children, &attributes] {
+        let error = parse_cache(document.as_bytes(), Format::Json, &strict).unwrap_err();
+        assert_eq!(error.problems().len(), 200);
+        let config = parse_cache(document.as_bytes(), Format::Json, &lenient).unwrap().value.config;
+        store(&config);
+        let other = CacheConfig::new(config.mode);
+        assert!(config.differences(&other).len() > 10_000);
+    }
+    let yaml = full_of("localCache:\n  indexing:\n", |n| format!("    a{n}: {{}}\n"), "");
+    rewrite(&parse_cache(yaml.as_bytes(), Format::Yaml, &strict).unwrap().value);
+
+    for (begin, part, end) in [
+        ("<local-cache><indexing>", "<x/>", "</indexing></local-cache>"),
+        ("<local-cache><indexing>", "<x>y</x>", "</indexing></local-cache>"),
+        ("<local-cache aliases='", "a@ ", "'/>"),
+        ("<local-cache><indexing x='", "&#1;", "'/></local-cache>"),
+    ] {
+        let part = |number: usize| part.replace('@', &number.to_string());
+        let document = full_of(begin, part, end);
+        let parsed = parse_cache(document.as_bytes(), Format::Xml, &strict).unwrap();
+        store(&parsed.value.config);
+    }
+    let long =
+        full_of("<local-cache><encoding media-type='a/", |_| "b".into(), "'/></local-cache>");
+    store(&parse_cache(long.as_bytes(), Format::Xml, &strict).unwrap().value.config);
+}
+
+#[test]
+fn many_caches_in_the_place_of_one_are_not_read() {
+    let large = format!(
+        "<local-cache-configuration name='t'><indexing><x a='{}'/></indexing>\
+         </local-cache-configuration>",
+        "x".repeat(MAX_DOCUMENT / 8)
+    );
+    let begin = format!("<infinispan><cache-container>{large}");
+    let cache = |number| format!("<local-cache name='c{number}' configuration='t'/>");
+    let many = full_of(&begin, cache, "</cache-container></infinispan>");
+    let error = parse_cache(many.as_bytes(), Format::Xml, &Options::default()).unwrap_err();
+    assert!(matches!(error, ConfigError::NotOneCache { found: 2_000.. }), "{error}");
+
+    let wrong = |number| format!("<local-cache name='c{number}'><owers/></local-cache>");
+    let many = full_of("<infinispan><cache-container>", wrong, "</cache-container></infinispan>");
+    let error = parse_server(many.as_bytes(), &Options::default()).unwrap_err();
+    assert_eq!(error.problems().len(), 200);
 }

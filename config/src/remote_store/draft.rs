@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Authentication, RemoteServer, uri};
+use super::{Authentication, RemoteServer, read::refuse_mask, uri};
 use crate::{
     ConfigError,
     fields::{not_used, refused},
@@ -85,7 +85,10 @@ impl Draft {
                     .ok_or_else(|| property.error("servers such as host:11222;host:11222"))?;
             }
             "auth_username" => self.username = Some(value()),
-            "auth_password" => self.password = Some(value()),
+            "auth_password" => {
+                refuse_mask(property, notes);
+                self.password = Some(value());
+            }
             "auth_realm" => self.realm = Some(value()).filter(|realm| !realm.is_empty()),
             "auth_server_name" => {
                 self.server_name = Some(value()).filter(|name| !name.is_empty());

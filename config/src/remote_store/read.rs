@@ -6,10 +6,11 @@ use super::{
     Authentication, AuthenticationElement, DEFAULT_PORT, RemoteServer, RemoteStoreConfig,
     draft::{self, Draft},
     uri,
+    write::MASK,
 };
 use crate::{
     ConfigError,
-    fields::{Fields, missing, refused},
+    fields::{Fields, missing, not_used, refused},
     notes::Notes,
     surroundings::Surroundings,
     tree::{Attribute, Element},
@@ -74,6 +75,10 @@ fn described(
     };
     let cache = fields.attribute("cache").map(|cache| cache.value.clone());
     let read_only = fields.flag("read-only").unwrap_or_default();
+    if let Some(said) = fields.element.attribute("read-only").filter(|_| !read_only) {
+        let what = not_used("read-only", "remote-store", "nothing is written to the source");
+        fields.notes.ignore(what, said.place);
+    }
     fields.finish();
     if draft.servers.is_empty() {
         if !is_described && !notes.has_problems() {
@@ -115,7 +120,8 @@ fn without_effect(fields: &mut Fields<'_, '_>) {
     // What is always done, or only says how entries are to be found.
     fields.accept(&["name", "shared", "segmented", "raw-values", "hotrod-wrapping"]);
     fields.accept(&["tcp-no-delay", "force-return-values"]);
-    fields.ignore_for("write-behind", "writes reach the source before they are answered");
+    fields
+        .ignore_for("write-behind", "nothing is written to the source, neither at once nor later");
     fields.ignore(&[
         "async-executor",
         "balancing-strategy",
@@ -155,6 +161,14 @@ fn container(
         draft.uri(uri, fields.notes);
     }
     draft.properties(container, fields.notes);
+}
+
+/// Refuses what stands in the place of a password in what this server shows.
+pub(super) fn refuse_mask(password: &Attribute, notes: &mut Notes) {
+    if password.value == MASK {
+        let why = "it is shown in the place of a password, which this server does not give out; give the password";
+        notes.problem(refused(format!("the password {MASK}"), why, password.place));
+    }
 }
 
 fn remote_server(
@@ -253,6 +267,9 @@ fn authentication(
     let password = fields.attribute("password");
     let password = password.ok_or_else(|| fields.missing("password"));
     let password = fields.notes.check(password);
+    if let Some(password) = password {
+        refuse_mask(password, fields.notes);
+    }
     let realm = said(fields.text("realm"), draft.realm.take());
     let server_name = fields.text("server-name").or(server_name);
     let server_name = said(server_name, draft.server_name.take());

@@ -235,7 +235,7 @@ fn what_is_of_other_eras_is_accepted_and_noted_where_it_matters() {
             "'marshaller' of 'remote-store'",
             "'key-size-estimate' of 'remote-store'",
             "'connection-pool' of 'remote-store'",
-            "'write-behind' of 'remote-store': writes reach the source before they are answered",
+            "'write-behind' of 'remote-store': nothing is written to the source, neither at once nor later",
             "'infinispan.client.hotrod.max_retries' of 'properties'",
         ]
     );

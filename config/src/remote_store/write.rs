@@ -6,7 +6,7 @@ use super::{Authentication, AuthenticationElement, RemoteStoreConfig};
 use crate::write::{Child, Node};
 
 /// What stands in the place of a secret that is not shown.
-const MASK: &str = "***";
+pub(super) const MASK: &str = "***";
 
 /// Whether secrets are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,13 +1,15 @@
 //! Several files as one.
 
+use std::collections::HashMap;
+
 use super::{LimitsFile, MigrationFile, ServerFile};
-use crate::CacheName;
+use crate::{CacheConfig, CacheName};
 
 impl ServerFile {
-    /// Lays what another file says over this one. The names of caches that both have, with different
-    /// configurations; those of this file stay.
+    /// Lays what another file says over this one. Returns the names of caches and templates that both have, with
+    /// different configurations, each with what it is; those of this file stay.
     #[must_use]
-    pub fn overlay(&mut self, over: Self) -> Vec<CacheName> {
+    pub fn overlay(&mut self, over: Self) -> Vec<(&'static str, CacheName)> {
         let Self {
             bind_address,
             port,
@@ -50,21 +52,29 @@ impl ServerFile {
         self.migration.overlay(migration);
         lay(log, &mut self.log);
         lay(default_cache, &mut self.default_cache);
-        for (name, config) in templates {
-            if !self.templates.iter().any(|(known, _)| *known == name) {
-                self.templates.push((name, config));
-            }
-        }
-        let mut differing = Vec::new();
-        for (name, config) in caches {
-            match self.caches.iter().find(|(known, _)| *known == name) {
-                None => self.caches.push((name, config)),
-                Some((_, standing)) if *standing == config => {}
-                Some(_) => differing.push(name),
-            }
-        }
-        differing
+        let templates = add("template", templates, &mut self.templates);
+        let caches = add("cache", caches, &mut self.caches);
+        templates.chain(caches).collect()
     }
+}
+
+/// Adds configurations that are not there yet. Those that are there and differ stay, and their names are left.
+fn add(
+    what: &'static str,
+    over: Vec<(CacheName, CacheConfig)>,
+    under: &mut Vec<(CacheName, CacheConfig)>,
+) -> impl Iterator<Item = (&'static str, CacheName)> + use<> {
+    let known: HashMap<_, _> =
+        under.iter().enumerate().map(|(at, (name, _))| (name.clone(), at)).collect();
+    let mut differing = Vec::new();
+    for (name, config) in over {
+        match known.get(&name).and_then(|at| under.get(*at)) {
+            None => under.push((name, config)),
+            Some((_, standing)) if *standing == config => {}
+            Some(_) => differing.push((what, name)),
+        }
+    }
+    differing.into_iter()
 }
 
 impl LimitsFile {

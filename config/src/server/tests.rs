@@ -70,6 +70,7 @@ fn the_sample_has_every_setting() {
         insecure: false,
         lenient: false,
         advertised: Some(Advertised { host: "cache.example.org".into(), port: 11222 }),
+        advertised_port: None,
         cors: vec![CorsRule {
             name: "app".into(),
             origins: vec!["http://app.example.org".into()],
@@ -324,6 +325,14 @@ fn an_external_host_and_port_are_where_clients_are_told_to_connect_to() {
     let host = advertised("external-host='cache.example.org'");
     assert_eq!(host, Some(("cache.example.org".into(), 11322)), "the port that it listens on");
     assert_eq!(advertised("external-port='4711'"), Some(("127.0.0.1".into(), 4711)));
+    let everywhere = ServerFile {
+        bind_address: Some(IpAddr::from([0, 0, 0, 0])),
+        ..parsed(&endpoints("<hotrod-connector external-port='4711'/>")).value
+    };
+    let config = everywhere.clone().resolve(None).unwrap();
+    assert_eq!((config.advertised, config.advertised_port), (None, Some(4711)));
+    let host = ServerFile { external_host: Some("cache.example.org".into()), ..everywhere };
+    assert_eq!(host.resolve(None).unwrap().advertised_port, None, "it is given as a whole");
     let wrong = endpoints("<hotrod-connector external-port='no'/>");
     assert!(error(&wrong).contains("'external-port' is \"no\""), "{}", error(&wrong));
 }
@@ -337,8 +346,15 @@ fn what_endpoints_are_told_is_done_or_noted_by_its_name() {
          <memcached-connector/><resp-connector/>",
     ));
     assert_eq!(parsed.value.limits.max_content, Some(20_000_000));
+    let content = |connectors| self::parsed(&endpoints(connectors)).value.limits.max_content;
+    let alone = "<rest-connector max-content-length='1MB'/>";
+    assert_eq!(content(alone), Some(10_000_000), "Hot Rod keeps its default");
+    let both =
+        "<hotrod-connector max-content-length='2MB'/><rest-connector max-content-length='1MB'/>";
+    assert_eq!(content(both), Some(2_000_000));
     let whats: Vec<_> = parsed.ignored.iter().map(|ignored| ignored.what.as_str()).collect();
     for what in [
+        "'max-content-length' of 'endpoints': one limit holds for Hot Rod and REST, which is the larger one",
         "'ip-filter' of 'endpoints': everyone who reaches the port is let in",
         "'idle-timeout' of 'hotrod-connector'",
         "'encryption' of 'hotrod-connector': connections are not encrypted",
@@ -400,7 +416,7 @@ fn files_are_laid_over_each_other() {
         "port = 2\n[limits]\nmax-key = 10\n[caches.a.local-cache]\n[caches.b.local-cache]\nstatistics = true\n\
          [caches.c.local-cache]",
     );
-    assert_eq!(file.overlay(over.value), ["b".parse().unwrap()]);
+    assert_eq!(file.overlay(over.value), [("cache", "b".parse().unwrap())]);
     assert_eq!((file.port, file.log.as_deref()), (Some(2), Some("info")));
     assert_eq!(file.limits.max_key, Some(10));
     let names: Vec<_> = file.caches.iter().map(|(name, _)| name.as_str()).collect();

@@ -3,7 +3,7 @@
 use crate::Place;
 
 /// Bytes between two places that are remembered.
-const STRIDE: usize = 1 << 10;
+const STRIDE: usize = 1 << 6;
 
 /// Turns byte offsets into places, in any order.
 pub(super) struct Cursor<'t> {

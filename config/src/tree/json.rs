@@ -138,17 +138,18 @@ impl Parser<'_> {
         let first = self.hex()?;
         let code = match first {
             0xd800..=0xdbff => {
-                self.expect('\\', "half of a letter stands alone")?;
-                self.expect('u', "half of a letter stands alone")?;
+                self.expect('\\', "an escape of half a letter has no other half")?;
+                self.expect('u', "an escape of half a letter has no other half")?;
                 let second = self.hex()?;
                 if !(0xdc00..=0xdfff).contains(&second) {
-                    return Err(self.error("half of a letter stands alone"));
+                    return Err(self.error("an escape of half a letter has no other half"));
                 }
                 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00)
             }
             _ => first,
         };
-        char::from_u32(code).ok_or_else(|| self.error("half of a letter stands alone"))
+        char::from_u32(code)
+            .ok_or_else(|| self.error("an escape of half a letter has no other half"))
     }
 
     fn hex(&mut self) -> Result<u32, ConfigError> {

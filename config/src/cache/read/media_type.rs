@@ -2,7 +2,11 @@
 
 use media::MediaType;
 
-use crate::{ConfigError, nearest::distance, tree::Attribute};
+use crate::{
+    ConfigError,
+    nearest::{MAX_COMPARED, distance},
+    tree::Attribute,
+};
 
 /// Media types that caches are made of, and others that are spelled nearly like them.
 const KNOWN: &[&str] = &[
@@ -50,7 +54,7 @@ pub(super) fn media_type(attribute: &Attribute) -> Result<MediaType, ConfigError
     if essence.contains('*') {
         return Err(attribute.error(EXPECTED));
     }
-    if KNOWN.contains(&essence) || essence.starts_with("image/") {
+    if essence.len() > MAX_COMPARED || KNOWN.contains(&essence) || essence.starts_with("image/") {
         return Ok(media_type);
     }
     let near = KNOWN.iter().map(|known| (distance(essence, known), *known)).min();

@@ -39,7 +39,7 @@ enum Unit {
 const KEPT: [&str; 3] = ["memory/max-count", "memory/max-size", "memory/when-full"];
 
 /// What is said of bounds, as long as it is read.
-struct Bounds {
+pub(super) struct Bounds {
     memory: MemoryConfig,
     /// Whether nothing is removed, whatever the bounds.
     is_manual: bool,
@@ -47,7 +47,7 @@ struct Bounds {
 
 impl Bounds {
     /// What a parent says.
-    fn of(config: &CacheConfig) -> Self {
+    pub(super) fn of(config: &CacheConfig) -> Self {
         let kept = |path: &str| {
             let value = config.kept.value(path);
             let text = value.and_then(|value| value.text());
@@ -95,9 +95,8 @@ impl Bounds {
     }
 }
 
-/// Reads `memory` and the older `eviction` of a cache.
-pub(super) fn read(fields: &mut Fields<'_, '_>, config: &mut CacheConfig) {
-    let mut all = Bounds::of(config);
+/// Reads `memory` and the older `eviction` of a cache. `all` is what its parent says.
+pub(super) fn read(fields: &mut Fields<'_, '_>, config: &mut CacheConfig, mut all: Bounds) {
     let bounds = &mut all;
     if let Some(eviction) = fields.child("eviction") {
         let mut fields = Fields::of(eviction, fields.notes);
