@@ -16,6 +16,7 @@ use crate::{
     follow::follow,
     log::{Log, LogError},
     metadata::{MetaCommand, MetaError, Metadata},
+    wire,
 };
 
 /// A command was not carried out.
@@ -176,6 +177,9 @@ impl Agreement {
         let found = check(&changed)?;
         let volatile = changed.is_volatile(command);
         changed.apply(command).map_err(ProposeError::from)?;
+        if log.is_some() && !volatile {
+            check_storable(command, &changed).map_err(ProposeError::from)?;
+        }
         if let (Some(log), false) = (log.as_mut(), volatile) {
             let before = self.metadata.read();
             // What changes nothing is not written, such as the mark of each of many first writes.
@@ -285,6 +289,30 @@ impl Agreement {
     pub fn is_durable(&self) -> bool {
         self.durable
     }
+}
+
+/// Checks that what a command leaves behind is read back as what it is, in whichever command a later file
+/// has it: `changed` is the metadata that has taken it in.
+fn check_storable(command: &MetaCommand, changed: &Metadata) -> Result<(), MetaError> {
+    let name = command.cache();
+    let standing = match command {
+        MetaCommand::CreateTemplate { .. } => command.clone(),
+        MetaCommand::CreateCache { .. }
+        | MetaCommand::UpdateCache { .. }
+        | MetaCommand::AssignAlias { .. } => {
+            let Some(known) = changed.cache(name.as_str()) else { return Ok(()) };
+            let (cache, config) = (name.clone(), Arc::clone(&known.config));
+            MetaCommand::CreateCache { cache, config, volatile: false }
+        }
+        MetaCommand::Connect { .. } | MetaCommand::AcceptSource { .. } => {
+            let known = changed.cache(name.as_str());
+            let connection = known.and_then(|known| known.connection.clone());
+            let Some(connection) = connection else { return Ok(()) };
+            MetaCommand::Connect { cache: name.clone(), connection: Box::new(connection) }
+        }
+        _ => return Ok(()),
+    };
+    wire::check(&standing).map_err(|reason| MetaError::NotStorable { name: name.clone(), reason })
 }
 
 #[cfg(test)]

@@ -59,9 +59,17 @@ pub enum AdminError {
     /// The server was started with the configuration that was to be removed.
     #[error("the server was started with the configuration {0}, which cannot be removed")]
     GivenTemplate(CacheName),
+    /// Caches of such a name belong to the server.
+    #[error(
+        "cache {0} cannot be created: names that begin with ___ or org.infinispan belong to the server; take another"
+    )]
+    Reserved(CacheName),
     /// It could not be written down.
     #[error(transparent)]
     NotStored(#[from] LogError),
+    /// It could not be read back at a later start.
+    #[error("{0}")]
+    NotStorable(MetaError),
     /// It is connected, or not connected, to a source, or is being changed by others all the time.
     #[error(transparent)]
     Conflict(MetaError),
@@ -86,6 +94,9 @@ impl From<ProposeError> for AdminError {
                 | MetaError::Outdated(_)
                 | MetaError::Reconfigured(_)),
             ) => Self::Conflict(error),
+            ProposeError::Refused(error @ MetaError::NotStorable { .. }) => {
+                Self::NotStorable(error)
+            }
             ProposeError::Refused(MetaError::Name(error)) => Self::Name(error),
             ProposeError::NotStored(error) => Self::NotStored(error),
         }
@@ -314,6 +325,9 @@ impl Caches {
             self.agreement.see(|metadata| metadata.templates().any(|(known, _)| known == name));
         if is_template || self.is_given(name) {
             return Err(AdminError::Name(NameError::TemplateExists(name.clone())));
+        }
+        if name.is_internal() && self.agreement.see(|known| known.cache(name.as_str()).is_none()) {
+            return Err(AdminError::Reserved(name.clone()));
         }
         let (cache, config) = (name.clone(), Arc::new(config));
         self.agreement.propose(MetaCommand::CreateCache { cache, config, volatile }).await?;

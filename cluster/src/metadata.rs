@@ -288,6 +288,14 @@ pub enum MetaError {
         "the configuration of cache {0} was changed by somebody else at the same time: try again"
     )]
     Reconfigured(CacheName),
+    /// It could not be read back as what it is, and would prevent every later start.
+    #[error("the configuration of {name} cannot be stored: {reason}")]
+    NotStorable {
+        /// Name of the cache, or of the configuration for caches.
+        name: CacheName,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// A name of a cache or configuration is taken, or is none.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -453,12 +461,11 @@ impl Metadata {
             if self.caches.contains_key(alias) || alias == cache {
                 return Err(NameError::AliasIsCache(alias.clone()).into());
             }
-            match self.owner_of(alias) {
-                Some(owner) if owner != cache => {
-                    let (alias, cache) = (alias.clone(), owner.clone());
-                    return Err(NameError::AliasTaken { alias, cache }.into());
-                }
-                _ => {}
+        }
+        for (owner, known) in self.caches.iter().filter(|(owner, _)| *owner != cache) {
+            if let Some(alias) = known.config.aliases.intersection(&config.aliases).next() {
+                let (alias, cache) = (alias.clone(), owner.clone());
+                return Err(NameError::AliasTaken { alias, cache }.into());
             }
         }
         Ok(())

@@ -17,6 +17,10 @@ use crate::metadata::{
 /// Longest encoded command, in bytes. A cache's configuration is the longest part of one.
 pub(crate) const MOST_BYTES: usize = 4 * 1024 * 1024;
 
+/// Longest encoded command that is taken in. What grows afterwards, such as the list of complete segments, has
+/// the rest.
+const MOST_TAKEN: usize = 3 * 1024 * 1024;
+
 /// Bytes are not a command.
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
@@ -40,6 +44,48 @@ pub(crate) fn encode(command: &MetaCommand) -> Result<Vec<u8>, WireError> {
         return Err(WireError::Bytes(format!("{} bytes are more than {MOST_BYTES}", bytes.len())));
     }
     Ok(bytes)
+}
+
+/// Checks that a command is read back from its bytes as what it is.
+///
+/// # Errors
+///
+/// Why it is not, for whoever sent what is in it.
+pub(crate) fn check(command: &MetaCommand) -> Result<(), String> {
+    let bytes = serialize(CommandV1::from(command)).map(|bytes| (bytes.len(), bytes));
+    let bytes = match bytes {
+        Ok((0..=MOST_TAKEN, bytes)) => bytes,
+        // Longer than anything that is serialized at all, or nearly so.
+        Ok(_) | Err(_) => {
+            return Err(format!(
+                "it would take more than {MOST_TAKEN} bytes; leave out what has no effect here"
+            ));
+        }
+    };
+    match decode(&bytes) {
+        Ok(read) if read == *command => Ok(()),
+        Ok(read) => {
+            Err(format!("{} would be read back as something else", differing(command, &read)))
+        }
+        Err(error) => Err(format!("it could not be read back: {error}")),
+    }
+}
+
+/// What differs between two commands of the same kind.
+fn differing(command: &MetaCommand, read: &MetaCommand) -> String {
+    let config = |command: &MetaCommand| match command {
+        MetaCommand::CreateCache { config, .. } | MetaCommand::CreateTemplate { config, .. } => {
+            Some(Arc::clone(config))
+        }
+        _ => None,
+    };
+    let names = config(command).zip(config(read)).map(|(one, other)| one.differences(&other));
+    match names.unwrap_or_default().as_slice() {
+        [] => "a part of it".to_owned(),
+        names => {
+            names.iter().take(10).map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ")
+        }
+    }
 }
 
 fn serialize(command: CommandV1) -> Result<Vec<u8>, WireError> {

@@ -60,6 +60,8 @@ pub struct About {
     pub address: SocketAddr,
     /// Most bytes of a request's content.
     pub max_content: usize,
+    /// Most bytes of a key.
+    pub max_key: usize,
     /// The cache of requests that name none.
     pub default_cache: Option<CacheName>,
     /// Which pages of other origins may use the API; with no rule, the API knows nothing of origins.

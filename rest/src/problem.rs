@@ -104,6 +104,8 @@ impl From<AdminError> for Problem {
             | AdminError::Attribute(_)
             | AdminError::Name(_)
             | AdminError::GivenTemplate(_)
+            | AdminError::NotStorable(_)
+            | AdminError::Reserved(_)
             | AdminError::Internal(_) => StatusCode::BAD_REQUEST,
             AdminError::Conflict(_) | AdminError::WouldLose(_) => StatusCode::CONFLICT,
             AdminError::NotStored(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -117,7 +119,7 @@ impl From<MigrationError> for Problem {
         let status = match &error {
             MigrationError::NoSuchCache(_) => StatusCode::NOT_FOUND,
             MigrationError::AlreadyConnected(_) => StatusCode::NOT_MODIFIED,
-            MigrationError::Problems(_) => StatusCode::BAD_REQUEST,
+            MigrationError::Problems(_) | MigrationError::NotStorable(_) => StatusCode::BAD_REQUEST,
             MigrationError::NothingToSynchronize(_)
             | MigrationError::NotConnected(_)
             | MigrationError::WouldLose { .. }

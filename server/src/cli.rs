@@ -96,7 +96,7 @@ fn failed(error: &anyhow::Error, as_json: bool) -> ExitCode {
     {
         return ExitCode::from(DAMAGED_DATA);
     }
-    let insecure = matches!(error.downcast_ref(), Some(crate::StartError::Insecure(_)));
-    let configuration = insecure || error.downcast_ref::<serve::WrongConfiguration>().is_some();
+    let wrong = error.downcast_ref().is_some_and(crate::StartError::is_wrong_configuration);
+    let configuration = wrong || error.downcast_ref::<serve::WrongConfiguration>().is_some();
     if configuration { ExitCode::from(WRONG_CONFIGURATION) } else { ExitCode::FAILURE }
 }

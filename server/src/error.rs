@@ -31,3 +31,13 @@ pub enum StartError {
     #[error("a configured cache cannot be created")]
     Cache(#[from] ProposeError),
 }
+
+impl StartError {
+    /// Returns whether the configuration has to be changed: starting again does not help.
+    pub(crate) const fn is_wrong_configuration(&self) -> bool {
+        match self {
+            Self::Insecure(_) | Self::Cache(ProposeError::Refused(_)) => true,
+            Self::Listen { .. } | Self::Data(_) | Self::Cache(ProposeError::NotStored(_)) => false,
+        }
+    }
+}

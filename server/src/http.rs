@@ -32,6 +32,7 @@ pub(crate) fn router(node: &Arc<Node>, address: std::net::SocketAddr) -> Router 
             container_name: node.config.container_name.clone(),
             address,
             max_content: node.limits.wire.message,
+            max_key: node.limits.wire.key,
             default_cache: node.config.default_cache.clone(),
             cors: node.config.cors.clone(),
         },

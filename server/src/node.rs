@@ -43,6 +43,8 @@ pub(crate) struct Node {
     pub(crate) topology_id: u32,
     /// Where clients are told to connect to, if not to where they are connected.
     pub(crate) advertised: Option<ServerAddress>,
+    /// The port that they are told otherwise, if it is not the one that they are connected to.
+    pub(crate) advertised_port: Option<u16>,
     pub(crate) traffic: Traffic,
     /// Memory of answers that are not sent yet.
     pub(crate) unsent: Arc<MemoryLimit>,
@@ -91,6 +93,7 @@ impl Node {
             limits: limits(&config),
             topology_id: topology_id & (u32::MAX >> 1),
             advertised,
+            advertised_port: config.advertised_port,
             traffic: Traffic::default(),
             unsent: MemoryLimit::new((memory / ANSWERS).max(LEAST_FOR_ANSWERS)),
             stopping: CancellationToken::new(),

@@ -1,6 +1,6 @@
 //! The caches of a server, by name.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use config::{CacheConfig, CacheName};
 use dashmap::DashMap;
@@ -40,7 +40,8 @@ impl Container {
 
     /// Sets the other names of all caches, each with the name of its cache.
     pub fn set_aliases(&self, aliases: &[(CacheName, CacheName)]) {
-        self.aliases.retain(|alias, _| aliases.iter().any(|(known, _)| known == alias));
+        let all: HashSet<_> = aliases.iter().map(|(alias, _)| alias).collect();
+        self.aliases.retain(|alias, _| all.contains(alias));
         for (alias, cache) in aliases {
             self.aliases.insert(alias.clone(), cache.clone());
         }

@@ -128,6 +128,10 @@ async fn limits_are_settings_and_hold_for_requests() {
     cache.put(&[1; 11], b"v", never).await.unwrap_err();
     cache.put(&[1; 10], &[2; 1_001], never).await.unwrap_err();
     assert_eq!(cache.get(&[1; 10]).await.unwrap().map(|value| value.len()), Some(900));
+    let rest = &server.rest;
+    rest.post("/rest/v2/caches/c/0123456789", "v").await.with(204);
+    let refused = rest.post("/rest/v2/caches/c/0123456789a", "v").await.with(400);
+    assert_eq!(refused.text(), "a key of 11 bytes is longer than 10 bytes");
     server.stop().await;
 }
 

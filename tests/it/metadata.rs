@@ -221,3 +221,32 @@ async fn clearing_a_connected_cache_again_and_again_does_not_fill_the_disk() {
     assert!(server.terminate().await.success());
     source.stop().await;
 }
+
+#[tokio::test]
+async fn whatever_is_accepted_is_there_after_a_restart() {
+    let data = Data::new();
+    let server = ServerProcess::start(&data.arguments()).await;
+    // Repeated elements are lists in JSON, which nest twice as deep; backslashes are two letters there.
+    let inner = "<x a='1'/><x>".repeat(20) + "<y b='1'/>" + &"</x>".repeat(20);
+    let deep = format!("<local-cache><indexing>{inner}</indexing></local-cache>");
+    let long = format!("<local-cache><indexing path='{}'/></local-cache>", "\\".repeat(600_000));
+    for (cache, document) in [("deep", deep), ("long", long)] {
+        server.rest.post(&format!("/rest/v2/caches/{cache}"), document).await.with(200);
+    }
+    let servers: Vec<_> = (0..130_000).map(|number| format!("h{number:05}")).collect();
+    let uri = format!("hotrod://{}", servers.join(","));
+    let far = format!(
+        "<local-cache><persistence><remote-store uri='{uri}'/></persistence></local-cache>"
+    );
+    let refused = server.rest.post("/rest/v2/caches/far", far).await.with(400);
+    assert!(refused.text().contains("cannot be stored: it would take"), "{}", refused.text());
+    let before = content(&server).await;
+    let shown = server.rest.get("/rest/v2/caches/deep?action=config").await.with(200);
+    assert!(server.terminate().await.success());
+
+    let server = ServerProcess::start(&data.arguments()).await;
+    assert_eq!(content(&server).await, before);
+    let again = server.rest.get("/rest/v2/caches/deep?action=config").await.with(200);
+    assert_eq!(again.text(), shown.text());
+    assert!(server.terminate().await.success());
+}

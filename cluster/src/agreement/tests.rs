@@ -213,3 +213,103 @@ async fn what_changes_nothing_is_not_written_and_after_the_end_nothing_is() {
     assert!(agreement.container().cache("late").is_none());
     agreement.propose(create(true)).await.unwrap();
 }
+
+/// Servers of a source, each with a name of the same length.
+fn servers(count: usize) -> Vec<config::RemoteServer> {
+    let server = |number| config::RemoteServer { host: format!("h{number:07}"), port: 11222 };
+    (0..count).map(server).collect()
+}
+
+fn source(count: usize) -> CacheConfig {
+    CacheConfig {
+        remote_store: Some(config::RemoteStoreConfig::new(servers(count))),
+        ..CacheConfig::new(CacheMode::Local)
+    }
+}
+
+/// As many servers as take nearly, or more than, so many bytes of a stored configuration.
+fn servers_of(bytes: usize) -> usize {
+    let len = |count| source(count).to_stored_json().len();
+    bytes / (len(2) - len(1))
+}
+
+const MEBI: usize = 1024 * 1024;
+
+#[tokio::test]
+async fn what_would_not_be_read_back_as_it_is_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let agreement = start(Some(directory.path()));
+    create(&agreement).await;
+    let before = agreement.see(Metadata::clone);
+    let too_long = || Arc::new(source(servers_of(3 * MEBI)));
+    // Clustered caches alone have one.
+    let other =
+        CacheConfig { key_partitioner: Some("a.B".into()), ..CacheConfig::new(CacheMode::Local) };
+    let other = || Arc::new(other.clone());
+    let mut far = connection(4);
+    far.remote.servers = servers(servers_of(3 * MEBI));
+    let mut many = connection(4);
+    many.space = SourceSpace::Segments(70_000);
+    let (orders, new) = (|| name("orders"), || name("new"));
+    let volatile = false;
+    for (command, reason) in [
+        (MetaCommand::CreateCache { cache: new(), config: too_long(), volatile }, "3145728 bytes"),
+        (MetaCommand::CreateCache { cache: new(), config: other(), volatile }, "'key-partitioner'"),
+        (
+            MetaCommand::UpdateCache { cache: orders(), config: too_long(), replaces: None },
+            "3145728 bytes",
+        ),
+        (
+            MetaCommand::UpdateCache { cache: orders(), config: other(), replaces: None },
+            "'key-partitioner'",
+        ),
+        (
+            MetaCommand::CreateTemplate { template: new(), config: too_long(), volatile },
+            "3145728 bytes",
+        ),
+        (
+            MetaCommand::CreateTemplate { template: new(), config: other(), volatile },
+            "'key-partitioner'",
+        ),
+        (MetaCommand::Connect { cache: orders(), connection: Box::new(far) }, "3145728 bytes"),
+        (MetaCommand::Connect { cache: orders(), connection: Box::new(many) }, "70000"),
+    ] {
+        let error = agreement.propose(command.clone()).await.unwrap_err();
+        let refused = matches!(error, ProposeError::Refused(MetaError::NotStorable { .. }));
+        assert!(refused && error.to_string().contains(reason), "{error}: {command:?}");
+    }
+    // What goes with the process need not be read.
+    let scratch = MetaCommand::CreateCache { cache: new(), config: other(), volatile: true };
+    agreement.propose(scratch).await.unwrap();
+    drop(agreement);
+    assert_eq!(start(Some(directory.path())).see(Metadata::clone), before);
+}
+
+#[tokio::test]
+async fn what_grows_bit_by_bit_stays_storable() {
+    let directory = tempfile::tempdir().unwrap();
+    let agreement = start(Some(directory.path()));
+    let config = Arc::new(source(servers_of(3 * MEBI - 600)));
+    let cache = name("orders");
+    agreement
+        .propose(MetaCommand::CreateCache { cache: cache.clone(), config, volatile: false })
+        .await
+        .unwrap();
+    let mut refused = None;
+    for number in 0..4 {
+        let alias = name(&format!("{number:0250}"));
+        let assigned = agreement.propose(MetaCommand::AssignAlias { cache: cache.clone(), alias });
+        refused = assigned.await.err();
+        if refused.is_some() {
+            break;
+        }
+    }
+    let refused = refused.unwrap().to_string();
+    assert!(refused.starts_with("the configuration of orders cannot be stored"), "{refused}");
+    // The file is written anew before the first command after a start.
+    drop(agreement);
+    let agreement = start(Some(directory.path()));
+    let config = Arc::new(CacheConfig::new(CacheMode::Local));
+    let create = MetaCommand::CreateCache { cache: name("new"), config, volatile: false };
+    agreement.propose(create).await.unwrap();
+}

@@ -73,6 +73,9 @@ pub enum MigrationError {
     /// It is not the time for that.
     #[error("{0}")]
     NotNow(String),
+    /// It could not be read back at a later start.
+    #[error(transparent)]
+    NotStorable(MetaError),
     /// It could not be recorded.
     #[error(transparent)]
     NotStored(#[from] cluster::LogError),
@@ -108,6 +111,9 @@ impl From<ProposeError> for MigrationError {
                 | MetaError::CacheExists(cache)
                 | MetaError::Reconfigured(cache),
             ) => Self::NoSuchCache(cache.to_string()),
+            ProposeError::Refused(error @ MetaError::NotStorable { .. }) => {
+                Self::NotStorable(error)
+            }
             // No command of a migration names anything else.
             ProposeError::Refused(MetaError::Name(error)) => Self::NoSuchCache(error.to_string()),
         }

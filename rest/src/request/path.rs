@@ -7,9 +7,6 @@ use http::{Uri, request::Parts};
 
 use crate::{node::Shared, problem::Problem};
 
-/// Longest key in a path, in bytes.
-const MAX_KEY: usize = 64 * 1024;
-
 /// `/v2/caches/{cache}`, and what goes on from there.
 pub(crate) struct CachePath {
     /// Name of the cache, also if the path has an alias of it.
@@ -40,14 +37,14 @@ impl FromRequestParts<Shared> for CachePath {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for EntryPath {
+impl FromRequestParts<Shared> for EntryPath {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, node: &Shared) -> Result<Self, Problem> {
         let path = Self { cache: part(&parts.uri, 2)?, key: part(&parts.uri, 3)? };
-        if path.key.len() > MAX_KEY {
-            let len = path.key.len();
-            let text = format!("a key of {len} bytes is longer than {MAX_KEY} bytes");
+        let (len, most) = (path.key.len(), node.about.max_key);
+        if len > most {
+            let text = format!("a key of {len} bytes is longer than {most} bytes");
             return Err(Problem::bad_request(text));
         }
         Ok(path)

@@ -392,9 +392,9 @@ impl ServeArgs {
                 _ => format!("{name}: {ignored}"),
             }));
             problems.extend(reading.problems.iter().map(|problem| format!("{name}: {problem}")));
-            for cache in whole.overlay(reading.value.unwrap_or_default()) {
+            for (what, cache) in whole.overlay(reading.value.unwrap_or_default()) {
                 problems.push(format!(
-                    "{name}: cache '{cache}' is configured otherwise in an earlier file; leave one out"
+                    "{name}: {what} '{cache}' is configured otherwise in an earlier file; leave one out"
                 ));
             }
         }

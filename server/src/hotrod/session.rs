@@ -96,7 +96,7 @@ impl Kind {
 
 impl Session {
     pub(crate) fn new(node: Arc<Node>, local: SocketAddr) -> Self {
-        let server = topology::address(node.advertised.as_ref(), local);
+        let server = topology::address(&node, local);
         let (target, codec, others) = (None, None, Vec::new());
         let (iterations, large, silences) = (Arc::default(), Arc::default(), Arc::default());
         let hasher = RandomState::new();

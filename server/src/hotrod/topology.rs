@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use config::CacheConfig;
 use hotrod::{Intelligence, RequestHeader, ServerAddress, Topology};
 
+use crate::node::Node;
+
 /// The topology of one cache as its blocks go on the wire.
 pub(crate) struct TopologyBlocks {
     id: u32,
@@ -42,9 +44,9 @@ impl TopologyBlocks {
 }
 
 /// The address under which a connection's client reaches this server.
-pub(crate) fn address(advertised: Option<&ServerAddress>, local: SocketAddr) -> ServerAddress {
-    advertised.cloned().unwrap_or_else(|| ServerAddress {
+pub(crate) fn address(node: &Node, local: SocketAddr) -> ServerAddress {
+    node.advertised.clone().unwrap_or_else(|| ServerAddress {
         host: local.ip().to_canonical().to_string(),
-        port: local.port(),
+        port: node.advertised_port.unwrap_or(local.port()),
     })
 }
