@@ -52,15 +52,12 @@ pub(crate) fn encode(command: &MetaCommand) -> Result<Vec<u8>, WireError> {
 ///
 /// Why it is not, for whoever sent what is in it.
 pub(crate) fn check(command: &MetaCommand) -> Result<(), String> {
-    let bytes = serialize(CommandV1::from(command)).map(|bytes| (bytes.len(), bytes));
-    let bytes = match bytes {
-        Ok((0..=MOST_TAKEN, bytes)) => bytes,
-        // Longer than anything that is serialized at all, or nearly so.
-        Ok(_) | Err(_) => {
-            return Err(format!(
-                "it would take more than {MOST_TAKEN} bytes; leave out what has no effect here"
-            ));
-        }
+    // What is longer than anything that is serialized at all is an error there.
+    let bytes = serialize(CommandV1::from(command)).ok();
+    let Some(bytes) = bytes.filter(|bytes| bytes.len() <= MOST_TAKEN) else {
+        return Err(format!(
+            "it would take more than {MOST_TAKEN} bytes; leave out what has no effect here"
+        ));
     };
     match decode(&bytes) {
         Ok(read) if read == *command => Ok(()),

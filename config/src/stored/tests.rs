@@ -198,7 +198,7 @@ fn what_is_stored_may_be_longer_than_what_is_accepted() {
     assert!(config.value.config.to_stored_json().len() > tree::MAX_DOCUMENT);
     store(&config.value.config);
 
-    let servers = vec![r#"{"host":"h"}"#; 3].join(",");
+    let servers = [r#"{"host":"h"}"#; 3].join(",");
     let path = "\\\\".repeat(500_000);
     let body = format!(
         r#"{{"remote-store":{{"cache":"{path}","remote-server":[{servers}],"properties":{{"migration":true}}}}}}"#

@@ -47,6 +47,6 @@ impl TopologyBlocks {
 pub(crate) fn address(node: &Node, local: SocketAddr) -> ServerAddress {
     node.advertised.clone().unwrap_or_else(|| ServerAddress {
         host: local.ip().to_canonical().to_string(),
-        port: node.advertised_port.unwrap_or(local.port()),
+        port: node.advertised_port.unwrap_or_else(|| local.port()),
     })
 }

@@ -111,8 +111,8 @@ pub(super) fn read(fields: &mut Fields<'_, '_>, config: &mut CacheConfig, mut al
     if let Some(memory) = fields.child("memory") {
         self::memory(memory, bounds, fields.notes);
     }
-    let said = fields.element.children.iter();
-    let said = said.filter(|child| child.name == "memory" || child.name == "eviction").last();
+    let mut said = fields.element.children.iter();
+    let said = said.rfind(|child| child.name == "memory" || child.name == "eviction");
     if let Some(said) = said
         && all.is_manual
         && (all.memory.max_count.is_some() || all.memory.max_size.is_some())
