@@ -50,7 +50,9 @@ pub(crate) struct Shared {
 #[derive(Default)]
 struct Progress {
     by_segment: BTreeMap<u32, Counts>,
-    failures: Vec<FailedEntry>,
+    /// Entries of segments that are not complete and could not be taken, with their segments.
+    failures: Vec<(u32, FailedEntry)>,
+    /// Those beyond the list, some of them perhaps twice.
     failed_more: u64,
     ending: Option<Ending>,
     ended: Option<Timestamp>,
@@ -118,6 +120,13 @@ pub(crate) struct CopyStatus {
     pub failures_not_listed: u64,
     /// How fast it copies, at most.
     pub rates: Rates,
+}
+
+impl CopyStatus {
+    /// Entries that could not be taken so far, and were not taken later.
+    pub(crate) fn failed_entries(&self) -> u64 {
+        self.failures.len() as u64 + self.failures_not_listed
+    }
 }
 
 /// An event of readers that were begun in this stretch between two stops.
@@ -196,7 +205,7 @@ impl JobHandle {
             pace: progress.pace,
             in_progress: job.in_progress().map(|segment| segment.0).collect(),
             failed: job.failed().map(|segment| segment.0).collect(),
-            failures: progress.failures.clone(),
+            failures: progress.failures.iter().map(|(_, failed)| failed.clone()).collect(),
             failures_not_listed: progress.failed_more,
             rates: self.shared.throttle.rates(),
         }
@@ -276,6 +285,10 @@ impl Shared {
     /// These segments of a source that is divided in this way are complete by what was read of them last.
     pub(crate) fn settle(&self, space: SourceSpace, segments: &[SourceSegment]) {
         let mut progress = self.progress.lock();
+        // What could not be taken of them at first was taken in the end.
+        progress.failures.retain(|(of, _)| {
+            matches!(space, SourceSpace::Segments(_)) && !segments.contains(&SourceSegment(*of))
+        });
         let mut ledger = self.ledger.lock();
         for segment in segments {
             let mut reading = Counts::default();
@@ -301,12 +314,16 @@ impl Shared {
         progress.pace = Pace { since: now, completed: job.completed(), read: job.counts().read };
     }
 
-    /// Notes an entry that could not be taken.
-    pub(crate) fn fail(&self, key: &[u8], error: &CacheError) {
-        let mut progress = self.progress.lock();
-        if progress.failures.len() < MOST_FAILURES {
-            let reason = error.to_string();
-            progress.failures.push(FailedEntry { key: shown(key), reason });
+    /// Notes an entry of a segment that could not be taken; of one that was read before, why not now.
+    pub(crate) fn fail(&self, segment: u32, key: &[u8], error: &CacheError) {
+        let failed = FailedEntry { key: shown(key), reason: error.to_string() };
+        let progress = &mut *self.progress.lock();
+        let is_same =
+            |(of, known): &&mut (u32, FailedEntry)| *of == segment && known.key == failed.key;
+        if let Some((_, known)) = progress.failures.iter_mut().find(is_same) {
+            *known = failed;
+        } else if progress.failures.len() < MOST_FAILURES {
+            progress.failures.push((segment, failed));
         } else {
             progress.failed_more += 1;
         }

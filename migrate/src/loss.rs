@@ -72,7 +72,7 @@ impl Standing<'_> {
             };
             let (complete, all) = (self.complete, self.segments);
             blockers.push(format!("{complete} of {all} source segments are complete{next}"));
-            let failed = self.job.map_or(0, |job| job.counts.failed);
+            let failed = self.job.map_or(0, CopyStatus::failed_entries);
             if failed > 0 && self.problem.is_none() {
                 blockers.push(format!(
                     "{failed} entries could not be taken: the status document lists them"

@@ -232,7 +232,7 @@ impl<'r> Page<'r> {
                 *self.failed.entry(segment).or_default() += 1;
             }
             if let Import::Failed(error) = &import {
-                shared.fail(key, error);
+                shared.fail(segment, key, error);
             }
         });
         shared.count(unit.id, counts, &by_segment);

@@ -179,6 +179,8 @@ pub struct SyncJob {
     read: BTreeSet<SourceSegment>,
     /// Segments of which an entry could not be taken.
     defective: BTreeSet<SourceSegment>,
+    /// Entries that could not be taken when a unit was last read to its end.
+    failed: BTreeMap<UnitId, u64>,
     complete: Coverage,
     counts: Counts,
 }
@@ -220,6 +222,7 @@ impl SyncJob {
             given_up: Vec::new(),
             read: BTreeSet::new(),
             defective: BTreeSet::new(),
+            failed: BTreeMap::new(),
             complete: complete.clone(),
             counts: Counts::default(),
         };
@@ -331,6 +334,7 @@ impl SyncJob {
 
     fn unit_read(&mut self, id: UnitId, failed: u64) -> Vec<Action> {
         let Some(unit) = self.reading.remove(&id) else { return Vec::new() };
+        self.failed.insert(id, failed);
         if unit.segments.is_none() && failed > 0 {
             self.defective.insert(SourceSegment(0));
         }
@@ -385,6 +389,7 @@ impl SyncJob {
         self.given_up.clear();
         self.read.clear();
         self.defective.clear();
+        self.failed.clear();
         self.plan(|_| true);
         let mut actions = vec![Action::Stop, Action::BecomeUnit];
         actions.extend(self.go_on());
@@ -442,7 +447,8 @@ impl SyncJob {
             return self.fail(reason);
         }
         if !self.defective.is_empty() {
-            let failed = self.counts.failed;
+            // What was read twice has not failed twice.
+            let failed: u64 = self.failed.values().sum();
             return self.fail(format!("{failed} entries could not be taken"));
         }
         let mut actions = Vec::new();

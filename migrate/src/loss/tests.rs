@@ -3,7 +3,7 @@
 use store::Timestamp;
 
 use super::*;
-use crate::{counts::Counts, sync::Ending};
+use crate::sync::Ending;
 
 fn whole() -> Standing<'static> {
     Standing { complete: 256, segments: 256, ..Standing::default() }
@@ -35,7 +35,7 @@ fn nothing_speaks_against_a_cache_that_is_whole_and_verified() {
 #[test]
 fn each_loss_refuses_and_says_what_to_do() {
     let (running, paused) = (job(), CopyStatus { paused: true, ..job() });
-    let failed = CopyStatus { counts: Counts { failed: 3, ..Counts::default() }, ..ended() };
+    let failed = CopyStatus { failures_not_listed: 3, ..ended() };
     let (verifying, differs) = (report("running", 0), report("finished", 2));
     let short = |job| Standing { complete: 255, job, ..whole() };
     let table = [

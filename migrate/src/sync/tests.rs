@@ -144,12 +144,33 @@ fn an_entry_that_cannot_be_taken_keeps_its_segment_incomplete_and_fails_the_job_
     let counts = Counts { read: 1, failed: 1, ..Counts::default() };
     job.on(Event::Applied { unit: FIRST, counts });
     assert_eq!(job.on(Event::SegmentRead { unit: FIRST, segment: A, failed: 1 }), []);
-    assert_eq!(job.on(Event::UnitRead { unit: FIRST, failed: 0 }), [], "the others go on");
+    assert_eq!(job.on(Event::UnitRead { unit: FIRST, failed: 1 }), [], "the others go on");
     job.on(read(SECOND, B));
     let reason = "1 entries could not be taken".into();
     let failed = Ending::Failed { reason };
     assert_eq!(job.on(Event::UnitRead { unit: SECOND, failed: 0 }), [Action::End(failed)]);
     assert_eq!(job.failed().collect::<Vec<_>>(), [A]);
+}
+
+#[test]
+fn an_entry_that_fails_twice_is_one_that_could_not_be_taken() {
+    let settings = SyncSettings::default();
+    let (mut job, _) =
+        SyncJob::start(SourceSpace::Segments(2), &Coverage::none(2), &[0, 0], settings);
+    let one = Counts { read: 1, failed: 1, ..Counts::default() };
+    for again in [false, true] {
+        let _ = job.on(Event::Applied { unit: FIRST, counts: one });
+        assert_eq!(job.on(Event::SegmentRead { unit: FIRST, segment: A, failed: 1 }), []);
+        if !again {
+            assert!(matches!(job.on(lost(FIRST))[..], [Action::Wait { .. }]));
+            assert!(matches!(job.on(Event::Again { unit: FIRST })[..], [Action::Read(_)]));
+        }
+    }
+    assert_eq!(job.on(read(FIRST, B)), [Action::Complete(vec![B])]);
+    let reason = "1 entries could not be taken".into();
+    let ended = Action::End(Ending::Failed { reason });
+    assert_eq!(job.on(Event::UnitRead { unit: FIRST, failed: 1 }), [ended]);
+    assert_eq!(job.counts().failed, 2, "both readings are counted");
 }
 
 #[test]
