@@ -164,3 +164,57 @@ async fn keys_in_segments_that_are_not_theirs_are_copied_and_verified() {
     }
     target.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_becomes_one_unit_when_removals_are_forgotten_is_copied_only_anew() {
+    const ENTRIES: u32 = 4_000;
+    let element = cache_element("c", OCTETS, "")
+        .replace("<distributed-cache ", r#"<distributed-cache key-partitioner="Placement" "#);
+    let setup = Setup { classes: Some("Placement"), ..Setup::new(Version::V16, element) };
+    let source = Infinispan::start(setup).await;
+    let from = source.cache("c").await;
+    fill(&from, "key", ENTRIES).await;
+    let target = TestServer::start().await;
+    let to = target.cache("c").await;
+    let (rest, document) = (&target.rest, source.document("c").to_string());
+    target.connect("c", &document).await;
+    rest.post(&path("c", "?action=sync-data&async=true"), "").await.with(202);
+    let throttle = path("c", "/rolling-upgrade?action=throttle");
+    rest.post(&throttle, r#"{"entriesPerSecond":500}"#).await.with(204);
+    eventually("some segments are complete", || async {
+        let status = rest.migration("c").await;
+        (status["source"]["segmentsComplete"].as_u64()? > 20).then_some(())
+    })
+    .await;
+    // Where everything is here, what was removed need not be remembered.
+    for number in 0..200 {
+        to.put(&key("own", number), b"v", NEVER).await.unwrap();
+        assert!(to.remove(&key("own", number)).await.unwrap().is_done());
+    }
+    fill(&from, "far", 300).await;
+    rest.post(&throttle, "{}").await.with(204);
+    let forgotten = "not all of the keys that were removed here are remembered";
+    let status = eventually("it has failed", || async {
+        let status = rest.migration("c").await;
+        (status["job"]["state"] == "failed").then_some(status)
+    })
+    .await;
+    assert!(status["problem"].as_str().unwrap().contains(forgotten), "{status:#}");
+    for action in ["?action=sync-data", "/rolling-upgrade?action=resume"] {
+        let refused = rest.post(&path("c", action), "").await.with(409).text().to_owned();
+        assert!(refused.contains(forgotten) && refused.contains("--fresh"), "{refused}");
+    }
+    let status = rest.migration("c").await;
+    assert_eq!((&status["state"], &status["canDisconnect"]), (&"FAILED".into(), &false.into()));
+    let connection = path("c", "/rolling-upgrade/source-connection");
+    rest.delete(&connection).await.with(409);
+    rest.delete(&format!("{connection}?force=true")).await.with(200);
+    rest.post(&format!("{connection}?fresh=true"), document).await.with(204);
+    target.synchronize("c").await;
+    for number in 0..300 {
+        assert!(to.get(&key("far", number)).await.unwrap().is_some(), "{number}");
+    }
+    let report = verify(&target, "c").await;
+    assert_eq!((&report["compared"], &report["differences"]), (&4_300.into(), &0.into()));
+    target.stop().await;
+}
