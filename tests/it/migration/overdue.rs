@@ -211,11 +211,11 @@ async fn a_walk_is_refused_while_nobody_knows_what_lives_on() {
 
 #[tokio::test]
 async fn reads_and_walks_do_without_a_source_that_was_switched_off_and_nothing_is_lost() {
-    let idle = RequestExpiration { max_idle: client::Duration::Millis(5_000), ..NEVER };
+    let idle = RequestExpiration { max_idle: client::Duration::Millis(10_000), ..NEVER };
     let unit = Unit::new().await;
     let all = SESSIONS + 2;
     for number in 0..SESSIONS {
-        unit.from.put(&key(number), b"short", lasting(5_000)).await.unwrap();
+        unit.from.put(&key(number), b"short", lasting(10_000)).await.unwrap();
     }
     unit.from.put(b"idle", b"short", idle).await.unwrap();
     unit.from.put(b"immortal", b"v", NEVER).await.unwrap();
