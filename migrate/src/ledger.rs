@@ -41,14 +41,19 @@ pub struct Here {
     pub expired: u64,
     /// Entries that were brought in, and had to make room here since.
     pub evicted: u64,
+    /// Entries that were brought in, and that clients have changed or removed since, or that have ended: at
+    /// least so many. Known once everything is complete.
+    pub changed_since: u64,
 }
 
 impl Here {
     /// The same if entries that had been brought in were evicted so many times, and some perhaps brought in again. So
     /// many are `left` in all segments, if these are all.
-    pub(crate) fn with_evicted(self, evicted: u64, left: Option<u64>) -> Self {
+    pub(crate) fn with_gone(self, evicted: u64, left: Option<u64>) -> Self {
         let brought = self.copied + self.read_through + self.ahead;
-        Self { evicted: evicted.min(brought.saturating_sub(left.unwrap_or(0))), ..self }
+        let evicted = evicted.min(brought.saturating_sub(left.unwrap_or(0)));
+        let changed = left.map_or(0, |left| (brought - evicted).saturating_sub(left));
+        Self { evicted, changed_since: changed, ..self }
     }
 
     fn add(&mut self, other: Self) {
@@ -119,6 +124,7 @@ impl Ledger {
             tombstone: reading.tombstone,
             expired: reading.expired,
             evicted: 0,
+            changed_since: 0,
         };
         match purpose {
             Purpose::Synchronization => here.copied += reading.written,

@@ -251,7 +251,7 @@ impl Facts<'_> {
         let cache = self.cache;
         let left = cache.approximate_len().saturating_sub(cache.local_len());
         let here = live.source().ledger().lock().here();
-        here.with_evicted(cache.evicted_imported(), self.is_complete().then_some(left))
+        here.with_gone(cache.evicted_imported(), self.is_complete().then_some(left))
     }
 
     /// What a restart has lost of a cache that has let go of its source, until it is connected again.

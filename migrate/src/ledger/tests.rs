@@ -73,8 +73,11 @@ fn a_source_that_becomes_one_unit_is_read_again() {
 #[test]
 fn what_was_evicted_is_not_called_here() {
     let all = Here { kept_for_client: 9, ..here(109, 60, 30, 10) };
-    let evicted = |evicted, left| all.with_evicted(evicted, left).evicted;
+    let evicted = |evicted, left| all.with_gone(evicted, left).evicted;
     assert_eq!([evicted(0, None), evicted(7, None), evicted(7, Some(93))], [0, 7, 7]);
     assert_eq!(evicted(7, Some(98)), 2, "five were brought in again");
     assert_eq!([evicted(500, None), evicted(500, Some(20))], [100, 80]);
+    let changed = |evicted, left| all.with_gone(evicted, left).changed_since;
+    assert_eq!([changed(0, None), changed(0, Some(100)), changed(0, Some(101))], [0, 0, 0]);
+    assert_eq!([changed(0, Some(1)), changed(7, Some(1)), changed(500, Some(0))], [99, 92, 0]);
 }

@@ -84,9 +84,14 @@ async fn every_entry_is_counted_once_and_what_clients_did_stays() {
         assert_eq!(scene.to.get(&key(number)).await.unwrap(), None, "it has come back");
     }
     assert_eq!(scene.target.synchronize("c").await, 0, "a repeat");
+    for number in 900..905 {
+        assert!(scene.to.remove(&key(number)).await.unwrap().is_done());
+    }
+    let here = scene.target.rest.migration("c").await["here"].clone();
+    assert_eq!((&here["copied"], &here["changedSince"]), (&940.into(), &5.into()), "{here:#}");
     scene.disconnect("").await.with(204);
     assert_eq!(scene.target.synchronize("c").await, 940, "after the source was let go of");
-    assert_eq!(scene.to.size().await.unwrap(), 970);
+    assert_eq!(scene.to.size().await.unwrap(), 965);
     scene.stop().await;
 }
 

@@ -75,9 +75,10 @@ pub(super) fn whereabouts(here: &Value, new: Option<u64>) -> String {
     };
     let (gone, expired) = (part("tombstone", "removed here"), part("expired", "expired"));
     let all: u64 = ["copied", "readThrough", "ahead", "keptForClient"].map(of).iter().sum();
-    let all = all.saturating_sub(of("evicted"));
+    let all = all.saturating_sub(of("evicted") + of("changedSince"));
+    let as_they_came = if of("changedSince") > 0 { " as they came" } else { "" };
     let mut text = format!(
-        "{} of {} are here: {} copied, {} read through",
+        "{} of {} are here{as_they_came}: {} copied, {} read through",
         grouped(all),
         grouped(of("read")),
         grouped(of("copied")),
@@ -88,7 +89,11 @@ pub(super) fn whereabouts(here: &Value, new: Option<u64>) -> String {
     if let Some(new) = new {
         text.push_str(&format!(", {} new", grouped(new)));
     }
-    let others = format!("{gone}{expired}{}", part("evicted", "evicted here since"));
+    let (evicted, changed) = (
+        part("evicted", "evicted here since"),
+        part("changedSince", "changed or removed here, or over, since"),
+    );
+    let others = format!("{gone}{expired}{evicted}{changed}");
     if let Some(others) = others.strip_prefix(", ") {
         text.push_str(&format!("; {others}"));
     }
@@ -133,6 +138,13 @@ mod tests {
         let expected = "39,001 of 40,000 are here: 39,000 copied, 1 read through, 50 brought in ahead, 900 replaced by clients; 950 evicted here since.";
         assert_eq!(text, expected);
         here["evicted"] = 0.into();
+        here["changedSince"] = 39_000.into();
+        assert_eq!(
+            whereabouts(&here, None),
+            "951 of 40,000 are here as they came: 39,000 copied, 1 read through, 50 brought in ahead, \
+             900 replaced by clients; 39,000 changed or removed here, or over, since."
+        );
+        here["changedSince"] = 0.into();
         (here["tombstone"], here["expired"]) = (40.into(), 9.into());
         assert_eq!(
             whereabouts(&here, None),
