@@ -230,15 +230,19 @@ async fn whatever_is_accepted_is_there_after_a_restart() {
     let inner = "<x a='1'/><x>".repeat(20) + "<y b='1'/>" + &"</x>".repeat(20);
     let deep = format!("<local-cache><indexing>{inner}</indexing></local-cache>");
     let long = format!("<local-cache><indexing path='{}'/></local-cache>", "\\".repeat(600_000));
+    let create = async |cache: &str, document: String| {
+        let (path, xml) = (format!("/rest/v2/caches/{cache}"), ("content-type", "application/xml"));
+        server.rest.call(http::Method::POST, &path, &[xml], document).await
+    };
     for (cache, document) in [("deep", deep), ("long", long)] {
-        server.rest.post(&format!("/rest/v2/caches/{cache}"), document).await.with(200);
+        create(cache, document).await.with(200);
     }
     let servers: Vec<_> = (0..130_000).map(|number| format!("h{number:05}")).collect();
     let uri = format!("hotrod://{}", servers.join(","));
     let far = format!(
         "<local-cache><persistence><remote-store uri='{uri}'/></persistence></local-cache>"
     );
-    let refused = server.rest.post("/rest/v2/caches/far", far).await.with(400);
+    let refused = create("far", far).await.with(400);
     assert!(refused.text().contains("cannot be stored: it would take"), "{}", refused.text());
     let before = content(&server).await;
     let shown = server.rest.get("/rest/v2/caches/deep?action=config").await.with(200);
