@@ -46,6 +46,16 @@ pub(crate) fn doubt(before: Census, after: Census, shown: u64) -> Option<String>
     }
 }
 
+/// Why a source that has shown so many entries may have lost some since it was connected: it had many more then.
+/// Who removed them there, or whether they have ended, it does not say; up to a tenth of them is taken for that.
+pub(crate) fn shrunk(connected: Census, shown: u64) -> Option<String> {
+    let had = connected.entries.filter(|had| shown < had - had / 10)?;
+    Some(format!(
+        "the source had {had} entries when the cache was connected, and has shown {shown}: the others have ended or \
+         were removed there, or the source has lost them"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     //! What a number of entries proves.
@@ -92,6 +102,15 @@ mod tests {
         assert!(text.contains("had 1000 entries at the beginning and has none"), "{text}");
         assert_eq!(doubt(said(1_000, 7), said(0, 7), 1_000), None, "all of it was shown before");
         assert_eq!(doubt(said(0, 7), said(0, 7), 0), None);
+    }
+
+    #[test]
+    fn a_source_that_has_fewer_than_it_was_connected_with_may_have_lost_them() {
+        assert_eq!(shrunk(said(1_000, 7), 900), None);
+        let text = shrunk(said(1_000, 7), 899).unwrap();
+        assert!(text.contains("had 1000 entries when the cache was connected, and has shown 899"));
+        assert!(shrunk(uncounted(3), 2).is_some() && shrunk(uncounted(1), 0).is_some());
+        assert_eq!([shrunk(uncounted(0), 0), shrunk(Census::default(), 0)], [None, None]);
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub(crate) struct Standing<'a> {
     pub(crate) changed: Option<&'a str>,
     /// Why the source may not have shown all of its entries when they were copied.
     pub(crate) not_shown: Option<&'a str>,
+    /// Why the source may have lost entries after it was connected and before they were copied.
+    pub(crate) shrunk: Option<&'a str>,
     /// Entries that were evicted since the cache was connected and that no verification has looked for.
     pub(crate) evicted: u64,
 }
@@ -123,6 +125,7 @@ impl Standing<'_> {
             None => self.not_shown,
         };
         doubts.extend(not_shown.map(one_line));
+        doubts.extend(self.shrunk.map(one_line));
         if finished.is_none() && self.problem.is_none() {
             let lost = self.changed.map(one_line);
             doubts.extend(lost.map(|reason| format!("{reason}; it cannot be verified any more")));

@@ -89,6 +89,8 @@ pub(crate) struct SourceConnection {
     first_census: Mutex<Option<Census>>,
     /// Why it may not have shown all of them to the last synchronization.
     not_shown: Mutex<Option<String>>,
+    /// Why the source may have lost entries between the connection and the last synchronization.
+    shrunk: Mutex<Option<String>>,
     tasks: TaskTracker,
     ended: CancellationToken,
 }
@@ -154,6 +156,7 @@ impl SourceConnection {
             ledger: Arc::default(),
             first_census: Mutex::default(),
             not_shown: Mutex::default(),
+            shrunk: Mutex::default(),
             tasks,
             ended: CancellationToken::new(),
         });
@@ -638,17 +641,24 @@ impl SourceConnection {
         let here = self.ledger.lock().here();
         let all = self.link().map(|link| link.space.count());
         let first = *self.first_census.lock();
-        let doubt = match first {
-            // What an earlier connection has brought in was not counted.
-            Some(first) if all == Some(here.segments) => {
-                census::doubt(first, self.census_after(COUNTING).await, here.read)
-            }
-            _ => None,
+        // What an earlier connection has brought in was not counted.
+        let (doubt, shrunk) = match first.filter(|_| all == Some(here.segments)) {
+            Some(first) => (
+                census::doubt(first, self.census_after(COUNTING).await, here.read),
+                census::shrunk(first, here.read),
+            ),
+            None => (None, None),
         };
-        if let Some(doubt) = &doubt {
+        for doubt in doubt.iter().chain(&shrunk) {
             tracing::warn!(cache = %self.cache.name(), "copied all that the source has shown, but {doubt}");
         }
-        *self.not_shown.lock() = doubt;
+        (*self.not_shown.lock(), *self.shrunk.lock()) = (doubt, shrunk);
+    }
+
+    /// Why the source may have lost entries between the connection and the last synchronization. No verification
+    /// can tell: it compares what is left.
+    pub(crate) fn shrunk(&self) -> Option<String> {
+        self.shrunk.lock().clone()
     }
 
     /// Why the source may not have shown all of its entries to the last synchronization.

@@ -310,7 +310,9 @@ impl Facts<'_> {
         if self.is_complete() {
             // What was evicted since then was not compared.
             let is_evicted = self.live.is_some_and(|live| live.evicted_unverified() > 0);
-            let proven = verify.is_some_and(VerifyReport::is_proof) && !is_evicted;
+            // Nor was what the source has lost before.
+            let is_shrunk = self.live.is_some_and(|live| live.source().shrunk().is_some());
+            let proven = verify.is_some_and(VerifyReport::is_proof) && !is_evicted && !is_shrunk;
             return if proven { Stage::Verified } else { Stage::Synced };
         }
         match job {
@@ -336,6 +338,7 @@ impl Facts<'_> {
     ) -> Losses {
         let Some(connection) = self.connection else { return Losses::default() };
         let not_shown = self.live.and_then(|live| live.source().not_shown());
+        let shrunk = self.live.and_then(|live| live.source().shrunk());
         let changed = self.live.and_then(|live| live.source().changed());
         let standing = Standing {
             complete: connection.complete.len(),
@@ -345,6 +348,7 @@ impl Facts<'_> {
             verified,
             changed: changed.as_deref(),
             not_shown: not_shown.as_deref(),
+            shrunk: shrunk.as_deref(),
             evicted: self.live.map_or(0, Migration::evicted_unverified),
         };
         standing.losses()

@@ -83,6 +83,11 @@ fn what_nobody_knows_does_not_refuse() {
         (shown, vec!["it has shown few", "no verification was run"]),
         (Standing { verified: Some(&proof), ..shown }, vec![]),
         (Standing { verified: Some(&doubted), ..shown }, vec!["it has more"]),
+        // What the source has lost before, no verification can find.
+        (
+            Standing { verified: Some(&proof), shrunk: Some("it had more"), ..whole() },
+            vec!["it had more"],
+        ),
         (gone, vec!["it was removed; it cannot be verified any more", "no verification was run"]),
         (Standing { verified: Some(&proof), ..gone }, vec![]),
     ];

@@ -168,3 +168,21 @@ async fn what_was_evicted_after_it_was_verified_is_not_verified_any_more() {
     target.stop().await;
     source.stop().await;
 }
+
+#[tokio::test]
+async fn a_source_that_loses_entries_before_they_are_copied_leaves_a_doubt_that_verify_does_not_end()
+ {
+    let scene = Scene::connected(100).await;
+    for number in 0..50 {
+        assert!(scene.from.remove(&key(number)).await.unwrap().is_done());
+    }
+    assert_eq!(scene.target.synchronize("c").await, 50);
+    scene.action("verify").await.with(200);
+    let status = scene.target.rest.migration("c").await;
+    let doubts = status["doubts"].to_string();
+    assert!(doubts.contains("had 100 entries when the cache was connected"), "{status:#}");
+    assert_eq!(status["state"], "SYNCED", "the others were not compared");
+    scene.disconnect("?strict=true").await.with(409);
+    scene.disconnect("").await.with(204);
+    scene.stop().await;
+}
