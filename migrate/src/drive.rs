@@ -189,14 +189,12 @@ impl Driver {
             Some(connection.cleared)
         });
         let Some(cleared) = cleared else { return Ok(()) };
-        if !cleared {
+        match self.agreement.propose_for(cache, MetaCommand::Clear { cache: name.clone() }).await {
             // Once: a client may do it often.
-            tracing::warn!(
+            Ok(()) if !cleared => tracing::warn!(
                 cache = %name,
                 "a client clears the cache while it is connected: nothing comes from its source any more"
-            );
-        }
-        match self.agreement.propose_for(cache, MetaCommand::Clear { cache: name }).await {
+            ),
             Ok(()) | Err(ProposeError::Refused(_)) => {}
             Err(ProposeError::NotStored(error)) => {
                 return Err(CacheError::NotStored(error.to_string()));

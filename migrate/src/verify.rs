@@ -351,7 +351,9 @@ impl Driver {
     fn compare(&mut self, unit: Unit) {
         let teller = self.teller();
         // A source that is one unit is read by one reader.
-        let readers = if unit.segments.is_none() { 1 } else { self.settings.units.max(1) };
+        let most = usize::try_from(self.space.count()).unwrap_or(usize::MAX);
+        let readers =
+            if unit.segments.is_none() { 1 } else { self.settings.units.clamp(1, most.max(1)) };
         let comparison = Comparison {
             connection: Arc::clone(&self.connection),
             shared: Arc::clone(&self.shared),

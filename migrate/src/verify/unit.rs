@@ -208,6 +208,7 @@ impl Comparison {
             }
         }
         self.compare_page(&mut page).await?;
+        self.shared.throttle.take(read as u64, bytes as u64).await;
         if left.iter().next().is_some() {
             let early = "the source ended an iteration without all of its segments";
             return Err(Doubt::Silent(early.into()).into());
