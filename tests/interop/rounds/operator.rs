@@ -154,7 +154,10 @@ impl Operator {
         let before = self.mode();
         let was_connected = self.is_connected().await;
         let meanwhile = if query == "?force=true" { Mode::Partial } else { Mode::Complete };
-        self.shared.log.begin(Effect::Nothing, if was_connected { meanwhile } else { before });
+        // By force, also without what a restart has lost.
+        let status = self.uncertainty().await;
+        let forgotten = if is_lost(&status) { Effect::Forgotten } else { Effect::Nothing };
+        self.shared.log.begin(forgotten, if was_connected { meanwhile } else { before });
         let answer = self.rest().delete(&format!("{CONNECTION}{query}")).await;
         let after = match answer.status.as_u16() {
             _ if !was_connected => before,
@@ -163,7 +166,8 @@ impl Operator {
             200 => Mode::Partial,
             _ => before,
         };
-        self.shared.log.end(Effect::Nothing, after);
+        let effect = if after == before { Effect::Nothing } else { forgotten };
+        self.shared.log.end(effect, after);
         self.note(format!("disconnect{query}"), &answer);
     }
 
@@ -206,8 +210,7 @@ impl Operator {
     /// Accepts what a restart has lost.
     async fn accept(&mut self) {
         let status = self.uncertainty().await;
-        let problem = status["problem"].as_str().unwrap_or_default().to_owned();
-        if !problem.contains("were lost with the process") || self.random.random_bool(0.5) {
+        if !is_lost(&status) || self.random.random_bool(0.5) {
             return;
         }
         let mode = self.mode();
@@ -298,8 +301,7 @@ impl Operator {
 
     async fn accept_all(&mut self) -> bool {
         let status = self.rest().migration(CACHE).await;
-        let problem = status["problem"].as_str().unwrap_or_default();
-        let lost = problem.contains("were lost with the process");
+        let lost = is_lost(&status);
         if lost {
             self.accept().await;
         }
@@ -396,6 +398,12 @@ impl Operator {
         }
         Ok(size)
     }
+}
+
+/// Whether a restart has lost what clients had written, and nobody has accepted that yet.
+fn is_lost(status: &serde_json::Value) -> bool {
+    let problem = status["problem"].as_str().unwrap_or_default();
+    problem.contains("were lost with the process")
 }
 
 /// Entries that an iteration shows.
