@@ -76,11 +76,6 @@ const OTHERWISE: &[(&str, &str, &str)] = &[
     ("t8 GET .errors", "KeyDoesNotExist", SCHEMAS),
     ("t8 GET q.proto.errors", "KeyDoesNotExist", SCHEMAS),
     ("t8 PUT non .proto key", "Success Done", SCHEMAS),
-    (
-        "t8 EXEC schemas createOrUpdate",
-        "ServerError java.lang.IllegalArgumentException: ISPN027002: Unknown task",
-        SCHEMAS,
-    ),
     ("t8 create", "Success", GLOBAL_STATE),
     ("t8 create again", ALREADY_EXISTS, GLOBAL_STATE),
     ("t8 getorcreate", "Success", GLOBAL_STATE),
