@@ -87,7 +87,8 @@ impl Agreement {
         Ok(agreement)
     }
 
-    /// Whether a cache had let go of its source, and its entries went with the process before this one.
+    /// Returns whether this cache was migrated, then disconnected from its source, and lost its entries in the
+    /// last restart. Nobody else has those entries, so operators are told.
     #[must_use]
     pub fn was_lost(&self, cache: &CacheName) -> bool {
         self.lost.contains(cache)
@@ -126,7 +127,8 @@ impl Agreement {
     ///
     /// # Errors
     ///
-    /// What `check` says; or if the command does not fit, or cannot be written down.
+    /// Returns the error of `check`, or an error if the command does not apply to the current metadata or could
+    /// not be stored.
     pub async fn propose_if<T: Send + 'static, E: From<ProposeError> + Send + 'static>(
         self: &Arc<Self>,
         command: MetaCommand,

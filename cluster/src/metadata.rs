@@ -233,7 +233,8 @@ impl SourceIdentity {
         self.0.iter().any(|process| earlier.0.iter().any(|known| proves(process, known)))
     }
 
-    /// Whether this process is one of these, as far as can be told.
+    /// Returns whether this process continues a known one; if not, what it answers is not believed. A process
+    /// without statistics is recognized only by its address and topology.
     #[must_use]
     pub fn has(&self, process: &SourceProcess) -> bool {
         self.0.iter().any(|known| process.continues(known))

@@ -68,7 +68,7 @@ pub(crate) fn check(command: &MetaCommand) -> Result<(), String> {
     }
 }
 
-/// What differs between two commands of the same kind.
+/// Describes what was lost when a command was written and read back, for the error that refuses it.
 fn differing(command: &MetaCommand, read: &MetaCommand) -> String {
     let config = |command: &MetaCommand| match command {
         MetaCommand::CreateCache { config, .. } | MetaCommand::CreateTemplate { config, .. } => {

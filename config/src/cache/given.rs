@@ -27,13 +27,13 @@ const ATTRIBUTES: &[&str] = &[
 pub struct Given(BTreeMap<&'static str, String>);
 
 impl Given {
-    /// Those that an element gives.
+    /// Collects the attributes that this element sets.
     pub(super) fn of(element: &Element) -> Self {
         let value = |path: &&'static str| Some((*path, value(element, path)?.to_owned()));
         Self(ATTRIBUTES.iter().filter_map(value).collect())
     }
 
-    /// Whether an attribute was given.
+    /// Returns whether the configuration sets this attribute itself, rather than leaving it at its default.
     pub(super) fn has(&self, path: &str) -> bool {
         self.0.contains_key(path)
     }
