@@ -80,6 +80,11 @@ pub enum Event {
         /// Entries of this iteration that could not be taken.
         failed: u64,
     },
+    /// All segments of a unit were read at once, and nothing of it failed: it counts as a whole, or not at all.
+    WholeUnitRead {
+        /// The unit.
+        unit: UnitId,
+    },
     /// The iteration of a unit broke off.
     Lost {
         /// The unit.
@@ -284,6 +289,7 @@ impl SyncJob {
                 self.segment_read(unit, segment, failed)
             }
             Event::UnitRead { unit, failed } => self.unit_read(unit, failed),
+            Event::WholeUnitRead { unit } => self.whole_unit_read(unit),
             Event::Lost { unit, reason } => self.lost(unit, reason),
             Event::Misplaced => self.become_unit(),
             Event::SourceChanged { reason } | Event::Died { reason } => self.fail(reason),
@@ -349,6 +355,15 @@ impl SyncJob {
                 .lost(id, "the source ended an iteration without all of its segments".into());
         }
         self.go_on()
+    }
+
+    fn whole_unit_read(&mut self, id: UnitId) -> Vec<Action> {
+        let segments = self.reading.get(&id).and_then(|unit| unit.segments.clone());
+        let segments = segments.into_iter().flatten();
+        let mut actions: Vec<Action> =
+            segments.flat_map(|segment| self.segment_read(id, segment, 0)).collect();
+        actions.extend(self.unit_read(id, 0));
+        actions
     }
 
     fn lost(&mut self, id: UnitId, reason: String) -> Vec<Action> {

@@ -26,7 +26,7 @@ use self::{
     unit::{Broken, Comparison, MOST_KEYS},
 };
 use crate::{
-    census::{self, Census},
+    census::Census,
     copy::owners_in,
     job::{Tagged, Teller},
     source::{Doubt, PATIENCE, SourceConnection},
@@ -312,7 +312,7 @@ impl Driver {
         if stretch != self.stretch {
             return Vec::new();
         }
-        if let Event::UnitRead { unit, .. } = event {
+        if let Event::WholeUnitRead { unit } = event {
             self.shared.settle(unit);
         }
         job.on(event)
@@ -364,47 +364,21 @@ impl Driver {
         };
         self.readers.spawn(async move {
             let id = comparison.unit.id;
-            let mut told = Vec::new();
-            match comparison.run().await {
-                Ok(()) => {
-                    let segments = comparison.unit.segments.iter().flatten();
-                    told.extend(segments.map(|segment| Event::SegmentRead {
-                        unit: id,
-                        segment: *segment,
-                        failed: 0,
-                    }));
-                    told.push(Event::UnitRead { unit: id, failed: 0 });
-                }
-                Err(Broken::Misplaced) => told.push(Event::Misplaced),
-                Err(Broken::Doubt(Doubt::Silent(reason))) => {
-                    told.push(Event::Lost { unit: id, reason });
-                }
-                Err(Broken::Doubt(Doubt::Another(reason))) => {
-                    told.push(Event::SourceChanged { reason });
-                }
-            }
-            for event in told {
-                teller.tell(event).await;
-            }
+            // One event for the whole unit: an attempt that breaks off is forgotten, and so must be all that it
+            // has told.
+            let event = match comparison.run().await {
+                Ok(()) => Event::WholeUnitRead { unit: id },
+                Err(Broken::Misplaced) => Event::Misplaced,
+                Err(Broken::Doubt(Doubt::Silent(reason))) => Event::Lost { unit: id, reason },
+                Err(Broken::Doubt(Doubt::Another(reason))) => Event::SourceChanged { reason },
+            };
+            teller.tell(event).await;
         });
     }
 
-    /// A walk that has seen nothing of a source that has something has proven nothing, and one that has seen too
-    /// little proves no more than that.
     async fn conclude(&self, before: Census) -> Result<(), String> {
         let after = self.connection.census_after(PATIENCE).await;
-        let report = &mut self.shared.progress.lock().report;
-        report.source_entries = after.entries;
-        let doubt = census::doubt(before, after, report.compared);
-        match (doubt, after.entries) {
-            (Some(doubt), None | Some(1..)) if report.compared == 0 => {
-                Err(format!("nothing was compared: {doubt}"))
-            }
-            (doubt, _) => {
-                report.doubt = doubt;
-                Ok(())
-            }
-        }
+        self.shared.progress.lock().report.conclude(before, after)
     }
 }
 

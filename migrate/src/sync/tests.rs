@@ -51,6 +51,27 @@ fn a_segment_that_failed_is_read_again_and_the_job_ends_when_all_are_complete() 
 }
 
 #[test]
+fn a_unit_that_is_told_as_a_whole_counts_as_a_whole_or_not_at_all() {
+    let (mut job, actions) = two_servers();
+    let (first, second) = (unit(FIRST, A, 0), unit(SECOND, B, 1));
+    assert_eq!(actions, [Action::Read(first.clone()), Action::Read(second.clone())]);
+    assert_eq!(job.on(Event::Pause), [Action::Stop]);
+    assert_eq!(job.on(Event::WholeUnitRead { unit: FIRST }), [], "it was stopped");
+    assert_eq!(job.on(Event::Resume), [Action::Read(first.clone()), Action::Read(second)]);
+    let pause = Duration::from_millis(50);
+    assert_eq!(job.on(lost(FIRST)), [Action::Wait { unit: FIRST, pause }], "nothing of it counts");
+    assert_eq!(job.on(Event::Again { unit: FIRST }), [Action::Read(first)]);
+    assert_eq!(job.on(Event::WholeUnitRead { unit: SECOND }), [Action::Complete(vec![B])]);
+    let end = [Action::Complete(vec![A]), Action::End(Ending::Finished)];
+    assert_eq!(job.on(Event::WholeUnitRead { unit: FIRST }), end);
+
+    let settings = SyncSettings::default();
+    let (mut job, _) = SyncJob::start(SourceSpace::Unit, &Coverage::none(1), &[], settings);
+    let end = [Action::Complete(vec![A]), Action::End(Ending::Finished)];
+    assert_eq!(job.on(Event::WholeUnitRead { unit: FIRST }), end);
+}
+
+#[test]
 fn a_reader_that_died_ends_the_job_with_its_reason() {
     let (mut job, _) = two_servers();
     let reason = "index out of bounds".to_owned();

@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use crate::job::shown;
+use crate::{
+    census::{self, Census},
+    job::shown,
+};
 
 /// Findings of each kind that are listed by key.
 const MOST_LISTED: usize = 1_000;
@@ -149,6 +152,31 @@ impl VerifyReport {
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.state == RUNNING
+    }
+
+    /// Judges what all units together have shown, which must be all of them, each to its end. A walk that has seen
+    /// nothing of a source that has something has proven nothing; one that has seen too little is in doubt.
+    ///
+    /// # Errors
+    /// Why it has not proven anything.
+    pub(super) fn conclude(&mut self, before: Census, after: Census) -> Result<(), String> {
+        self.source_entries = after.entries;
+        let Self { segments_compared, segments, compared, .. } = *self;
+        if segments_compared != segments {
+            return Err(format!(
+                "only {segments_compared} of {segments} segments were compared to their end: verify again"
+            ));
+        }
+        let doubt = census::doubt(before, after, compared);
+        match (doubt, after.entries) {
+            (Some(doubt), None | Some(1..)) if compared == 0 => {
+                Err(format!("nothing was compared: {doubt}"))
+            }
+            (doubt, _) => {
+                self.doubt = doubt;
+                Ok(())
+            }
+        }
     }
 
     /// So many had to make room while this went on. What was put right may be among them.
@@ -328,6 +356,35 @@ mod tests {
             report.missing(b"k", None, false);
         }
         assert_eq!(report.listed.len(), MOST_LISTED + 3);
+    }
+
+    #[test]
+    fn only_what_was_compared_to_its_end_is_a_proof() {
+        let said = |entries| Census { entries, stored: Some(7) };
+        let report = |compared, segments_compared| VerifyReport {
+            compared,
+            segments_compared,
+            segments: 8,
+            ..VerifyReport::default()
+        };
+        let conclude = |mut report: VerifyReport, has| {
+            report.conclude(said(has), said(has)).map(|()| report.doubt)
+        };
+        assert_eq!(conclude(report(100, 8), Some(100)), Ok(None));
+        assert_eq!(
+            conclude(report(0, 8), Some(0)),
+            Ok(None),
+            "an empty source has nothing to show"
+        );
+        for compared in [0, 7, 9] {
+            let text = conclude(report(100, compared), Some(100)).unwrap_err();
+            assert!(text.starts_with(&format!("only {compared} of 8 segments")), "{text}");
+        }
+        assert!(conclude(report(60, 8), Some(100)).unwrap().is_some(), "40 were not shown");
+        for has in [Some(100), None] {
+            let text = conclude(report(0, 8), has).unwrap_err();
+            assert!(text.starts_with("nothing was compared"), "{text}");
+        }
     }
 
     #[test]
