@@ -1,5 +1,5 @@
 //! Verdicts on sources that are not what they seem: caches that are created anew, keys in segments that are not
-//! theirs, and entries that have ended and still lie there.
+//! theirs, entries that have ended and still lie there, and removals that are no longer remembered.
 
 use client::{RemoteCache, RequestExpiration};
 use serde_json::Value;
@@ -162,5 +162,94 @@ async fn keys_in_segments_that_are_not_theirs_are_copied_and_verified() {
         verify(&target, cache).await;
         assert_eq!(target.rest.migration(cache).await["state"], "VERIFIED");
     }
+    target.stop().await;
+}
+
+/// What is said where entries have ended here that the source may still have.
+const FORGOTTEN: &str = "not all of the keys that were removed here are remembered";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_becomes_one_unit_after_entries_have_ended_is_copied_only_anew() {
+    const ENTRIES: u32 = 4_000;
+    const OWN: u32 = 500;
+    let element = cache_element("c", OCTETS, "")
+        .replace("<distributed-cache ", r#"<distributed-cache key-partitioner="Placement" "#);
+    let setup = Setup { classes: Some("Placement"), ..Setup::new(Version::V16, element) };
+    let source = Infinispan::start(setup).await;
+    let from = source.cache("c").await;
+    fill(&from, "key", ENTRIES).await;
+    let target = TestServer::start().await;
+    let to = target.cache("c").await;
+    let (rest, document) = (&target.rest, source.document("c").to_string());
+    target.connect("c", &document).await;
+    let throttle = path("c", "/rolling-upgrade?action=throttle");
+    rest.post(&path("c", "?action=sync-data&async=true"), "").await.with(202);
+    rest.post(&throttle, r#"{"entriesPerSecond":500}"#).await.with(204);
+    eventually("some segments are complete", || async {
+        let status = rest.migration("c").await;
+        (status["source"]["segmentsComplete"].as_u64()? > 20).then_some(())
+    })
+    .await;
+    rest.post(&path("c", "/rolling-upgrade?action=pause"), "").await.with(204);
+
+    // Clients' own entries that end. Where everything of the source is here, nothing of them stays.
+    let short = RequestExpiration { lifespan: client::Duration::Millis(100), ..NEVER };
+    to.put_all((0..OWN).map(|number| (key("own", number), b"v")), short).await.unwrap();
+    for number in 0..OWN {
+        eventually("it ends", || async {
+            to.get(&key("own", number)).await.unwrap().is_none().then_some(())
+        })
+        .await;
+    }
+    // The source gets the same keys, in segments where they do not belong, and more such keys.
+    fill(&from, "own", OWN).await;
+    fill(&from, "far", 300).await;
+    rest.post(&throttle, "{}").await.with(204);
+    rest.post(&path("c", "/rolling-upgrade?action=resume"), "").await.with(204);
+    let status = eventually("it has failed", || async {
+        let status = rest.migration("c").await;
+        (status["job"]["state"] == "failed").then_some(status)
+    })
+    .await;
+    let problem = status["problem"].as_str().unwrap();
+    assert!(problem.contains(FORGOTTEN) && problem.contains("--fresh"), "{problem}");
+    assert_eq!((&status["state"], &status["canDisconnect"]), (&"FAILED".into(), &false.into()));
+    let mut refused = Vec::new();
+    for action in ["?action=sync-data", "/rolling-upgrade?action=resume"] {
+        let answer = rest.post(&path("c", action), "").await;
+        refused.push(answer);
+    }
+    let connection = path("c", "/rolling-upgrade/source-connection");
+    refused.push(rest.delete(&connection).await);
+    for answer in refused {
+        let text = answer.text();
+        assert!(text.contains(FORGOTTEN) && text.contains("--fresh"), "{} {text}", answer.status);
+        assert!([409, 500].contains(&answer.status.as_u16()), "{} {text}", answer.status);
+    }
+    // What has ended here stays so, and what is not here may not be absent.
+    for number in 0..OWN {
+        let seen = to.get(&key("own", number)).await.unwrap();
+        assert_eq!(seen, None, "{number} has ended here, and must not come back");
+    }
+
+    rest.delete(&format!("{connection}?force=true")).await.with(200);
+    let refused = rest.post(&connection, document.clone()).await.with(400);
+    assert!(refused.text().contains("fresh"), "{}", refused.text());
+    rest.post(&format!("{connection}?fresh=true"), document).await.with(204);
+    target.synchronize("c").await;
+    for (prefix, entries) in [("key", ENTRIES), ("own", OWN), ("far", 300)] {
+        for number in 0..entries {
+            assert!(to.get(&key(prefix, number)).await.unwrap().is_some(), "{prefix} {number}");
+        }
+    }
+    let report = verify(&target, "c").await;
+    // What was copied before and has stayed counts as the clients' own.
+    let [compared, same, own, differences] =
+        ["compared", "same", "changedHere", "differences"].map(|name| report[name].as_u64());
+    let all = u64::from(ENTRIES + OWN + 300);
+    assert_eq!((compared, differences), (Some(all), Some(0)), "{report:#}");
+    assert_eq!(same.zip(own).map(|(same, own)| same + own), Some(all), "{report:#}");
+    assert_eq!(report["doubt"], Value::Null, "{report:#}");
+    rest.delete(&format!("{connection}?strict=true")).await.with(204);
     target.stop().await;
 }
