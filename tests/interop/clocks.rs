@@ -1,9 +1,11 @@
-//! The clock of a real server is not ours: it was set back between two entries, and it is an hour behind.
-//! No living entry is lost, and each lives here as long as there.
+//! The clock of a real server is not ours: it was set back between two entries, it is an hour behind, or it is
+//! apart from that of the other server of its cluster. No living entry is lost, and each lives here as long as
+//! there.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use client::{RemoteCache, RequestExpiration};
+use client::{Client, ClientConfig, Intelligence, RemoteCache, RequestExpiration, ServerAddress};
+use serde_json::Value;
 
 use crate::harness::{
     TestServer, eventually,
@@ -16,6 +18,9 @@ const MIXED: &str = "mixed";
 
 /// The clock of the source is behind.
 const BEHIND: &str = "behind";
+
+/// The source has two servers: the clock of one is behind, and that of the other is ahead.
+const APART: &str = "apart";
 
 /// By how many seconds.
 const HOUR: i64 = 3_600;
@@ -109,6 +114,88 @@ async fn is_behind(source: &Infinispan, target: &TestServer) {
     prove(target, BEHIND, 3 * ENTRIES).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_of_two_servers_whose_clocks_are_apart_live_as_long_as_there() {
+    const AHEAD: i64 = 600;
+    let element = cache_element(APART, "application/octet-stream", "");
+    let setup = Setup { clock: Some(-HOUR), login: false, ..Setup::new(Version::V16, element) };
+    let [behind, ahead] = Infinispan::start_pair(setup).await;
+    ahead.set_clock(AHEAD);
+    let servers = [(&behind, -HOUR), (&ahead, AHEAD)];
+    for (server, seconds) in servers {
+        shows(server, &only(server, APART).await, seconds).await;
+    }
+    let theirs = behind.cache(APART).await;
+    let mut written = Vec::new();
+    for kind in ["short", "long"] {
+        let seconds = if kind == "short" { HOUR / 12 } else { 2 * HOUR };
+        for number in 0..ENTRIES {
+            let from = now_millis();
+            theirs.put(&key(kind, number), b"v", lifespan(seconds)).await.unwrap();
+            written.push((key(kind, number), from, now_millis()));
+        }
+    }
+
+    let target = TestServer::start().await;
+    let ours = target.cache(APART).await;
+    target.connect(APART, &behind.document(APART).to_string()).await;
+    // Some are read through before the clocks are known well.
+    let uncertain = uncertainties(&target).await;
+    for number in 0..5 {
+        assert!(ours.get(&key("short", number)).await.unwrap().is_some(), "{number}");
+    }
+    let known = eventually("both clocks are known", || async {
+        let clocks = clocks(&target).await;
+        let is_known = |clock: &Value| clock["uncertaintyMs"].as_i64().is_some_and(|it| it <= WELL);
+        (clocks.len() == 2 && clocks.iter().all(is_known)).then_some(clocks)
+    })
+    .await;
+    for (server, seconds) in servers {
+        let address = server.address().to_string();
+        let clock = known.iter().find(|clock| clock["server"] == *address).unwrap();
+        let bound = |name: &str| clock[name].as_i64().unwrap();
+        let range = bound("offsetLowMs") - TOLERANCE..=bound("offsetHighMs") + TOLERANCE;
+        assert!(range.contains(&(1_000 * seconds)), "{clock:#}");
+    }
+    take_over(&target, APART).await;
+    let most = uncertain.max(WELL);
+    let mut latest = i64::MIN;
+    for (key, from, to) in &written {
+        let created = created(&ours, key).await;
+        latest = latest.max(created - to);
+        let range = from - TOLERANCE..=to + most + TOLERANCE;
+        let name = String::from_utf8_lossy(key);
+        assert!(range.contains(&created), "{name}: {created} is not in {range:?}");
+    }
+    note(format_args!("{APART}: lives begin at most {latest} ms later, known to {most} ms"));
+    prove(&target, APART, 2 * ENTRIES).await;
+    for (key, ..) in &written {
+        assert!(ours.get(key).await.unwrap().is_some());
+    }
+    target.stop().await;
+}
+
+/// A client of a cache that asks this server alone.
+async fn only(server: &Infinispan, cache: &str) -> RemoteCache {
+    let address = server.address();
+    let server = ServerAddress { host: address.ip().to_string(), port: address.port() };
+    let config = ClientConfig { intelligence: Intelligence::Basic, ..ClientConfig::new([server]) };
+    Client::connect(config).await.unwrap().cache(cache).await.unwrap()
+}
+
+/// What the status says of the clocks of the two servers.
+async fn clocks(target: &TestServer) -> Vec<Value> {
+    let status = target.rest.migration(APART).await;
+    status["source"]["clocks"].as_array().unwrap().clone()
+}
+
+/// Milliseconds that are shown as unknown of either clock.
+async fn uncertainties(target: &TestServer) -> i64 {
+    let clocks = clocks(target).await;
+    let shown = clocks.iter().map(|clock| clock["uncertaintyMs"].as_i64().unwrap());
+    shown.max().unwrap()
+}
+
 fn lifespan(seconds: i64) -> RequestExpiration {
     RequestExpiration {
         lifespan: client::Duration::Millis(seconds.unsigned_abs() * 1_000),
@@ -138,10 +225,14 @@ async fn shows(source: &Infinispan, cache: &RemoteCache, ahead: i64) {
     .await;
 }
 
-#[expect(clippy::disallowed_methods, reason = "the source's clock is compared with the real one")]
 fn now() -> i64 {
+    now_millis() / 1_000
+}
+
+#[expect(clippy::disallowed_methods, reason = "the source's clock is compared with the real one")]
+fn now_millis() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    i64::try_from(now.as_secs()).unwrap()
+    i64::try_from(now.as_millis()).unwrap()
 }
 
 /// When an entry with a lifespan was created.
