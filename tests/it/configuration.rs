@@ -1,14 +1,20 @@
 //! Configurations as operators have them: files of an Infinispan server, other names of caches, and
 //! what is changed while the server is running.
 
-use std::{fs, path::Path, process::Output};
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
+    process::Output,
+};
 
-use client::{Duration, RequestExpiration};
+use client::{Duration, RequestExpiration, ServerAddress};
+use config::ServerFile;
 use http::Method;
 use serde_json::json;
 use tokio::process::Command;
 
-use crate::harness::{OCTETS, ServerProcess, TestServer, binary};
+use crate::harness::{Faulty, OCTETS, ServerProcess, TestServer, binary};
 
 async fn check(arguments: &[&str]) -> Output {
     let mut command = Command::new(binary());
@@ -397,6 +403,61 @@ async fn entries_of_a_cache_whose_lifespan_is_nothing_end_at_once() {
         cache.put(b"k", b"v", RequestExpiration::NEVER).await.unwrap();
         assert_eq!(cache.get(b"k").await.unwrap().as_deref(), Some(&b"v"[..]), "{expiration}");
         server.rest.delete("/rest/v2/caches/c").await.with(200);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_port_that_is_told_alone_leads_clients_to_the_address_that_they_know() {
+    let relay = Faulty::start(([127, 0, 0, 1], 0).into()).await;
+    let port = relay.address.port();
+    let mut config = ServerFile {
+        port: Some(0),
+        // Which of its addresses a client uses is known only by its connection.
+        bind_address: Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        insecure: Some(true),
+        external_port: Some(port),
+        ..ServerFile::default()
+    }
+    .resolve(None)
+    .unwrap();
+    // A test is not reached from other machines.
+    config.bind_address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let server = TestServer::start_as(config).await;
+    relay.lead_to(server.address());
+    let cache = server.cache("c").await;
+    cache.put(b"k", b"v", RequestExpiration::NEVER).await.unwrap();
+    assert_eq!(cache.get(b"k").await.unwrap().as_deref(), Some(&b"v"[..]));
+    assert_eq!(cache.servers(), [ServerAddress { host: "127.0.0.1".into(), port }]);
+    assert!(relay.connections() > 0, "the client goes where it is told");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn names_of_internal_caches_are_refused_however_a_cache_is_created() {
+    const REFUSED: &str = "belong to the server; take another";
+    let server = TestServer::start().await;
+    let client = server.client().await;
+    for name in ["___mine", "org.infinispan.MINE"] {
+        let path = format!("/rest/v2/caches/{name}");
+        let mut said = Vec::new();
+        for (method, kind, body) in [
+            (Method::POST, "application/json", OCTETS),
+            (Method::PUT, "application/json", OCTETS),
+            (Method::POST, "application/xml", "<local-cache/>"),
+            (Method::POST, "application/yaml", "localCache: {}"),
+        ] {
+            let answer = server.rest.call(method, &path, &[("content-type", kind)], body).await;
+            said.push(answer.with(400).text().to_owned());
+        }
+        let copied = format!("{path}?template=org.infinispan.DIST_SYNC");
+        said.push(server.rest.post(&copied, "").await.with(400).text().to_owned());
+        said.push(client.create_cache(name, OCTETS).await.unwrap_err().to_string());
+        for text in &said {
+            assert!(text.contains(name) && text.contains(REFUSED), "{text}");
+        }
+        server.rest.get(&path).await.with(404);
+        assert!(client.cache(name).await.is_err());
     }
     server.stop().await;
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use client::{Client, ClientConfig, RemoteCache, ServerAddress};
-use config::ServerFile;
+use config::{ServerConfig, ServerFile};
 use serde_json::json;
 use server::Server;
 
@@ -32,7 +32,16 @@ impl TestServer {
     /// If it cannot be started.
     pub async fn start_with(file: ServerFile) -> Self {
         let file = ServerFile { port: file.port.or(Some(0)), ..file };
-        let server = Server::start(file.resolve(None).expect("settings")).await.expect("a server");
+        Self::start_as(file.resolve(None).expect("settings")).await
+    }
+
+    /// A server with these settings, once they are resolved.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    pub async fn start_as(config: ServerConfig) -> Self {
+        let server = Server::start(config).await.expect("a server");
         let rest = Rest::new(server.address());
         Self { server, rest }
     }
