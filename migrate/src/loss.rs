@@ -7,6 +7,9 @@ use crate::{job::CopyStatus, verify::VerifyReport};
 /// Longest reason, in characters: an answer stays short whatever a key or an error contains.
 const LONGEST: usize = 500;
 
+/// Where lists are that are too long for an answer.
+pub(crate) const LISTS: &str = "status --json";
+
 /// How careful a disconnect is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DisconnectRule {
@@ -23,9 +26,52 @@ pub enum DisconnectRule {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Losses {
     /// What would be lost.
-    pub(crate) blockers: Vec<String>,
+    pub(crate) blockers: Vec<Reason>,
     /// What nobody knows, or cannot be helped.
-    pub(crate) doubts: Vec<String>,
+    pub(crate) doubts: Vec<Reason>,
+    /// Why nothing is proven, although nothing is known to be lost.
+    pub(crate) unproven: Option<Reason>,
+}
+
+impl Losses {
+    /// What is not known: the doubts, and why nothing is proven.
+    pub(crate) fn all_doubts(&self) -> Vec<String> {
+        self.doubts.iter().chain(&self.unproven).map(ToString::to_string).collect()
+    }
+
+    /// What would be lost.
+    pub(crate) fn all_blockers(&self) -> Vec<String> {
+        self.blockers.iter().map(ToString::to_string).collect()
+    }
+}
+
+/// A fact that speaks against disconnecting a cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reason {
+    /// The fact, which is true after the disconnect, too.
+    pub(crate) what: String,
+    /// What to do about it. Only a connected cache can follow this.
+    remedy: Option<String>,
+}
+
+impl Reason {
+    fn with_remedy(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { what: what.into(), remedy: Some(remedy.into()) }
+    }
+}
+
+impl From<String> for Reason {
+    /// A fact that nothing can be done about, or that says itself what to do.
+    fn from(what: String) -> Self {
+        Self { what, remedy: None }
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.what)?;
+        self.remedy.as_ref().map_or(Ok(()), |remedy| write!(f, ": {remedy}"))
+    }
 }
 
 /// Where the migration of a connected cache stands.
@@ -53,70 +99,80 @@ pub(crate) struct Standing<'a> {
 
 impl Standing<'_> {
     pub(crate) fn losses(&self) -> Losses {
-        let mut losses = Losses::default();
-        losses.blockers.extend(self.problem.map(one_line));
-        losses.blockers.extend(self.copy_blockers());
-        losses.blockers.extend(self.verify_blockers());
-        losses.doubts.extend(self.doubts());
-        losses
+        let mut blockers: Vec<Reason> =
+            self.problem.map(one_line).map(Reason::from).into_iter().collect();
+        blockers.extend(self.copy_blockers());
+        blockers.extend(self.verify_blockers());
+        Losses { blockers, doubts: self.doubts(), unproven: self.unproven() }
     }
 
-    fn copy_blockers(&self) -> Vec<String> {
+    fn copy_blockers(&self) -> Vec<Reason> {
         let mut blockers = Vec::new();
         let running = self.job.filter(|job| job.ended.is_none());
         if self.complete < self.segments {
-            let next = match running {
-                Some(job) if job.paused => ": the synchronization is paused: resume it",
-                Some(_) => ": the synchronization is still running: wait for its end",
-                // The problem says what to do first.
-                None if self.problem.is_some() => "",
-                None => ": synchronize",
-            };
             let (complete, all) = (self.complete, self.segments);
-            blockers.push(format!("{complete} of {all} source segments are complete{next}"));
+            let what = format!("{complete} of {all} source segments are complete");
+            let next = match running {
+                Some(job) if job.paused => Some("the synchronization is paused: resume it"),
+                Some(_) => Some("the synchronization is still running: wait for its end"),
+                // The problem says what to do first.
+                None if self.problem.is_some() => None,
+                None => Some("synchronize"),
+            };
+            blockers.push(Reason { what, remedy: next.map(Into::into) });
             let failed = self.job.map_or(0, CopyStatus::failed_entries);
             if failed > 0 && self.problem.is_none() {
-                blockers.push(format!(
-                    "{failed} entries could not be taken: the status document lists them"
+                let entries = if failed == 1 { "entry" } else { "entries" };
+                blockers.push(Reason::with_remedy(
+                    format!("{failed} {entries} could not be copied"),
+                    format!("{LISTS} lists them"),
                 ));
             }
         } else if running.is_some() {
-            blockers.push("a synchronization is still running: wait for its end".into());
-        }
-        blockers
-    }
-
-    fn verify_blockers(&self) -> Vec<String> {
-        let mut blockers = Vec::new();
-        let Some(report) = self.verified else { return blockers };
-        if report.is_running() {
-            blockers.push("a verification is still running: wait for its end, or cancel it".into());
-        }
-        let differences = report.differences();
-        if differences > 0 {
-            blockers.push(format!(
-                "verify has found {differences} differences: the status document lists them, and \
-                 verify --repair fetches those that it can"
+            blockers.push(Reason::with_remedy(
+                "a synchronization is still running",
+                "wait for its end",
             ));
         }
         blockers
     }
 
-    fn doubts(&self) -> Vec<String> {
+    fn verify_blockers(&self) -> Vec<Reason> {
+        let mut blockers = Vec::new();
+        let Some(report) = self.verified else { return blockers };
+        if report.is_running() {
+            blockers.push(Reason::with_remedy(
+                "a verification is still running",
+                "wait for its end, or cancel it",
+            ));
+        }
+        blockers.extend(differences_of(report));
+        blockers
+    }
+
+    fn doubts(&self) -> Vec<Reason> {
         let mut doubts = Vec::new();
         if self.evicted > 0 {
             let evicted = self.evicted;
-            doubts.push(format!(
-                "{evicted} entries were evicted since the cache was connected, because its bound is smaller \
-                 than what it was to hold: verify shows which are missing"
+            let entries = if evicted == 1 { "entry was" } else { "entries were" };
+            doubts.push(Reason::with_remedy(
+                format!(
+                    "{evicted} {entries} evicted since the cache was connected, because its bound is smaller than \
+                     what it was to hold"
+                ),
+                "verify shows which are missing",
             ));
         }
         let missing = self.verified.map_or(0, VerifyReport::perhaps_evicted);
         if missing > 0 {
-            doubts.push(format!(
-                "verify has not found {missing} entries here that the source has: they may have been evicted, \
-                 because the cache's bound is smaller than what it was to hold"
-            ));
+            let entries = if missing == 1 { "entry" } else { "entries" };
+            doubts.push(
+                format!(
+                    "verify has not found {missing} {entries} here that the source has: they may have been evicted, \
+                     because the cache's bound is smaller than what it was to hold"
+                )
+                .into(),
+            );
         }
         let finished = self.verified.filter(|report| report.is_finished());
         // A verification that came to its end has looked at all of it again.
@@ -124,22 +180,50 @@ impl Standing<'_> {
             Some(report) => report.doubt.as_deref(),
             None => self.not_shown,
         };
-        doubts.extend(not_shown.map(one_line));
-        doubts.extend(self.shrunk.map(one_line));
+        doubts.extend(not_shown.map(one_line).map(Reason::from));
+        doubts.extend(self.shrunk.map(one_line).map(Reason::from));
         if finished.is_none() && self.problem.is_none() {
             let lost = self.changed.map(one_line);
-            doubts.extend(lost.map(|reason| format!("{reason}; it cannot be verified any more")));
-        }
-        match self.verified {
-            None => doubts.push("no verification was run: verify compares every entry".into()),
-            Some(report) if report.is_running() || report.is_finished() => {}
-            Some(report) => {
-                let state = one_line(&report.state);
-                doubts.push(format!("the last verification did not come to its end: {state}"));
-            }
+            let lost = lost.map(|reason| format!("{reason}; it cannot be verified any more"));
+            doubts.extend(lost.map(Reason::from));
         }
         doubts
     }
+
+    fn unproven(&self) -> Option<Reason> {
+        match self.verified {
+            None => {
+                Some(Reason::with_remedy("no verification was run", "verify compares every entry"))
+            }
+            Some(report) if report.is_running() || report.is_finished() => None,
+            Some(report) => {
+                let state = one_line(&report.state);
+                Some(format!("the last verification did not come to its end: {state}").into())
+            }
+        }
+    }
+}
+
+/// How many differences a verification has found, and what to do about each kind of them.
+fn differences_of(report: &VerifyReport) -> Option<Reason> {
+    let differences = report.differences();
+    let vanished = report.vanished.min(differences);
+    let what = match differences {
+        0 => return None,
+        1 => "verify has found 1 difference".to_owned(),
+        several => format!("verify has found {several} differences"),
+    };
+    let mut remedies = vec![format!("verify and {LISTS} list them")];
+    if differences > vanished {
+        remedies.push("verify --repair fetches what is missing or different here".into());
+    }
+    if vanished > 0 {
+        remedies.push(format!(
+            "{vanished} vanished from the source after the copy: remove them here and verify again, or disconnect by \
+             force to keep them"
+        ));
+    }
+    Some(Reason::with_remedy(what, remedies.join("; ")))
 }
 
 /// A text on one line, and not a long one.

@@ -364,7 +364,12 @@ impl Migrations {
             return Err(MigrationError::NotNow(reason));
         }
         if source.link().is_none_or(|link| !link.is_complete()) {
-            let text = format!("not everything of cache {name} was copied yet: synchronize first");
+            let next = match migration.job_status().filter(|job| job.ended.is_none()) {
+                Some(job) if job.paused => "the synchronization is paused: resume it",
+                Some(_) => "the synchronization is still running: wait for its end",
+                None => "synchronize first",
+            };
+            let text = format!("not everything of cache {name} was copied yet: {next}");
             return Err(MigrationError::NotNow(text));
         }
         if migration.running_verification().is_some_and(|running| running.is_paused()) {

@@ -218,8 +218,8 @@ impl Facts<'_> {
         let problem = self.problem(job.as_ref());
         let known = self.live.and_then(Migration::known_differences);
         let state = self.stage(job.as_ref(), known.as_ref(), problem.as_deref());
-        let Losses { blockers, doubts } =
-            self.losses_by(job.as_ref(), known.as_ref(), problem.as_deref());
+        let losses = self.losses_by(job.as_ref(), known.as_ref(), problem.as_deref());
+        let (blockers, doubts) = (losses.all_blockers(), losses.all_doubts());
         let known = self.connection.or(self.past);
         Status {
             cache: self.cache.name().to_string(),

@@ -146,7 +146,7 @@ async fn entries_that_had_to_make_room_are_told_from_lost_ones() {
     let report = target.rest.post(verify, "").await.with(200).json();
     assert_eq!((&report["missing"], &report["differences"]), (&1.into(), &1.into()), "{report:#}");
     let refused = target.rest.delete(CONNECTION).await.with(409);
-    assert!(refused.text().contains("verify has found 1 differences"), "{}", refused.text());
+    assert!(refused.text().contains("verify has found 1 difference:"), "{}", refused.text());
     from.remove(b"late").await.unwrap();
     target.rest.post(verify, "").await.with(200);
     let disconnected = target.rest.delete(CONNECTION).await.with(204);

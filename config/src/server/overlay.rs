@@ -7,7 +7,8 @@ use crate::{CacheConfig, CacheName};
 
 impl ServerFile {
     /// Lays what another file says over this one. Returns the names of caches and templates that both have, with
-    /// different configurations, each with what it is; those of this file stay.
+    /// different configurations, each with what it is; those of this file stay. A name that stands in the other file
+    /// twice is not among them: whoever read that file has reported it.
     #[must_use]
     pub fn overlay(&mut self, over: Self) -> Vec<(&'static str, CacheName)> {
         let Self {

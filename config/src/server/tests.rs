@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::{
-    CacheMode, CorsRule, Ignored, Options, Parsed, Replication, WhenFull, parse_server, template,
+    CacheMode, CorsRule, Format, Ignored, Options, Parsed, Replication, WhenFull, parse_server,
+    template,
 };
 
 const GODWIT: &str = include_str!("../../samples/godwit.toml");
@@ -421,6 +422,13 @@ fn files_are_laid_over_each_other() {
     assert_eq!(file.limits.max_key, Some(10));
     let names: Vec<_> = file.caches.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["a", "b", "c"]);
+    // What one file says twice is a problem of that file, and not of one before it.
+    let twice = "<caches><local-cache name='o'/><replicated-cache name='o'/></caches>";
+    let options = Options::default();
+    let reading = crate::read_server(twice.as_bytes(), Format::told_by(twice), &options);
+    let [problem] = &reading.problems[..] else { panic!("{:?}", reading.problems) };
+    assert!(problem.to_string().starts_with("'o' is given a second time"), "{problem}");
+    assert_eq!(file.overlay(reading.value.unwrap()), []);
 }
 
 #[test]

@@ -48,22 +48,67 @@ fn each_loss_refuses_and_says_what_to_do() {
             short(Some(&paused)),
             vec!["255 of 256 source segments are complete: the synchronization is paused"],
         ),
-        (short(Some(&failed)), vec!["255 of 256", "3 entries could not be taken"]),
+        (short(Some(&failed)), vec!["255 of 256", "3 entries could not be copied: status --json"]),
         (Standing { problem: Some("lost"), ..short(Some(&failed)) }, vec!["lost", "255 of 256"]),
         (Standing { job: Some(&running), ..whole() }, vec!["a synchronization is still running"]),
         (
             Standing { verified: Some(&verifying), ..whole() },
             vec!["a verification is still running"],
         ),
-        (Standing { verified: Some(&differs), ..whole() }, vec!["verify has found 2 differences"]),
+        (
+            Standing { verified: Some(&differs), ..whole() },
+            vec![
+                "verify has found 2 differences: verify and status --json list them; verify --repair fetches",
+            ],
+        ),
         (Standing { problem: Some("the source has lost data"), ..whole() }, vec!["the source has"]),
     ];
     for (standing, expected) in table {
-        let blockers = standing.losses().blockers;
+        let blockers = standing.losses().all_blockers();
         let fit = blockers.len() == expected.len()
             && blockers.iter().zip(&expected).all(|(text, start)| text.starts_with(start));
         assert!(fit, "{blockers:#?} are not {expected:#?}");
     }
+}
+
+#[test]
+fn each_difference_has_a_remedy_that_ends_it() {
+    let vanished = VerifyReport { vanished: 1, ..report("finished", 0) };
+    let several = VerifyReport { vanished: 3, ..report("finished", 2) };
+    let put_right = VerifyReport { missing: 2, repaired: 2, mended_missing: 2, ..several.clone() };
+    let text = |report: &VerifyReport| differences_of(report).unwrap().to_string();
+    let (vanished, several, put_right) = (text(&vanished), text(&several), text(&put_right));
+    assert!(vanished.starts_with("verify has found 1 difference: "), "{vanished}");
+    assert!(!vanished.contains("--repair"), "it cannot fetch what is gone: {vanished}");
+    assert!(vanished.contains("; 1 vanished from the source"), "{vanished}");
+    assert!(several.contains("--repair") && several.contains("; 3 vanished"), "{several}");
+    assert!(several.starts_with("verify has found 5 differences"), "{several}");
+    assert!(!put_right.contains("--repair") && put_right.contains("; 3 vanished"), "{put_right}");
+    assert_eq!(differences_of(&report("finished", 0)), None);
+}
+
+#[test]
+fn what_is_true_after_the_disconnect_says_nothing_to_do() {
+    let differs = report("finished", 2);
+    let failed = CopyStatus { failures_not_listed: 3, ..ended() };
+    let standing = Standing {
+        complete: 3,
+        job: Some(&failed),
+        verified: Some(&differs),
+        evicted: 1,
+        ..whole()
+    };
+    let Losses { blockers, doubts, unproven } = standing.losses();
+    let what: Vec<_> = blockers.iter().chain(&doubts).map(|reason| reason.what.as_str()).collect();
+    let expected = [
+        "3 of 256 source segments are complete",
+        "3 entries could not be copied",
+        "verify has found 2 differences",
+        "1 entry was evicted since the cache was connected, because its bound is smaller than what it was to hold",
+    ];
+    assert_eq!((what, unproven), (expected.to_vec(), None));
+    let unproven = whole().losses().unproven.unwrap();
+    assert_eq!(unproven.what, "no verification was run");
 }
 
 #[test]
@@ -92,8 +137,9 @@ fn what_nobody_knows_does_not_refuse() {
         (Standing { verified: Some(&proof), ..gone }, vec![]),
     ];
     for (standing, expected) in table {
-        let Losses { blockers, doubts } = standing.losses();
-        assert_eq!(blockers, Vec::<String>::new());
+        let losses = standing.losses();
+        assert_eq!(losses.blockers, Vec::new());
+        let doubts = losses.all_doubts();
         let fit = doubts.len() == expected.len()
             && doubts.iter().zip(&expected).all(|(text, start)| text.starts_with(start));
         assert!(fit, "{doubts:#?} are not {expected:#?}");
@@ -112,8 +158,8 @@ fn an_answer_has_few_lines_and_short_ones() {
         evicted: 1,
         ..whole()
     };
-    let Losses { blockers, doubts } = standing.losses();
-    let text = listed(&[blockers, doubts].concat());
+    let losses = standing.losses();
+    let text = listed(&[losses.all_blockers(), losses.all_doubts()].concat());
     assert!(text.lines().count() <= 15, "{text}");
     assert!(
         text.lines().all(|line| line.starts_with("- ") && line.chars().count() < 600),

@@ -8,7 +8,7 @@ use store::Cache;
 
 use super::{CONNECTED_AGAIN, MigrationError, Migrations};
 use crate::{
-    loss::{DisconnectRule, Losses, listed},
+    loss::{DisconnectRule, Losses, Reason, listed},
     overdue,
 };
 
@@ -38,18 +38,17 @@ impl Migrations {
     ) -> Result<Disconnected, MigrationError> {
         let cache = self.cache(name)?;
         let _alone = self.changing.alone(name).await;
-        let Losses { blockers, mut doubts } = self.losses(&cache);
-        if rule == DisconnectRule::Force || blockers.is_empty() {
-            doubts.extend(self.settle_overdue(&cache).await);
+        let mut losses = self.losses(&cache);
+        if rule == DisconnectRule::Force || losses.blockers.is_empty() {
+            losses.doubts.extend(self.settle_overdue(&cache).await.map(Reason::from));
         }
-        let is_refused = match rule {
-            DisconnectRule::Force => false,
-            DisconnectRule::Careful => !blockers.is_empty(),
-            DisconnectRule::Strict => !blockers.is_empty() || !doubts.is_empty(),
-        };
-        if is_refused {
+        let blockers = losses.all_blockers();
+        let doubts = if rule == DisconnectRule::Strict { losses.all_doubts() } else { Vec::new() };
+        if rule != DisconnectRule::Force && !(blockers.is_empty() && doubts.is_empty()) {
+            for reason in blockers.iter().chain(&doubts) {
+                tracing::warn!(cache = %name, "not disconnected: {reason}");
+            }
             let cache = name.clone();
-            let doubts = if rule == DisconnectRule::Strict { doubts } else { Vec::new() };
             return Err(MigrationError::WouldLose { cache, blockers, doubts });
         }
         match self
@@ -74,10 +73,7 @@ impl Migrations {
             migration.end().await;
         }
         tracing::info!(cache = %name, "disconnected");
-        let (mut left_behind, mut notices) = (Vec::new(), doubts);
-        if rule == DisconnectRule::Force {
-            left_behind = [blockers, std::mem::take(&mut notices)].concat();
-        }
+        let Disconnected { left_behind, mut notices } = Disconnected::after(rule, losses);
         for left in &left_behind {
             tracing::warn!(cache = %name, "disconnected by force, and left behind: {left}");
         }
@@ -152,6 +148,22 @@ impl Migrations {
 }
 
 impl Disconnected {
+    /// What is left of what spoke against it, without what could have been done about it.
+    fn after(rule: DisconnectRule, losses: Losses) -> Self {
+        let Losses { blockers, doubts, unproven } = losses;
+        let what = |reasons: Vec<Reason>| reasons.into_iter().map(|reason| reason.what);
+        let unproven = what(unproven.into_iter().collect());
+        match rule {
+            DisconnectRule::Force => Self {
+                left_behind: what(blockers).chain(what(doubts)).collect(),
+                notices: unproven.collect(),
+            },
+            DisconnectRule::Careful | DisconnectRule::Strict => {
+                Self { left_behind: Vec::new(), notices: what(doubts).chain(unproven).collect() }
+            }
+        }
+    }
+
     /// What was left behind, for people: some lines, or nothing.
     #[must_use]
     pub fn text(&self, name: &CacheName) -> Option<String> {

@@ -1,4 +1,4 @@
-//! What people see. Who does not read to the end, such as `head`, is not told the rest.
+//! What people see. The reader may stop early, as `head` does: errors of writing are ignored.
 
 use std::io::Write as _;
 
@@ -15,4 +15,9 @@ pub(super) fn note(text: impl std::fmt::Display) {
 /// An error with all of its causes.
 pub(super) fn error(error: &anyhow::Error) {
     note(format_args!("error: {error:#}"));
+}
+
+/// A number and what it counts.
+pub(super) fn counted(number: u64, one: &str, several: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { several })
 }

@@ -6,7 +6,7 @@ use anyhow::bail;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Target, progress::watch, say};
+use super::{Target, progress::watch, remark, say};
 
 pub(super) async fn synchronize(
     target: &Target,
@@ -61,9 +61,21 @@ pub(super) async fn synchronize(
     say(target.server.json, job, || {
         let of = |name: &str| entries.get(name).and_then(Value::as_u64).unwrap_or(0);
         let written = of("written");
-        format!("Synchronized {} entries. {}", grouped(written), whereabouts(&here, Some(written)))
+        let entries = if written == 1 { "entry" } else { "entries" };
+        format!(
+            "Synchronized {} {entries}. {}",
+            grouped(written),
+            whereabouts(&here, Some(written))
+        )
     });
+    remark(&doubts(&status));
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is not known of the cache now that everything was copied.
+fn doubts(status: &Value) -> Vec<String> {
+    let doubts = status.get("doubts").and_then(Value::as_array).into_iter().flatten();
+    doubts.filter_map(Value::as_str).map(ToOwned::to_owned).collect()
 }
 
 /// What became of the source's entries, over all synchronizations; and how many of them are `new`.

@@ -6,7 +6,7 @@ use anyhow::bail;
 use serde_json::Value;
 
 use super::{Target, progress::watch, remark, say};
-use crate::cli::show;
+use crate::cli::show::{self, counted};
 
 pub(super) async fn verify(
     target: &Target,
@@ -30,30 +30,20 @@ pub(super) async fn verify(
         let state = if report.is_null() { gone } else { state };
         bail!("the verification has ended without a result: {state}");
     }
-    let (differences, perhaps_evicted) = (number("differences"), number("perhapsEvicted"));
-    let doubt = report.get("doubt").and_then(Value::as_str);
-    if let Some(doubt) = doubt {
-        remark(&[format!(
-            "{doubt}. This is no proof that nothing was lost, and disconnect says so"
-        )]);
-    }
-    if perhaps_evicted > 0 {
-        remark(&[format!(
-            "{perhaps_evicted} entries of the source are not here, or no longer: no more than this cache has \
-             evicted, so that they may be those. This is no proof that nothing was lost, and disconnect says so"
-        )]);
-    }
     if number("evicted") > 0 {
-        let evicted = number("evicted");
-        remark(&[format!(
-            "{evicted} entries were evicted meanwhile: the bound of the cache is too small"
-        )]);
+        let evicted = counted(number("evicted"), "entry was", "entries were");
+        remark(&[format!("{evicted} evicted meanwhile: the bound of the cache is too small")]);
+    }
+    let unproven = unproven(&status);
+    if let Some(reasons) = &unproven {
+        remark(&["this does not prove that everything of the source is here".into()]);
+        remark(reasons);
     }
     say(target.server.json, report.clone(), || {
         format!(
             "Compared {} entries: {} the same, {} missing, {} missing or evicted, {} different, {} changed \
              here, {} cleared here, {} ended meanwhile. Beyond those, {} vanished from the source, and {} \
-             outlive it here. {} repaired. Differences: {differences}.",
+             outlive it here. {} repaired. Differences: {}.",
             number("compared"),
             number("same"),
             number("missing"),
@@ -64,14 +54,25 @@ pub(super) async fn verify(
             number("expired"),
             number("vanished"),
             number("outlived"),
-            number("repaired")
+            number("repaired"),
+            number("differences")
         )
     });
     if !target.server.json {
         list(&report);
     }
-    let is_proof = differences == 0 && perhaps_evicted == 0 && doubt.is_none();
-    Ok(if is_proof { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if unproven.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Returns why the cache is not verified although the verification has finished: what would be lost, and what is not
+/// known. `None` if it is. The server decides, because entries may have been evicted behind the comparison.
+fn unproven(status: &Value) -> Option<Vec<String>> {
+    if status.get("state").and_then(Value::as_str) == Some("VERIFIED") {
+        return None;
+    }
+    let texts = |name: &str| status.get(name).and_then(Value::as_array).into_iter().flatten();
+    let reasons = texts("blockers").chain(texts("doubts"));
+    Some(reasons.filter_map(Value::as_str).map(ToOwned::to_owned).collect())
 }
 
 /// The keys at which a verification has found a difference, the first of them.
@@ -84,14 +85,38 @@ fn list(report: &Value) {
         let text = |name: &str| found.get(name).and_then(Value::as_str).unwrap_or_default();
         let repaired = found.get("repaired").and_then(Value::as_bool).unwrap_or(false);
         let repaired = if repaired { ", repaired" } else { "" };
-        show::line(format_args!(
-            "  {:12} {} {}{repaired}",
-            text("finding"),
-            text("key"),
-            text("what")
-        ));
+        let what = match text("what") {
+            "" => String::new(),
+            what => format!(": {what}"),
+        };
+        show::line(format_args!("  {:12} {}{what}{repaired}", text("finding"), text("key")));
     }
     if differences.next().is_some() {
         show::line("  …: --json lists more");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! When a verification proves something.
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_a_verified_cache_is_proven_and_the_others_say_why() {
+        assert_eq!(unproven(&json!({ "state": "VERIFIED", "doubts": [], "blockers": [] })), None);
+        // Nothing differs, and entries were evicted behind the comparison.
+        let evicted = json!({
+            "state": "SYNCED",
+            "verify": { "state": "finished", "differences": 0, "perhapsEvicted": 0, "evicted": 238 },
+            "blockers": [],
+            "doubts": ["238 entries were evicted"]
+        });
+        assert_eq!(unproven(&evicted), Some(vec!["238 entries were evicted".to_owned()]));
+        let differs = json!({ "state": "SYNCED", "blockers": ["b"], "doubts": ["d"] });
+        assert_eq!(unproven(&differs), Some(vec!["b".to_owned(), "d".to_owned()]));
+        assert_eq!(unproven(&json!({ "state": "DISCONNECTED" })), Some(vec![]));
     }
 }
