@@ -269,8 +269,32 @@ impl Migration {
         drop(before);
         let evicted_before = self.cache().evicted_since_source();
         let handle = verify::start(&self.source, request);
+        self.log_verification(handle.clone(), request);
         *verification = Some(Verification { handle: handle.clone(), evicted_before });
         Some(handle)
+    }
+
+    /// Writes to the log that a verification begins, and how it ends.
+    fn log_verification(&self, handle: VerifyHandle, request: VerifyRequest) {
+        let cache = self.cache().name().clone();
+        tracing::info!(%cache, repair = request.repair, "verifying");
+        self.source.spawn(async move {
+            let report = handle.ended().await;
+            let VerifyReport { state, compared, same, repaired, evicted, .. } = &report;
+            let (differences, perhaps_evicted) = (report.differences(), report.perhaps_evicted());
+            if report.is_proof() {
+                tracing::info!(
+                    %cache, state, compared, same, repaired, evicted, differences,
+                    "verification ended"
+                );
+            } else {
+                let doubt = report.doubt.as_deref().unwrap_or("none");
+                tracing::warn!(
+                    %cache, state, compared, same, repaired, evicted, differences, perhaps_evicted, doubt,
+                    "verification ended, and does not prove that everything is here"
+                );
+            }
+        });
     }
 
     /// Ends the verification that runs. False if there is none.

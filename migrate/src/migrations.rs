@@ -288,9 +288,11 @@ impl Migrations {
     /// If nothing is being synchronized or verified.
     pub fn pause(&self, name: &CacheName) -> Result<(), MigrationError> {
         match self.tell(name, Event::Pause) {
-            Err(MigrationError::NotNow(_)) if self.tells_verification(name, Event::Pause) => Ok(()),
-            told => told,
+            Err(MigrationError::NotNow(_)) if self.tells_verification(name, Event::Pause) => {}
+            told => told?,
         }
+        tracing::info!(cache = %name, "paused");
+        Ok(())
     }
 
     /// Tells the verification that runs. False if there is none.
@@ -307,18 +309,18 @@ impl Migrations {
     /// If the cache is not connected.
     pub async fn resume(&self, name: &CacheName) -> Result<(), MigrationError> {
         match self.running(name) {
-            Ok(job) if job.tell(Event::Resume) => Ok(()),
-            Err(error @ MigrationError::NotConnected(_)) => Err(error),
-            Err(MigrationError::NotNow(_)) if self.tells_verification(name, Event::Resume) => {
-                Ok(())
-            }
+            Ok(job) if job.tell(Event::Resume) => {}
+            Err(error @ MigrationError::NotConnected(_)) => return Err(error),
+            Err(MigrationError::NotNow(_)) if self.tells_verification(name, Event::Resume) => {}
             Err(MigrationError::NotNow(_)) if self.is_complete(name) => {
                 let text =
                     format!("everything of cache {name} is here: there is nothing to resume");
-                Err(MigrationError::NotNow(text))
+                return Err(MigrationError::NotNow(text));
             }
-            _ => self.synchronize(name, SyncRequest::default()).await.map(drop),
+            _ => return self.synchronize(name, SyncRequest::default()).await.map(drop),
         }
+        tracing::info!(cache = %name, "resumed");
+        Ok(())
     }
 
     /// Ends the job where it is, or else the verification. Complete segments stay complete.
@@ -328,9 +330,11 @@ impl Migrations {
     /// If neither is under way.
     pub fn cancel(&self, name: &CacheName) -> Result<(), MigrationError> {
         match self.tell(name, Event::Cancel) {
-            Err(MigrationError::NotNow(_)) if self.migration(name)?.cancel_verification() => Ok(()),
-            told => told,
+            Err(MigrationError::NotNow(_)) if self.migration(name)?.cancel_verification() => {}
+            told => told?,
         }
+        tracing::info!(cache = %name, "cancelled");
+        Ok(())
     }
 
     /// Changes how fast the running job copies, or else the verification compares, at most.
@@ -345,6 +349,7 @@ impl Migrations {
             (None, Some(verification)) => verification.throttle(rates),
             (None, None) => return Err(no_job(name)),
         }
+        tracing::info!(cache = %name, limits = %rates, "throttled");
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use crate::{
     counts::Counts,
     job::{CopyStatus, FailedEntry},
     ledger::Here,
-    loss::{Losses, Standing},
+    loss::{LISTS, Losses, Standing},
     migration::Migration,
     remote,
     sync::Ending,
@@ -285,10 +285,11 @@ impl Facts<'_> {
                 Some(match first {
                     Some(FailedEntry { key, reason: why }) => {
                         format!(
-                            "{reason}, the first of them {key}: {why} (the status document lists more)"
+                            "{reason}, the first of them {key}: {why} ({LISTS} lists more); synchronize again once \
+                             that is mended"
                         )
                     }
-                    None => reason.clone(),
+                    None => format!("{reason}; synchronize again to read the rest"),
                 })
             }
             _ => None,

@@ -456,8 +456,18 @@ impl SyncJob {
 
     fn conclude(&mut self) -> Vec<Action> {
         if let Some((unit, reason)) = self.given_up.first() {
-            let units = self.given_up.len();
-            let reason = format!("{units} of the source's units could not be read: {reason}");
+            // What is read as a whole names no segments.
+            let segments: usize = self
+                .given_up
+                .iter()
+                .map(|(unit, _)| unit.segments.as_ref().map_or(0, Vec::len))
+                .sum();
+            let what = match segments {
+                0 => "the source could not be read".to_owned(),
+                1 => "1 of the source's segments could not be read".to_owned(),
+                _ => format!("{segments} of the source's segments could not be read"),
+            };
+            let reason = format!("{what}: {reason}");
             tracing::debug!(?unit, "given up");
             return self.fail(reason);
         }

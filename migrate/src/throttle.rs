@@ -23,6 +23,17 @@ impl Rates {
     }
 }
 
+impl std::fmt::Display for Rates {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.entries_per_second, self.bytes_per_second) {
+            (None, None) => f.write_str("none"),
+            (Some(entries), None) => write!(f, "{entries} entries/s"),
+            (None, Some(bytes)) => write!(f, "{bytes} bytes/s"),
+            (Some(entries), Some(bytes)) => write!(f, "{entries} entries/s, {bytes} bytes/s"),
+        }
+    }
+}
+
 /// Holds a job to its rates, which may change while it runs.
 #[derive(Debug)]
 pub(crate) struct Throttle {

@@ -89,7 +89,7 @@ const DAMAGED_DATA: u8 = 65;
 fn failed(error: &anyhow::Error, as_json: bool) -> ExitCode {
     show::error(error);
     if as_json {
-        show::line(serde_json::json!({ "error": format!("{error:#}") }));
+        show::line(serde_json::json!({ "error": show::chain(error) }));
     }
     if let Some(crate::StartError::Data(error)) = error.downcast_ref()
         && error.is_damage()

@@ -122,9 +122,13 @@ async fn verify_says_by_its_exit_status_that_something_differs() {
     let output = godwit(&verify).await;
     assert_eq!(output.status.code(), Some(1), "{}", err(&output));
     assert!(out(&output).contains("1 different"), "{}", out(&output));
-    assert!(out(&output).contains("different    k "), "{}", out(&output));
+    assert!(out(&output).contains("different    k: version\n"), "{}", out(&output));
+    let reason =
+        "verify has found 1 difference: verify and status --json list them; verify --repair";
+    assert!(err(&output).contains(reason), "{}", err(&output));
     let repaired = godwit(&[&verify[..], &["--repair"]].concat()).await;
-    assert!(repaired.status.success(), "{}", out(&repaired));
+    assert!(repaired.status.success(), "{}", err(&repaired));
+    assert!(out(&repaired).contains("different    k: version, repaired\n"), "{}", out(&repaired));
     target.stop().await;
     source.stop().await;
 }
@@ -137,7 +141,9 @@ async fn the_demo_shows_no_differences() {
     let figures: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(figures["differences"], 0, "{figures}");
     assert!(figures["copied"].as_u64().unwrap() > 1_000, "{figures}");
-    refused(&godwit(&["demo", "--entries", "0"]).await, 2, "--entries");
+    let zero = godwit(&["demo", "--entries", "0"]).await;
+    refused(&zero, 2, "--entries");
+    refused(&zero, 2, "at least 1");
 }
 
 #[tokio::test]
@@ -154,7 +160,9 @@ async fn what_is_wrong_is_said_before_anything_starts() {
     refused(&godwit(&["--bind-address", "0.0.0.0", "--port", "0"]).await, 78, "--insecure");
     let check = ["--bind-address", "0.0.0.0", "--check-config"];
     refused(&godwit(&check).await, 78, "--insecure");
-    refused(&godwit(&["--config", "/nowhere/at/all.toml"]).await, 78, "/nowhere/at/all.toml");
+    let nowhere = godwit(&["--config", "/nowhere/at/all.toml"]).await;
+    refused(&nowhere, 78, "/nowhere/at/all.toml");
+    assert_eq!(err(&nowhere).matches("No such file").count(), 1, "{}", err(&nowhere));
     let toml = file("wrong.toml", "port = 11222\nprot = 1\n");
     refused(&godwit(&["--config", &toml]).await, 78, "prot");
     let xml =
@@ -204,8 +212,9 @@ async fn the_caches_of_an_infinispan_xml_are_served_and_what_has_no_effect_is_li
 
     let check = godwit(&["--config", path, "--check-config"]).await;
     assert!(check.status.success(), "{}", err(&check));
+    assert!(out(&check).starts_with("2 caches; listens on "), "{}", out(&check));
     let ignored = err(&check);
-    for part in ["ignored", "transport", "indexing"] {
+    for part in ["ignored", path, "transport", "indexing"] {
         assert!(ignored.contains(part), "{part:?} in {ignored}");
     }
     let target = ServerProcess::start(&["--config", path]).await;

@@ -152,12 +152,28 @@ impl Migrations {
         let wanted =
             self.agreement.see(|metadata| metadata.cache(name.as_str()).is_some_and(still));
         if wanted && !cache.is_removed() && self.sources.of(cache).is_none() {
-            tracing::info!(cache = %name, source = source.server_names(), "reached again");
+            let servers = source.server_names();
             self.sources.insert(Migration::new(source));
+            self.tell_reached(cache, &servers);
         } else {
             source.end().await;
         }
         Ok(())
+    }
+
+    /// Says that a source was reached after a restart, and where its migration stands.
+    fn tell_reached(&self, cache: &Cache, source: &str) {
+        let name = cache.name();
+        let status = self.facts(cache, |facts| facts.status());
+        let (complete, segments) =
+            status.source.map_or((0, 0), |source| (source.segments_complete, source.segments));
+        match status.problem {
+            Some(problem) => tracing::warn!(
+                cache = %name, source, complete, segments, problem,
+                "reached again, and waits for its operator"
+            ),
+            None => tracing::info!(cache = %name, source, complete, segments, "reached again"),
+        }
     }
 
     async fn connect_configured(

@@ -207,7 +207,7 @@ fn a_source_that_stays_away_fails_the_job_only_when_nothing_else_can_be_read() {
     assert!(pauses.is_sorted() && pauses.last() == Some(&LONGEST_PAUSE), "{pauses:?}");
     assert_eq!(job.on(lost(FIRST)), [], "given up, while the other is still read");
     assert_eq!(job.on(read(SECOND, B)), [Action::Complete(vec![B])]);
-    let reason = "1 of the source's units could not be read: connection reset".into();
+    let reason = "1 of the source's segments could not be read: connection reset".into();
     let failed = Ending::Failed { reason };
     assert_eq!(job.on(Event::UnitRead { unit: SECOND, failed: 0 }), [Action::End(failed)]);
 }

@@ -37,6 +37,23 @@ impl Parameters {
         self.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 
+    /// Whether a parameter of Godwit's own is `true`.
+    ///
+    /// # Errors
+    ///
+    /// If it is neither `true` nor `false`: what it was meant to decide must not be guessed.
+    pub(crate) fn decides(&self, name: &str) -> Result<bool, Problem> {
+        match self.get(name) {
+            None => Ok(false),
+            Some(value) if value.eq_ignore_ascii_case("true") => Ok(true),
+            Some(value) if value.eq_ignore_ascii_case("false") => Ok(false),
+            Some(value) => {
+                let text = format!("'{name}' is \"{value}\"; it has to be true or false");
+                Err(Problem::bad_request(text))
+            }
+        }
+    }
+
     /// What is to be done with the resource, if it is not what the method says.
     ///
     /// # Errors
@@ -104,6 +121,19 @@ mod tests {
         assert_eq!(parameters.number("limit").unwrap(), Some(2));
         assert!(parameters.has("extended") && !parameters.has("nothing"));
         assert_eq!(parameters.get("name"), Some("a b c"));
+    }
+
+    #[test]
+    fn what_decides_is_true_or_false() {
+        let parameters = parameters("a=true&b=False&c&d=maybe&e=1");
+        let decides = |name: &str| parameters.decides(name);
+        assert_eq!(
+            (decides("a"), decides("b"), decides("nothing")),
+            (Ok(true), Ok(false), Ok(false))
+        );
+        let text = decides("d").unwrap_err().text;
+        assert_eq!(text, "'d' is \"maybe\"; it has to be true or false");
+        assert!(decides("c").is_err() && decides("e").is_err());
     }
 
     #[test]

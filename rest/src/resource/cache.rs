@@ -139,7 +139,7 @@ async fn remove(
     }
     // What is no name is no name of a cache either.
     let Ok(name) = name.parse::<CacheName>() else { return Ok(empty(StatusCode::NOT_FOUND)) };
-    let rule = if parameters.is_true("force") { RemoveRule::Force } else { RemoveRule::Careful };
+    let rule = if parameters.decides("force")? { RemoveRule::Force } else { RemoveRule::Careful };
     match node.caches.remove(&name, rule).await {
         Ok(None) => Ok(Response::default()),
         Ok(Some(lost)) => Ok(text(&MediaType::TEXT, format!("{lost}\n"))),

@@ -102,7 +102,7 @@ fn rates(content: &[u8]) -> Result<Rates, Problem> {
 /// Starts to compare everything with the source, or joins who does, and answers with what was found;
 /// with `async=true` at once.
 async fn verify(node: &Node, name: &CacheName, uri: &Uri, parameters: &Parameters) -> Answer {
-    let (repair, threads) = (parameters.is_true("repair"), parameters.positive("threads")?);
+    let (repair, threads) = (parameters.decides("repair")?, parameters.positive("threads")?);
     let verifying = node.migrations.verify(name, VerifyRequest { repair, threads })?;
     if parameters.is_true("async") {
         return accepted(node, name, uri);

@@ -56,7 +56,7 @@ async fn connect(
         Err(error) => return Ok(undescribed(&error, &headers)),
     };
     cluster::log_ignored(name.as_str(), &parsed.ignored);
-    let options = ConnectOptions { fresh: parameters.is_true("fresh") };
+    let options = ConnectOptions { fresh: parameters.decides("fresh")? };
     let migrations = node.migrations.clone();
     let connect = async move { migrations.connect(&name, parsed.value, options).await };
     match to_its_end(connect).await {
@@ -113,7 +113,7 @@ pub(super) async fn disconnect(
     headers: &HeaderMap,
 ) -> Answer {
     let name = name_of(node, name)?;
-    let rule = match (parameters.is_true("force"), parameters.is_true("strict")) {
+    let rule = match (parameters.decides("force")?, parameters.decides("strict")?) {
         (true, true) => {
             return Err(Problem::bad_request("'force' and 'strict' exclude each other"));
         }

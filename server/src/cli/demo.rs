@@ -159,8 +159,10 @@ impl Source {
 const CACHE: &str = r#"{"distributed-cache":{"mode":"SYNC","statistics":true,"encoding":{"media-type":"application/octet-stream"}}}"#;
 
 fn at_least_one(text: &str) -> Result<usize, String> {
-    let entries: std::num::NonZeroUsize = text.parse().map_err(|error| format!("{error}"))?;
-    Ok(entries.get())
+    match text.parse() {
+        Ok(0) | Err(_) => Err("it has to be a number, and at least 1".into()),
+        Ok(entries) => Ok(entries),
+    }
 }
 
 fn uri_error(uri: &str) -> String {

@@ -102,7 +102,7 @@ pub(super) struct ServeArgs {
     #[arg(short = 'P', long = "properties", value_name = "FILE|NAME=VALUE")]
     properties: Vec<String>,
 
-    /// Report everything that is wrong with the settings, and what of them has no effect, and exit
+    /// Report all problems and ignored settings, and exit
     #[arg(long)]
     check_config: bool,
 
@@ -197,11 +197,8 @@ pub(super) async fn run(arguments: ServeArgs) -> anyhow::Result<ExitCode> {
         _ => return Err(WrongConfiguration(problems).into()),
     };
     if check {
-        show::line(format_args!(
-            "{} caches; listens on {}",
-            config.caches.len(),
-            config.socket_address()
-        ));
+        let caches = show::counted(config.caches.len() as u64, "cache", "caches");
+        show::line(format_args!("{caches}; listens on {}", config.socket_address()));
         return Ok(ExitCode::SUCCESS);
     }
     let begin = tokio::time::Instant::now();
@@ -378,7 +375,6 @@ impl ServeArgs {
         }
         let mut whole = ServerFile::default();
         for file in files {
-            // With one file it is plain which one is meant.
             let name = file.display();
             let reading = match read(file, &templates) {
                 Ok(reading) => reading,
@@ -387,10 +383,7 @@ impl ServeArgs {
                     continue;
                 }
             };
-            ignored.extend(reading.ignored.iter().map(|ignored| match files.len() {
-                1 => ignored.to_string(),
-                _ => format!("{name}: {ignored}"),
-            }));
+            ignored.extend(reading.ignored.iter().map(|ignored| format!("{name}: {ignored}")));
             problems.extend(reading.problems.iter().map(|problem| format!("{name}: {problem}")));
             for (what, cache) in whole.overlay(reading.value.unwrap_or_default()) {
                 problems.push(format!(

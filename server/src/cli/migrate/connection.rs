@@ -4,7 +4,7 @@ use std::{path::Path, process::ExitCode};
 
 use anyhow::{Context, bail};
 use http::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Target, remark, say};
 use crate::cli::show;
@@ -13,7 +13,8 @@ pub(super) async fn connect(target: &Target, file: &Path, fresh: bool) -> anyhow
     let body = std::fs::read(file).with_context(|| file.display().to_string())?;
     let fresh = if fresh { "?fresh=true" } else { "" };
     let path = target.path(&format!("/rolling-upgrade/source-connection{fresh}"));
-    let answer = target.api()?.post(&path, Some(body)).await?;
+    let api = target.api()?;
+    let answer = api.post(&path, Some(body)).await?;
     if answer.status == StatusCode::NOT_MODIFIED {
         bail!("cache {} is connected already", target.cache);
     }
@@ -22,10 +23,20 @@ pub(super) async fn connect(target: &Target, file: &Path, fresh: bool) -> anyhow
     }
     let notices = answer.success().with_context(|| file.display().to_string())?.notices;
     remark(&notices);
+    let status = api.get(&target.path("/rolling-upgrade")).await?.success()?.json()?;
     say(target.server.json, json!({ "connected": target.cache, "notices": notices }), || {
-        format!("Cache {} reads from its source now. Next: synchronize.", target.cache)
+        format!("Cache {} reads from its source now. {}", target.cache, next(&status))
     });
     Ok(ExitCode::SUCCESS)
+}
+
+/// What to do with a cache that was just connected.
+fn next(status: &Value) -> &'static str {
+    match status.get("state").and_then(Value::as_str) {
+        // The connection continues one through which everything was copied.
+        Some("SYNCED" | "VERIFIED") => "Everything was copied before. Next: verify.",
+        _ => "Next: synchronize.",
+    }
 }
 
 pub(super) async fn source_connection(target: &Target) -> anyhow::Result<ExitCode> {

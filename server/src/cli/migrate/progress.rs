@@ -23,12 +23,14 @@ pub(super) async fn watch(
     let (mut said, mut paused) = (false, false);
     loop {
         let status = api.get(&target.path("/rolling-upgrade")).await?.success()?.json()?;
-        let number = |pointer: &str| status.pointer(pointer).and_then(Value::as_u64);
-        // While it is not known how much there is, nothing of it is done.
-        let done = done.iter().filter_map(|pointer| number(pointer)).max().unwrap_or(0);
-        bar.set_length(number("/source/entries").unwrap_or(1).max(done).max(1));
+        let (done, all) = done_of_all(&status, done);
+        bar.set_length(all);
         bar.set_position(done);
         let state = status.get("state").and_then(Value::as_str).unwrap_or_default();
+        if (state == "PAUSED") != paused {
+            // While it is paused it has no speed, and nobody knows how long it takes.
+            bar.set_style(style(if paused { MOVING } else { PAUSED }));
+        }
         let problem = status.pointer("/source/problem").and_then(Value::as_str);
         bar.set_message(if problem.is_some() {
             "waiting".to_owned()
@@ -51,16 +53,63 @@ pub(super) async fn watch(
     }
 }
 
+/// How much is done, and of how much. A job that was paused or has lost its source reads some entries a second
+/// time, so that it may have read more than there are.
+fn done_of_all(status: &Value, done: &[&str]) -> (u64, u64) {
+    let number = |pointer: &str| status.pointer(pointer).and_then(Value::as_u64);
+    let done = done.iter().filter_map(|pointer| number(pointer)).max().unwrap_or(0);
+    match number("/source/entries") {
+        Some(entries) => (done.min(entries), entries.max(1)),
+        // While it is not known how much there is, all that was read so far is all.
+        None => (done, done.max(1)),
+    }
+}
+
+const MOVING: &str = "{msg:10} {bar:30} {human_pos} of {human_len} entries, {rate}/s, {eta} left";
+const PAUSED: &str = "{msg:10} {bar:30} {human_pos} of {human_len} entries";
+
 /// A bar for entries, on standard error if people can see it.
 pub(in crate::cli) fn progress_bar() -> ProgressBar {
-    let template = "{msg:10} {bar:30} {human_pos} of {human_len} entries, {rate}/s, {eta} left";
-    let bar = ProgressBar::new(0);
+    ProgressBar::new(0).with_style(style(MOVING))
+}
+
+fn style(template: &str) -> ProgressStyle {
     let rate = |state: &ProgressState, text: &mut dyn std::fmt::Write| {
         // A bar has no place for an error.
         let _ = write!(text, "{:.0}", state.per_sec());
     };
     match ProgressStyle::with_template(template) {
-        Ok(style) => bar.with_style(style.with_key("rate", rate)),
-        Err(_) => bar,
+        Ok(style) => style.with_key("rate", rate),
+        Err(_) => ProgressStyle::default_bar(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! How much is shown as done.
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_read_again_after_a_pause_is_not_done_twice() {
+        let read = ["/job/entries/read", "/here/read"];
+        let status = |job: u64, here: u64, entries: Option<u64>| {
+            let status = json!({
+                "job": { "entries": { "read": job } },
+                "here": { "read": here },
+                "source": { "entries": entries }
+            });
+            done_of_all(&status, &read)
+        };
+        assert_eq!(status(61_026, 60_002, Some(60_002)), (60_002, 60_002));
+        assert_eq!(
+            status(10, 500, Some(60_002)),
+            (500, 60_002),
+            "an earlier job has read the most"
+        );
+        assert_eq!(status(10, 0, None), (10, 10));
+        assert_eq!(status(0, 0, Some(0)), (0, 1));
     }
 }

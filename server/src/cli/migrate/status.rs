@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{ServerArgs, synchronize::whereabouts};
 use crate::cli::{
     api::{Api, segment},
-    show,
+    show::{self, counted},
 };
 
 pub(super) async fn status(cache: Option<&str>, server: &ServerArgs) -> anyhow::Result<ExitCode> {
@@ -48,7 +48,9 @@ fn summarize(status: &Value) {
     }
     match status.get("here") {
         Some(here) if number("/here/segments") > Some(0) => {
-            show::line(format_args!("  entries      {}", whereabouts(here, None)));
+            let (read, all) = (number("/here/segments"), number("/source/segments"));
+            let of = if read < all { "complete segments: " } else { "" };
+            show::line(format_args!("  entries      {of}{}", whereabouts(here, None)));
         }
         _ => {
             if let Some(imported) = number("/imported") {
@@ -59,19 +61,23 @@ fn summarize(status: &Value) {
         }
     }
     if let Some(read) = number("/job/entries/read") {
+        let again =
+            if Some(read) > number("/source/entries") { ", some of them again" } else { "" };
+        let rate = number("/job/rateEntriesPerSec").unwrap_or(0);
+        let left = number("/job/etaSeconds").filter(|_| rate > 0);
         show::line(format_args!(
-            "  job          {}, {read} read, {} written, {} entries/s{}",
+            "  job          {}, {read} read{again}, {} written, {rate} entries/s{}",
             text("/job/state"),
             number("/job/entries/written").unwrap_or(0),
-            number("/job/rateEntriesPerSec").unwrap_or(0),
-            number("/job/etaSeconds").map_or_else(String::new, |eta| format!(", {eta} s left"))
+            left.map_or_else(String::new, |eta| format!(", {eta} s left"))
         ));
     }
     if let Some(hits) = number("/readThrough/hits") {
         let silent = number("/readThrough/silent").unwrap_or(0);
         let walked = number("/readThrough/forIterations").unwrap_or(0);
         show::line(format_args!(
-            "  read through {hits} entries, and {walked} for iterations; {silent} unanswered"
+            "  asked for    {} before they were copied, {walked} more for iterations; {silent} unanswered",
+            counted(hits, "entry", "entries")
         ));
     }
     if let Some(compared) = number("/verify/compared") {

@@ -41,10 +41,10 @@ pub(super) async fn verify(
     }
     say(target.server.json, report.clone(), || {
         format!(
-            "Compared {} entries: {} the same, {} missing, {} missing or evicted, {} different, {} changed \
+            "Compared {}: {} the same, {} missing, {} missing or evicted, {} different, {} changed \
              here, {} cleared here, {} ended meanwhile. Beyond those, {} vanished from the source, and {} \
              outlive it here. {} repaired. Differences: {}.",
-            number("compared"),
+            counted(number("compared"), "entry", "entries"),
             number("same"),
             number("missing"),
             number("missingOrEvicted"),
