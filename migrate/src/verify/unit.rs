@@ -10,8 +10,8 @@ use client::{Bytes, Item, Iterate, SegmentSet};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use media::hash;
 use store::{
-    EntryMetadata, Import, ImportRule, SegmentId, SourceSegment, SourceSpace, Standing, Timestamp,
-    Walk, WalkStep,
+    Answer, EntryMetadata, Import, ImportRule, SegmentId, Settled, SourceSegment, SourceSpace,
+    Standing, Timestamp, Walk, WalkStep,
 };
 
 use super::{
@@ -41,6 +41,9 @@ const PAGE: usize = 256;
 
 /// Bytes that are compared together, about.
 const PAGE_BYTES: usize = 256 * 1024;
+
+/// Times that the source is asked for a key that clients keep changing here meanwhile.
+const MOST_ASKED: usize = 16;
 
 /// Keys that the source is asked for again at the same time.
 const AT_ONCE: usize = 16;
@@ -259,24 +262,31 @@ impl Comparison {
     }
 
     async fn ask_for(&self, key: &[u8], shown: bool) -> Result<(), Doubt> {
-        match self.connection.ask(key).await {
-            Loaded::Entry(theirs) => self.compare_again(key, &theirs),
-            Loaded::Absent => self.find_gone(key, shown),
-            Loaded::Failed(text) => return Err(Doubt::Silent(text.to_string())),
-            Loaded::Silent => {
-                return Err(match self.connection.changed() {
-                    Some(reason) => Doubt::Another(reason),
-                    None => {
-                        Doubt::Silent("the source did not answer when it was asked again".into())
-                    }
-                });
+        for _ in 0..MOST_ASKED {
+            match self.connection.ask(key).await {
+                Loaded::Entry(theirs) if !self.compare_again(key, &theirs) => {}
+                Loaded::Entry(_) => return Ok(()),
+                Loaded::Absent => {
+                    self.find_gone(key, shown);
+                    return Ok(());
+                }
+                Loaded::Failed(text) => return Err(Doubt::Silent(text.to_string())),
+                Loaded::Silent => {
+                    return Err(match self.connection.changed() {
+                        Some(reason) => Doubt::Another(reason),
+                        None => Doubt::Silent(
+                            "the source did not answer when it was asked again".into(),
+                        ),
+                    });
+                }
             }
         }
-        Ok(())
+        Err(Doubt::Silent("an entry changes whenever it is compared".into()))
     }
 
-    /// Compares what is here with what the source has just said.
-    fn compare_again(&self, key: &[u8], theirs: &SourceEntry) {
+    /// Compares what is here with what the source has just said. Returns false if that has become outdated
+    /// meanwhile, and the source is to be asked again.
+    fn compare_again(&self, key: &[u8], theirs: &SourceEntry) -> bool {
         // Known before the report is held: whoever reads it may hold what is asked here.
         match self.seen(key, theirs) {
             Seen::Same => self.note(VerifyReport::same),
@@ -285,7 +295,7 @@ impl Comparison {
                 Mended::ByClient => self.note(|report| report.changed_here(key)),
                 mended => self.note(|report| report.different(key, what, mended == Mended::Now)),
             },
-            Seen::Overdue => self.refresh(key, theirs),
+            Seen::Overdue => return self.refresh(key, theirs),
             Seen::Nothing if self.was_cleared() => self.note(VerifyReport::cleared),
             Seen::Nothing if self.may_have_removed(key) => {
                 // What may have been removed here does not come back.
@@ -304,21 +314,21 @@ impl Comparison {
                 }
             }
         }
+        true
     }
 
-    /// Lets an entry live on whose time is over here, and that the source still has.
-    fn refresh(&self, key: &[u8], theirs: &SourceEntry) {
-        let (entries, over) = ([(key, theirs.imported())], self.connection.id());
-        let cache = self.connection.cache();
-        let mut failed = false;
-        cache.import(&entries, ImportRule::Copy, over, self.now(), |_, import| {
-            failed = matches!(import, Import::Failed(_));
-        });
-        if failed {
-            self.note(|report| report.missing(key, Some("there is no memory for it"), false));
-        } else {
-            self.note(VerifyReport::same);
+    /// Lets an entry live on whose time is over here, and that the source still has. Returns false if a client
+    /// was quicker, or if the source has told one something else since.
+    fn refresh(&self, key: &[u8], theirs: &SourceEntry) -> bool {
+        let (answer, over) = (Answer::Entry(theirs.imported()), self.connection.id());
+        match self.connection.cache().settle(key, &answer, over, self.now()) {
+            Ok(Settled::LivesOn | Settled::Ended) => self.note(VerifyReport::same),
+            Ok(Settled::Unchanged) => return false,
+            Err(_) => {
+                self.note(|report| report.missing(key, Some("there is no memory for it"), false));
+            }
         }
+        true
     }
 
     fn was_cleared(&self) -> bool {

@@ -6,7 +6,7 @@ use crate::{
     effect::Cause,
     entry::{Draft, EntryRef, MAX_KEY, Number},
     source::{Beginning, ConnectionId, Coverage, Link, SourceSegment, SourceSpace},
-    time::Timestamp,
+    time::{Expiration, Lifetime, Timestamp},
 };
 
 /// What came of bringing in one entry.
@@ -31,9 +31,11 @@ pub enum Import {
 /// Which entries an import may put in place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImportRule {
-    /// Those without a record, in source segments that are not complete.
+    /// Those without a record, in source segments that are not complete: what a walk has shown, perhaps long
+    /// ago. An imported entry whose time is over here lives on if the walk has shown the very same one.
     Copy,
-    /// Those without a record, and those that were imported and differ: what verify found.
+    /// Those without a record, and those that were imported and differ: what the source has just answered when
+    /// verify asked it.
     Repair,
 }
 
@@ -84,6 +86,13 @@ impl Segment {
             Found::Overdue(_) if imported.metadata.ends().is_some_and(|end| end <= now) => {
                 return Import::AlreadyHere;
             }
+            // A walk may be behind another one: what it shows could be older than what stands here. The source is
+            // asked for this entry anyway.
+            Found::Overdue(bucket)
+                if rule == ImportRule::Copy && !self.is_same_entry(bucket, imported) =>
+            {
+                return Import::AlreadyHere;
+            }
             Found::Overdue(bucket) => {
                 let place = Place { hash, placement, bucket: Some(bucket), overdue: true };
                 return match self.live_on(place, key, imported) {
@@ -129,6 +138,20 @@ impl Segment {
             }
             Err(error) => Import::Failed(error),
         }
+    }
+
+    /// Returns whether an entry of the source is the one in the bucket, and no earlier or later one of its key. A
+    /// source does not give every entry a version, so that alone would not tell.
+    fn is_same_entry(&self, bucket: usize, imported: &Imported<'_>) -> bool {
+        self.standing(Some(bucket)).is_some_and(|entry| {
+            let (ours, theirs) = (entry.metadata(), imported.metadata);
+            // A source reports whole seconds, and the rest of one may have been added.
+            let seconds = |lifetime: Option<Lifetime>| lifetime.map(Lifetime::whole_secs);
+            let lifetimes = |of: Expiration| (seconds(of.lifespan), seconds(of.max_idle));
+            ours.version == theirs.version
+                && lifetimes(ours.expiration) == lifetimes(theirs.expiration)
+                && entry.value().bytes() == imported.value.bytes()
+        })
     }
 
     /// Whether an entry is over by the source's own clock. The source gives out such a one if it has read it

@@ -272,7 +272,10 @@ impl Model {
             return Import::Outdated;
         }
         if self.is_overdue(key) {
-            if lifespan != Some(0) {
+            // It had a lifespan. In whole seconds, as sources report them, all lifespans are the same.
+            let is_same = lifespan.is_some()
+                && matches!(&self.records[key], ModelRecord::Entry(entry) if entry.value == value);
+            if lifespan != Some(0) && (repair || is_same) {
                 self.take(key, value, lifespan);
             }
             return Import::AlreadyHere;

@@ -168,6 +168,59 @@ fn the_source_is_asked_before_an_imported_entry_ends() {
 }
 
 #[test]
+fn a_walk_that_is_behind_another_one_brings_no_older_value_back() {
+    let older = imported(b"older", 1);
+    let versioned = |value, version, lifespan| {
+        let mut entry = mortal(value, 500, lifespan, None);
+        entry.metadata.version = Version(version);
+        entry
+    };
+    let overdue = || {
+        let mut segment = segment(Bound::default());
+        connect(&mut segment);
+        copy(&mut segment, &versioned(b"newer", 2, Some(1_000)), 600);
+        segment
+    };
+    for is_complete in [true, false] {
+        // A source that gives no versions shows the difference elsewhere.
+        let no_version = versioned(b"newer", 2, None);
+        for stale in [older, versioned(b"older", 2, Some(9_000)), no_version] {
+            let mut segment = overdue();
+            if is_complete {
+                segment.complete(SourceSegment(0));
+            }
+            assert_eq!(copy(&mut segment, &stale, 1_500), Import::AlreadyHere);
+            assert!(matches!(segment.inspect(b"k", at(1_500)), Standing::Overdue(_)));
+            let read = |source| Command { source, ..Command::read(b"k") };
+            assert_eq!(run(&mut segment, &read(Source::NotAsked), at(1_500)), Seen::Load);
+            let gone = run(&mut segment, &read(answered(Answer::Absent)), at(1_500));
+            assert_eq!(gone, Seen::Missing, "the source decides");
+        }
+        let mut segment = overdue();
+        // The same one, by a clock that is better known, and with the part of a second that is not reported.
+        let mut same = versioned(b"newer", 2, Some(1_999));
+        same.metadata.created = Some(at(700));
+        assert_eq!(copy(&mut segment, &same, 1_500), Import::AlreadyHere);
+        assert_eq!(segment.lived_on(), 1);
+        assert!(matches!(segment.inspect(b"k", at(1_500)), Standing::Imported(_)));
+    }
+}
+
+#[test]
+fn a_repair_puts_what_the_source_has_in_the_place_of_what_is_over() {
+    let mut segment = segment(Bound::default());
+    connect(&mut segment);
+    copy(&mut segment, &mortal(b"old", 500, Some(1_000), None), 600);
+    segment.end_imports();
+    let new = imported(b"new", 2);
+    assert_eq!(
+        import(&mut segment, b"k", &new, ImportRule::Repair, at(1_500)),
+        Import::AlreadyHere
+    );
+    assert_eq!(get(&mut segment, b"k"), found("new"));
+}
+
+#[test]
 fn clients_change_an_entry_that_is_over_as_if_there_were_none() {
     let overdue = || {
         let mut segment = segment(Bound::default());
