@@ -29,7 +29,7 @@ use crate::{
     effect::{Cause, Effects, Outbox},
     entry::{Draft, EntryRef, MAX_KEY, Number, Record, Value},
     memory::Account,
-    source::{Beginning, ConnectionId, Link},
+    source::{Beginning, ConnectionId, Link, SourceSpace},
     stamp::{Epoch, Stamp, VersionKey},
     stats::Stats,
     time::{Expiration, Timestamp},
@@ -234,7 +234,8 @@ impl Segment {
             Found::Standing(bucket) => (Some(bucket), false),
             Found::Overdue(bucket) => (Some(bucket), true),
         };
-        if overdue || (found.is_none() && self.may_be_at_source(placement)) {
+        let may_come = || self.may_be_at_source(placement) || self.may_be_misplaced();
+        if overdue || (found.is_none() && may_come()) {
             let place = Place { hash, placement, bucket: found, overdue };
             match command.source {
                 Source::NotAsked | Source::Asked(_, Answer::Silent)
@@ -462,6 +463,16 @@ impl Segment {
 
     fn may_be_at_source(&self, placement: u32) -> bool {
         self.link.as_ref().is_some_and(|link| link.may_hold(placement))
+    }
+
+    /// Returns whether the source may have a key that is not here although its segment is complete: one that it
+    /// places in another segment, in a way of its own. That shows only once all segments were read. Until then the
+    /// source is asked for keys of complete segments too, as long as all that were removed there are remembered.
+    fn may_be_misplaced(&self) -> bool {
+        self.link
+            .as_ref()
+            .is_some_and(|link| !link.is_complete() && link.space != SourceSpace::Unit)
+            && !self.has_released()
     }
 
     /// Whether a change has to wait until it is recorded that clients change entries here.

@@ -41,6 +41,8 @@ pub struct SourceSegment(pub u32);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
     count: u32,
+    /// Number of segments in the set: many reads ask for it.
+    len: u32,
     words: Box<[u64]>,
 }
 
@@ -48,7 +50,7 @@ impl Coverage {
     /// None of `count` segments.
     #[must_use]
     pub fn none(count: u32) -> Self {
-        Self { count, words: vec![0; count.div_ceil(64) as usize].into_boxed_slice() }
+        Self { count, len: 0, words: vec![0; count.div_ceil(64) as usize].into_boxed_slice() }
     }
 
     /// All of `count` segments.
@@ -64,7 +66,9 @@ impl Coverage {
     pub fn insert(&mut self, segment: SourceSegment) {
         let word = self.words.get_mut(segment.0 as usize / 64);
         if let Some(word) = word.filter(|_| segment.0 < self.count) {
-            *word |= 1 << (segment.0 % 64);
+            let bit = 1 << (segment.0 % 64);
+            self.len += u32::from(*word & bit == 0);
+            *word |= bit;
         }
     }
 
@@ -79,13 +83,13 @@ impl Coverage {
     /// Number of segments in the set.
     #[must_use]
     pub fn len(&self) -> u32 {
-        self.words.iter().map(|word| word.count_ones()).sum()
+        self.len
     }
 
     /// Whether the set has no segment.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.words.iter().all(|word| *word == 0)
+        self.len == 0
     }
 
     /// The segments in the set, in order.
@@ -118,8 +122,8 @@ pub struct Link {
     pub connection: ConnectionId,
     /// How the source divides its keys.
     pub space: SourceSpace,
-    /// Source segments of which everything is here: nothing is asked of the source, and nothing
-    /// imported from it, any more.
+    /// Source segments of which everything is here: no walk imports anything from them any more. Once all are
+    /// complete, nothing is asked of the source either.
     pub complete: Coverage,
     /// Whether it is recorded where a restart finds it that clients have changed entries here. Until
     /// then a change waits for [`Progress::Mark`](crate::Progress::Mark).
@@ -186,6 +190,8 @@ mod tests {
         }
         assert_eq!(coverage.iter().map(|segment| segment.0).collect::<Vec<_>>(), [0, 63, 64, 129]);
         assert_eq!(coverage.len(), 4);
+        coverage.insert(SourceSegment(63));
+        assert_eq!(coverage.len(), 4, "it is in the set already");
         coverage.insert(SourceSegment(4_000));
         coverage.insert(SourceSegment(130));
         assert_eq!(coverage.len(), 4, "a segment that the source does not have is left out");

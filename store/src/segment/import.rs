@@ -2,7 +2,7 @@
 
 use super::{Found, Place, Position, Segment, Step};
 use crate::{
-    command::{Answer, CacheError, Change, Command, Imported},
+    command::{Answer, CacheError, Change, Command, Imported, Source},
     effect::Cause,
     entry::{Draft, EntryRef, MAX_KEY, Number},
     source::{Beginning, ConnectionId, Coverage, Link, SourceSegment, SourceSpace},
@@ -232,8 +232,12 @@ impl Segment {
         self.silent = over;
     }
 
-    /// Whether a command may take an entry to be gone whose time is over here, without a word from the source.
+    /// Whether a command may go without a word from the source: about a key of a complete source segment that is
+    /// not here, or about an entry whose time is over here.
     pub(super) fn goes_without_source(&self, place: Place, command: &Command<'_>) -> bool {
+        if !place.overdue && !self.may_be_at_source(place.placement) {
+            return self.silent.is_some() || !matches!(command.source, Source::NotAsked);
+        }
         let Some(over) = self.silent else { return false };
         let record = place.bucket.and_then(|bucket| self.table.get_bucket(bucket));
         let has_ended = || record.is_some_and(|record| record.lifespan_ended_before(over));

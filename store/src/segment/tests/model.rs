@@ -93,6 +93,10 @@ struct Model {
     complete: Option<Vec<bool>>,
     /// The cache was cleared since the source was connected.
     cleared: bool,
+    /// Keys have ended, or were cleared, in complete segments that are not remembered.
+    released: bool,
+    /// Whether the segment has met one of them.
+    met: bool,
     /// While the source is silent: lifespans that ended before this have ended there too.
     silent: Option<u64>,
     now: u64,
@@ -103,9 +107,18 @@ impl Model {
         may_hold(self.complete.as_ref(), key)
     }
 
+    /// Whether the source is asked for a key that is not here.
+    fn asks(&self, key: &[u8]) -> bool {
+        let is_whole = || self.complete.as_ref().is_none_or(|complete| !complete.contains(&false));
+        self.is_overdue(key)
+            || (!self.records.contains_key(key)
+                && (self.may_hold(key) || (!self.met && !is_whole())))
+    }
+
     fn expire(&mut self) {
         let now = self.now;
         let complete = self.complete.clone();
+        let released = &mut self.released;
         self.records.retain(|key, record| {
             let ModelRecord::Entry(entry) = record else { return true };
             let ends =
@@ -119,6 +132,7 @@ impl Model {
                 let at_source = entry.at_source;
                 let is_kept = complete.is_some() && (at_source || may_hold(complete.as_ref(), key));
                 *record = ModelRecord::Tombstone { at_source, removal: false };
+                *released |= complete.is_some() && !is_kept;
                 return is_kept;
             }
             complete.is_some()
@@ -148,7 +162,13 @@ impl Model {
     }
 
     fn goes_without_source(&self, key: &[u8], command: &Command<'_>) -> bool {
-        let (Some(over), false) = (self.silent, self.may_hold(key)) else { return false };
+        if self.may_hold(key) {
+            return false;
+        }
+        if !self.is_overdue(key) {
+            return self.silent.is_some() || !matches!(command.source, Source::NotAsked);
+        }
+        let Some(over) = self.silent else { return false };
         let Some(ModelRecord::Entry(entry)) = self.records.get(key) else { return false };
         let lifespan = entry.expiration.lifespan;
         matches!(command.change, Change::Read)
@@ -159,12 +179,12 @@ impl Model {
         self.expire();
         let key = command.key.to_vec();
         let overdue = self.is_overdue(&key);
-        if overdue || (!self.records.contains_key(&key) && self.may_hold(&key)) {
+        if self.asks(&key) {
             let blind = matches!(command.change, Change::Write { .. })
                 && command.condition == Condition::Always;
             match command.source {
                 Source::NotAsked | Source::Asked(_, Answer::Silent)
-                    if overdue && self.goes_without_source(&key, command) => {}
+                    if self.goes_without_source(&key, command) => {}
                 Source::NotAsked if !blind => return Seen::Load,
                 Source::Asked(_, Answer::Silent) if !command.may_go_without_source() => {
                     return Seen::Failed(CacheError::SourceSilent);
@@ -412,20 +432,18 @@ fn play(segment: &mut Segment, model: &mut Model, act: Act) {
             };
             // Version 3 is what the source gives to everything; all else is compared by value.
             model.expire();
+            segment.find(segment.hash(&key), &key, now);
+            model.met = segment.has_released();
+            assert!(!model.met || model.released || model.complete.is_none());
             let standing = model.entry(&key).cloned().or_else(|| match command.source {
-                Source::Asked(_, Answer::Entry(entry))
-                    if (!model.records.contains_key(&key[..]) && model.may_hold(&key))
-                        || model.is_overdue(&key) =>
-                {
-                    Some(ModelEntry {
-                        value: entry.value.bytes().to_vec(),
-                        created: 0,
-                        used: 0,
-                        expiration: Expiration::NEVER,
-                        imported: true,
-                        at_source: true,
-                    })
-                }
+                Source::Asked(_, Answer::Entry(entry)) if model.asks(&key) => Some(ModelEntry {
+                    value: entry.value.bytes().to_vec(),
+                    created: 0,
+                    used: 0,
+                    expiration: Expiration::NEVER,
+                    imported: true,
+                    at_source: true,
+                }),
                 _ => None,
             });
             let holds = standing.is_some_and(|entry| match command.condition {
@@ -457,10 +475,12 @@ fn play(segment: &mut Segment, model: &mut Model, act: Act) {
         Act::Wait(millis) => model.now += u64::from(millis),
         Act::Sweep => {
             segment.sweep(0, usize::MAX, now);
+            model.expire();
+            assert!(model.complete.is_none() || segment.has_released() == model.released);
         }
         Act::Connect if model.complete.is_none() => {
             model.complete = Some(vec![false; SOURCE_SEGMENTS as usize]);
-            (model.cleared, model.silent) = (false, None);
+            (model.cleared, model.released, model.silent) = (false, false, None);
             segment.connect(Link {
                 marked: true,
                 max_tombstones: u64::MAX,
@@ -489,6 +509,7 @@ fn play(segment: &mut Segment, model: &mut Model, act: Act) {
             model.complete.iter_mut().for_each(|complete| complete.fill(true));
             model.records.clear();
             model.cleared = model.complete.is_some();
+            model.released |= model.cleared;
         }
         Act::Release => {
             segment.sweep(0, usize::MAX, now);
@@ -497,7 +518,9 @@ fn play(segment: &mut Segment, model: &mut Model, act: Act) {
             let complete = model.complete.clone();
             model.records.retain(|key, record| match record {
                 ModelRecord::Tombstone { at_source, removal } => {
-                    *at_source || *removal || may_hold(complete.as_ref(), key)
+                    let is_kept = *at_source || *removal || may_hold(complete.as_ref(), key);
+                    model.released |= !is_kept;
+                    is_kept
                 }
                 ModelRecord::Entry(_) => true,
             });

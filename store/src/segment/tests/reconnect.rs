@@ -249,7 +249,7 @@ fn a_source_that_becomes_one_unit_does_not_bring_back_what_is_not_remembered() {
     segment.connect(link);
     segment.complete(of(b"gone"));
     // No tombstone may be kept where everything is here.
-    run(&mut segment, &Command::remove(b"gone"), at(1_000));
+    run(&mut segment, &only_here(Command::remove(b"gone")), at(1_000));
     assert_eq!(segment.tombstones(), 0);
     segment.become_unit(&Coverage::none(1));
     segment.become_unit(&Coverage::none(1));

@@ -158,6 +158,68 @@ fn a_source_that_becomes_one_unit_brings_nothing_back_that_was_released() {
     assert_eq!(copy(&mut segment, b"k"), Import::Tombstone);
 }
 
+/// A key of the segment that is complete, and one of another.
+fn half_copied(segment: &mut Segment) -> ([u8; 1], [u8; 1]) {
+    let keys: Vec<[u8; 1]> = (0_u8..100).map(|byte| [byte]).collect();
+    segment.complete(of(&keys[0]));
+    let other = keys.iter().find(|key| of(*key) != of(&keys[0])).unwrap();
+    (keys[0], *other)
+}
+
+#[test]
+fn a_key_that_the_source_has_in_another_segment_is_not_absent_before_all_are_complete() {
+    let mut segment = connected(MemoryLimit::unlimited());
+    let (key, _) = half_copied(&mut segment);
+    let absent = Command { condition: Condition::Absent, ..Command::write(&key, b"v", SHORT) };
+    assert_eq!(get(&mut segment, &key), Seen::Load, "its segment is complete");
+    assert_eq!(run(&mut segment, &absent, at(1_000)), Seen::Load);
+    let told = |answer| Command { source: answered(answer), ..Command::read(&key) };
+    // What cannot be known need not be waited for.
+    assert_eq!(run(&mut segment, &told(Answer::Silent), at(1_000)), Seen::Missing);
+    segment.set_silent(Some(at(0)));
+    assert_eq!(get(&mut segment, &key), Seen::Missing);
+    segment.set_silent(None);
+    assert_eq!(run(&mut segment, &told(Answer::Absent), at(1_000)), Seen::Missing);
+    let theirs = told(Answer::Entry(imported(b"theirs", 5)));
+    assert_eq!(run(&mut segment, &theirs, at(1_000)), found("theirs"));
+    let refused = Seen::Refused(b"theirs".to_vec());
+    assert_eq!(run(&mut segment, &absent, at(1_000)), refused);
+
+    (0..20).for_each(|number| segment.complete(SourceSegment(number)));
+    assert_eq!(get(&mut segment, b"not here"), Seen::Missing, "all keys were seen");
+}
+
+#[test]
+fn nothing_is_asked_for_in_a_complete_segment_where_a_removed_key_may_be_forgotten() {
+    let forget: [fn(&mut Segment, &[u8; 1]); 3] = [
+        |segment, key| {
+            end(segment, key);
+        },
+        |segment, key| {
+            segment.link.as_mut().unwrap().max_tombstones = 0;
+            remove(segment, key);
+        },
+        |segment, key| {
+            copy(segment, b"k");
+            segment.link.as_mut().unwrap().max_tombstones = 0;
+            remove(segment, key);
+        },
+    ];
+    for forget in forget {
+        let mut segment = connected(MemoryLimit::unlimited());
+        let (key, other) = half_copied(&mut segment);
+        forget(&mut segment, &key);
+        assert_eq!(segment.tombstones(), 0);
+        assert_eq!(get(&mut segment, &key), Seen::Missing);
+        let stale = Command {
+            source: answered(Answer::Entry(imported(b"theirs", 5))),
+            ..Command::read(&key)
+        };
+        assert_eq!(run(&mut segment, &stale, at(1_000)), Seen::Missing, "it does not come back");
+        assert_eq!(get(&mut segment, &other), Seen::Load, "its own segment is not complete");
+    }
+}
+
 #[test]
 fn the_member_knows_what_its_tombstones_take() {
     let memory = MemoryLimit::new(1_000_000);
