@@ -164,6 +164,9 @@ impl Agreement {
         let (found, removed) = self.write_and_apply(command, check)?;
         // Nobody else waits for that: many entries take seconds.
         removed.inspect(|cache| cache.free());
+        if let MetaCommand::UpdateCache { cache, .. } = command {
+            self.container.cache(cache.as_str()).inspect(|cache| cache.evict_excess());
+        }
         Ok(found)
     }
 

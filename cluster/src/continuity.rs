@@ -105,7 +105,7 @@ impl Attempt<'_> {
         if !self.identity.provably_continues(&past.identity) {
             return Err(Gap::OtherSource);
         }
-        let has_all = past.complete.len() >= past.space.count();
+        let has_all = past.complete.is_whole();
         let space = match past.space {
             // Keys were seen where they should not be. A sample may have missed them now.
             SourceSpace::Unit => SourceSpace::Unit,

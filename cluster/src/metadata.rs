@@ -554,7 +554,7 @@ impl Metadata {
 
     /// Caches that have let go of their source with everything here: a restart loses what they hold.
     pub(crate) fn only_in_memory(&self) -> Vec<CacheName> {
-        let is_whole = |past: &Connection| past.complete.len() >= past.space.count();
+        let is_whole = |past: &Connection| past.complete.is_whole();
         let caches = self.caches.iter().filter(|(_, known)| {
             known.connection.is_none() && known.past.as_ref().is_some_and(is_whole)
         });

@@ -27,9 +27,9 @@ pub(crate) const FORGOTTEN: &str = "the source places its keys in a way of its o
      here are remembered: they could come back. Disconnect with --force (force=true), and connect with --fresh \
      (fresh=true) to accept that";
 
-/// What a job copies.
+/// Which part of the source a job copies.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Copy {
+pub(crate) enum Part {
     /// All that is not complete.
     All,
     /// These segments, because somebody iterates over them.
@@ -50,9 +50,9 @@ pub struct SyncRequest {
 /// # Errors
 ///
 /// If the cache is not connected any more, or not all of the source can be brought in.
-pub(crate) async fn start(
+pub(crate) fn start(
     connection: &Arc<SourceConnection>,
-    copy: Copy,
+    part: &Part,
     settings: SyncSettings,
     rates: Rates,
     batch: Option<u32>,
@@ -62,8 +62,8 @@ pub(crate) async fn start(
         return Err(FORGOTTEN.into());
     }
     let owners = owners_in(connection, link.space);
-    let complete = match (&copy, link.space) {
-        (Copy::Only(wanted), SourceSpace::Segments(count)) => {
+    let complete = match (part, link.space) {
+        (Part::Only(wanted), SourceSpace::Segments(count)) => {
             let mut complete = Coverage::none(count);
             let unwanted =
                 (0..count).map(SourceSegment).filter(|segment| !wanted.contains(segment));
@@ -77,9 +77,9 @@ pub(crate) async fn start(
     let (events, heard) = mpsc::channel(MOST_EVENTS);
     let (steering, Steered { orders, over }) = steering();
     let now = connection.agreement().clock().now();
-    let purpose = match copy {
-        Copy::All => Purpose::Synchronization,
-        Copy::Only(_) => Purpose::Ahead,
+    let purpose = match part {
+        Part::All => Purpose::Synchronization,
+        Part::Only(_) => Purpose::Ahead,
     };
     let ledger = Arc::clone(connection.ledger());
     let shared = Arc::new(Shared::new(job, purpose, ledger, (rates, batch), now));

@@ -29,6 +29,8 @@ const STRETCH: u64 = 64;
 pub struct Driver {
     agreement: Arc<Agreement>,
     sources: Arc<Sources>,
+    /// Held while it is recorded that clients change entries: those who wait need not record it again.
+    marking: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// How many entries a cache has.
@@ -44,7 +46,7 @@ impl Driver {
     /// Carries commands to caches whose sources are these.
     #[must_use]
     pub fn new(agreement: Arc<Agreement>, sources: Arc<Sources>) -> Self {
-        Self { agreement, sources }
+        Self { agreement, sources, marking: Arc::default() }
     }
 
     /// The time.
@@ -141,6 +143,10 @@ impl Driver {
 
     /// Records that clients change entries of this cache while its source is connected.
     async fn mark(&self, cache: &Arc<Cache>) -> Result<(), CacheError> {
+        let _one = self.marking.lock().await;
+        if is_marked(cache) {
+            return Ok(());
+        }
         let mark = MetaCommand::Mark { cache: cache.name().clone() };
         let marked = self.agreement.propose_for(cache, mark).await;
         match marked {
@@ -321,6 +327,12 @@ impl Driver {
     }
 }
 
+/// Returns whether every segment of a cache has heard that it is recorded that clients change entries, or none has
+/// to.
+fn is_marked(cache: &Cache) -> bool {
+    cache.segment_ids().all(|id| cache.segment(id).link().is_none_or(|link| link.marked))
+}
+
 /// The source segments that these segments overlap with and that are not complete.
 fn missing(cache: &Cache, segments: &[SegmentId]) -> Vec<store::SourceSegment> {
     let first = segments.first().copied().unwrap_or(SegmentId(0));
@@ -358,5 +370,58 @@ impl Said {
             Loaded::Silent | Loaded::Failed(_) => Answer::Silent,
         };
         Source::Asked(self.connection, answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! The first writes after a source was connected.
+
+    use cluster::{Clock, Connection, SourceIdentity};
+    use config::{CacheConfig, CacheMode, CacheName, RemoteStoreConfig};
+    use futures_util::future::join_all;
+    use store::{Container, Coverage, Expiration, MemoryLimit, Outcome, SourceSpace};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn all_first_writes_together_record_once_that_clients_change_entries() {
+        let (container, clock) = (Container::new(MemoryLimit::unlimited()), Clock::start());
+        let agreement = Agreement::start(None, Arc::new(container), Arc::new(clock), 10);
+        let agreement = Arc::new(agreement.expect("there is no file to read"));
+        let name: CacheName = "orders".parse().unwrap();
+        let config = Arc::new(CacheConfig::new(CacheMode::Distributed));
+        let create = MetaCommand::CreateCache { cache: name.clone(), config, volatile: false };
+        agreement.propose(create).await.unwrap();
+        let space = SourceSpace::Segments(256);
+        let connection = Box::new(Connection {
+            remote: RemoteStoreConfig::new(Vec::new()),
+            space,
+            identity: SourceIdentity::default(),
+            since: Timestamp::from_millis(1_000),
+            complete: Coverage::none(space.count()),
+            marked: false,
+            cleared: false,
+            forgets: false,
+            imported: None,
+        });
+        agreement.propose(MetaCommand::Connect { cache: name.clone(), connection }).await.unwrap();
+
+        let before = *agreement.changes().borrow();
+        let cache = agreement.container().cache("orders").unwrap();
+        let sources = Arc::new(Sources::new(std::time::Duration::ZERO));
+        let driver = Driver::new(Arc::clone(&agreement), sources);
+        let keys: Vec<[u8; 4]> = (0_u32..100).map(u32::to_be_bytes).collect();
+        let writes = keys.iter().map(|key| async {
+            let write = Command::write(key, b"v", Expiration::NEVER);
+            driver.drive(&cache, write, &mut |_: Outcome<'_>| ()).await
+        });
+        assert!(join_all(writes).await.iter().all(Result::is_ok));
+        assert_eq!(cache.approximate_len(), 100);
+        let marked = |metadata: &cluster::Metadata| {
+            metadata.cache("orders").unwrap().connection.as_ref().unwrap().marked
+        };
+        assert!(agreement.see(marked));
+        assert_eq!(*agreement.changes().borrow(), before + 1);
     }
 }

@@ -28,6 +28,7 @@ mod overdue;
 mod overlap;
 mod preflight;
 mod read;
+mod relief;
 mod remote;
 mod settings;
 mod silences;

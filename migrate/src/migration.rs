@@ -12,8 +12,9 @@ use parking_lot::Mutex;
 use store::{Cache, CacheError, SourceSegment};
 
 use crate::{
-    copy::{self, Copy, SyncRequest},
+    copy::{self, Part, SyncRequest},
     job::{CopyStatus, JobHandle},
+    relief::Relief,
     source::SourceConnection,
     sync::{Ending, Event, SyncSettings, UNIT_SEGMENTS},
     tombstones,
@@ -83,15 +84,19 @@ impl Migration {
     /// Brings in the segments with the most tombstones whenever there are many of them: what was removed, or
     /// has ended, may be forgotten once its segment is complete.
     async fn relieve(&self) {
-        let (mut told, mut failed) = (false, false);
+        let mut relief = Relief::default();
         loop {
-            tokio::time::sleep(if failed { LOOK } else { RELIEF }).await;
+            tokio::time::sleep(RELIEF).await;
             let memory = self.cache().memory_limit();
             let link = self.source.link().filter(|link| !link.is_complete());
             let Some(link) = link.filter(|_| memory.has_many_tombstones()) else {
-                (told, failed) = (false, false);
+                relief.is_over();
                 continue;
             };
+            let clock = self.source.agreement().clock();
+            if !relief.is_due(clock.now()) {
+                continue;
+            }
             let weights = tombstones::weights(self.cache(), &link);
             let heaviest = tombstones::heaviest(&weights, UNIT_SEGMENTS);
             let is_silent =
@@ -105,8 +110,7 @@ impl Migration {
             if !tombstones::are_worth_it(self.cache().tombstones(), &all) {
                 continue;
             }
-            if !told {
-                told = true;
+            if relief.begin() {
                 let (bytes, limit) = (memory.tombstones(), memory.tombstone_limit());
                 tracing::warn!(
                     cache = %self.cache().name(), bytes, limit,
@@ -115,7 +119,15 @@ impl Migration {
                 );
             }
             let _one = self.bringing.lock().await;
-            failed = self.bring_missing(&heaviest, &self.relieved).await.is_err();
+            match self.bring_missing(&heaviest, &self.relieved).await {
+                Ok(()) => relief.succeeded(),
+                Err(error) if relief.failed(clock.now()) => tracing::warn!(
+                    cache = %self.cache().name(), error = %error,
+                    "segments were not copied, so the keys that were removed or have expired there have to be \
+                     remembered on: this is tried again, less and less often"
+                ),
+                Err(_) => {}
+            }
         }
     }
 
@@ -138,14 +150,14 @@ impl Migration {
     /// # Errors
     ///
     /// If the cache is not connected any more, or not all of the source can be brought in.
-    pub(crate) async fn synchronize(&self, request: SyncRequest) -> Result<JobHandle, String> {
+    pub(crate) fn synchronize(&self, request: SyncRequest) -> Result<JobHandle, String> {
         let settings = self.source.settings();
         let sync = SyncSettings {
             units: request.threads.map_or(settings.sync.units, |threads| threads as usize),
             ..settings.sync
         };
         let batch = request.read_batch;
-        let job = copy::start(&self.source, Copy::All, sync, settings.rates, batch).await?;
+        let job = copy::start(&self.source, &Part::All, sync, settings.rates, batch)?;
         *self.job.lock() = Some(job.clone());
         Ok(job)
     }
@@ -165,8 +177,12 @@ impl Migration {
                 // Who asked has left: the next in line need not wait for nobody.
                 () = tell.closed() => return,
             };
-            // Nobody minds if who asked has left meanwhile.
-            let _ = tell.send(migration.bring_missing(&segments, &migration.brought).await);
+            let brought = migration.bring_missing(&segments, &migration.brought).await;
+            if let Err(error) = &brought {
+                tracing::warn!(cache = %migration.cache().name(), %error, "segments were not brought in");
+            }
+            // The caller may be gone; ignore a closed channel.
+            let _ = tell.send(brought);
         });
         told.await.unwrap_or(Err(CacheError::SourceSilent))
     }
@@ -189,31 +205,18 @@ impl Migration {
             return Ok(());
         }
         let settings = self.source.settings();
-        let handle = copy::start(
-            &self.source,
-            Copy::Only(missing),
-            settings.sync,
-            settings.rates,
-            None,
-        )
-        .await
-        .map_err(|error| {
-            tracing::warn!(cache = %self.cache().name(), error, "segments cannot be brought in");
-            CacheError::SourceFailed(error)
-        })?;
+        let part = Part::Only(missing);
+        let handle = copy::start(&self.source, &part, settings.sync, settings.rates, None)
+            .map_err(CacheError::SourceFailed)?;
         let status = self.while_it_answers(&handle).await;
         written.fetch_add(status.counts.written, Ordering::Relaxed);
         match status.ending {
             Some(Ending::Finished) => Ok(()),
             // It is there, and says why.
             Some(Ending::Failed { reason }) if self.source.health().problem.is_none() => {
-                tracing::warn!(cache = %self.cache().name(), reason, "segments were not brought in");
                 Err(CacheError::SourceFailed(reason))
             }
-            other => {
-                tracing::warn!(cache = %self.cache().name(), ?other, "segments were not brought in");
-                Err(CacheError::SourceSilent)
-            }
+            _ => Err(CacheError::SourceSilent),
         }
     }
 

@@ -38,6 +38,15 @@ fn no_job(name: &CacheName) -> MigrationError {
     MigrationError::NotNow(format!("no synchronization of cache {name} is running"))
 }
 
+/// Why the source is not believed any more, with the way to go on all the same.
+fn with_accept(name: &CacheName, reason: &str) -> String {
+    format!(
+        "{reason}.\nTo go on with what it has now: POST \
+         /rest/v2/caches/{name}/rolling-upgrade?action=accept-source-loss (godwit migrate cluster \
+         accept-source-loss -c {name})."
+    )
+}
+
 /// How a source is connected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnectOptions {
@@ -228,19 +237,18 @@ impl Migrations {
         name: &CacheName,
         request: SyncRequest,
     ) -> Result<Synchronizing, MigrationError> {
-        let not_synchronized =
-            |reason| MigrationError::NotSynchronized { cache: name.clone(), reason };
+        let not_begun = |reason| MigrationError::NotBegun { cache: name.clone(), reason };
         let cache = self.cache(name)?;
-        cache.check_served().map_err(|error| not_synchronized(error.to_string()))?;
+        cache.check_served().map_err(|error| not_begun(error.to_string()))?;
         let Some(migration) = self.sources.of(&cache) else {
             return match self.is_connected(name) {
-                true => Err(not_synchronized(NOT_REACHED.into())),
+                true => Err(not_begun(NOT_REACHED.into())),
                 false => self.finished(name),
             };
         };
         let source = migration.source();
         if let Some(reason) = source.changed() {
-            return Err(not_synchronized(reason));
+            return Err(not_begun(with_accept(name, &reason)));
         }
         let _alone = self.changing.alone(name).await;
         if let Some(job) = migration.running() {
@@ -254,7 +262,7 @@ impl Migrations {
         }
         // How much there is to copy, for who watches.
         let _ = source.size().await;
-        let job = migration.synchronize(request).await.map_err(MigrationError::NotNow)?;
+        let job = migration.synchronize(request).map_err(MigrationError::NotNow)?;
         tracing::info!(cache = %name, source = source.server_names(), "synchronizing");
         Ok(Synchronizing(Asked::Job(name.clone(), job)))
     }
@@ -366,7 +374,7 @@ impl Migrations {
         let migration = self.migration(name)?;
         let source = migration.source();
         if let Some(reason) = source.changed() {
-            return Err(MigrationError::NotNow(reason));
+            return Err(MigrationError::NotNow(with_accept(name, &reason)));
         }
         if source.link().is_none_or(|link| !link.is_complete()) {
             let next = match migration.job_status().filter(|job| job.ended.is_none()) {

@@ -261,7 +261,7 @@ impl Facts<'_> {
     }
 
     fn is_complete(&self) -> bool {
-        self.connection.is_some_and(|it| it.complete.len() >= it.space.count())
+        self.connection.is_some_and(|it| it.complete.is_whole())
     }
 
     fn problem(&self, job: Option<&CopyStatus>) -> Option<String> {

@@ -31,7 +31,7 @@ use crate::{
     job::{Tagged, Teller},
     source::{Doubt, PATIENCE, SourceConnection},
     steering::{Over, Steered, Steering, steering},
-    sync::{Action, Ending, Event, SyncJob, SyncSettings, Unit, UnitId},
+    sync::{Action, Ending, Event, SyncJob, SyncSettings, UNIT_SEGMENTS, Unit, UnitId},
     throttle::{Rates, Throttle},
 };
 
@@ -217,6 +217,7 @@ pub(crate) fn start(connection: &Arc<SourceConnection>, request: VerifyRequest) 
         connection: Arc::clone(connection),
         shared: Arc::clone(&shared),
         settings: sync,
+        most_readers: 1,
         space: SourceSpace::Unit,
         repair,
         stretch: 0,
@@ -240,6 +241,8 @@ struct Driver {
     connection: Arc<SourceConnection>,
     shared: Arc<Shared>,
     settings: SyncSettings,
+    /// Units that can be compared at the same time: they share the memory for keys.
+    most_readers: usize,
     space: SourceSpace,
     repair: bool,
     stretch: u64,
@@ -262,6 +265,7 @@ impl Driver {
             SourceSpace::Segments(_) => owners_in(&self.connection, link.space),
             SourceSpace::Unit => Vec::new(),
         };
+        self.most_readers = most_readers(self.settings, &owners);
         let evicted_before = self.connection.cache().evicted();
         let census = self.connection.census_before(PATIENCE).await;
         self.shared.progress.lock().report.source_entries_before = census.entries;
@@ -351,9 +355,7 @@ impl Driver {
     fn compare(&mut self, unit: Unit) {
         let teller = self.teller();
         // A source that is one unit is read by one reader.
-        let most = usize::try_from(self.space.count()).unwrap_or(usize::MAX);
-        let readers =
-            if unit.segments.is_none() { 1 } else { self.settings.units.clamp(1, most.max(1)) };
+        let readers = if unit.segments.is_none() { 1 } else { self.most_readers };
         let comparison = Comparison {
             connection: Arc::clone(&self.connection),
             shared: Arc::clone(&self.shared),
@@ -382,6 +384,49 @@ impl Driver {
     }
 }
 
+/// Units that can be compared at the same time, whatever number was asked for, of segments with these owners.
+fn most_readers(settings: SyncSettings, owners: &[usize]) -> usize {
+    let mut segments = BTreeMap::<usize, usize>::new();
+    owners.iter().for_each(|server| *segments.entry(*server).or_default() += 1);
+    let of_server =
+        |segments: &usize| segments.div_ceil(UNIT_SEGMENTS).min(settings.units_per_server);
+    let readers: usize = segments.values().map(of_server).sum();
+    readers.min(settings.units).max(1)
+}
+
 fn died(error: &JoinError) -> Event {
     Event::SourceChanged { reason: format!("it ended by a fault of the server: {error}") }
+}
+
+#[cfg(test)]
+mod tests {
+    //! How the memory for keys is divided.
+
+    use super::*;
+
+    #[test]
+    fn units_that_cannot_be_compared_at_the_same_time_take_no_part_of_the_memory() {
+        let readers = |units, owners: &[usize]| {
+            most_readers(SyncSettings { units, units_per_server: 2 }, owners)
+        };
+        let one_server = vec![0; 256];
+        let two_servers: Vec<usize> = (0..256).map(|segment| segment % 2).collect();
+        for (units, owners, expected) in [
+            (4, &one_server, 2),
+            (4, &two_servers, 4),
+            (3, &two_servers, 3),
+            (1_000_000_000, &two_servers, 4),
+            (1_000_000_000, &vec![0; 8], 1),
+            (1_000_000_000, &vec![0; 9], 2),
+            (0, &two_servers, 1),
+            (4, &Vec::new(), 1),
+        ] {
+            assert_eq!(
+                readers(units, owners),
+                expected,
+                "{units} units of {} segments",
+                owners.len()
+            );
+        }
+    }
 }

@@ -125,7 +125,8 @@ impl From<MigrationError> for Problem {
             | MigrationError::WouldLose { .. }
             | MigrationError::Paused { .. }
             | MigrationError::NotNow(_) => StatusCode::CONFLICT,
-            MigrationError::NotSynchronized { .. }
+            MigrationError::NotBegun { .. }
+            | MigrationError::NotSynchronized { .. }
             | MigrationError::StaysConnected { .. }
             | MigrationError::NotStored(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };

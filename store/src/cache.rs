@@ -101,13 +101,20 @@ impl Cache {
     }
 
     /// Configures it to be something else from now on: of what it holds, nothing changes but how much
-    /// that may be. Whoever calls this has made sure that nothing else differs.
+    /// that may be. Whoever calls this has made sure that nothing else differs, and calls
+    /// [`Cache::evict_excess`] once nobody waits.
     pub fn reconfigure(&self, config: Arc<CacheConfig>) {
         let bound = Bound::from(&config.memory);
         self.config.store(config);
         if self.bounded && bound.is_some() {
             self.bound.store(Arc::new(bound));
             self.each(|segment| segment.set_bound(bound));
+        }
+    }
+
+    /// Evicts what is beyond a bound that was made smaller. Many entries take seconds.
+    pub fn evict_excess(&self) {
+        if self.bounded {
             self.keep_bound(None);
         }
     }

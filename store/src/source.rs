@@ -86,6 +86,12 @@ impl Coverage {
         self.len
     }
 
+    /// Returns whether all segments are in the set: then nothing more comes from the source.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.len == self.count
+    }
+
     /// Whether the set has no segment.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -160,7 +166,7 @@ impl Link {
     /// Whether everything is here.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.complete.len() >= self.space.count()
+        self.complete.is_whole()
     }
 
     /// Whether the source may hold a key with this placement hash that we do not know of.
@@ -196,6 +202,7 @@ mod tests {
         coverage.insert(SourceSegment(130));
         assert_eq!(coverage.len(), 4, "a segment that the source does not have is left out");
         assert_eq!(Coverage::all(130).len(), 130);
+        assert!(Coverage::all(130).is_whole() && !coverage.is_whole());
     }
 
     #[test]

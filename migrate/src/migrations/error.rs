@@ -52,6 +52,14 @@ pub enum MigrationError {
         /// What kind of job it is.
         what: &'static str,
     },
+    /// The job could not be begun.
+    #[error("cache {cache} cannot be synchronized: {reason}")]
+    NotBegun {
+        /// The cache.
+        cache: CacheName,
+        /// Why.
+        reason: String,
+    },
     /// The job has failed, or was cancelled.
     #[error("the synchronization of cache {cache} has ended without everything: {reason}")]
     NotSynchronized {

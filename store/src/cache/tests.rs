@@ -66,12 +66,14 @@ fn a_cache_bounded_to_n_entries_holds_n() {
 }
 
 #[test]
-fn a_smaller_bound_holds_at_once() {
+fn a_smaller_bound_holds_once_the_excess_is_evicted() {
     let memory = |max_count| MemoryConfig { max_count, ..MemoryConfig::default() };
     let config = |memory| CacheConfig { memory, ..CacheConfig::new(CacheMode::Local) };
     let cache = cache(memory(Some(100)));
     (0_u32..100).for_each(|key| put(&cache, &key.to_be_bytes(), b"v"));
     cache.reconfigure(Arc::new(config(memory(Some(40)))));
+    assert_eq!(len(&cache, now()), 100, "who configures it holds locks that others wait for");
+    cache.evict_excess();
     assert_eq!(len(&cache, now()), 40);
 }
 
@@ -94,6 +96,7 @@ fn entries_keep_half_of_a_bound_that_tables_alone_exceed() {
     (0_u32..60_000).for_each(|key| put(&cache, &key.to_be_bytes(), b"v"));
     assert!(cache.usage.fixed() > 1_000_000, "{} bytes of tables", cache.usage.fixed());
     cache.reconfigure(Arc::new(config(memory(1_000_000))));
+    cache.evict_excess();
     let kept = len(&cache, now());
     assert!((10_000..60_000).contains(&kept), "{kept} entries");
     (60_000_u32..60_100).for_each(|key| put(&cache, &key.to_be_bytes(), b"v"));

@@ -158,6 +158,32 @@ fn a_source_that_becomes_one_unit_brings_nothing_back_that_was_released() {
     assert_eq!(copy(&mut segment, b"k"), Import::Tombstone);
 }
 
+#[test]
+fn removing_or_ending_what_is_here_is_never_refused_because_it_takes_no_memory() {
+    let memory = MemoryLimit::new(130_000);
+    let mut segment = connected(Arc::clone(&memory));
+    let keys: Vec<Vec<u8>> = (0..1_000).map(|key| format!("{key:050}").into_bytes()).collect();
+    let imports = keys.iter().map(|key| copy(&mut segment, key));
+    assert!(imports.into_iter().all(|import| import == Import::Written));
+    // Two thirds are removed; the others are overwritten, and end.
+    let used = memory.used();
+    for (number, key) in keys.iter().enumerate() {
+        if number % 3 == 0 {
+            end(&mut segment, key);
+        } else {
+            assert_eq!(remove(&mut segment, key), Seen::Changed(Some(b"theirs".to_vec())));
+        }
+    }
+    assert_eq!(segment.tombstones(), 1_000);
+    assert!(memory.is_full_of_tombstones(), "{} bytes", memory.tombstones());
+    let refused = Seen::Failed(CacheError::TooManyTombstones { limit: 32_500 });
+    assert_eq!(put(&mut segment, b"new", b"v"), refused);
+    assert!(memory.used() <= used, "{} bytes instead of {used}", memory.used());
+    for key in &keys {
+        assert_eq!(copy(&mut segment, key), Import::Tombstone, "none comes back");
+    }
+}
+
 /// A key of the segment that is complete, and one of another.
 fn half_copied(segment: &mut Segment) -> ([u8; 1], [u8; 1]) {
     let keys: Vec<[u8; 1]> = (0_u8..100).map(|byte| [byte]).collect();
