@@ -13,6 +13,9 @@ pub(crate) struct Census {
     pub(crate) stored: Option<u64>,
 }
 
+/// Entries of a small source that come and go at any time.
+const FEW: u64 = 10;
+
 /// Why what a source has shown may not be all that it has. It was asked before the first entry and after the last
 /// one, and has shown so many.
 pub(crate) fn doubt(before: Census, after: Census, shown: u64) -> Option<String> {
@@ -20,16 +23,18 @@ pub(crate) fn doubt(before: Census, after: Census, shown: u64) -> Option<String>
         let text = "the source has shown no entry, and does not say how many it has";
         return (shown == 0).then(|| text.to_owned());
     };
+    let fewest = has.min(before.entries.unwrap_or(has));
+    let below = |most: u64| if shown < most { fewest - shown } else { 0 };
     let missing = match before.stored.zip(after.stored) {
         // Counters that went back were reset, and tell nothing.
         Some((then, now)) if now >= then && after.entries.is_some() => {
-            has.saturating_sub(shown.saturating_add(now - then))
+            let counted = has.saturating_sub(shown.saturating_add(now - then));
+            // Most of what was stored may have been there before: that excuses no more than a tenth of the source,
+            // or a few entries.
+            counted.max(below((fewest - fewest / 10).saturating_sub(FEW)))
         }
-        _ => {
-            let fewest = has.min(before.entries.unwrap_or(has));
-            // Nobody knows what its clients have stored and removed: a tenth of it may be theirs.
-            if shown < fewest - fewest / 10 { fewest - shown } else { 0 }
-        }
+        // Nobody knows what its clients have stored and removed: a tenth of it may be theirs.
+        _ => below(fewest - fewest / 10),
     };
     if missing > 0 {
         return Some(format!(
@@ -79,6 +84,14 @@ mod tests {
         assert!(text.contains("has 1000 entries, and has shown 600: 400 or more"), "{text}");
         assert!(doubt(said(1_000, 7), said(1_000, 7), 999).is_some());
         assert!(doubt(said(0, 0), said(1_301, 300), 1_000).is_some());
+    }
+
+    #[test]
+    fn what_was_stored_again_and_again_excuses_a_tenth() {
+        assert_eq!(doubt(said(1_000, 0), said(1_000, 5_000), 890), None);
+        assert!(doubt(said(1_000, 0), said(1_000, 5_000), 889).unwrap().contains("111 or more"));
+        assert_eq!(doubt(said(9, 0), said(9, 5_000), 0), None, "all of them may be others by now");
+        assert!(doubt(said(20, 0), said(20, 5_000), 7).is_some());
     }
 
     #[test]

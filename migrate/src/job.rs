@@ -53,7 +53,7 @@ struct Progress {
     /// Entries of segments that are not complete and could not be taken, with their segments.
     failures: Vec<(u32, FailedEntry)>,
     /// Those beyond the list, some of them perhaps twice.
-    failed_more: u64,
+    failed_more: BTreeMap<u32, u64>,
     ending: Option<Ending>,
     ended: Option<Timestamp>,
     /// What the last reading of each segment has met; of a source that is one unit, of each group of segments
@@ -206,7 +206,7 @@ impl JobHandle {
             in_progress: job.in_progress().map(|segment| segment.0).collect(),
             failed: job.failed().map(|segment| segment.0).collect(),
             failures: progress.failures.iter().map(|(_, failed)| failed.clone()).collect(),
-            failures_not_listed: progress.failed_more,
+            failures_not_listed: progress.failed_more.values().sum(),
             rates: self.shared.throttle.rates(),
         }
     }
@@ -286,9 +286,11 @@ impl Shared {
     pub(crate) fn settle(&self, space: SourceSpace, segments: &[SourceSegment]) {
         let mut progress = self.progress.lock();
         // What could not be taken of them at first was taken in the end.
-        progress.failures.retain(|(of, _)| {
-            matches!(space, SourceSpace::Segments(_)) && !segments.contains(&SourceSegment(*of))
-        });
+        let is_open = |of: u32| {
+            matches!(space, SourceSpace::Segments(_)) && !segments.contains(&SourceSegment(of))
+        };
+        progress.failures.retain(|(of, _)| is_open(*of));
+        progress.failed_more.retain(|of, _| is_open(*of));
         let mut ledger = self.ledger.lock();
         for segment in segments {
             let mut reading = Counts::default();
@@ -325,7 +327,7 @@ impl Shared {
         } else if progress.failures.len() < MOST_FAILURES {
             progress.failures.push((segment, failed));
         } else {
-            progress.failed_more += 1;
+            *progress.failed_more.entry(segment).or_default() += 1;
         }
     }
 

@@ -51,7 +51,10 @@ async fn settle_segment(source: &Arc<SourceConnection>, segment: SegmentId) {
         stream::iter(keys)
             .for_each_concurrent(AT_ONCE, async |key| {
                 let loaded = source.ask(&key).await;
-                settle(source, &key, &loaded);
+                if let Err(error) = settle(source, &key, &loaded) {
+                    let cache = cache.name();
+                    tracing::debug!(%cache, %error, "an entry is not brought up to date");
+                }
             })
             .await;
         if step == Step::End {
@@ -65,7 +68,7 @@ async fn settle_segment(source: &Arc<SourceConnection>, segment: SegmentId) {
 ///
 /// # Errors
 ///
-/// If the source does not say, and reads do not go without it.
+/// If the source does not say, and reads do not go without it; or if it has an entry that does not fit in here.
 pub(crate) async fn settle_all(
     source: &Arc<SourceConnection>,
     segments: &[SegmentId],
@@ -79,9 +82,9 @@ pub(crate) async fn settle_all(
             stream::iter(keys.into_iter().map(Ok::<_, CacheError>))
                 .try_for_each_concurrent(AT_ONCE_IN_HASTE, async |key| {
                     let loaded = source.load(&key).await;
-                    settle(source, &key, &loaded);
+                    let settled = settle(source, &key, &loaded);
                     match loaded {
-                        Loaded::Absent | Loaded::Entry(_) => Ok(()),
+                        Loaded::Absent | Loaded::Entry(_) => settled,
                         // It was disconnected meanwhile: what is over here is over.
                         _ if source.link().is_none() => Ok(()),
                         Loaded::Silent | Loaded::Failed(_) if source.reads_without() => Ok(()),
@@ -125,32 +128,27 @@ pub(crate) async fn settle_for_walk(
 }
 
 /// Entries whose time is over here and that the source may still have.
-pub(crate) fn count(source: &SourceConnection) -> usize {
+pub(crate) async fn count(source: &SourceConnection) -> usize {
     let (cache, now) = (source.cache(), source.agreement().clock().now());
-    let of_segment = |segment| {
-        let (mut position, mut count) = (Position::default(), 0);
-        loop {
+    let mut count = 0;
+    for segment in cache.segment_ids() {
+        let mut position = Position::default();
+        while {
             let (keys, step) = cache.overdue(segment, &mut position, BATCH, now);
             count += keys.len();
-            if step == Step::End {
-                return count;
-            }
-        }
-    };
-    cache.segment_ids().map(of_segment).sum()
+            step != Step::End
+        } {}
+        tokio::task::yield_now().await;
+    }
+    count
 }
 
-fn settle(source: &SourceConnection, key: &[u8], loaded: &Loaded) {
+fn settle(source: &SourceConnection, key: &[u8], loaded: &Loaded) -> Result<(), CacheError> {
     let answer = match loaded {
         Loaded::Absent => Answer::Absent,
         Loaded::Entry(entry) => Answer::Entry(entry.imported()),
         Loaded::Silent | Loaded::Failed(_) => Answer::Silent,
     };
     let (cache, now) = (source.cache(), source.agreement().clock().now());
-    match cache.settle(key, &answer, source.id(), now) {
-        Ok(Settled::LivesOn | Settled::Ended | Settled::Unchanged) => {}
-        Err(error) => {
-            tracing::debug!(cache = %cache.name(), %error, "an entry is not brought up to date");
-        }
-    }
+    cache.settle(key, &answer, source.id(), now).map(|_: Settled| ())
 }

@@ -532,9 +532,9 @@ impl SourceConnection {
         if silent {
             // Its clocks are taken to go on.
             let over = self.clocks.over_by(self.agreement.clock().now()).unwrap_or_default();
-            self.cache.set_silent(Some(over));
+            self.cache.set_silent(self.id(), Some(over));
         } else if before {
-            self.cache.set_silent(None);
+            self.cache.set_silent(self.id(), None);
         }
         match (before, silent) {
             (false, true) => tracing::warn!(
@@ -567,7 +567,7 @@ impl SourceConnection {
             readers.extend(due.into_iter().zip(read));
             let surely_over = self.clocks.surely_over().unwrap_or_default();
             if surely_over != told {
-                self.cache.set_surely_over(surely_over);
+                self.cache.set_surely_over(self.id(), surely_over);
                 told = surely_over;
             }
             tokio::time::sleep(LOOK / 4).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cluster::{MetaCommand, MetaError, ProposeError};
 use config::CacheName;
-use store::Cache;
+use store::{Cache, CacheError};
 
 use super::{CONNECTED_AGAIN, MigrationError, Migrations};
 use crate::{
@@ -93,20 +93,26 @@ impl Migrations {
     async fn settle_overdue(&self, cache: &Cache) -> Option<String> {
         let migration = self.sources.of(cache)?;
         let source = migration.source();
+        let mut full = None;
         if source.is_believed() {
             let segments: Vec<_> = cache.segment_ids().collect();
             let settling = overdue::settle_all(source, &segments);
-            let settled = tokio::time::timeout(PATIENCE, settling).await;
-            // Where reads go without a source that is silent, it may have said nothing.
-            if matches!(settled, Ok(Ok(_))) && !source.reads_without() {
-                return None;
+            match tokio::time::timeout(PATIENCE, settling).await {
+                // Where reads go without a source that is silent, it may have said nothing.
+                Ok(Ok(_)) if !source.reads_without() => return None,
+                Ok(Err(error @ CacheError::OutOfMemory { .. })) => full = Some(error),
+                _ => {}
             }
         }
-        let left = overdue::count(source);
-        (left > 0).then(|| {
-            format!(
+        let left = overdue::count(source).await;
+        (left > 0).then(|| match full {
+            Some(error) => format!(
+                "the source still has entries whose time is over here, and they do not fit in: {error}. Up to \
+                 {left} entries end now"
+            ),
+            None => format!(
                 "the source does not say whether {left} entries live on whose time is over here: they end now"
-            )
+            ),
         })
     }
 }

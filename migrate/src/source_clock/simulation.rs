@@ -235,7 +235,7 @@ impl World {
                 self.read_clock(index);
             }
         }
-        self.cache.set_surely_over(self.clocks.surely_over().unwrap_or_default());
+        self.cache.set_surely_over(CONNECTION, self.clocks.surely_over().unwrap_or_default());
     }
 
     /// Reads the clock of a server. Returns when the answer was received.

@@ -1,5 +1,7 @@
 //! What a verification has found.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::{
@@ -11,7 +13,7 @@ use crate::{
 const MOST_LISTED: usize = 1_000;
 
 /// What a verification found of one key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Finding {
     /// The source has it, and nothing is known of it here.
@@ -271,7 +273,7 @@ impl VerifyReport {
         kept.mended_evicted += self.mended_evicted;
         kept.different += self.repaired - self.mended_missing - self.mended_evicted;
         kept.repaired += self.repaired;
-        self.listed.into_iter().filter(|one| one.repaired).for_each(|one| kept.list(one));
+        kept.list(self.listed.into_iter().filter(|one| one.repaired));
         Self { earlier: Some(Box::new(kept)), ..Self::default() }
     }
 
@@ -285,10 +287,16 @@ impl VerifyReport {
         }
     }
 
-    fn list(&mut self, listed: Listed) {
-        let of_its_kind = self.listed.iter().filter(|one| one.finding == listed.finding).count();
-        if of_its_kind < MOST_LISTED {
-            self.listed.push(listed);
+    /// Lists more, as long as there are not enough of their kinds.
+    fn list(&mut self, more: impl IntoIterator<Item = Listed>) {
+        let mut listed = BTreeMap::<Finding, usize>::new();
+        self.listed.iter().for_each(|one| *listed.entry(one.finding).or_default() += 1);
+        for one in more {
+            let of_its_kind = listed.entry(one.finding).or_default();
+            if *of_its_kind < MOST_LISTED {
+                *of_its_kind += 1;
+                self.listed.push(one);
+            }
         }
     }
 
@@ -308,7 +316,7 @@ impl VerifyReport {
         self.outlived += part.outlived;
         self.repaired += part.repaired;
         self.cleared += part.cleared;
-        part.listed.iter().for_each(|listed| self.list(listed.clone()));
+        self.list(part.listed.iter().cloned());
         if let Some(earlier) = &part.earlier {
             let met_again = earlier.repaired.min(part.same);
             self.same -= met_again;
@@ -319,7 +327,7 @@ impl VerifyReport {
             self.mended_evicted += earlier.mended_evicted;
             self.different += earlier.different;
             self.repaired += earlier.repaired;
-            earlier.listed.iter().for_each(|listed| self.list(listed.clone()));
+            self.list(earlier.listed.iter().cloned());
         }
     }
 }

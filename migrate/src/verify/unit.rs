@@ -98,6 +98,8 @@ enum Mended {
     Now,
     /// A client has written in its place meanwhile.
     ByClient,
+    /// It is known to be removed, or may be.
+    Removed,
     /// It is as it was.
     Not,
 }
@@ -361,10 +363,16 @@ impl Comparison {
             mended = match import {
                 Import::Written => Mended::Now,
                 Import::KeptForClient => Mended::ByClient,
+                Import::Tombstone => Mended::Removed,
                 _ => Mended::Not,
             };
         });
-        mended
+        match mended {
+            // A client has removed it since the source was asked, unless nobody knows what was removed here.
+            Mended::Removed if !self.may_have_removed(key) => Mended::ByClient,
+            Mended::Removed => Mended::Not,
+            mended => mended,
+        }
     }
 
     /// The source has nothing under this key.

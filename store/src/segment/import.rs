@@ -215,10 +215,11 @@ impl Segment {
     }
 
     /// Lifespans of imported entries that ended here before this instant have ended at the source too, by
-    /// the source's own clock. All others are asked for before they end.
-    pub fn set_surely_over(&mut self, before: Timestamp) {
+    /// the source's own clock. All others are asked for before they end. What is said of another connection than
+    /// this one counts for nothing.
+    pub fn set_surely_over(&mut self, connection: ConnectionId, before: Timestamp) {
         // What an earlier connection brought was corrected by what was known of the clocks then.
-        if !self.continues {
+        if self.is_connected_over(connection) && !self.continues {
             self.surely_over = before;
         }
     }
@@ -227,9 +228,13 @@ impl Segment {
     /// everything of it is here, reads take an imported entry whose time is over here to be gone. Changes that
     /// depend on it do so too if its lifespan ended before `over`: by then it has ended at the source as well, by
     /// the source's clock as far as it is known. The record stays, so that the source can still say that the
-    /// entry lives.
-    pub fn set_silent(&mut self, over: Option<Timestamp>) {
-        self.silent = over;
+    /// entry lives. What is said of another connection than this one counts for nothing.
+    pub fn set_silent(&mut self, connection: ConnectionId, over: Option<Timestamp>) {
+        if self.is_connected_over(connection) {
+            // See `set_surely_over`: an earlier connection may have corrected by another clock.
+            let over = over.map(|over| if self.continues { Timestamp::default() } else { over });
+            self.silent = over;
+        }
     }
 
     /// Whether a command may go without a word from the source: about a key of a complete source segment that is

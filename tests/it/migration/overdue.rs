@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use client::{Item, Iterate, RemoteCache, RequestExpiration};
 use serde_json::Value;
 
-use super::{NEVER, key, lasting};
+use super::{NEVER, Scene, key, lasting};
 use crate::harness::{Faulty, OCTETS, TestServer, eventually, source_document};
 
 const SESSIONS: u32 = 10;
@@ -342,6 +342,41 @@ async fn a_disconnect_says_what_nobody_knows_to_live_on() {
         assert!(forced.text().contains(unknown), "{}", forced.text());
         unit.stop().await;
         Some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_disconnect_says_which_entries_live_on_and_do_not_fit_in() {
+    let file = config::ServerFile {
+        max_memory: Some(config::MemoryLimit::Bytes(1_000_000)),
+        ..config::ServerFile::default()
+    };
+    undisturbed(async || {
+        let scene = Scene::with_target(file.clone()).await;
+        scene.from.put(b"k", b"small", lasting(2_000)).await.unwrap();
+        scene.connect().await;
+        let copied = scene.target.synchronize("c").await;
+        scene.from.put(b"k", &vec![1; 900_000], NEVER).await.unwrap();
+        scene.to.put(b"end", b"v", lasting(2_500)).await.unwrap();
+        // As much as fits in beside it.
+        let mut number = 0;
+        while scene.to.put(&key(number), &[2; 50_000], NEVER).await.is_ok() {
+            number += 1;
+        }
+        eventually("its time is over here", || async {
+            scene.to.get(b"end").await.unwrap().is_none().then_some(())
+        })
+        .await;
+        let refused = scene.disconnect("?strict=true").await;
+        let is_undisturbed = copied == 1;
+        if is_undisturbed {
+            assert_eq!(refused.status, 409, "{}", refused.text());
+            assert!(refused.text().contains("they do not fit in"), "{}", refused.text());
+            assert!(scene.to.size().await.is_err(), "it is not left out of what is counted");
+        }
+        scene.stop().await;
+        is_undisturbed.then_some(())
     })
     .await;
 }

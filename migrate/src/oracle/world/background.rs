@@ -66,7 +66,7 @@ impl World {
         let reading = ClockReading { date: date.unsigned_abs(), sent: ours, received: ours };
         live.clocks.of(&source.server(server)).read(reading);
         if let Some(before) = live.clocks.surely_over() {
-            self.target.cache.set_surely_over(before);
+            self.target.cache.set_surely_over(live.id, before);
             self.steps.push(format!("          over before {before:?} is over at the source"));
         }
     }

@@ -490,7 +490,7 @@ fn play(segment: &mut Segment, model: &mut Model, act: Act) {
         Act::Connect => {}
         Act::Silence(ago) => {
             let over = ago.map(|ago| model.now - u64::from(ago));
-            segment.set_silent(over.map(at));
+            segment.set_silent(FIRST, over.map(at));
             model.silent = over;
         }
         Act::Complete(number) => {

@@ -233,9 +233,36 @@ fn what_an_earlier_connection_brought_ends_only_once_the_source_was_asked() {
         entry.metadata.created = Some(at(0));
         entry.metadata.expiration.lifespan = Some(Lifetime::from_millis(1_000));
         import(&mut segment, b"k", &entry, ImportRule::Copy, at(500));
-        segment.set_surely_over(at(2_000));
+        segment.set_surely_over(SECOND, at(2_000));
+        assert!(matches!(segment.inspect(b"k", at(2_000)), Standing::Overdue(_)), "of another one");
+        segment.set_surely_over(FIRST, at(2_000));
         let is_sure = matches!(segment.inspect(b"k", at(2_000)), Standing::Unknown);
         assert_eq!(is_sure, beginning == Beginning::Anew);
+    }
+}
+
+#[test]
+fn a_change_takes_what_an_earlier_connection_brought_to_be_over_only_if_the_source_says_so() {
+    let change = Change::Write { value: Value::Inline(b"new"), expiration: Expiration::NEVER };
+    let absent = Command::new(b"k", Condition::Absent, change);
+    for beginning in [Beginning::Anew, Beginning::Complete] {
+        let mut segment = segment(Bound::default());
+        connect(&mut segment);
+        disconnect(&mut segment);
+        segment.begin(beginning);
+        segment.connect(link(FIRST, &[]));
+        let mut entry = imported(b"theirs", 5);
+        entry.metadata.created = Some(at(0));
+        entry.metadata.expiration.lifespan = Some(Lifetime::from_millis(1_000));
+        import(&mut segment, b"k", &entry, ImportRule::Copy, at(500));
+        segment.complete(SourceSegment(0));
+        let read = Command::read(b"k");
+        segment.set_silent(SECOND, Some(at(2_000)));
+        assert_eq!(run(&mut segment, &read, at(2_000)), Seen::Load, "another one is silent");
+        segment.set_silent(FIRST, Some(at(2_000)));
+        assert_eq!(run(&mut segment, &read, at(2_000)), Seen::Missing);
+        let is_written = run(&mut segment, &absent, at(2_000)) == Seen::Changed(None);
+        assert_eq!(is_written, beginning == Beginning::Anew);
     }
 }
 

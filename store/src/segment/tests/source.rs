@@ -263,7 +263,7 @@ fn without_a_source_reads_take_what_is_over_to_be_gone_and_nothing_is_lost() {
         let mut segment = segment(Bound::default());
         connect(&mut segment);
         copy(&mut segment, &entry, 500);
-        segment.set_silent(Some(at(1_000)));
+        segment.set_silent(FIRST, Some(at(1_000)));
         assert_eq!(get(&mut segment, b"k"), Seen::Load, "not everything is here");
         segment.complete(SourceSegment(0));
         assert_eq!(get(&mut segment, b"k"), Seen::Missing);
@@ -271,7 +271,7 @@ fn without_a_source_reads_take_what_is_over_to_be_gone_and_nothing_is_lost() {
         assert_eq!(run(&mut segment, &silent, at(1_000)), Seen::Missing, "it was just being asked");
         segment.sweep(0, 64, at(1_000));
         assert!(matches!(segment.inspect(b"k", at(1_000)), Standing::Overdue(_)));
-        segment.set_silent(None);
+        segment.set_silent(FIRST, None);
         assert_eq!(get(&mut segment, b"k"), Seen::Load);
         let told = Command { source: answered(Answer::Entry(entry)), ..Command::read(b"k") };
         assert_eq!(run(&mut segment, &told, at(1_000)), found("v"));
@@ -296,7 +296,7 @@ fn without_a_source_changes_take_only_a_lifespan_to_be_over_that_surely_is() {
             connect(&mut segment);
             copy(&mut segment, &entry, 500);
             segment.complete(SourceSegment(0));
-            segment.set_silent(Some(at(over)));
+            segment.set_silent(FIRST, Some(at(over)));
             run(&mut segment, &command, at(1_000))
         };
         let idle = mortal(b"v", 0, None, Some(1_000));
@@ -316,9 +316,9 @@ fn what_is_over_by_the_sources_own_clock_is_over_here() {
     let entry = mortal(b"v", 0, Some(1_000), None);
     assert_eq!(copy(&mut segment, &entry, 5_000), Import::Written, "the source still returns it");
     assert_eq!(get(&mut segment, b"k"), Seen::Load);
-    segment.set_surely_over(at(1_000));
+    segment.set_surely_over(FIRST, at(1_000));
     assert_eq!(copy(&mut segment, &entry, 5_000), Import::AlreadyHere);
-    segment.set_surely_over(at(1_001));
+    segment.set_surely_over(FIRST, at(1_001));
     assert_eq!(segment.sweep(0, 64, at(5_000)), None);
     assert_eq!(segment.len(), 0);
     assert_eq!(copy(&mut segment, &entry, 5_000), Import::Expired);

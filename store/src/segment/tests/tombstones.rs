@@ -202,9 +202,9 @@ fn a_key_that_the_source_has_in_another_segment_is_not_absent_before_all_are_com
     let told = |answer| Command { source: answered(answer), ..Command::read(&key) };
     // What cannot be known need not be waited for.
     assert_eq!(run(&mut segment, &told(Answer::Silent), at(1_000)), Seen::Missing);
-    segment.set_silent(Some(at(0)));
+    segment.set_silent(FIRST, Some(at(0)));
     assert_eq!(get(&mut segment, &key), Seen::Missing);
-    segment.set_silent(None);
+    segment.set_silent(FIRST, None);
     assert_eq!(run(&mut segment, &told(Answer::Absent), at(1_000)), Seen::Missing);
     let theirs = told(Answer::Entry(imported(b"theirs", 5)));
     assert_eq!(run(&mut segment, &theirs, at(1_000)), found("theirs"));
