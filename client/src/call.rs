@@ -14,6 +14,7 @@ use crate::{
     connection::{Connection, Failure},
     deadline::Deadline,
     error::{ClientError, ConnectionError},
+    identity::ToldTopology,
     inbox::{Answer, Expected},
     server::Server,
     table::Unanswered,
@@ -47,7 +48,7 @@ pub(crate) struct Answered {
     pub(crate) version: ProtocolVersion,
     pub(crate) server: Arc<Server>,
     /// The topology that came along, if any.
-    pub(crate) topology: Option<u32>,
+    pub(crate) topology: Option<ToldTopology>,
 }
 
 impl Answered {
@@ -177,7 +178,7 @@ impl Cluster {
         encode: Encode<'_>,
         server: &Server,
         connection: &Connection,
-    ) -> Result<(Answer, Option<u32>), Failed> {
+    ) -> Result<(Answer, Option<ToldTopology>), Failed> {
         let version = connection.version;
         let intelligence = ask.cache.map_or(Intelligence::Basic, |_| self.intelligence());
         let request = |message_id| {
@@ -207,7 +208,7 @@ impl Cluster {
             return Err(Failed::Answered { status: answer.header.status, text: answer.text() });
         }
         let topology = answer.header.topology.take();
-        let told = topology.as_ref().map(|topology| topology.id);
+        let told = topology.as_ref().map(ToldTopology::of);
         if let (Some(cache), Some(topology)) = (ask.cache, topology) {
             self.learn(cache, topology, &server.address);
         }

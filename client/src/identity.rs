@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hotrod::{ServerAddress, op::Statistics};
+use hotrod::{ServerAddress, Topology, op::Statistics};
 
 /// Name of the statistic that grows by one each second that a cache runs.
 const SINCE_START: &str = "timeSinceStart";
@@ -14,16 +14,31 @@ pub struct Identity {
     pub server: ServerAddress,
     /// How long its cache had been running, in whole seconds; `None` if it does not count that.
     pub running: Option<Duration>,
-    /// The topology that it tells; `None` if it tells none. A server that was started again tells another
-    /// one, and so does one whose cluster has changed.
-    pub topology: Option<u32>,
+    /// The topology that it tells; `None` if it tells none.
+    pub topology: Option<ToldTopology>,
+}
+
+/// A topology that a server tells. One that was started again tells another number, and so does one whose cluster
+/// has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ToldTopology {
+    /// Its number.
+    pub id: u32,
+    /// Whether it names one server only.
+    pub alone: bool,
+}
+
+impl ToldTopology {
+    pub(crate) fn of(topology: &Topology) -> Self {
+        Self { id: topology.id, alone: topology.servers.len() == 1 }
+    }
 }
 
 impl Identity {
     pub(crate) fn of(
         server: ServerAddress,
         statistics: &Statistics,
-        topology: Option<u32>,
+        topology: Option<ToldTopology>,
     ) -> Self {
         let running =
             statistics.number(SINCE_START).and_then(|seconds| u64::try_from(seconds).ok());

@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use hotrod::{
-    Limits, MediaTypeRef, ProtocolVersion, Reader, SegmentSet, ServerAddress,
+    Intelligence, Limits, MediaTypeRef, ProtocolVersion, Reader, SegmentSet, ServerAddress,
     op::{
         IterationEnd, IterationNext, IterationStart, IterationStarted, KEYS_ONLY, Operation as _,
         Response as _, Statistics, Stats,
@@ -19,7 +19,7 @@ use crate::{
     cluster::{Cluster, Route},
     error::ClientError,
     handshake::establish,
-    identity::Identity,
+    identity::{Identity, ToldTopology},
     line::{Line, Patience, Question},
     walk::{Item, Step, Stop, Walk},
 };
@@ -79,6 +79,7 @@ impl About {
             cache_name: &self.cache_name,
             key_type: MediaTypeRef::of(self.formats.key.as_ref()),
             value_type: MediaTypeRef::of(self.formats.value.as_ref()),
+            wants_topology: false,
         }
     }
 
@@ -143,16 +144,32 @@ impl Iteration {
     ///
     /// If the connection ended, or the server said nothing for the time of an operation.
     pub async fn identify(&mut self) -> Result<(Identity, Statistics), ClientError> {
-        let answer = self.line.ask(self.about.question(), &Stats, self.about.patience()).await?;
+        let question = Question {
+            wants_topology: self.about.cluster.intelligence() != Intelligence::Basic,
+            ..self.about.question()
+        };
+        let mut answer = self.line.ask(question, &Stats, self.about.patience()).await?;
+        let topology = answer.header.topology.take().as_ref().map(ToldTopology::of);
         let mut reader = Reader::new(&answer.body, Limits::NONE);
         let server = self.line.server.clone();
         match Statistics::decode(answer.header.status, self.about.version, &mut reader) {
-            Ok(statistics) => Ok((Identity::of(server, &statistics, None), statistics)),
+            Ok(statistics) => Ok((Identity::of(server, &statistics, topology), statistics)),
             Err(error) => {
                 let operation = Stats::NAME;
                 Err(ClientError::Protocol { server, operation, source: error.into() })
             }
         }
+    }
+
+    /// Whether somebody has made sure to which process this connection leads, for this walk or an earlier one.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.line.is_known
+    }
+
+    /// Notes that it is known to which process this connection leads.
+    pub fn set_known(&mut self) {
+        self.line.is_known = true;
     }
 
     /// The next entry or finished batch; `None` is the end. After an error there is nothing more, and the

@@ -69,7 +69,7 @@ pub use self::{
     credentials::Credentials,
     entry::{Changed, Entry, Previous, Versioned},
     error::{AnswerError, ClientError, ConnectionError},
-    identity::Identity,
+    identity::{Identity, ToldTopology},
     iterate::{Iterate, Iteration},
     notice::Notice,
     sasl::{Family, Mechanism, SaslError, UnknownMechanism},

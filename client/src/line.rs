@@ -32,6 +32,8 @@ pub(crate) struct Line {
     pub(crate) next_id: u64,
     /// What is ready to be sent.
     pub(crate) outbox: BytesMut,
+    /// Whether somebody has made sure to which process it leads.
+    pub(crate) is_known: bool,
 }
 
 /// What a request on a line says in its header.
@@ -41,13 +43,21 @@ pub(crate) struct Question<'a> {
     pub(crate) cache_name: &'a str,
     pub(crate) key_type: MediaTypeRef<'a>,
     pub(crate) value_type: MediaTypeRef<'a>,
+    /// Whether the server is to tell its topology.
+    pub(crate) wants_topology: bool,
 }
 
 impl Question<'_> {
+    /// Topologies are learned elsewhere, unless one is wanted.
+    fn intelligence(&self) -> Intelligence {
+        if self.wants_topology { Intelligence::TopologyAware } else { Intelligence::Basic }
+    }
+
     /// Of no cache.
     pub(crate) fn bare(version: ProtocolVersion) -> Self {
         let unspecified = MediaTypeRef::Unspecified;
-        Self { version, cache_name: "", key_type: unspecified, value_type: unspecified }
+        let (key_type, value_type) = (unspecified, unspecified);
+        Self { version, cache_name: "", key_type, value_type, wants_topology: false }
     }
 }
 
@@ -87,7 +97,7 @@ impl Line {
         };
         stream.set_nodelay(true).map_err(unreachable)?;
         let (server, inbox, outbox) = (server.clone(), Inbox::new(most), BytesMut::new());
-        Ok(Self { server, stream, inbox, next_id: 1, outbox })
+        Ok(Self { server, stream, inbox, next_id: 1, outbox, is_known: false })
     }
 
     /// Asks, and waits for the answer.
@@ -99,7 +109,7 @@ impl Line {
     ) -> Result<Answer, ClientError> {
         let message_id = self.prepare(question, request);
         self.flush(R::NAME, patience).await?;
-        let expected = Expected::of::<R>(question.version, Intelligence::Basic);
+        let expected = Expected::of::<R>(question.version, question.intelligence());
         loop {
             let answer = self.inbox.next(|id| (id == message_id).then_some(expected));
             match answer {
@@ -132,8 +142,7 @@ impl Line {
             opcode: R::REQUEST,
             cache_name: question.cache_name,
             flags: Flags::default(),
-            // Topologies are learned elsewhere.
-            intelligence: Intelligence::Basic,
+            intelligence: question.intelligence(),
             topology_id: NO_TOPOLOGY,
             key_type: question.key_type,
             value_type: question.value_type,

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
 use store::Timestamp;
 
-use crate::metadata::SinceBoot;
+use crate::source::SinceBoot;
 
 /// Time between two looks at the wall clock.
 pub const TICK: Duration = Duration::from_millis(100);
@@ -34,8 +34,8 @@ pub struct Clock {
     /// The time is never earlier than this: it stands still rather than go back.
     floor: AtomicI64,
     slew: Mutex<Slew>,
-    /// Which start of which machine the monotonic time counts from, if the system says.
-    boot: Option<u128>,
+    /// Which start of which machine the monotonic time counts from; a number of its own if the system does not say.
+    boot: u128,
 }
 
 impl Clock {
@@ -45,14 +45,15 @@ impl Clock {
         let offset = wall_millis() - monotonic_millis();
         let slew = Mutex::new(Slew::new(offset));
         let (offset, floor) = (AtomicI64::new(offset), AtomicI64::new(0));
-        Self { offset, floor, slew, boot: boot_id() }
+        let boot = boot_id().unwrap_or_else(rand::random);
+        Self { offset, floor, slew, boot }
     }
 
-    /// The time since this machine was started, in whole seconds. Setting the wall clock does not change it,
-    /// and neither does starting this process again.
+    /// The time since this machine was started. Setting the wall clock does not change it, and neither does
+    /// starting this process again.
     #[must_use]
-    pub fn since_boot(&self) -> Option<SinceBoot> {
-        self.boot.map(|boot| SinceBoot { boot, seconds: monotonic_millis() / 1_000 })
+    pub fn since_boot(&self) -> SinceBoot {
+        SinceBoot { boot: self.boot, millis: monotonic_millis() }
     }
 
     /// The time.
@@ -164,10 +165,10 @@ mod tests {
 
     #[test]
     fn the_time_since_the_machine_was_started_is_the_same_for_every_process() {
-        let boot = || Clock::start().since_boot().unwrap();
+        let boot = || Clock::start().since_boot();
         let (one, other) = (boot(), boot());
         assert_eq!(one.boot, other.boot);
-        assert!(other.seconds.abs_diff(one.seconds) <= 1);
+        assert!(other.millis >= one.millis);
     }
 
     #[test]

@@ -9,7 +9,7 @@
 use config::{CacheName, RemoteStoreConfig};
 use store::{Beginning, Coverage, SourceSpace};
 
-use crate::metadata::{Connection, SourceIdentity};
+use crate::{metadata::Connection, source::SourceIdentity};
 
 /// A connection that is about to be made.
 #[derive(Clone, Copy, Debug)]
@@ -144,8 +144,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        metadata::SourceProcess,
         samples::{connection, name},
+        source::SourceProcess,
     };
 
     const FOUR: SourceSpace = SourceSpace::Segments(4);

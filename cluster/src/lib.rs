@@ -16,6 +16,7 @@ mod log;
 mod metadata;
 #[cfg(test)]
 mod samples;
+mod source;
 mod wire;
 
 pub use self::{
@@ -26,8 +27,11 @@ pub use self::{
     follow::follow,
     log::{Finding, LogError, Survey, inspect, salvage},
     metadata::{
-        CacheMetadata, Connection, MetaCommand, MetaError, Metadata, NameError, SinceBoot,
-        SourceIdentity, SourceProcess, StartedBy, TemplateMetadata,
+        CacheMetadata, Connection, MetaCommand, MetaError, Metadata, NameError, TemplateMetadata,
+    },
+    source::{
+        COUNTERS, Change, Counters, SinceBoot, SourceIdentity, SourceProcess, StartInterval,
+        StartedBy, ToldTopology,
     },
     wire::WireError,
 };

@@ -10,6 +10,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use config::{CacheConfig, CacheName, RemoteStoreConfig};
 use store::{ConnectionId, Coverage, SourceSegment, SourceSpace, Timestamp};
 
+use crate::source::SourceIdentity;
+
 /// A change of the metadata.
 #[derive(Clone, Debug, PartialEq)]
 pub enum MetaCommand {
@@ -146,110 +148,6 @@ impl Connection {
     #[must_use]
     pub fn id(&self) -> ConnectionId {
         ConnectionId(self.since.millis())
-    }
-}
-
-/// Which processes a source consists of.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SourceIdentity(pub Vec<SourceProcess>);
-
-/// One process of a source, as far as it can be told from another one at the same address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SourceProcess {
-    /// Address of the server.
-    pub server: String,
-    /// When it was started, in seconds since the Unix epoch by our clock, if it says.
-    pub started: Option<u64>,
-    /// The same by clocks that do not change when ours is set.
-    pub started_by: StartedBy,
-    /// Bytes that it had written by then, if it says: they only grow in one process.
-    pub written: Option<u64>,
-    /// The topology that it told, if any: a server that was started again tells another one.
-    pub topology: Option<u32>,
-}
-
-/// When a process was started, by clocks other than our wall clock.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StartedBy {
-    /// By the time since this machine was started.
-    pub boot: Option<SinceBoot>,
-    /// In seconds since the Unix epoch by the clock of the source, if that was read.
-    pub source: Option<u64>,
-}
-
-/// An instant by the time since a machine was started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SinceBoot {
-    /// Which start of which machine.
-    pub boot: u128,
-    /// Seconds since then; negative before it.
-    pub seconds: i64,
-}
-
-/// Seconds that two readings of one process's start may differ by: a source says whole seconds, and
-/// answers take their time.
-const START_TOLERANCE: u64 = 3;
-
-impl SourceProcess {
-    /// Whether this is the same process as `earlier`, as far as can be told. One that does not say since
-    /// when it runs is believed to be the same only as long as its cluster does not change.
-    #[must_use]
-    pub fn continues(&self, earlier: &Self) -> bool {
-        let written = self.written.zip(earlier.written);
-        self.server == earlier.server
-            && written.is_none_or(|(now, then)| now >= then)
-            && match (self.started_with(earlier), earlier.topology) {
-                (Some(same), _) => same,
-                (None, Some(then)) => self.topology == Some(then),
-                (None, None) => true,
-            }
-    }
-
-    /// Whether it was started when `earlier` was; `None` if one of both does not say. The time since this
-    /// machine was started decides where it can. Otherwise any clock may have been set between the two
-    /// readings, and one that agrees is enough: by it, a process that was started again is younger.
-    fn started_with(&self, earlier: &Self) -> Option<bool> {
-        if let (Some(now), Some(then)) = (self.started_by.boot, earlier.started_by.boot)
-            && now.boot == then.boot
-        {
-            return Some(now.seconds.abs_diff(then.seconds) <= START_TOLERANCE);
-        }
-        let clocks =
-            [(self.started, earlier.started), (self.started_by.source, earlier.started_by.source)];
-        let agree = |(now, then): (u64, u64)| now.abs_diff(then) <= START_TOLERANCE;
-        let both = clocks.into_iter().filter_map(|(now, then)| now.zip(then)).map(agree);
-        both.reduce(|one, other| one || other)
-    }
-}
-
-impl SourceIdentity {
-    /// Whether at least one process of `earlier` is certainly still there: a process that does not say since
-    /// when it runs, or that is reached under another address, proves nothing.
-    #[must_use]
-    pub fn provably_continues(&self, earlier: &Self) -> bool {
-        let proves = |process: &SourceProcess, known: &SourceProcess| {
-            process.started.is_some() && known.started.is_some() && process.continues(known)
-        };
-        self.0.iter().any(|process| earlier.0.iter().any(|known| proves(process, known)))
-    }
-
-    /// Returns whether this process continues a known one; if not, what it answers is not believed. A process
-    /// without statistics is recognized only by its address and topology.
-    #[must_use]
-    pub fn has(&self, process: &SourceProcess) -> bool {
-        self.0.iter().any(|known| process.continues(known))
-    }
-
-    /// The process at this address.
-    #[must_use]
-    pub fn at(&self, server: &str) -> Option<&SourceProcess> {
-        self.0.iter().find(|known| known.server == server)
-    }
-
-    /// Whether at least one process of `earlier` is still there.
-    #[must_use]
-    pub fn continues(&self, earlier: &Self) -> bool {
-        self.0.iter().any(|process| earlier.has(process))
     }
 }
 

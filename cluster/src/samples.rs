@@ -5,7 +5,10 @@ use std::sync::Arc;
 use config::{CacheConfig, CacheMode, CacheName, RemoteServer, RemoteStoreConfig};
 use store::{Coverage, SourceSegment, SourceSpace, Timestamp};
 
-use crate::metadata::{Connection, MetaCommand, SourceIdentity, SourceProcess, StartedBy};
+use crate::{
+    metadata::{Connection, MetaCommand},
+    source::{SourceIdentity, SourceProcess, ToldTopology},
+};
 
 pub(crate) fn name(name: &str) -> CacheName {
     name.parse().unwrap()
@@ -26,9 +29,8 @@ pub(crate) fn connection(segments: u32) -> Connection {
     let process = SourceProcess {
         server: "127.0.0.1:11222".into(),
         started: Some(100),
-        started_by: StartedBy::default(),
-        written: None,
-        topology: Some(5),
+        topology: Some(ToldTopology { id: 5, alone: false }),
+        ..SourceProcess::default()
     };
     let server = RemoteServer { host: "127.0.0.1".into(), port: 11222 };
     Connection {

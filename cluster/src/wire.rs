@@ -10,8 +10,9 @@ use bincode::{Decode, Encode};
 use config::{CacheConfig, CacheName, RemoteStoreConfig};
 use store::{Coverage, SourceSegment, SourceSpace, Timestamp};
 
-use crate::metadata::{
-    Connection, MetaCommand, SinceBoot, SourceIdentity, SourceProcess, StartedBy,
+use crate::{
+    metadata::{Connection, MetaCommand},
+    source::{Counters, SourceIdentity, SourceProcess, StartInterval, StartedBy, ToldTopology},
 };
 
 /// Longest encoded command, in bytes. A cache's configuration is the longest part of one.
@@ -122,6 +123,8 @@ enum CommandV1 {
     RemoveTemplate { template: String },
     ConnectV2 { cache: String, connection: ConnectionV1, started_by: Vec<StartedByV1> },
     AcceptSourceV2 { cache: String, identity: Vec<ProcessV1>, started_by: Vec<StartedByV1> },
+    ConnectV3 { cache: String, connection: ConnectionV1, processes: Vec<ProcessV3> },
+    AcceptSourceV3 { cache: String, identity: Vec<ProcessV1>, processes: Vec<ProcessV3> },
 }
 
 /// By which clocks the process at the same place was started.
@@ -129,6 +132,23 @@ enum CommandV1 {
 struct StartedByV1 {
     boot: Option<(u128, i64)>,
     source: Option<u64>,
+}
+
+/// What else is known of the process at the same place.
+#[derive(Encode, Decode)]
+struct ProcessV3 {
+    started: Option<StartV3>,
+    started_by_source: Option<u64>,
+    counters: Vec<Option<u64>>,
+    alone: bool,
+}
+
+#[derive(Encode, Decode)]
+struct StartV3 {
+    boot: u128,
+    earliest: i64,
+    latest: i64,
+    read: i64,
 }
 
 #[derive(Encode, Decode)]
@@ -166,9 +186,8 @@ impl From<&MetaCommand> for CommandV1 {
             }
             MetaCommand::RemoveCache { cache } => Self::RemoveCache { cache: name(cache) },
             MetaCommand::Connect { cache, connection } => {
-                let (cache, started_by) = (name(cache), started_by(&connection.identity));
-                let connection = (&**connection).into();
-                Self::ConnectV2 { cache, connection, started_by }
+                let (cache, processes) = (name(cache), known_of(&connection.identity));
+                Self::ConnectV3 { cache, connection: (&**connection).into(), processes }
             }
             MetaCommand::Complete { cache, since, space, segments } => {
                 let segments = segments.iter().map(|segment| segment.0).collect();
@@ -181,8 +200,8 @@ impl From<&MetaCommand> for CommandV1 {
                 Self::Finish { cache: name(cache), imported: *imported }
             }
             MetaCommand::AcceptSource { cache, identity } => {
-                let (started_by, identity) = (started_by(identity), processes(identity));
-                Self::AcceptSourceV2 { cache: name(cache), identity, started_by }
+                let (known, identity) = (known_of(identity), processes(identity));
+                Self::AcceptSourceV3 { cache: name(cache), identity, processes: known }
             }
             MetaCommand::AcceptLoss { cache } => Self::AcceptLoss { cache: name(cache) },
             MetaCommand::BecomeUnit { cache } => Self::BecomeUnit { cache: name(cache) },
@@ -238,6 +257,16 @@ impl TryFrom<CommandV1> for MetaCommand {
             CommandV1::AcceptSourceV2 { cache, identity, started_by } => {
                 let mut identity = identity_of(identity);
                 add_starts(&mut identity, started_by);
+                Self::AcceptSource { cache: name(&cache)?, identity }
+            }
+            CommandV1::ConnectV3 { cache, connection, processes } => {
+                let mut connection = Box::new(Connection::try_from(connection)?);
+                add_known(&mut connection.identity, processes);
+                Self::Connect { cache: name(&cache)?, connection }
+            }
+            CommandV1::AcceptSourceV3 { cache, identity, processes } => {
+                let mut identity = identity_of(identity);
+                add_known(&mut identity, processes);
                 Self::AcceptSource { cache: name(&cache)?, identity }
             }
             CommandV1::AcceptLoss { cache } => Self::AcceptLoss { cache: name(&cache)? },
@@ -317,8 +346,9 @@ fn processes(identity: &SourceIdentity) -> Vec<ProcessV1> {
     let process = |known: &SourceProcess| ProcessV1 {
         server: known.server.clone(),
         started: known.started,
-        written: known.written,
-        topology: known.topology,
+        // With the other counters.
+        written: None,
+        topology: known.topology.map(|topology| topology.id),
     };
     identity.0.iter().map(process).collect()
 }
@@ -327,25 +357,50 @@ fn identity_of(processes: Vec<ProcessV1>) -> SourceIdentity {
     let process = |known: ProcessV1| SourceProcess {
         server: known.server,
         started: known.started,
-        started_by: StartedBy::default(),
-        written: known.written,
-        topology: known.topology,
+        counters: Counters::of(|name| known.written.filter(|_| name == "totalBytesWritten")),
+        topology: known.topology.map(|id| ToldTopology { id, alone: false }),
+        ..SourceProcess::default()
     };
     SourceIdentity(processes.into_iter().map(process).collect())
 }
 
-fn started_by(identity: &SourceIdentity) -> Vec<StartedByV1> {
-    let started_by = |known: &SourceProcess| {
-        let StartedBy { boot, source } = known.started_by;
-        StartedByV1 { boot: boot.map(|since| (since.boot, since.seconds)), source }
+fn add_starts(identity: &mut SourceIdentity, started_by: Vec<StartedByV1>) {
+    // The start was a difference of whole seconds, read up to two seconds after the answer was given.
+    let interval = |(boot, seconds): (u128, i64)| {
+        let at = |more: i64| seconds.saturating_add(more).saturating_mul(1_000);
+        StartInterval { boot, earliest: at(-3), latest: at(1), read: at(0) }
     };
-    identity.0.iter().map(started_by).collect()
+    for (process, StartedByV1 { boot, source }) in identity.0.iter_mut().zip(started_by) {
+        process.started_by = StartedBy { boot: boot.map(interval), source };
+    }
 }
 
-fn add_starts(identity: &mut SourceIdentity, started_by: Vec<StartedByV1>) {
-    for (process, StartedByV1 { boot, source }) in identity.0.iter_mut().zip(started_by) {
-        let boot = boot.map(|(boot, seconds)| SinceBoot { boot, seconds });
-        process.started_by = StartedBy { boot, source };
+fn known_of(identity: &SourceIdentity) -> Vec<ProcessV3> {
+    let known = |process: &SourceProcess| ProcessV3 {
+        started: process.started_by.boot.map(|start| {
+            let StartInterval { boot, earliest, latest, read } = start;
+            StartV3 { boot, earliest, latest, read }
+        }),
+        started_by_source: process.started_by.source,
+        counters: process.counters.0.to_vec(),
+        alone: process.topology.is_some_and(|topology| topology.alone),
+    };
+    identity.0.iter().map(known).collect()
+}
+
+fn add_known(identity: &mut SourceIdentity, processes: Vec<ProcessV3>) {
+    for (process, known) in identity.0.iter_mut().zip(processes) {
+        let boot = known.started.map(|start| {
+            let StartV3 { boot, earliest, latest, read } = start;
+            StartInterval { boot, earliest, latest, read }
+        });
+        process.started_by = StartedBy { boot, source: known.started_by_source };
+        // A later version may know more of them, at the end.
+        let mut counted = known.counters.into_iter();
+        process.counters = Counters::of(|_| counted.next().flatten());
+        if let Some(topology) = &mut process.topology {
+            topology.alone = known.alone;
+        }
     }
 }
 

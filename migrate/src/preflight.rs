@@ -6,7 +6,7 @@ use client::{
     Bytes, Client, ClientError, Item, Iterate, MediaTypes, ProtocolVersion, RemoteCache,
     SegmentSet, ServerAddress,
 };
-use cluster::{Attempt, Clock, Connection, Gap};
+use cluster::{Attempt, Clock, Connection, Gap, SourceIdentity};
 use config::{CacheConfig, CacheName, RemoteStoreConfig};
 use media::{Conversion, MediaType, hash};
 use serde::Serialize;
@@ -15,7 +15,7 @@ use store::{Beginning, Cache, SourceSpace};
 use crate::{
     clocks::SourceClocks,
     http_date,
-    identity::identify,
+    identity::Asking,
     opening::{Opening, since},
     remote,
     settings::Settings,
@@ -127,6 +127,15 @@ struct Seen {
     beginning: Beginning,
 }
 
+/// Asks once more who the source is, and adds what was known of that before.
+async fn again(
+    asking: &Asking<'_>,
+    before: Result<SourceIdentity, ClientError>,
+) -> Result<SourceIdentity, ClientError> {
+    let before = before?;
+    Ok(asking.all().await?.with_earlier(&before, &[]))
+}
+
 async fn look_inside(
     plan: &Plan<'_>,
     client: &Client,
@@ -157,11 +166,14 @@ async fn look_inside(
     notices.extend(plan.remote.ignored.iter().map(|ignored| format!("{ignored} is ignored")));
     notices.extend(too_small(plan, &remote).await);
     let clocks = SourceClocks::new(plan.cache.name().clone());
-    http_date::read_all(remote.servers(), plan.clock, &clocks).await;
+    let asking = Asking { remote: &remote, clock: plan.clock, clocks: &clocks };
+    let read = http_date::read_all(remote.servers(), plan.clock, &clocks);
+    let ((), closely) = tokio::join!(read, asking.closely());
     notices.extend(clocks.notices(plan.clock.now()));
     // Whatever was started later than this is not what is asked now.
     let asked = plan.clock.now();
-    let identity = match identify(&remote, plan.clock, &clocks).await {
+    // Asked once more, now that the clocks are known.
+    let identity = match again(&asking, closely).await {
         Ok(identity) => identity,
         Err(error) => {
             problems.push(of_client(&error));

@@ -20,4 +20,4 @@ mod statistics;
 mod topology;
 mod unsent;
 
-pub(crate) use self::{connection::serve, iteration::Iterations};
+pub(crate) use self::{connection::serve, iteration::Iterations, topology::TopologyIds};

@@ -9,14 +9,13 @@ use migrate::{ByteBudget, Driver, Migrations, Settings, Sources};
 use store::{Cache, Container, Expiration, MemoryLimit};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{error::StartError, hotrod::Iterations};
+use crate::{
+    error::StartError,
+    hotrod::{Iterations, TopologyIds},
+};
 
 /// Caches that a real server has from its start, for schemas and scripts.
 const INTERNAL_CACHES: [&str; 2] = ["___protobuf_metadata", "___script_cache"];
-
-/// Seconds since the Unix epoch from which topologies are numbered: positive for decades, and growing
-/// from one start to the next, as old clients need it.
-const TOPOLOGY_EPOCH: u64 = 1_700_000_000;
 
 /// What clients may ask for.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +39,7 @@ pub(crate) struct Node {
     pub(crate) migrations: Migrations,
     pub(crate) iterations: Iterations,
     pub(crate) limits: NodeLimits,
-    pub(crate) topology_id: u32,
+    pub(crate) topologies: TopologyIds,
     /// Where clients are told to connect to, if not to where they are connected.
     pub(crate) advertised: Option<ServerAddress>,
     /// The port that they are told otherwise, if it is not the one that they are connected to.
@@ -83,15 +82,14 @@ impl Node {
             host: advertised.host.clone(),
             port: advertised.port,
         });
-        let seconds = clock.now().millis() / 1000;
-        let topology_id = u32::try_from(seconds.saturating_sub(TOPOLOGY_EPOCH)).unwrap_or(1).max(1);
+        let topologies = TopologyIds::new(clock.now());
         let node = Arc::new(Self {
             driver: Driver::new(Arc::clone(&agreement), Arc::clone(&sources)),
             migrations: Migrations::start(agreement, sources, settings),
             caches,
             iterations: Iterations::default(),
             limits: limits(&config),
-            topology_id: topology_id & (u32::MAX >> 1),
+            topologies,
             advertised,
             advertised_port: config.advertised_port,
             traffic: Traffic::default(),

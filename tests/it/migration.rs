@@ -9,6 +9,7 @@ mod reading;
 mod reconnecting;
 mod remembering;
 mod standing;
+mod twins;
 mod verdicts;
 mod verifying;
 

@@ -216,10 +216,7 @@ fn the_file_does_not_grow_for_ever_while_the_server_runs() {
         let cache = name("one");
         let identity = crate::SourceIdentity(vec![crate::SourceProcess {
             server: format!("host-{round}:11222"),
-            started: None,
-            started_by: crate::StartedBy::default(),
-            written: None,
-            topology: None,
+            ..crate::SourceProcess::default()
         }]);
         owner.carry_out(&MetaCommand::AcceptSource { cache, identity }).unwrap();
         longest = longest.max(fs::metadata(&path).unwrap().len());

@@ -176,46 +176,6 @@ fn the_commands_of_some_metadata_lead_to_it() {
 }
 
 #[test]
-fn a_process_is_the_same_if_it_was_started_when_the_other_was() {
-    let process = |server: &str, started, written| SourceProcess {
-        server: server.into(),
-        started,
-        started_by: StartedBy::default(),
-        written,
-        topology: None,
-    };
-    let then = SourceIdentity(vec![
-        process("a:1", Some(1_000), Some(50)),
-        process("e:1", Some(1_000), None),
-        process("b:1", None, Some(500)),
-        process("c:1", None, None),
-    ]);
-    let same = |now: SourceProcess| SourceIdentity(vec![now]).continues(&then);
-    assert!(same(process("e:1", Some(1_003), Some(0))), "seconds are rounded");
-    assert!(!same(process("a:1", Some(1_020), Some(5_000))), "started later");
-    assert!(!same(process("a:1", Some(1_002), Some(49))), "started so soon that only bytes tell");
-    assert!(same(process("b:1", None, Some(501))), "it has written more since");
-    assert!(!same(process("b:1", None, Some(499))), "it counts from the start again");
-    assert!(same(process("c:1", None, None)), "nothing is known that speaks against it");
-    assert!(!same(process("d:1", Some(1_000), None)), "another server");
-}
-
-#[test]
-fn a_process_that_does_not_say_since_when_it_runs_is_known_by_its_topology() {
-    let process = |started, topology| {
-        let server = "a:1".into();
-        let (started_by, written) = (StartedBy::default(), None);
-        SourceIdentity(vec![SourceProcess { server, started, started_by, written, topology }])
-    };
-    assert!(process(None, Some(7)).continues(&process(None, Some(7))));
-    assert!(!process(None, Some(8)).continues(&process(None, Some(7))), "it may be another one");
-    assert!(!process(None, None).continues(&process(None, Some(7))), "so may this");
-    assert!(process(None, Some(7)).continues(&process(None, None)), "nothing was known of it");
-    let changed = process(Some(100), Some(8));
-    assert!(changed.continues(&process(Some(100), Some(7))), "another server has joined it");
-}
-
-#[test]
 fn aliases_and_configurations_come_back_with_the_commands_of_a_shorter_file() {
     let mut metadata = Metadata::default();
     for cache in ["a", "b"] {
@@ -255,24 +215,4 @@ fn an_alias_does_not_go_to_a_cache_that_ends_before_the_one_that_has_it() {
         refused,
         Err(NameError::AliasOutlives { alias: name("x"), cache: name("a") }.into())
     );
-}
-
-#[test]
-fn a_process_is_known_although_a_clock_was_set() {
-    const HERE: u128 = 7;
-    let process = |started: u64, boot: Option<(u128, i64)>, source| {
-        let boot = boot.map(|(boot, seconds)| SinceBoot { boot, seconds });
-        let started_by = StartedBy { boot, source };
-        let server = "a:1".into();
-        SourceProcess { server, started: Some(started), started_by, written: None, topology: None }
-    };
-    let then = process(10_000, Some((HERE, -50)), Some(10_600));
-    let same = |now: &SourceProcess| now.continues(&then);
-    assert!(same(&process(13_600, Some((HERE, -48)), None)), "our clock was set");
-    assert!(same(&process(10_000, Some((HERE, -50)), Some(99))), "the source's clock was set");
-    assert!(!same(&process(10_000, Some((HERE, 20)), Some(10_600))), "it was started later");
-    assert!(same(&process(13_600, Some((8, 1)), Some(10_601))), "from another machine");
-    assert!(same(&process(10_001, None, Some(14_000))), "the source's clock was set meanwhile");
-    assert!(!same(&process(13_600, Some((8, -50)), Some(14_000))), "no clock agrees");
-    assert!(!same(&process(13_600, None, None)));
 }

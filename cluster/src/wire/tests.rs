@@ -11,10 +11,13 @@ fn commands() -> Vec<MetaCommand> {
     let mut busy = connection(256);
     busy.complete = Coverage::all(256);
     (busy.marked, busy.cleared, busy.imported) = (true, true, Some(7));
-    busy.identity.0[0].started_by = StartedBy {
-        boot: Some(SinceBoot { boot: u128::MAX, seconds: -3 }),
+    let process = &mut busy.identity.0[0];
+    process.started_by = StartedBy {
+        boot: Some(StartInterval { boot: u128::MAX, earliest: -3, latest: i64::MAX, read: 7 }),
         source: Some(1_800_000_000),
     };
+    process.topology = Some(ToldTopology { id: 9, alone: true });
+    process.counters = Counters([Some(1), None, Some(u64::MAX), None, Some(0), None, Some(8)]);
     let identity = busy.identity.clone();
     vec![
         MetaCommand::CreateCache { cache: cache(), config: config(), volatile: true },
@@ -53,6 +56,25 @@ fn a_connection_of_an_earlier_version_is_read_without_what_it_did_not_know() {
     let old = CommandV1::AcceptSource { cache: "orders".into(), identity: processes(&identity) };
     let bytes = serialize(old).unwrap();
     assert_eq!(decode(&bytes).unwrap(), MetaCommand::AcceptSource { cache, identity });
+}
+
+#[test]
+fn a_process_of_an_earlier_version_is_known_by_whole_seconds() {
+    let mut process = connection(4).identity.0.remove(0);
+    let v1 = ProcessV1 {
+        written: Some(70),
+        ..processes(&SourceIdentity(vec![process.clone()])).remove(0)
+    };
+    let started_by = vec![StartedByV1 { boot: Some((7, 50)), source: Some(9) }];
+    let old = CommandV1::AcceptSourceV2 { cache: "orders".into(), identity: vec![v1], started_by };
+    let start = StartInterval { boot: 7, earliest: 47_000, latest: 51_000, read: 50_000 };
+    process.started_by = StartedBy { boot: Some(start), source: Some(9) };
+    process.counters = Counters([None, None, None, None, None, None, Some(70)]);
+    let expected = MetaCommand::AcceptSource {
+        cache: name("orders"),
+        identity: SourceIdentity(vec![process]),
+    };
+    assert_eq!(decode(&serialize(old).unwrap()).unwrap(), expected);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::LazyLock};
 
 use client::{Bytes, Lifetime, Metadata, ServerAddress};
-use cluster::{SourceIdentity, SourceProcess, StartedBy};
+use cluster::{SourceIdentity, SourceProcess, ToldTopology};
 use media::hash;
 
 use super::model::KEYS;
@@ -180,9 +180,8 @@ impl Source {
             SourceProcess {
                 server: format!("{host}{}-{server}:11222", self.name),
                 started: self.tells_start.then(|| (ours / 1_000 - running).unsigned_abs()),
-                started_by: StartedBy::default(),
-                written: None,
-                topology: Some(self.topology),
+                topology: Some(ToldTopology { id: self.topology, alone: false }),
+                ..SourceProcess::default()
             }
         };
         SourceIdentity((0..SERVERS).map(process).collect())

@@ -282,7 +282,7 @@ impl Session {
         Ok(Arc::new(Target {
             name: name.to_owned(),
             default_expiration: crate::node::default_expiration(&config),
-            topology: TopologyBlocks::new(self.node.topology_id, &config, self.server.clone()),
+            topology: TopologyBlocks::new(self.node.topologies, &config, self.server.clone()),
             cache,
             config,
         }))

@@ -1,0 +1,133 @@
+//! When a process was started, from whole seconds.
+//!
+//! A server says for how many whole seconds it has run, at an instant between the question and the answer. That
+//! leaves an interval of a second and the time of the answer. Each further reading leaves another one, and the
+//! process was started in all of them: a process that is still the same narrows the interval, and another one soon
+//! contradicts it.
+
+use std::time::Duration;
+
+use super::START_TOLERANCE;
+
+/// Milliseconds that two intervals of one process may lie apart. Clocks are corrected in small steps.
+const APART: i64 = 150;
+
+/// Milliseconds of width from which on an interval is narrowed further.
+const WIDE: i64 = 50;
+
+/// Milliseconds on either side of a narrow interval at which a reading tells the process from another one, which
+/// was started sooner or later: more than [`APART`], and by more than half of what is known closely at first.
+const ASIDE: i64 = 250;
+
+/// Parts of the time that has passed by which a clock may have drifted from another one: both may be corrected by
+/// 500 of a million.
+const DRIFT: u64 = 1_000;
+
+/// Most milliseconds that clocks are taken to have drifted apart.
+const MOST: i64 = START_TOLERANCE.cast_signed() * 1_000 - APART;
+
+/// When a process was started, by clocks other than our wall clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StartedBy {
+    /// By the time since this machine was started.
+    pub boot: Option<StartInterval>,
+    /// In seconds since the Unix epoch by the clock of the source, if that was read.
+    pub source: Option<u64>,
+}
+
+/// An instant by the time since a machine was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SinceBoot {
+    /// Which start of which machine.
+    pub boot: u128,
+    /// Milliseconds since then.
+    pub millis: i64,
+}
+
+/// An interval in which a process was started, in milliseconds since a machine was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StartInterval {
+    /// Which start of which machine.
+    pub boot: u128,
+    /// It was started no earlier than this; negative before the machine was.
+    pub earliest: i64,
+    /// It was started no later than this.
+    pub latest: i64,
+    /// When it was last asked.
+    pub read: i64,
+}
+
+impl StartInterval {
+    /// The interval of a process that has run for so many whole seconds. It said so between the two instants.
+    #[must_use]
+    pub fn of(running: Duration, asked: SinceBoot, answered: SinceBoot) -> Option<Self> {
+        let running = i64::try_from(running.as_secs()).ok()?.checked_mul(1_000)?;
+        // Instants are cut off to the millisecond.
+        let (SinceBoot { boot, millis: read }, latest) = (asked, answered.millis.checked_add(1)?);
+        let since = |at: i64| at.checked_sub(running);
+        let (earliest, latest) = (since(read.checked_sub(1_000)?)?, since(latest)?);
+        (answered.boot == boot).then_some(Self { boot, earliest, latest, read })
+    }
+
+    /// Milliseconds between its ends.
+    #[must_use]
+    pub fn width_ms(&self) -> i64 {
+        self.latest.saturating_sub(self.earliest)
+    }
+
+    /// The first instant from `at` on at which a further reading tells most. Where little is known, that is the
+    /// middle of the interval, so many whole seconds later, which halves it; otherwise an instant before or after
+    /// it in turn, at which another process says something else.
+    #[must_use]
+    pub fn best_reading(&self, at: i64) -> i64 {
+        let middle = self.earliest.saturating_add(self.width_ms() / 2);
+        if self.width_ms() > WIDE {
+            return at.saturating_add(middle.saturating_sub(at).rem_euclid(1_000));
+        }
+        let second = at.saturating_sub(middle).div_euclid(1_000);
+        let instant = |second: i64| {
+            let aside = if second.rem_euclid(2) == 0 { -ASIDE } else { ASIDE };
+            middle.saturating_add(second.saturating_mul(1_000)).saturating_add(aside)
+        };
+        (second..second.saturating_add(2)).map(instant).find(|next| *next >= at).unwrap_or(at)
+    }
+
+    /// The next instants from `at` on, on either side of the interval, at which another process says something else
+    /// that was started sooner, and one that was started later.
+    #[must_use]
+    pub fn telling_instants(&self, at: i64) -> [i64; 2] {
+        let middle = self.earliest.saturating_add(self.width_ms() / 2);
+        let next = |instant: i64| at.saturating_add(instant.saturating_sub(at).rem_euclid(1_000));
+        let [before, after] = [-ASIDE, ASIDE].map(|aside| next(middle.saturating_add(aside)));
+        [before.min(after), before.max(after)]
+    }
+
+    /// Returns whether both may be of one process.
+    pub(super) fn agrees_with(&self, earlier: &Self) -> bool {
+        let drift = self.drift_since(earlier);
+        let later = self.earliest.saturating_sub(earlier.latest);
+        let sooner = earlier.earliest.saturating_sub(self.latest);
+        later.max(sooner) <= APART + drift
+    }
+
+    /// Returns whether it was certainly started before the process of `earlier` was last asked: a cache that was
+    /// created in the place of that one was started later.
+    pub(super) fn is_before_reading_of(&self, earlier: &Self) -> bool {
+        self.latest < earlier.read.saturating_sub(APART + self.drift_since(earlier))
+    }
+
+    /// The instants that are in both intervals, of one process; this interval if there are none, because a clock
+    /// was corrected.
+    pub(super) fn narrowed(&self, earlier: &Self) -> Self {
+        let drift = self.drift_since(earlier);
+        let earliest = self.earliest.max(earlier.earliest.saturating_sub(drift));
+        let latest = self.latest.min(earlier.latest.saturating_add(drift));
+        if earliest <= latest { Self { earliest, latest, ..*self } } else { *self }
+    }
+
+    /// Milliseconds by which clocks may have drifted apart since then, up to [`MOST`].
+    fn drift_since(&self, earlier: &Self) -> i64 {
+        let passed = self.read.saturating_sub(earlier.read).max(0).unsigned_abs();
+        i64::try_from(passed.div_ceil(DRIFT)).unwrap_or(MOST).min(MOST)
+    }
+}

@@ -1,0 +1,100 @@
+//! How many entries a source has, and whether it has shown all of them.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use store::CacheError;
+
+use super::{SourceConnection, chain};
+use crate::census::{self, Census};
+
+/// Most time that the source may take to count its entries at the end of a synchronization.
+const COUNTING: Duration = Duration::from_secs(5);
+
+impl SourceConnection {
+    /// Number of entries that the source has.
+    pub(crate) async fn size(&self) -> Result<u64, CacheError> {
+        self.size_within(self.settings.source_timeout).await
+    }
+
+    /// The same of a source that may take so long: some count all entries to answer.
+    async fn size_within(&self, patience: Duration) -> Result<u64, CacheError> {
+        if self.changed.read().is_some() {
+            return Err(CacheError::SourceSilent);
+        }
+        let asked = self.remote.with_timeout(patience);
+        let ask = tokio::time::timeout(patience, asked.size());
+        match self.ended.run_until_cancelled(ask).await {
+            Some(Ok(Ok(size))) => {
+                self.health.write().entries = Some(size);
+                Ok(size)
+            }
+            Some(Ok(Err(error))) if !error.is_silence() => {
+                Err(CacheError::SourceFailed(chain(&error)))
+            }
+            _ => Err(CacheError::SourceSilent),
+        }
+    }
+
+    /// What the source says of its entries before something is read of it. It may take so long.
+    pub(crate) async fn census_before(&self, patience: Duration) -> Census {
+        let stored = self.stored().await;
+        Census { entries: self.size_within(patience).await.ok(), stored }
+    }
+
+    /// The same after something was read.
+    pub(crate) async fn census_after(&self, patience: Duration) -> Census {
+        let entries = self.size_within(patience).await.ok();
+        Census { entries, stored: self.stored().await }
+    }
+
+    /// Asks the source how many entries it has, before any of them is read.
+    pub(crate) async fn count_first(&self) {
+        let census = self.census_before(self.settings.source_timeout).await;
+        *self.first_census.lock() = Some(census);
+    }
+
+    /// Compares what the source has shown of its segments, all of which are complete, with what it says it has.
+    pub(crate) async fn count_shown(&self) {
+        let here = self.ledger.lock().here();
+        let all = self.link().map(|link| link.space.count());
+        let first = *self.first_census.lock();
+        // What an earlier connection has brought in was not counted.
+        let (doubt, shrunk) = match first.filter(|_| all == Some(here.segments)) {
+            Some(first) => (
+                census::doubt(first, self.census_after(COUNTING).await, here.read),
+                census::shrunk(first, here.read),
+            ),
+            None => (None, None),
+        };
+        for doubt in doubt.iter().chain(&shrunk) {
+            tracing::warn!(cache = %self.cache.name(), "copied all that the source has shown, but {doubt}");
+        }
+        (*self.not_shown.lock(), *self.shrunk.lock()) = (doubt, shrunk);
+    }
+
+    /// Why the source may have lost entries between the connection and the last synchronization. No verification
+    /// can tell: it compares what is left.
+    pub(crate) fn shrunk(&self) -> Option<String> {
+        self.shrunk.lock().clone()
+    }
+
+    /// Why the source may not have shown all of its entries to the last synchronization.
+    pub(crate) fn not_shown(&self) -> Option<String> {
+        self.not_shown.lock().clone()
+    }
+
+    /// Entries that clients of the source have stored there, as far as all of its servers count them.
+    async fn stored(&self) -> Option<u64> {
+        let remote = self.remote.with_timeout(self.settings.source_timeout);
+        let servers = remote.servers();
+        if servers.is_empty() {
+            return None;
+        }
+        let ask = async |server| {
+            let (_, statistics) = remote.stats_of(server).await.ok()?;
+            u64::try_from(statistics.number("stores")?).ok()
+        };
+        join_all(servers.iter().map(ask)).await.into_iter().sum()
+    }
+}

@@ -1,0 +1,240 @@
+//! Whether a source is still the one that it was.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use client::{ClientError, Iteration, ServerAddress};
+use cluster::{Change, MetaCommand, SourceIdentity, SourceProcess};
+use store::Timestamp;
+
+use super::{SourceConnection, chain};
+use crate::identity::{Asking, process};
+
+/// Held by who looks whether the source is the one that it should be.
+type Looking<'a> = tokio::sync::MutexGuard<'a, ()>;
+
+/// Why it is not known that the source is the one that it should be.
+#[derive(Clone, Debug)]
+pub(crate) enum Doubt {
+    /// Nobody answers.
+    Silent(String),
+    /// It is another one.
+    Another(String),
+}
+
+impl SourceConnection {
+    /// Whether every connection that there is leads to the source that was there before.
+    pub(super) async fn is_same_process(&self) -> bool {
+        if self.was_seen() {
+            return true;
+        }
+        let one = self.looking.lock().await;
+        let seen = self.was_seen() || self.look(&one, None).await.is_ok();
+        seen && self.changed.read().is_none()
+    }
+
+    /// Whether no connection was made since the source was last seen to be the same.
+    fn was_seen(&self) -> bool {
+        self.client.connections_made() == self.seen_at.load(Ordering::Acquire)
+    }
+
+    /// Looks whether the source is the one that it should be.
+    ///
+    /// # Errors
+    ///
+    /// If it is another one; or if nobody answers, which says nothing.
+    pub(crate) async fn check_identity(&self) -> Result<(), Doubt> {
+        let one = self.looking.lock().await;
+        self.look(&one, None).await
+    }
+
+    /// Asks the source who it is until one of its processes is known to go on; and `wanted`, if that is one of its
+    /// servers, as well.
+    async fn look(&self, one: &Looking<'_>, wanted: Option<&ServerAddress>) -> Result<(), Doubt> {
+        let made = self.client.connections_made();
+        let known = self.identity.read().clone();
+        let servers: Vec<String> = self.remote.servers().iter().map(ToString::to_string).collect();
+        let wanted = wanted.map(ToString::to_string).filter(|wanted| servers.contains(wanted));
+        let is_heard =
+            |now: &SourceIdentity| wanted.as_ref().is_none_or(|wanted| now.at(wanted).is_some());
+        let enough = |now: &SourceIdentity| now.continues(&known) && is_heard(now);
+        let now = match self.asking().until(enough).await {
+            Ok(now) => now,
+            // Whatever has its name later is another cache.
+            Err(ClientError::NoSuchCache { .. }) => return Err(self.distrust(one, Change::Process)),
+            Err(error) => return Err(Doubt::Silent(chain(&error))),
+        };
+        if let Some(change) = now.change_since(&known) {
+            return Err(self.distrust(one, change));
+        }
+        self.adjust_since(&known, &now);
+        // A server that was started again beside others that were not is a new process of the same
+        // source, and counters only grow. One that was not heard is known as it was.
+        *self.identity.write() = now.with_earlier(&known, &servers);
+        self.seen_at.store(made, Ordering::Release);
+        Ok(())
+    }
+
+    fn asking(&self) -> Asking<'_> {
+        let (remote, clock) = (&self.remote, &**self.agreement.clock());
+        Asking { remote, clock, clocks: &self.clocks }
+    }
+
+    /// Looks whether the one that is iterated is of the source that it should be. It has a connection of
+    /// its own, which behind one address may lead to another process than the others.
+    ///
+    /// # Errors
+    ///
+    /// If it is another one; or if it does not answer, which says nothing.
+    pub(crate) async fn check_iteration(&self, iteration: &mut Iteration) -> Result<(), Doubt> {
+        {
+            let one = self.looking.lock().await;
+            self.look(&one, Some(iteration.server())).await?;
+        }
+        // What it says comes after this, so that counters have only grown.
+        let known = self.identity.read().clone();
+        let now = self.ask_iteration(iteration).await?;
+        let now = match now.topology {
+            None if known.has(&now) && !iteration.is_known() => {
+                self.ask_aside(iteration, &known).await?.unwrap_or(now)
+            }
+            _ => now,
+        };
+        if known.has(&now) {
+            iteration.set_known();
+            return Ok(());
+        }
+        let Some(before) = known.at(&now.server) else {
+            // One that has run since before the connection was made has lost nothing meanwhile.
+            let made = self.made_by_clock().millis() / 1_000;
+            if now.started.is_some_and(|started| started < made) {
+                return Ok(());
+            }
+            // It did not answer when all were asked: whether it belongs to them shows when it does.
+            let text = format!("{} was not heard when the source was asked who it is", now.server);
+            return Err(Doubt::Silent(text));
+        };
+        let change = now.change_since(before).unwrap_or(Change::Process);
+        let one = self.looking.lock().await;
+        if !self.identity.read().continues(&known) {
+            // Its operator has accepted it meanwhile.
+            return Err(Doubt::Silent("the source was accepted as another one".into()));
+        }
+        Err(self.distrust(&one, change))
+    }
+
+    /// Which process it is that gives an iteration.
+    async fn ask_iteration(&self, iteration: &mut Iteration) -> Result<SourceProcess, Doubt> {
+        let asked = self.agreement.clock().since_boot();
+        let answered = iteration.identify().await;
+        let (identity, statistics) = answered.map_err(|error| Doubt::Silent(chain(&error)))?;
+        Ok(process(&identity, &statistics, asked, self.agreement.clock(), &self.clocks))
+    }
+
+    /// Asks a server that tells no topology over a connection that was not used before: at two instants at which
+    /// another process, which was started a little sooner or later, says that it is another one. Returns that.
+    async fn ask_aside(
+        &self,
+        iteration: &mut Iteration,
+        known: &SourceIdentity,
+    ) -> Result<Option<SourceProcess>, Doubt> {
+        let clock = self.agreement.clock();
+        let server = iteration.server().to_string();
+        let start = known.at(&server).and_then(|process| process.started_by.boot);
+        let Some(start) = start.filter(|start| start.boot == clock.since_boot().boot) else {
+            return Ok(None);
+        };
+        for instant in start.telling_instants(clock.since_boot().millis) {
+            let wait = instant.saturating_sub(clock.since_boot().millis).max(0).unsigned_abs();
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+            let now = self.ask_iteration(iteration).await?;
+            if !known.has(&now) {
+                return Ok(Some(now));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Looks again whether an iteration was answered by the process that it should be, and from the cache that
+    /// there was: what it has said so far is believed only then. A cache that is stopped or removed meanwhile
+    /// ends an iteration early, without an error.
+    ///
+    /// # Errors
+    ///
+    /// As [`SourceConnection::check_iteration`].
+    pub(crate) async fn confirm_iteration(&self, iteration: &mut Iteration) -> Result<(), Doubt> {
+        let known = self.identity.read().clone();
+        let answered = self.ask_iteration(iteration).await;
+        if answered.is_ok_and(|now| known.has(&now)) && self.changed.read().is_none() {
+            return Ok(());
+        }
+        self.check_iteration(iteration).await
+    }
+
+    /// Notes by how much our clock was set while this process did not run: one process of the source was
+    /// started at different times by it.
+    fn adjust_since(&self, earlier: &SourceIdentity, now: &SourceIdentity) {
+        let started = now.0.iter().find_map(|process| {
+            let known = earlier.0.iter().find(|known| process.continues(known))?;
+            process.started.zip(known.started)
+        });
+        let Some((now, then)) = started else { return };
+        // Readings differ by a few seconds as it is.
+        if now.abs_diff(then) > 10 {
+            let set = i64::try_from(now).unwrap_or(0) - i64::try_from(then).unwrap_or(0);
+            self.clock_set.fetch_add(set, Ordering::AcqRel);
+        }
+    }
+
+    /// When the connection was made, by our clock as it is now.
+    fn made_by_clock(&self) -> Timestamp {
+        let set = self.clock_set.load(Ordering::Acquire).saturating_mul(1_000);
+        Timestamp::from_millis(self.made.millis().saturating_add_signed(set))
+    }
+
+    /// From now on nothing that the source says is believed, until its operator accepts it. Both happen
+    /// while nobody else looks: an old doubt is not raised again after it was settled.
+    fn distrust(&self, _one: &Looking<'_>, change: Change) -> Doubt {
+        let mut changed = self.changed.write();
+        let reason = changed.get_or_insert_with(|| {
+            let servers = self.server_names();
+            let reason = match change {
+                Change::Address | Change::Process => format!(
+                    "the source at {servers} was started again, or is another one, or its cache was removed: what \
+                     it had may be lost"
+                ),
+                Change::Counter { name, before, now } => format!(
+                    "the statistics of the source at {servers} were reset, or it was started again, or is another \
+                     one, or its cache was created anew: its counter {name} went back from {before} to {now}, and \
+                     what it had may be lost"
+                ),
+            };
+            tracing::error!(cache = %self.cache.name(), reason, "the source has changed");
+            reason
+        });
+        Doubt::Another(reason.clone())
+    }
+
+    /// Why the source is not believed any more, if so.
+    pub(crate) fn changed(&self) -> Option<String> {
+        self.changed.read().clone()
+    }
+
+    /// The operator accepts the source as it is now.
+    pub(crate) async fn accept(&self) -> Result<(), String> {
+        let _one = self.looking.lock().await;
+        let made = self.client.connections_made();
+        let identity = self.asking().closely().await.map_err(|error| chain(&error))?;
+        let cache = self.cache.name().clone();
+        self.agreement
+            .propose_for(
+                &self.cache,
+                MetaCommand::AcceptSource { cache, identity: identity.clone() },
+            )
+            .await
+            .map_err(|error| error.to_string())?;
+        *self.identity.write() = identity;
+        self.seen_at.store(made, Ordering::Release);
+        *self.changed.write() = None;
+        Ok(())
+    }
+}

@@ -1,0 +1,142 @@
+//! Whether a source is there, and what its clocks show.
+
+use std::{collections::HashMap, sync::atomic::Ordering, time::Duration};
+
+use client::ServerAddress;
+use futures_util::future::join_all;
+use store::Timestamp;
+use tokio::time::Instant;
+
+use super::{Doubt, SourceConnection};
+use crate::http_date::{self, NotRead};
+
+/// Time between two looks at whether the source is there, on average.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Milliseconds between two looks, at least.
+const LEAST_PAUSE: i64 = 500;
+
+/// Time for which the source has to say nothing before reads do without it where everything of it is here.
+pub(super) const SILENT: Duration = Duration::from_secs(10);
+
+/// Milliseconds of uncertainty from which on a server's clock is read less often.
+const KNOWN_WELL: u64 = 50;
+
+/// Time between two readings of a clock that is known well.
+const READ_AGAIN: Duration = Duration::from_secs(5);
+
+/// Time until a server is asked again for its clock that does not tell it.
+const NO_DATE: Duration = Duration::from_secs(600);
+
+impl SourceConnection {
+    /// Whether the source answers, and is the one that it should be, as far as is known.
+    pub(crate) fn is_believed(&self) -> bool {
+        self.changed.read().is_none() && self.health.read().problem.is_none()
+    }
+
+    /// Whether the source has said nothing for so long that what is over here is taken to be over.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.silent.load(Ordering::Acquire)
+    }
+
+    /// Keeps looking whether the source is there, and the one that it was.
+    pub(super) async fn watch(&self) {
+        let (mut failures, mut heard) = (0, Instant::now());
+        loop {
+            match self.check_identity().await {
+                Ok(()) => {
+                    (failures, heard) = (0, Instant::now());
+                    self.health.write().problem = None;
+                }
+                // Who finds that out notes it. It answers, at least.
+                Err(Doubt::Another(_)) => self.health.write().problem = None,
+                Err(Doubt::Silent(problem)) => {
+                    failures += 1;
+                    if failures == 1 {
+                        tracing::warn!(cache = %self.cache.name(), problem, "the source is silent");
+                    }
+                    self.health.write().problem = Some(problem);
+                }
+            }
+            self.set_silent(heard.elapsed() >= SILENT);
+            tokio::time::sleep(self.until_next_look()).await;
+        }
+    }
+
+    /// Time until the next look: to the instant at which the answer tells most of when the source was started.
+    fn until_next_look(&self) -> Duration {
+        let now = self.agreement.clock().since_boot();
+        let Some(start) = self.identity.read().widest_start(now.boot) else { return LOOK };
+        let soon = now.millis.saturating_add(LEAST_PAUSE);
+        let best = start.best_reading(soon).saturating_sub(now.millis);
+        Duration::from_millis(best.unsigned_abs())
+    }
+
+    /// Lets reads do without the source for a while, or not.
+    fn set_silent(&self, silent: bool) {
+        let before = self.silent.swap(silent, Ordering::AcqRel);
+        if silent {
+            // Its clocks are taken to go on.
+            let over = self.clocks.over_by(self.agreement.clock().now()).unwrap_or_default();
+            self.cache.set_silent(self.id(), Some(over));
+        } else if before {
+            self.cache.set_silent(self.id(), None);
+        }
+        match (before, silent) {
+            (false, true) => tracing::warn!(
+                cache = %self.cache.name(),
+                "the source has said nothing that can be believed for {} s: where everything of it is here, \
+                 entries whose time is over are shown as gone, and kept until it is heard again or the cache \
+                 is disconnected",
+                SILENT.as_secs()
+            ),
+            (true, false) => {
+                tracing::info!(cache = %self.cache.name(), "the source is heard again");
+            }
+            (false, false) | (true, true) => {}
+        }
+    }
+
+    /// Keeps reading the clocks of the source's servers.
+    pub(super) async fn read_clocks(&self) {
+        let mut readers = HashMap::<ServerAddress, Instant>::new();
+        let mut told = Timestamp::default();
+        loop {
+            let servers = self.remote.servers();
+            readers.retain(|server, _| servers.contains(server));
+            self.clocks.retain(&servers);
+            let due = |server: &&ServerAddress| {
+                readers.get(*server).is_none_or(|not_before| *not_before <= Instant::now())
+            };
+            let due: Vec<ServerAddress> = servers.iter().filter(due).cloned().collect();
+            let read = join_all(due.iter().map(|server| self.read_clock(server))).await;
+            readers.extend(due.into_iter().zip(read));
+            let surely_over = self.clocks.surely_over().unwrap_or_default();
+            if surely_over != told {
+                self.cache.set_surely_over(self.id(), surely_over);
+                told = surely_over;
+            }
+            tokio::time::sleep(LOOK / 4).await;
+        }
+    }
+
+    /// Reads the clock of a server when that tells most. Returns when it should be read again.
+    async fn read_clock(&self, server: &ServerAddress) -> Instant {
+        let (clock, theirs) = (self.agreement.clock(), self.clocks.of(server));
+        let now = clock.now();
+        // One that is hardly known is watched at once.
+        if theirs.watch(now, now).is_none() {
+            let wait = theirs.best_reading(now).millis().saturating_sub(now.millis());
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+        }
+        let pause = match http_date::read_closely(server, clock, &theirs).await {
+            Ok(()) => {
+                let known = theirs.offset(clock.now()).uncertainty();
+                if known.is_some_and(|known| known <= KNOWN_WELL) { READ_AGAIN } else { LOOK / 2 }
+            }
+            Err(NotRead::Silent) => READ_AGAIN,
+            Err(NotRead::NoDate) => NO_DATE,
+        };
+        Instant::now() + pause
+    }
+}
