@@ -254,6 +254,10 @@ impl Driver {
     ) -> Vec<Action> {
         let reason = match completed {
             Ok(Ok(())) => return Vec::new(),
+            Ok(Err(_)) if self.records && self.has_become_unit() => {
+                // Another job has found that out. What was read in parts goes for nothing here too.
+                return self.shared.on(Event::Misplaced);
+            }
             Ok(Err(reason)) => reason,
             Err(panicked) => panicked.to_string(),
         };
@@ -264,6 +268,11 @@ impl Driver {
         self.readers.abort_all();
         self.shared.on(Event::Cancel);
         Vec::new()
+    }
+
+    /// Returns whether the source has turned out to be one unit since this job took it to be divided in segments.
+    fn has_become_unit(&self) -> bool {
+        self.connection.link().is_some_and(|link| link.space != self.shared.space())
     }
 
     async fn become_unit(&mut self) {

@@ -248,6 +248,10 @@ impl Segment {
                     match self.take_in(place, command.key, &imported) {
                         Ok(bucket) => {
                             self.lived_on += u64::from(overdue);
+                            if found.is_none() && !self.may_be_at_source(placement) {
+                                // If it was evicted before, it is no longer gone.
+                                self.evicted_imported = self.evicted_imported.saturating_sub(1);
+                            }
                             (found, overdue) = (Some(bucket), false);
                         }
                         Err(error) => {

@@ -1,7 +1,9 @@
 //! Verdicts on sources that are not what they seem: caches that are created anew, keys in segments that are not
 //! theirs, entries that have ended and still lie there, and removals that are no longer remembered.
 
-use client::{RemoteCache, RequestExpiration};
+use std::ops::Range;
+
+use client::{Bytes, Item, Iterate, RemoteCache, RequestExpiration};
 use serde_json::Value;
 
 use crate::harness::{
@@ -162,6 +164,80 @@ async fn keys_in_segments_that_are_not_theirs_are_copied_and_verified() {
         verify(&target, cache).await;
         assert_eq!(target.rest.migration(cache).await["state"], "VERIFIED");
     }
+    target.stop().await;
+}
+
+/// Keys that the source has in these segments of a cache.
+async fn keys_in(cache: &RemoteCache, segments: Range<u32>) -> Vec<Bytes> {
+    let segments = Some(segments.collect());
+    let iterate = Iterate { segments, keys_only: true, batch: 1_000, ..Iterate::default() };
+    let mut iteration = cache.iterate(iterate).await.unwrap();
+    let mut keys = Vec::new();
+    while let Some(item) = iteration.next().await.unwrap() {
+        if let Item::Entry { key, .. } = item {
+            keys.push(key);
+        }
+    }
+    keys
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_in_a_segment_that_is_not_its_own_is_not_absent_before_it_is_found() {
+    const ENTRIES: u32 = 4_000;
+    let element = |name: &str| {
+        cache_element(name, OCTETS, "")
+            .replace("<distributed-cache ", r#"<distributed-cache key-partitioner="Placement" "#)
+    };
+    let elements = ["c", "probe"].map(element).concat();
+    let setup = Setup { classes: Some("Placement"), ..Setup::new(Version::V16, elements) };
+    let source = Infinispan::start(setup).await;
+    let (from, probe) = (source.cache("c").await, source.cache("probe").await);
+    fill(&from, "key", ENTRIES).await;
+    let target = TestServer::start().await;
+    let to = target.cache("c").await;
+    let rest = &target.rest;
+    target.connect("c", &source.document("c").to_string()).await;
+    // By their hash they belong in the first segments, and are half of all segments away.
+    fill(&probe, "far", 500).await;
+    let far = keys_in(&probe, 128..144).await;
+    assert!(far.len() >= 10, "{} of 500 keys", far.len());
+    from.put_all(far.iter().map(|key| (key, b"theirs")), NEVER).await.unwrap();
+
+    rest.post(&path("c", "?action=sync-data&async=true"), "").await.with(202);
+    let throttle = path("c", "/rolling-upgrade?action=throttle");
+    rest.post(&throttle, r#"{"entriesPerSecond":500}"#).await.with(204);
+    let complete = async || rest.migration("c").await["source"]["segmentsComplete"].as_u64();
+    eventually("the first segments are complete", || async {
+        (complete().await? >= 40).then_some(())
+    })
+    .await;
+    rest.post(&path("c", "/rolling-upgrade?action=pause"), "").await.with(204);
+    let before = complete().await.unwrap();
+    assert!(before < 120, "{before} segments: too late for the keys not to be found");
+    let (read, written) = far.split_at(far.len() / 2);
+    for key in read {
+        assert_eq!(to.get(key).await.unwrap().as_deref(), Some(&b"theirs"[..]));
+    }
+    for key in written {
+        let put = to.put_if_absent(key, b"ours", NEVER).await.unwrap();
+        assert!(!put.is_done(), "the source has it");
+    }
+    assert_eq!(to.get(b"nowhere").await.unwrap(), None);
+    let status = rest.migration("c").await;
+    assert_eq!(status["source"]["segments"], 256, "it is not known yet: {status:#}");
+
+    rest.post(&throttle, "{}").await.with(204);
+    rest.post(&path("c", "/rolling-upgrade?action=resume"), "").await.with(204);
+    let status = eventually("it has ended", || async {
+        let status = rest.migration("c").await;
+        (status["job"]["state"] == "finished").then_some(status)
+    })
+    .await;
+    assert_eq!(status["source"]["segments"], 1, "{status:#}");
+    let report = verify(&target, "c").await;
+    let counts = ["compared", "same", "differences"].map(|name| report[name].as_u64());
+    let all = u64::from(ENTRIES) + far.len() as u64;
+    assert_eq!(counts, [Some(all), Some(all), Some(0)], "{report:#}");
     target.stop().await;
 }
 

@@ -216,6 +216,20 @@ fn a_key_that_the_source_has_in_another_segment_is_not_absent_before_all_are_com
 }
 
 #[test]
+fn an_evicted_entry_that_comes_again_before_all_segments_are_complete_is_not_gone() {
+    let mut segment = connected(MemoryLimit::unlimited());
+    let (key, _) = half_copied(&mut segment);
+    let theirs =
+        Command { source: answered(Answer::Entry(imported(b"theirs", 5))), ..Command::read(&key) };
+    assert_eq!(run(&mut segment, &theirs, at(1_000)), found("theirs"));
+    assert!((0..=EVICTION_ROUNDS).any(|_| segment.evict(None, &mut 64)));
+    assert_eq!((segment.evicted_imported(), segment.evicted()), (1, 1));
+    assert_eq!(get(&mut segment, &key), Seen::Load);
+    assert_eq!(run(&mut segment, &theirs, at(1_000)), found("theirs"));
+    assert_eq!((segment.evicted_imported(), segment.evicted()), (0, 1));
+}
+
+#[test]
 fn nothing_is_asked_for_in_a_complete_segment_where_a_removed_key_may_be_forgotten() {
     let forget: [fn(&mut Segment, &[u8; 1]); 3] = [
         |segment, key| {
