@@ -286,11 +286,15 @@ fn persistence(
         fields.ignore(&["availability-interval", "connection-attempts", "connection-interval"]);
         fields.finish();
     }
-    let mut stores = own.into_iter().chain(inner);
-    if let Some(store) = stores.next() {
+    let stores: Vec<_> = own.into_iter().chain(inner).collect();
+    // An earlier version stored what has no effect of a store of 8.x in front of the store itself.
+    let has_servers = |store: &&&Element| store.children("remote-server").next().is_some();
+    let is_stored = fields.notes.tolerance.stored;
+    let whole = stores.iter().find(has_servers).filter(|_| is_stored);
+    if let Some(store) = whole.or_else(|| stores.first()) {
         config.remote_store = remote_store::read(store, surroundings, fields.notes);
     }
-    if let Some(second) = stores.next() {
+    if let Some(second) = stores.get(1) {
         let why = "a cache has one source; leave the others out";
         fields.notes.problem(refused("a second 'remote-store'", why, second.place));
     }

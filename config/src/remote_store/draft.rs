@@ -13,6 +13,9 @@ use crate::{
 /// Prefix of the properties of a Hot Rod client.
 const PREFIX: &str = "infinispan.client.hotrod.";
 
+/// What a URI has to be.
+pub(super) const URI: &str = "a URI such as hotrod://user:password@host:11222";
+
 /// Mechanisms that need more than a name and a password.
 const UNKNOWN_MECHANISMS: &[&str] = &["EXTERNAL", "OAUTHBEARER", "GSSAPI", "GS2-KRB5"];
 
@@ -42,7 +45,7 @@ impl Draft {
     /// Takes in a URI.
     pub(super) fn uri(&mut self, uri: &Attribute, notes: &mut Notes) {
         let Some(parsed) = uri::parse(&uri.value) else {
-            notes.problem(uri.secret_error("a URI such as hotrod://user:password@host:11222"));
+            notes.problem(uri.secret_error(URI));
             return;
         };
         self.servers = parsed.servers;

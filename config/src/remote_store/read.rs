@@ -48,10 +48,6 @@ fn described(
     if let Some(uri) = fields.text("uri") {
         draft.uri(uri, fields.notes);
     }
-    // What is wrong with servers that are named is said where they are read.
-    let named = ["uri", "remote-cache-container"];
-    let is_described =
-        !servers.is_empty() || named.iter().any(|name| element.attribute(name).is_some());
     for server in servers {
         draft.servers.extend(remote_server(server, surroundings, fields.notes));
     }
@@ -81,8 +77,11 @@ fn described(
     }
     fields.finish();
     if draft.servers.is_empty() {
-        if !is_described && !notes.has_problems() {
-            notes.problem(missing("remote-server or uri", element));
+        // What is wrong with servers that are named has been said where they are read.
+        if !notes.has_problems() {
+            let uri = element.attribute("uri").filter(|uri| uri.value.is_empty());
+            let empty = uri.map(|uri| uri.error(draft::URI));
+            notes.problem(empty.unwrap_or_else(|| missing("remote-server or uri", element)));
         }
         return None;
     }

@@ -287,3 +287,24 @@ fn a_password_is_not_in_a_debug_line() {
     let config = config("<remote-store uri='hotrod://joe:secret@a'/>");
     assert!(!format!("{config:?}").contains("secret"));
 }
+
+#[test]
+fn a_store_that_names_no_server_is_refused() {
+    let message = |store: &str| error(store).to_string();
+    let empty = message("<remote-store cache='c' uri=''/>");
+    assert!(empty.starts_with("'uri' is \"\" (line 1"), "{empty}");
+    assert!(empty.contains("it has to be a URI such as hotrod://user"), "{empty}");
+    assert!(message("<remote-store cache='c'/>").contains("has no remote-server or uri"));
+    // Beside servers, an empty attribute is as good as none.
+    assert_eq!(config(&with("uri=''", "")), config(&with("", "")));
+
+    let body = parse_remote_store(br#"{"remote-store":{"uri":""}}"#).unwrap_err();
+    assert!(body.to_string().contains("'uri' is \"\""), "{body}");
+
+    let server = "<infinispan><cache-container><local-cache name='c'><persistence>\
+         <remote-store remote-cache-container='old'/></persistence></local-cache></cache-container>\
+         <remote-cache-containers><remote-cache-container name='old'/></remote-cache-containers>\
+         </infinispan>";
+    let error = crate::parse_server(server.as_bytes(), &Options::default()).unwrap_err();
+    assert!(error.to_string().contains("has no remote-server or uri"), "{error}");
+}

@@ -217,6 +217,53 @@ fn what_was_stored_by_an_earlier_version_is_read_although_it_is_refused_now() {
     assert!(again.to_string().contains("'passivation' of 'persistence' is refused"), "{again}");
 }
 
+/// What an earlier version stored of a store that stands where 8.x has it, and of what document.
+const STORED_APART: &[(&str, &str)] = &[
+    (
+        r#"{"distributed-cache":{"mode":"SYNC","persistence":{"remote-store":{"shared":true,
+            "cache":"a","remote-server":[{"host":"one","port":11222}],
+            "properties":{"migration":"true"}}},
+            "remote-store":{"connection-pool":{"max-active":"10"}}}}"#,
+        r#"{"distributed-cache":{"remote-store":{"cache":"a","remote-server":[{"host":"one"}],
+            "connection-pool":{"max-active":"10"}}}}"#,
+    ),
+    (
+        r#"{"distributed-cache":{"mode":"SYNC","persistence":{"remote-store":{"shared":true,
+            "cache":"a","remote-server":[{"host":"one","port":11222}],
+            "properties":{"migration":"true"}}},"remote-store":{"raw-values":true}}}"#,
+        r#"{"distributed-cache":{"remote-store":{"cache":"a","raw-values":true,
+            "remote-server":[{"host":"one"}]}}}"#,
+    ),
+    (
+        r#"{"distributed-cache":{"mode":"SYNC","persistence":{"connection-attempts":"3",
+            "remote-store":{"shared":true,"cache":"a",
+            "remote-server":[{"host":"one","port":11222}],"security":{"authentication":
+            {"server-name":"s","plain":{"username":"u","password":"p"}},"encryption":{}},
+            "properties":{"migration":"true"}}},"remote-store":{"fetch-state":true,
+            "raw-values":true,"security":{"encryption":{"truststore":{"filename":"t"}}},
+            "write-behind":{"x":"1"},"properties":{"mine":"v"}}}}"#,
+        r#"{"distributed-cache":{"remote-store":{"cache":"a","raw-values":true,"fetch-state":true,
+            "remote-server":[{"host":"one"}],"write-behind":{"x":1},"properties":{"mine":"v"},
+            "security":{"authentication":{"server-name":"s",
+            "plain":{"username":"u","password":"p"}},
+            "encryption":{"truststore":{"filename":"t"}}}},
+            "persistence":{"connection-attempts":3}}}"#,
+    ),
+];
+
+#[test]
+fn a_store_that_an_earlier_version_stored_in_two_parts_is_one() {
+    for (stored, document) in STORED_APART {
+        let config = CacheConfig::from_stored_json(stored).unwrap();
+        let options = Options { lenient: true, ..Options::default() };
+        let meant = parse_cache(document.as_bytes(), Format::Json, &options).unwrap();
+        assert_eq!(config, meant.value.config, "{stored}");
+        store(&config);
+        let again = parse_cache(stored.as_bytes(), Format::Json, &options).unwrap_err();
+        assert!(again.to_string().contains("remote-store"), "{again}");
+    }
+}
+
 #[test]
 fn what_is_no_configuration_of_ours_is_refused() {
     for stored in ["", "{}", "[]", r#"{"x":{}}"#, r#"{"local-cache":{}, "a":1}"#] {
