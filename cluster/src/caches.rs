@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use config::{
-    AttributeError, CacheConfig, CacheName, ConfigError, Format, Ignored, NamedCache, Options,
-    Parsed,
+    AttributeError, CacheConfig, CacheName, ConfigError, Converted, Format, Ignored, NamedCache,
+    Options, Parsed,
 };
 use store::{CacheError, Fence};
 
@@ -183,8 +183,29 @@ impl Caches {
     /// What is wrong with it, and where.
     pub fn inspect(&self, document: &[u8], format: Format) -> Result<NamedCache, AdminError> {
         let templates = self.templates();
-        let options = Options { only_shown: true, ..self.options(&templates) };
+        let options = Options { only_shown: true, ..self.shown(&templates) };
         Ok(config::parse_cache(document, format, &options)?.value)
+    }
+
+    /// Writes the caches of a document in another format.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the document, and where.
+    pub fn convert(
+        &self,
+        document: &[u8],
+        from: Format,
+        to: Format,
+        pretty: bool,
+    ) -> Result<Converted, AdminError> {
+        let templates = self.templates();
+        Ok(config::convert(document, from, to, pretty, &self.shown(&templates))?.value)
+    }
+
+    /// How a document is read that is only shown: properties have their defaults.
+    fn shown<'a>(&self, templates: &'a [(CacheName, CacheConfig)]) -> Options<'a> {
+        Options { lookup: Some(&|_| None), ..self.options(templates) }
     }
 
     fn options<'a>(&self, templates: &'a [(CacheName, CacheConfig)]) -> Options<'a> {

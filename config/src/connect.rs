@@ -1,7 +1,7 @@
 //! The body of a request that connects a cache to its source.
 
 use crate::{
-    ConfigError, Format, Parsed, RemoteStoreConfig,
+    ConfigError, Format, Options, Parsed, RemoteStoreConfig,
     notes::Notes,
     remote_store,
     surroundings::Surroundings,
@@ -47,7 +47,7 @@ pub fn parse_remote_store(body: &[u8]) -> Result<Parsed<RemoteStoreConfig>, Remo
     if body.is_empty() {
         return Err(RemoteStoreError::Empty);
     }
-    let mut root = tree::read(body, Format::Json, None)?;
+    let mut root = tree::read(body, Format::Json, &Options::default())?;
     place_attributes_as_a_real_server(&mut root);
     let store = root.only_child().filter(|child| child.name == "remote-store");
     let store = store.ok_or(RemoteStoreError::NotOneRemoteStore)?;

@@ -1,14 +1,16 @@
 //! Whole documents: from text to configuration, back, and from one format to another.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use crate::{
     CacheConfig, CacheName, ConfigError, Format, Options, Parsed, Reading, Secrets, ServerFile,
     cache,
-    document::{self, ReadCache, Templates},
+    document::{self, Document, ReadCache, Templates},
     notes::Notes,
     server, tree,
-    write::{to_xml, to_yaml},
+    write::{Child, Node, Scalar, to_xml, to_yaml},
 };
 
 /// A cache and its name, if its document gives one.
@@ -31,11 +33,17 @@ pub fn parse_cache(
     options: &Options<'_>,
 ) -> Result<Parsed<NamedCache>, ConfigError> {
     let mut notes = Notes::new(options);
-    let root = tree::read(document, format, options.lookup)?;
+    let root = tree::read(document, format, options)?;
     let document = document::read(&root, Templates::Asked, options, &mut notes);
+    let cache = only_cache(document, &mut notes);
+    notes.with(cache)
+}
+
+/// The one cache, or one configuration for caches, of a document.
+fn only_cache(document: Document<'_>, notes: &mut Notes) -> Option<NamedCache> {
     let found = document.found;
     let mut caches = document.caches.into_iter().chain(document.templates);
-    let cache = match (caches.next(), caches.next()) {
+    match (caches.next(), caches.next()) {
         (Some(ReadCache { name, config, .. }), None) => Some(NamedCache { name, config }),
         // What is wrong with an element is more exact than that it is no cache.
         _ if notes.has_problems() => None,
@@ -43,8 +51,7 @@ pub fn parse_cache(
             notes.problem(ConfigError::NotOneCache { found });
             None
         }
-    };
-    notes.with(cache)
+    }
 }
 
 /// Reads the settings of a server: our own TOML, an `infinispan.xml` in XML, JSON or YAML, or a
@@ -82,7 +89,7 @@ pub fn parse_server_as(
 #[must_use]
 pub fn read_server(document: &[u8], format: Format, options: &Options<'_>) -> Reading<ServerFile> {
     let mut notes = Notes::new(options);
-    let root = tree::read(document, format, options.lookup);
+    let root = tree::read(document, format, options);
     let Some(root) = notes.check(root) else { return notes.reading(None) };
     if format == Format::Toml {
         let file = server::read(&root, options, &mut notes);
@@ -134,7 +141,21 @@ impl CacheConfig {
     }
 }
 
-/// Writes a cache in another format. Passwords stay in it: whoever asks has just sent them.
+/// Most bytes that the caches of a document may come to in another format: each may be made from the same large
+/// configuration.
+const MAX_CONVERTED: usize = 64 << 20;
+
+/// A document in another format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Converted {
+    /// The document: a cache, or a container with all caches and configurations for caches.
+    pub text: String,
+    /// Whether the document has settings of a server, which are left out.
+    pub is_part: bool,
+}
+
+/// Writes a cache, or all caches of a container, in another format. Passwords stay in it: whoever asks has just sent
+/// them.
 ///
 /// # Errors
 ///
@@ -145,11 +166,51 @@ pub fn convert(
     to: Format,
     pretty: bool,
     options: &Options<'_>,
-) -> Result<Parsed<String>, ConfigError> {
+) -> Result<Parsed<Converted>, ConfigError> {
     let options = Options { only_shown: true, ..*options };
-    let parsed = parse_cache(document, from, &options)?;
     let writing = Writing { secrets: Secrets::Kept, pretty };
-    Ok(parsed.map(|NamedCache { name, config }| config.write(name.as_ref(), to, writing)))
+    let root = tree::read(document, from, &options)?;
+    let mut notes = Notes::new(&options);
+    let read = document::read(&root, Templates::Asked, &options, &mut notes);
+    let container_name = read.settings.container_name.clone();
+    let is_part = read.settings
+        != ServerFile { container_name: container_name.clone(), ..ServerFile::default() };
+    if read.found < 2 || read.found.saturating_mul(document.len()) > MAX_CONVERTED {
+        let cache = only_cache(read, &mut notes);
+        let text =
+            |NamedCache { name, config }: NamedCache| config.write(name.as_ref(), to, writing);
+        return Ok(notes.with(cache)?.map(|cache| Converted { text: text(cache), is_part }));
+    }
+    let mut notes = Notes::new(&options);
+    let read = document::read(&root, Templates::All, &options, &mut notes);
+    let templates = document::named(read.templates, &mut notes);
+    let caches = document::named(read.caches, &mut notes);
+    let mut container = Node::new("cache-container").text_if("name", container_name.as_deref());
+    container.children = lists(&templates, "-configuration", writing.secrets);
+    container.children.extend(lists(&caches, "", writing.secrets));
+    let node = Node::new("infinispan").child(container);
+    let text = match to {
+        Format::Xml => to_xml(&node, None, pretty),
+        Format::Yaml => to_yaml(&node, None),
+        Format::Json | Format::Toml => {
+            let json = object(&node.name, node.to_json());
+            if pretty { format!("{json:#}") } else { json.to_string() }
+        }
+    };
+    notes.with(Some(Converted { text, is_part }))
+}
+
+/// Caches with their names, in a list for each kind of them.
+fn lists(caches: &[(CacheName, CacheConfig)], ending: &str, secrets: Secrets) -> Vec<Child> {
+    let mut kinds: BTreeMap<String, Vec<Node>> = BTreeMap::new();
+    for (name, config) in caches {
+        let mut node = cache::node(config, secrets);
+        let kind = format!("{}{ending}", node.name);
+        node.name = kind.clone().into();
+        node.attributes.insert(0, ("name".into(), Scalar::Text(name.to_string())));
+        kinds.entry(kind).or_default().push(node);
+    }
+    kinds.into_iter().map(|(kind, nodes)| Child::List(kind.into(), nodes)).collect()
 }
 
 fn object(name: &str, value: Value) -> Value {

@@ -109,6 +109,28 @@ pub enum ConfigError {
         /// Its place.
         place: Place,
     },
+    /// A cache is named, and nothing says what kind of cache it is.
+    #[error(
+        "cache '{cache}' has no type ({place}); write [caches.{cache}.distributed-cache] in TOML, or \
+         {{\"{cache}\":{{\"distributed-cache\":{{}}}}}} in JSON (or replicated-cache, local-cache)"
+    )]
+    NoType {
+        /// Its name.
+        cache: String,
+        /// Its place.
+        place: Place,
+    },
+    /// A cache has no name in a document that configures a server.
+    #[error(
+        "'{element}' has no name ({place}); add it, or create a cache of this configuration by POST \
+         /rest/v2/caches/NAME"
+    )]
+    NoName {
+        /// Its element.
+        element: String,
+        /// Its place.
+        place: Place,
+    },
     /// It is understood, and leaving it out would change what happens to data.
     #[error("{what} is refused{}: {why}", At(*place))]
     Refused {
@@ -268,6 +290,8 @@ impl ConfigError {
             | Self::Twice { place, .. }
             | Self::Value { place, .. }
             | Self::Missing { place, .. }
+            | Self::NoType { place, .. }
+            | Self::NoName { place, .. }
             | Self::IllegalVersion { place, .. }
             | Self::NoProperty { place, .. }
             | Self::Circle { place, .. }

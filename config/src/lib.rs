@@ -37,7 +37,8 @@ pub use self::{
     },
     connect::{RemoteStoreError, parse_remote_store},
     convert::{
-        NamedCache, Writing, convert, parse_cache, parse_server, parse_server_as, read_server,
+        Converted, NamedCache, Writing, convert, parse_cache, parse_server, parse_server_as,
+        read_server,
     },
     cors::CorsRule,
     error::{ConfigError, Place},
@@ -52,7 +53,7 @@ pub use self::{
     },
     server::{
         Advertised, Limits, LimitsFile, MAX_KEY, Migration, MigrationFile, NoAddress,
-        OnSourceError, ServerConfig, ServerFile, bind_address,
+        NotAdvertised, OnSourceError, ServerConfig, ServerFile, bind_address,
     },
     template::{default_cache_config, find_template, template, template_names},
     tree::{MAX_DEPTH, MAX_DOCUMENT},

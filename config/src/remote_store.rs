@@ -14,7 +14,7 @@ pub use self::write::Secrets;
 pub(crate) use self::{
     draft::is_client_setting,
     read::read,
-    uri::server,
+    uri::{is_host, server},
     write::{node, shown},
 };
 

@@ -15,8 +15,8 @@ use std::{
     time::Duration,
 };
 
+pub(crate) use self::settings::{Listen, listen, read};
 pub use self::settings::{NoAddress, bind_address};
-pub(crate) use self::settings::{address, read};
 use crate::{CacheConfig, CacheName, ConfigError, CorsRule, MemoryLimit};
 
 /// Port to listen on unless it is configured.
@@ -81,6 +81,26 @@ pub struct Advertised {
 }
 
 /// What clients may ask for.
+/// A text is not where clients can be told to connect to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is not a host and a port such as cache.example.org:11222 or [::1]:11222")]
+pub struct NotAdvertised(String);
+
+impl std::str::FromStr for Advertised {
+    type Err = NotAdvertised;
+
+    /// Reads a host and its port. Neither is guessed, because clients elsewhere depend on both.
+    fn from_str(text: &str) -> Result<Self, NotAdvertised> {
+        let has_port = text.trim().rsplit_once(':').is_some_and(|(host, _)| {
+            // The colons of an address of version 6 are in brackets.
+            host.ends_with(']') || !host.contains(':')
+        });
+        let server = crate::remote_store::server(text).filter(|_| has_port);
+        let server = server.ok_or_else(|| NotAdvertised(text.to_owned()))?;
+        Ok(Self { host: server.host, port: server.port })
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Most bytes of a request.
@@ -127,6 +147,8 @@ pub enum OnSourceError {
 pub struct ServerFile {
     /// See [`ServerConfig::bind_address`].
     pub bind_address: Option<IpAddr>,
+    /// Name of a host whose address is to be listened on. Whoever resolves the file looks its address up first.
+    pub bind_host: Option<String>,
     /// See [`ServerConfig::port`].
     pub port: Option<u16>,
     /// See [`ServerConfig::port_offset`].
@@ -237,6 +259,14 @@ impl Default for Migration {
 }
 
 impl ServerFile {
+    /// Sets where to listen.
+    pub(crate) fn listen_on(&mut self, listen: Listen) {
+        (self.bind_address, self.bind_host) = match listen {
+            Listen::Address(address) => (Some(address), None),
+            Listen::Host(host) => (None, Some(host)),
+        };
+    }
+
     /// Fills in what is not given, and checks that all of it fits together. A member without a name
     /// is called like its host.
     ///
@@ -248,6 +278,10 @@ impl ServerFile {
         let advertised = self.advertised();
         let advertised_port = self.external_port.filter(|_| advertised.is_none());
         let mut problems = problems_of_names(&self.caches);
+        if self.bind_host.is_some() {
+            let (name, expected) = ("bind-address", "an IP address, or a host name that has one");
+            problems.push(ConfigError::Setting { name, expected });
+        }
         let config = ServerConfig {
             bind_address: self.bind_address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             port: self.port.unwrap_or(DEFAULT_PORT),

@@ -17,7 +17,7 @@ mod yaml;
 
 use std::collections::HashSet;
 
-use crate::{ConfigError, Format, Place, options::Lookup};
+use crate::{ConfigError, Format, Options, Place};
 
 /// How deep elements may be nested.
 pub const MAX_DEPTH: usize = 32;
@@ -57,11 +57,11 @@ pub(crate) struct Attribute {
     pub(crate) place: Place,
 }
 
-/// Reads a document. `lookup` gives the values of `${name}`; without it they stay as they are.
+/// Reads a document. The options say where values of `${name}` are looked up; if nowhere, they stay as they are.
 pub(crate) fn read(
     document: &[u8],
     format: Format,
-    lookup: Option<Lookup<'_>>,
+    options: &Options<'_>,
 ) -> Result<Element, ConfigError> {
     if document.len() > MAX_DOCUMENT {
         return Err(ConfigError::TooLarge { limit: MAX_DOCUMENT });
@@ -73,9 +73,11 @@ pub(crate) fn read(
         Format::Yaml => yaml::read(text),
         Format::Toml => toml::read(text),
     }?;
-    if let Some(lookup) = lookup {
+    if let Some(lookup) = options.lookup {
         let mut problems = Vec::new();
-        expand::expand(&mut root, lookup, &mut problems);
+        let unknown =
+            if options.only_shown { expand::Unknown::Kept } else { expand::Unknown::Refused };
+        expand::expand(&mut root, lookup, unknown, &mut problems);
         if !problems.is_empty() {
             return Err(ConfigError::all(problems));
         }

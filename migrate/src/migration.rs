@@ -285,7 +285,8 @@ impl Migration {
             let report = handle.ended().await;
             let VerifyReport { state, compared, same, repaired, evicted, .. } = &report;
             let (differences, perhaps_evicted) = (report.differences(), report.perhaps_evicted());
-            if report.is_proof() {
+            // What was evicted meanwhile may have been compared before.
+            if report.is_proof() && *evicted == 0 {
                 tracing::info!(
                     %cache, state, compared, same, repaired, evicted, differences,
                     "verification ended"

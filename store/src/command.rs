@@ -308,7 +308,7 @@ pub enum CacheError {
     Full,
 
     /// The source did not answer, and the answer depends on it; nothing changed.
-    #[error("the source did not answer in time")]
+    #[error("the source cannot be reached, or did not answer in time")]
     SourceSilent,
 
     /// The source answered that it cannot tell, or could not be read; nothing changed.

@@ -24,7 +24,7 @@ use crate::harness::{
 const DEADLINE: Duration = Duration::from_millis(1_900);
 
 /// What is said of an entry that only the source can know of, while it says nothing.
-const SILENT: &str = "the source did not answer in time";
+const SILENT: &str = "the source cannot be reached, or did not answer in time";
 
 /// What is said of it once the source is not the one that it was.
 const DOUBTED: &str = "the source was started again, or is another one";

@@ -6,7 +6,7 @@ use client::RequestExpiration;
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::harness::{OCTETS, ServerProcess, TestServer, binary, source_document};
+use crate::harness::{OCTETS, ServerProcess, TestServer, binary, eventually, source_document};
 
 async fn godwit(arguments: &[&str]) -> Output {
     let mut command = Command::new(binary());
@@ -67,10 +67,12 @@ async fn a_cache_is_taken_over_by_the_commands_of_the_manual() {
     let all = "500 of 500 are here: 500 copied, 0 read through";
     let text = out(&synchronized);
     assert_eq!(text.trim_end(), format!("Synchronized 500 entries. {all}, 500 new."));
+    assert!(err(&synchronized).contains("no verification was run"), "{}", err(&synchronized));
     let text = out(&migrate("synchronize", vec![]).await);
     assert_eq!(text.trim_end(), format!("Synchronized 0 entries. {all}, 0 new."));
     let text = out(&migrate("status", vec![]).await);
     assert!(text.contains(&format!("entries      {all}.")), "{text}");
+    assert!(text.contains("asked for    0 entries before they were copied"), "{text}");
     refused(&migrate("disconnect", vec!["--strict".into()]).await, 1, "no verification was run");
     refused(&migrate("disconnect", vec!["--strict".into(), "--force".into()]).await, 2, "--force");
     let verified = migrate("verify", vec!["--json".into()]).await;
@@ -81,6 +83,19 @@ async fn a_cache_is_taken_over_by_the_commands_of_the_manual() {
     assert_eq!(status["state"], "VERIFIED", "{status}");
     let disconnected = migrate("disconnect", vec![]).await;
     assert!(disconnected.status.success() && err(&disconnected).is_empty(), "{disconnected:?}");
+    refused(&migrate("pause", vec![]).await, 1, "not connected");
+    for line in [
+        "WARN not disconnected: 0 of 256 source segments are complete: synchronize cache=myCache",
+        "INFO synchronizing cache=myCache",
+        "INFO synchronization ended",
+        "WARN not disconnected: no verification was run: verify compares every entry cache=myCache",
+        "INFO verifying cache=myCache repair=false",
+        "INFO verification ended cache=myCache state=\"finished\" compared=500 same=500",
+        "INFO disconnected cache=myCache",
+    ] {
+        let logged = || async { target.later_log().contains(line).then_some(()) };
+        eventually(line, logged).await;
+    }
     source.stop().await;
 
     let to = target.client().await.cache("myCache").await.unwrap();
@@ -171,6 +186,24 @@ async fn what_is_wrong_is_said_before_anything_starts() {
     let bomb =
         r#"<!DOCTYPE a [<!ENTITY b "bbbb"><!ENTITY c "&b;&b;">]><infinispan>&c;</infinispan>"#;
     refused(&godwit(&["--config", &file("bomb.xml", bomb)]).await, 78, "document type");
+    for name in ["empty.xml", "empty.json", "empty.yaml"] {
+        refused(&godwit(&["--config", &file(name, " \n")]).await, 78, "the file is empty");
+    }
+    refused(&godwit(&["--config", &file("text.xml", "text")]).await, 78, "Invalid XML");
+    // A file is judged as the flags are.
+    let toml = file("foo.toml", "advertised = \"foo\"\n");
+    refused(&godwit(&["--config", &toml, "--check-config"]).await, 78, "a host and a port such as");
+    refused(
+        &godwit(&["--advertised", "foo", "--check-config"]).await,
+        2,
+        "a host and a port such as",
+    );
+    let toml = file("host.toml", "bind-address = \"no-such-host.invalid\"\n");
+    let unknown =
+        "\"no-such-host.invalid\" is neither an IP address nor a host name with an address";
+    refused(&godwit(&["--config", &toml, "--check-config"]).await, 78, unknown);
+    let over = ["--config", &toml, "--check-config", "--bind-address", "127.0.0.1"];
+    assert!(godwit(&over).await.status.success(), "the flag wins");
     refused(&godwit(&["migrate", "cluster", "connect", "-c", "c"]).await, 2, "--file");
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let busy = closed.local_addr().unwrap().port().to_string();

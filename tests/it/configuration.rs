@@ -307,6 +307,15 @@ async fn configurations_are_compared_converted_and_read_back_whole() {
         converted.text(),
         r#"<?xml version="1.0"?><distributed-cache owners="2" mode="SYNC" remote-timeout="17500"/>"#
     );
+    assert!(converted.headers.get("godwit-notice").is_none());
+    let headers = [("Content-Type", "application/xml"), ("Accept", "application/json")];
+    let whole = include_str!("../../config/samples/infinispan.xml");
+    let converted = server.rest.call(Method::POST, path, &headers, whole).await.with(200);
+    let notice = converted.headers["godwit-notice"].to_str().unwrap();
+    assert!(notice.contains("only the caches are converted"), "{notice}");
+    let lists = &converted.json()["infinispan"]["cache-container"];
+    assert_eq!(lists["distributed-cache"][0]["name"], "orders", "{lists:#}");
+    assert_eq!(lists["distributed-cache-configuration"][0]["name"], "shop-*", "{lists:#}");
     let config = r#"{"distributed-cache":{"mode":"SYNC","expiration":{"lifespan":"900000000000000000","max-idle":"1 s","interval":"-1"},"indexing":{"enabled":true,"indexed-entities":["a.B"]}}}"#;
     server.rest.post("/rest/v2/caches/c", config).await.with(200);
     let read = server.rest.get("/rest/v2/caches/c?action=config").await.with(200);

@@ -82,6 +82,13 @@ async fn what_needs_a_source_says_that_there_is_none() {
     assert!(act("resume").await.contains("there is nothing to resume"));
     assert!(act("accept-source-loss").await.contains("has not changed"));
     let zero = "/rest/v2/caches/c/rolling-upgrade?action=throttle";
+    let unclear = "/rest/v2/caches/c/rolling-upgrade?action=verify&repair=maybe";
+    let answer = target.rest.post(unclear, "").await.with(400);
+    assert_eq!(answer.text(), "'repair' is \"maybe\"; it has to be true or false");
+    for parameter in ["force=1", "strict=yes", "force"] {
+        target.rest.delete(&format!("{CONNECTION}?{parameter}")).await.with(400);
+    }
+    target.rest.get(CONNECTION).await.with(200);
     let answer = target.rest.post(zero, r#"{"entriesPerSecond":0}"#).await.with(400);
     assert!(answer.text().contains("pause instead"), "{}", answer.text());
     target.stop().await;

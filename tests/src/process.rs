@@ -1,6 +1,11 @@
 //! A server in a process of its own, which can be killed.
 
-use std::{net::SocketAddr, path::PathBuf, process::Stdio, sync::OnceLock};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    process::Stdio,
+    sync::{Arc, Mutex, OnceLock},
+};
 
 use client::{Client, ClientConfig, ServerAddress};
 use tokio::{
@@ -19,6 +24,8 @@ pub struct ServerProcess {
     pub rest: Rest,
     /// What it logged before it listened.
     log: String,
+    /// What it has logged since then.
+    later: Arc<Mutex<String>>,
 }
 
 impl ServerProcess {
@@ -66,15 +73,33 @@ impl ServerProcess {
             seen.push_str(&line);
             seen.push('\n');
         };
-        // Nobody reads the rest, and it must not block.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self { child, address, rest: Rest::new(address), log: seen }
+        let later = Arc::<Mutex<String>>::default();
+        let all = Arc::clone(&later);
+        // Whether or not anybody looks at the rest, it must not block.
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                let mut all = all.lock().expect("no writer has panicked");
+                all.push_str(&line);
+                all.push('\n');
+            }
+        });
+        Self { child, address, rest: Rest::new(address), log: seen, later }
     }
 
     /// What it logged before it listened.
     #[must_use]
     pub fn log(&self) -> &str {
         &self.log
+    }
+
+    /// What it has logged since it listens.
+    ///
+    /// # Panics
+    ///
+    /// If reading the log has panicked.
+    #[must_use]
+    pub fn later_log(&self) -> String {
+        self.later.lock().expect("no writer has panicked").clone()
     }
 
     /// A client of it.

@@ -82,9 +82,9 @@ fn remote_store() -> impl Strategy<Value = RemoteStoreConfig> {
 fn memory() -> impl Strategy<Value = MemoryConfig> {
     let bound = || option::of(1..1_u64 << 40);
     let when_full = prop::sample::select(vec![WhenFull::Remove, WhenFull::Exception]);
-    (bound(), bound(), when_full).prop_map(|(max_count, max_size, when_full)| MemoryConfig {
-        max_count,
-        max_size,
+    (bound(), any::<bool>(), when_full).prop_map(|(bound, is_count, when_full)| MemoryConfig {
+        max_count: bound.filter(|_| is_count),
+        max_size: bound.filter(|_| !is_count),
         when_full,
     })
 }
@@ -213,11 +213,43 @@ fn a_document_is_converted_whole_and_says_what_has_no_effect() {
     let parsed = convert(yaml.as_bytes(), Format::Yaml, Format::Xml, true, &Options::default());
     let parsed = parsed.unwrap();
     assert_eq!(
-        parsed.value,
+        parsed.value.text,
         "<?xml version=\"1.0\"?>\n<replicated-cache name=\"c\" mode=\"ASYNC\">\n  <locking isolation=\"NONE\"/>\n\
          </replicated-cache>\n"
     );
     assert_eq!(parsed.ignored[0].what, "'locking' of 'replicated-cache'");
+    assert!(!parsed.value.is_part);
+}
+
+#[test]
+fn the_caches_of_a_whole_server_are_converted_as_they_are_served() {
+    let options = Options { lookup: Some(&|_| None), ..Options::default() };
+    let server = |text: &str, format| {
+        let reading = read_server(text.as_bytes(), format, &options);
+        assert_eq!(reading.problems, [], "{text}");
+        let file = reading.value.unwrap();
+        let mut all = [file.caches, file.templates].concat();
+        all.sort_by_key(|(name, _)| name.to_string());
+        (file.container_name, all)
+    };
+    let sample = include_str!("../../samples/infinispan.xml");
+    let served = server(sample, Format::Xml);
+    assert_eq!(served.1.len(), 4);
+    for format in [Format::Json, Format::Xml, Format::Yaml] {
+        for pretty in [false, true] {
+            let converted = convert(sample.as_bytes(), Format::Xml, format, pretty, &options);
+            let converted = converted.unwrap().value;
+            assert_eq!(server(&converted.text, format), served, "{}", converted.text);
+            assert!(converted.is_part, "interfaces, bindings and endpoints are left out");
+        }
+    }
+    let unknown = "<local-cache name='c'><encoding media-type='${type}'/></local-cache>";
+    let error = parse_cache(unknown.as_bytes(), Format::Xml, &options).unwrap_err();
+    assert!(matches!(error, ConfigError::NoProperty { .. }), "{error}");
+    let properties = "<distributed-cache name='c' owners='${owners:3}' remote-timeout='${time}'/>";
+    let shown = convert(properties.as_bytes(), Format::Xml, Format::Json, false, &options);
+    let text = shown.unwrap().value.text;
+    assert!(text.contains(r#""owners":"3""#) && text.contains("${time}"), "{text}");
 }
 
 /// Every attribute and element that a cache of Infinispan 16 can have, none with its default.
@@ -254,7 +286,7 @@ fn said(element: &tree::Element, path: &str, said: &mut Vec<String>) {
 
 fn said_in(text: &str, format: Format) -> Vec<String> {
     let mut all = Vec::new();
-    said(&tree::read(text.as_bytes(), format, None).unwrap(), "", &mut all);
+    said(&tree::read(text.as_bytes(), format, &Options::default()).unwrap(), "", &mut all);
     all.retain(|line| !line.contains("@name=") || line.contains("properties"));
     // JSON and YAML have the name of the cache around it.
     all.into_iter().map(|line| line.replacen("/everything/", "/", 1)).collect()
@@ -267,10 +299,11 @@ fn every_attribute_survives_every_way_through_the_formats() {
     let config = parse_cache(EVERYTHING.as_bytes(), Format::Xml, &options).unwrap().value.config;
     for first in FORMATS {
         let text =
-            convert(EVERYTHING.as_bytes(), Format::Xml, first, true, &options).unwrap().value;
+            convert(EVERYTHING.as_bytes(), Format::Xml, first, true, &options).unwrap().value.text;
         assert_eq!(said_in(&text, first), original, "{first}: {text}");
         for second in FORMATS {
-            let again = convert(text.as_bytes(), first, second, false, &options).unwrap().value;
+            let again =
+                convert(text.as_bytes(), first, second, false, &options).unwrap().value.text;
             assert_eq!(said_in(&again, second), original, "{first} to {second}: {again}");
             let read = parse_cache(again.as_bytes(), second, &options).unwrap().value.config;
             assert_eq!(read, config, "{first} to {second}: {again}");
@@ -292,7 +325,7 @@ fn every_attribute_survives_every_way_through_the_formats() {
 fn every_attribute_that_is_lost_makes_a_difference() {
     let options = Options { lenient: true, insecure: true, ..Options::default() };
     let config = parse_cache(EVERYTHING.as_bytes(), Format::Xml, &options).unwrap().value.config;
-    let root = tree::read(EVERYTHING.as_bytes(), Format::Xml, None).unwrap();
+    let root = tree::read(EVERYTHING.as_bytes(), Format::Xml, &Options::default()).unwrap();
     let mut same = Vec::new();
     for index in 0..1_000 {
         let mut left = index;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::{
     CacheConfig, CacheName, ConfigError, Options, Place,
     cache::{self, CacheKind},
-    fields::{Fields, missing},
+    fields::Fields,
     notes::Notes,
     surroundings::Surroundings,
     template,
@@ -107,7 +107,8 @@ pub(crate) fn named(
         Some(name) => Some((name, cache.config)),
         None => {
             if cache.element.attribute("name").is_none() {
-                notes.problem(missing("name", cache.element));
+                let (element, place) = (cache.element.spelled.clone(), cache.element.place);
+                notes.problem(ConfigError::NoName { element, place });
             }
             None
         }
@@ -123,6 +124,8 @@ pub(crate) type ReadCaches<'a> = (Vec<ReadCache<'a>>, Vec<ReadCache<'a>>);
 pub(crate) enum Templates {
     /// A problem with one is a problem of the document.
     Asked,
+    /// The same of a document that may be about many.
+    All,
     /// One that no cache is made from may have problems. It is noted, and not offered.
     MayBeUnused,
 }

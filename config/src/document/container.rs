@@ -2,8 +2,10 @@
 
 use super::caches::{CACHES, Found};
 use crate::{
+    ConfigError,
     cache::CacheKind,
     fields::{Fields, not_used},
+    nearest::nearest,
     notes::Notes,
     server::ServerFile,
     tree::{Attribute, Element},
@@ -73,8 +75,17 @@ pub(super) fn read<'a>(
 pub(crate) fn caches<'a>(element: &'a Element, found: &mut Vec<Found<'a>>, notes: &mut Notes) {
     let mut fields = Fields::of(element, notes);
     Found::collect(element.children.iter(), found, fields.notes);
+    // Whatever is not nearly a kind of cache is meant to be the name of one.
+    let has_no_type =
+        |child: &Element| !Found::was_collected(child) && nearest(&child.name, CACHES).is_none();
+    for child in element.children.iter().filter(|child| has_no_type(child)) {
+        if !fields.notes.is_full_of_names() {
+            let (cache, place) = (child.spelled.clone(), child.place);
+            fields.notes.refuse(ConfigError::NoType { cache, place });
+        }
+    }
     fields.suggest(CACHES);
-    fields.finish_except(Found::was_collected);
+    fields.finish_except(|child| Found::was_collected(child) || has_no_type(child));
 }
 
 fn transport(element: &Element, settings: &mut ServerFile, notes: &mut Notes) {

@@ -7,7 +7,7 @@ use crate::{
     ConfigError,
     fields::{Fields, not_used},
     notes::Notes,
-    server::{self, ServerFile},
+    server::{self, Listen, ServerFile},
     tree::{Attribute, Element},
 };
 
@@ -43,7 +43,8 @@ pub(super) fn read(server: &Element, settings: &mut ServerFile, notes: &mut Note
     let is_wanted =
         |element: &&&Element| element.attribute("name").is_some_and(|name| name.value == wanted);
     if let Some(interface) = interfaces.iter().find(is_wanted) {
-        settings.bind_address = address(interface, notes);
+        let listen = address(interface, notes);
+        listen.into_iter().for_each(|listen| settings.listen_on(listen));
     }
 }
 
@@ -104,16 +105,16 @@ fn any_address(fields: &mut Fields<'_, '_>) -> bool {
     ["any-address", "any-ipv4-address"].into_iter().any(|name| fields.child(name).is_some())
 }
 
-fn address(interface: &Element, notes: &mut Notes) -> Option<IpAddr> {
+fn address(interface: &Element, notes: &mut Notes) -> Option<Listen> {
     let mut fields = Fields::of(interface, notes);
     fields.accept(&["name"]);
     let address = if let Some(address) = fields.child("inet-address") {
         let value = address.attribute("value");
-        value.and_then(|value| fields.notes.check(server::address(value)))
+        value.and_then(|value| fields.notes.check(server::listen(value)))
     } else if any_address(&mut fields) {
-        Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+        Some(Listen::Address(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
     } else if fields.child("loopback").is_some() {
-        Some(IpAddr::V4(Ipv4Addr::LOCALHOST))
+        Some(Listen::Address(IpAddr::V4(Ipv4Addr::LOCALHOST)))
     } else {
         None
     };

@@ -1,7 +1,7 @@
 //! No document ends in a panic, and none takes longer than its length allows.
 
 use super::*;
-use crate::{ConfigError, tree::MAX_DOCUMENT};
+use crate::{ConfigError, convert, tree::MAX_DOCUMENT};
 
 const SAMPLES: &[&str] = &[
     include_str!("../../samples/godwit.toml"),
@@ -192,6 +192,10 @@ fn many_caches_in_the_place_of_one_are_not_read() {
     let cache = |number| format!("<local-cache name='c{number}' configuration='t'/>");
     let many = full_of(&begin, cache, "</cache-container></infinispan>");
     let error = parse_cache(many.as_bytes(), Format::Xml, &Options::default()).unwrap_err();
+    assert!(matches!(error, ConfigError::NotOneCache { found: 2_000.. }), "{error}");
+    let to_yaml =
+        |text: &str| convert(text.as_bytes(), Format::Xml, Format::Yaml, true, &Options::default());
+    let error = to_yaml(&many).unwrap_err();
     assert!(matches!(error, ConfigError::NotOneCache { found: 2_000.. }), "{error}");
 
     let wrong = |number| format!("<local-cache name='c{number}'><owers/></local-cache>");

@@ -63,7 +63,7 @@ pub(crate) fn server(text: &str) -> Option<RemoteServer> {
 }
 
 /// Whether a text can be the name or address of a machine.
-pub(super) fn is_host(host: &str) -> bool {
+pub(crate) fn is_host(host: &str) -> bool {
     let is_letter = |letter: char| letter.is_alphanumeric() || "-._:%".contains(letter);
     (1..=255).contains(&host.len()) && host.chars().all(is_letter)
 }

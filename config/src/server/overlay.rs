@@ -13,6 +13,7 @@ impl ServerFile {
     pub fn overlay(&mut self, over: Self) -> Vec<(&'static str, CacheName)> {
         let Self {
             bind_address,
+            bind_host,
             port,
             port_offset,
             node_name,
@@ -34,7 +35,9 @@ impl ServerFile {
             caches,
             templates,
         } = over;
-        lay(bind_address, &mut self.bind_address);
+        if bind_address.is_some() || bind_host.is_some() {
+            (self.bind_address, self.bind_host) = (bind_address, bind_host);
+        }
         lay(port, &mut self.port);
         lay(port_offset, &mut self.port_offset);
         lay(node_name, &mut self.node_name);

@@ -3,13 +3,13 @@
 
 use std::net::IpAddr;
 
-use super::{Advertised, LimitsFile, MigrationFile, OnSourceError, ServerFile};
+use super::{LimitsFile, MigrationFile, OnSourceError, ServerFile};
 use crate::{
     ConfigError, Options, cors,
     document::{self, Found, Templates},
     fields::Fields,
     notes::Notes,
-    remote_store::server,
+    remote_store::is_host,
     surroundings::Surroundings,
     tree::{Attribute, Element},
 };
@@ -18,7 +18,6 @@ use crate::{
 pub(crate) fn read(root: &Element, options: &Options<'_>, notes: &mut Notes) -> ServerFile {
     let mut fields = Fields::of(root, notes);
     let mut file = ServerFile {
-        bind_address: fields.read("bind-address", address),
         port: fields.number("port", 0..=u16::MAX),
         port_offset: fields.number("port-offset", 0..=u16::MAX),
         node_name: fields.text("node-name").map(|name| name.value.clone()),
@@ -29,11 +28,16 @@ pub(crate) fn read(root: &Element, options: &Options<'_>, notes: &mut Notes) -> 
         max_memory: fields
             .read("max-memory", |limit| limit.parse("a part such as 80%, or a size such as 512MB")),
         insecure: fields.flag("insecure"),
-        advertised: fields.read("advertised", advertised),
+        advertised: fields.read("advertised", |advertised| {
+            advertised.parse("a host and a port such as cache.example.org:11222")
+        }),
         log: fields.text("log").map(|filter| filter.value.clone()),
         default_cache: fields.read("default-cache", Attribute::cache_name),
         ..ServerFile::default()
     };
+    if let Some(listen) = fields.read("bind-address", listen) {
+        file.listen_on(listen);
+    }
     // What the file says itself is said of its caches, too.
     fields.notes.tolerance.insecure |= file.insecure.unwrap_or_default();
     if let Some(limits) = fields.child("limits") {
@@ -90,14 +94,26 @@ fn migration(element: &Element, notes: &mut Notes) -> MigrationFile {
     migration
 }
 
-/// An address to listen on.
-pub(crate) fn address(attribute: &Attribute) -> Result<IpAddr, ConfigError> {
-    bind_address(&attribute.value).map_err(|error| {
-        attribute.error(match error {
-            NoAddress::Choice(_) => "an IP address; 0.0.0.0 stands for all of this machine",
-            NoAddress::Other(_) => "an IP address such as 0.0.0.0",
-        })
-    })
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Listen {
+    Address(IpAddr),
+    /// The address of this host, which is not looked up here.
+    Host(String),
+}
+
+/// Reads where to listen.
+pub(crate) fn listen(attribute: &Attribute) -> Result<Listen, ConfigError> {
+    match bind_address(&attribute.value) {
+        Ok(address) => Ok(Listen::Address(address)),
+        Err(NoAddress::Other(host)) if is_host(&host) => Ok(Listen::Host(host)),
+        Err(NoAddress::Other(_)) => {
+            Err(attribute.error("an IP address such as 0.0.0.0, or a host name"))
+        }
+        Err(NoAddress::Choice(_)) => {
+            Err(attribute.error("an IP address; 0.0.0.0 stands for all of this machine"))
+        }
+    }
 }
 
 /// A text is not an address to listen on.
@@ -130,10 +146,4 @@ pub fn bind_address(text: &str) -> Result<IpAddr, NoAddress> {
         _ if is_choice => Err(NoAddress::Choice(text.to_owned())),
         _ => text.parse().map_err(|_not_an_address| NoAddress::Other(text.to_owned())),
     }
-}
-
-fn advertised(attribute: &Attribute) -> Result<Advertised, ConfigError> {
-    let server = server(&attribute.value);
-    let server = server.ok_or_else(|| attribute.error("a host and port such as cache:11222"))?;
-    Ok(Advertised { host: server.host, port: server.port })
 }

@@ -262,8 +262,14 @@ fn a_wrong_setting_is_placed_and_its_name_suggested() {
              or a size such as 512MB",
         ),
         (
-            "\nbind-address = 'everywhere'",
-            "'bind-address' is \"everywhere\" (line 2, column 1); it has to be an IP address such as 0.0.0.0",
+            "\nbind-address = 'every where'",
+            "'bind-address' is \"every where\" (line 2, column 1); it has to be an IP address such as 0.0.0.0, \
+             or a host name",
+        ),
+        (
+            "advertised = 'foo'",
+            "'advertised' is \"foo\" (line 1, column 1); it has to be a host and a port such as \
+             cache.example.org:11222",
         ),
         (
             "[migration]\non-source-error = 'stale'",
@@ -277,7 +283,30 @@ fn a_wrong_setting_is_placed_and_its_name_suggested() {
             "[caches.a.distribted-cache]\nowners = 2",
             "Unexpected element 'distribted-cache' encountered[1,11]; did you mean 'distributed-cache'?",
         ),
-        ("[caches.a]\nmode = 'SYNC'", "Unexpected element 'a' encountered[1,9]"),
+        (
+            "[caches.a]\nmode = 'SYNC'",
+            "cache 'a' has no type (line 1, column 9); write [caches.a.distributed-cache] in TOML, or \
+             {\"a\":{\"distributed-cache\":{}}} in JSON (or replicated-cache, local-cache)",
+        ),
+        (
+            "[caches.Orders]",
+            "cache 'Orders' has no type (line 1, column 9); write [caches.Orders.distributed-cache] in TOML, or \
+             {\"Orders\":{\"distributed-cache\":{}}} in JSON (or replicated-cache, local-cache)",
+        ),
+        (
+            "[caches.local-cach]",
+            "Unexpected element 'local-cach' encountered[1,9]; did you mean 'local-cache'?",
+        ),
+        (
+            "distributedCache:\n  mode: SYNC\n",
+            "'distributedCache' has no name (line 1, column 1); add it, or create a cache of this configuration \
+             by POST /rest/v2/caches/NAME",
+        ),
+        (
+            "<caches><local-cache name='a'><memory max-count='1' max-size='1MB'/></local-cache></caches>",
+            "'max-count' with 'max-size' is refused (line 1, column 31): a cache has one bound, by entries or by \
+             bytes, as in Infinispan; leave one of them out",
+        ),
     ] {
         assert_eq!(error(file), wanted, "{file}");
     }
@@ -287,6 +316,43 @@ fn a_wrong_setting_is_placed_and_its_name_suggested() {
 fn a_cache_in_toml_may_be_made_from_a_built_in_configuration() {
     let file = parsed("[caches.a.distributed-cache]\nconfiguration = 'org.infinispan.DIST_ASYNC'");
     assert_eq!(Some(cache(&file.value, "a").clone()), template("org.infinispan.DIST_ASYNC"));
+}
+
+#[test]
+fn a_host_name_to_listen_on_is_looked_up_by_whoever_listens() {
+    let toml = "bind-address = 'cache-1.example.org'";
+    let xml = "<server><interfaces><interface name='public'><inet-address value='cache-1.example.org'/>\
+               </interface></interfaces></server>";
+    for text in [toml, xml] {
+        let file = parsed(text).value;
+        assert_eq!(
+            (file.bind_address, file.bind_host.as_deref()),
+            (None, Some("cache-1.example.org"))
+        );
+        let error = file.resolve(None).unwrap_err().to_string();
+        assert!(error.starts_with("bind-address has to be an IP address"), "{error}");
+    }
+    // Later files win, whichever of the two they have.
+    let (host, address) = (parsed(toml).value, parsed("bind-address = '10.0.0.7'").value);
+    let mut file = host.clone();
+    assert_eq!(file.overlay(address.clone()), []);
+    assert_eq!((file.bind_address, file.bind_host), (address.bind_address, None));
+    let mut file = address;
+    assert_eq!(file.overlay(host.clone()), []);
+    assert_eq!((file.bind_address, file.bind_host), (None, host.bind_host));
+}
+
+#[test]
+fn where_clients_connect_to_is_a_host_and_a_port() {
+    let read = |text: &str| text.parse::<Advertised>().ok().map(|it| (it.host, it.port));
+    let is = |host: &str, port| Some((host.to_owned(), port));
+    assert_eq!(read("cache.example.org:4711"), is("cache.example.org", 4711));
+    assert_eq!(read("[::1]:4711"), is("::1", 4711));
+    for wrong in
+        ["", "foo", "foo:", ":1", "foo:0", "foo:65536", "::1", "::1:4711", "[::1]", "a b:1"]
+    {
+        assert_eq!(read(wrong), None, "{wrong}");
+    }
 }
 
 #[test]

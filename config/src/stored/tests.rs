@@ -59,7 +59,6 @@ const ELEMENTS: &[&[&str]] = &[
         "<memory max-count='10' when-full='MANUAL'/>",
         "<memory when-full='MANUAL'/>",
         "<memory max-count='-1' when-full='NONE'/>",
-        "<memory max-count='20' max-size='1GiB'/>",
         "<memory><off-heap size='1000' eviction='MEMORY' address-count='8'/></memory>",
         "<memory><binary size='5' strategy='MANUAL'/></memory>",
         "<memory storage='OFF_HEAP' when-full='REMOVE'/>",

@@ -3,7 +3,7 @@
 use super::*;
 
 fn tree(text: &str, format: Format) -> Result<Element, ConfigError> {
-    read(text.as_bytes(), format, None)
+    read(text.as_bytes(), format, &Options::default())
 }
 
 /// Elements and attributes without their places.
@@ -181,7 +181,7 @@ fn what_is_broken_is_placed() {
         let error = error(text, format);
         assert!(error.starts_with(wanted), "{text:?}: {error}");
     }
-    let error = read(b"{\"a\":\n\"\xff\"}", Format::Json, None).unwrap_err();
+    let error = read(b"{\"a\":\n\"\xff\"}", Format::Json, &Options::default()).unwrap_err();
     assert_eq!(error.to_string(), "Invalid JSON at [2,2]: this is not UTF-8");
 }
 

@@ -5,11 +5,11 @@ use axum::{
     extract::State,
     routing::{MethodRouter, get},
 };
-use config::{Format, NamedCache, Secrets, Writing};
+use config::{Converted, Format};
 use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 use media::MediaType;
 
-use super::{cache, cache_config};
+use super::{cache, cache_config, source_connection::with_notices};
 use crate::{
     answer::{Answer, Json, empty, text},
     multipart,
@@ -56,6 +56,10 @@ async fn act(
     }
 }
 
+/// What is said of the configuration of a whole server that was converted.
+const LEFT_OUT: &str = "only the caches are converted: settings of the server, such as its interfaces, socket bindings \
+                        and endpoints, are left out";
+
 /// Writes a configuration in another format.
 fn convert(
     node: &Node,
@@ -69,10 +73,10 @@ fn convert(
     }
     let from = cache_config::format(headers, content)?;
     let format = Format::of(to).unwrap_or(Format::Json);
-    let NamedCache { name, config } = node.caches.inspect(content, from)?;
-    // Passwords stay in it: whoever asks has just sent them.
-    let writing = Writing { secrets: Secrets::Kept, pretty: parameters.is_true("pretty") };
-    Ok(text(to, config.write(name.as_ref(), format, writing)))
+    let Converted { text: document, is_part } =
+        node.caches.convert(content, from, format, parameters.is_true("pretty"))?;
+    let left_out = is_part.then(|| LEFT_OUT.to_owned());
+    Ok(with_notices(text(to, document), left_out.as_slice()))
 }
 
 /// Whether two configurations, each a part of the content, say the same.

@@ -74,7 +74,7 @@ pub(super) fn done(notices: &[String]) -> Response {
     with_notices(empty(StatusCode::NO_CONTENT), notices)
 }
 
-fn with_notices(mut response: Response, notices: &[String]) -> Response {
+pub(super) fn with_notices(mut response: Response, notices: &[String]) -> Response {
     for notice in notices {
         let line = notice.replace(char::is_control, " ");
         if let Ok(notice) = HeaderValue::from_bytes(line.as_bytes()) {

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     io::IsTerminal as _,
     net::{IpAddr, ToSocketAddrs as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
@@ -78,7 +78,7 @@ pub(super) struct ServeArgs {
     insecure: bool,
 
     /// Where clients are told to connect to, if not to where it listens
-    #[arg(long, env = "GODWIT_ADVERTISED", value_name = "HOST:PORT", value_parser = advertised)]
+    #[arg(long, env = "GODWIT_ADVERTISED", value_name = "HOST:PORT")]
     advertised: Option<Advertised>,
 
     /// Most time that a read waits for the source, in milliseconds [default: 1500]
@@ -280,7 +280,13 @@ impl ServeArgs {
         };
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
         let host = host.as_deref().map(str::trim).filter(|host| !host.is_empty());
-        let file = self.over(file);
+        let mut file = self.over(file);
+        if let Some(host) = file.bind_host.take() {
+            match bind_address(&host) {
+                Ok(address) => file.bind_address = Some(address),
+                Err(problem) => problems.push(format!("bind-address: {problem}")),
+            }
+        }
         let log = file.log.clone().unwrap_or_else(|| "info".into());
         problems.extend(check_log(&log));
         let config = match file.resolve(host) {
@@ -352,10 +358,10 @@ impl ServeArgs {
         };
         let read = |file: &PathBuf, templates: &[_]| -> Result<_, std::io::Error> {
             let bytes = std::fs::read(file)?;
-            let format = match file.extension() {
-                Some(toml) if toml == "toml" => Format::Toml,
-                _ => Format::told_by(&String::from_utf8_lossy(&bytes)),
-            };
+            let format = format_of(file, &bytes);
+            if format != Format::Toml && bytes.iter().all(u8::is_ascii_whitespace) {
+                return Err(std::io::Error::other("the file is empty"));
+            }
             let options = Options {
                 lenient: self.lenient,
                 insecure: self.insecure,
@@ -402,7 +408,9 @@ impl ServeArgs {
                 *under = over;
             }
         }
-        lay(self.bind_address, &mut file.bind_address);
+        if self.bind_address.is_some() {
+            (file.bind_address, file.bind_host) = (self.bind_address, None);
+        }
         lay(self.port, &mut file.port);
         lay(self.port_offset, &mut file.port_offset);
         lay(self.node_name, &mut file.node_name);
@@ -423,17 +431,6 @@ impl ServeArgs {
     }
 }
 
-fn advertised(text: &str) -> Result<Advertised, String> {
-    let (host, port) = text.rsplit_once(':').ok_or("write it as HOST:PORT")?;
-    let port = port.parse().map_err(|_not_a_port| format!("\"{port}\" is not a port"))?;
-    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    if host.is_empty() {
-        Err("write it as HOST:PORT".into())
-    } else {
-        Ok(Advertised { host, port })
-    }
-}
-
 /// An address to listen on.
 fn bind_address(text: &str) -> Result<IpAddr, String> {
     let name = match config::bind_address(text) {
@@ -448,6 +445,17 @@ fn bind_address(text: &str) -> Result<IpAddr, String> {
     address.copied().ok_or_else(|| {
         format!("\"{name}\" is neither an IP address nor a host name with an address")
     })
+}
+
+/// The format of a file by its look; where that says little, by its name.
+fn format_of(file: &Path, content: &[u8]) -> Format {
+    let ending = file.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    match (ending, Format::told_by(&String::from_utf8_lossy(content))) {
+        ("toml", _) => Format::Toml,
+        ("xml", Format::Yaml) => Format::Xml,
+        ("json", Format::Yaml) => Format::Json,
+        (_, format) => format,
+    }
 }
 
 /// Whether a filter of log lines is the name of a file instead.

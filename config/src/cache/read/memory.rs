@@ -3,7 +3,7 @@
 use super::super::{CacheConfig, MemoryConfig, WhenFull};
 use crate::{
     ByteSize, Place,
-    fields::Fields,
+    fields::{Fields, refused},
     notes::Notes,
     tree::{Attribute, Element},
 };
@@ -118,6 +118,11 @@ pub(super) fn read(fields: &mut Fields<'_, '_>, config: &mut CacheConfig, mut al
         && (all.memory.max_count.is_some() || all.memory.max_size.is_some())
     {
         fields.notes.ignore("the bound of 'memory': MANUAL removes nothing", said.place);
+    }
+    if all.memory.max_count.is_some() && all.memory.max_size.is_some() {
+        let place = said.map_or(fields.element.place, |said| said.place);
+        let why = "a cache has one bound, by entries or by bytes, as in Infinispan; leave one of them out";
+        fields.notes.problem(refused("'max-count' with 'max-size'", why, place));
     }
     all.set(config, fields.element);
 }

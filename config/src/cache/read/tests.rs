@@ -82,7 +82,6 @@ fn nothing_is_removed_from_a_cache_whose_template_says_so() {
     for (template, cache, wanted) in [
         (manual, "", MemoryConfig::default()),
         (manual, "<memory max-count='5'/>", MemoryConfig::default()),
-        (manual, "<memory max-size='1MB'/>", MemoryConfig::default()),
         (manual, "<memory storage='OFF_HEAP'/>", MemoryConfig::default()),
         (manual, "<memory when-full='REMOVE'/>", count(1_000_000, WhenFull::Remove)),
         (manual, "<memory max-count='5' when-full='EXCEPTION'/>", count(5, WhenFull::Exception)),
@@ -94,6 +93,11 @@ fn nothing_is_removed_from_a_cache_whose_template_says_so() {
         ),
     ] {
         assert_eq!(config(template, cache).memory, wanted, "{template} {cache}");
+    }
+    for template in [manual, "<memory max-count='5'/>"] {
+        let error = over(template, "<memory max-size='1MB'/>").unwrap_err().to_string();
+        assert!(error.starts_with("'max-count' with 'max-size' is refused"), "{error}");
+        over(template, "<memory max-count='-1' max-size='1MB'/>").unwrap();
     }
     let note = "the bound of 'memory': MANUAL removes nothing";
     assert_eq!(whats(manual, "<memory max-count='5'/>"), [note]);

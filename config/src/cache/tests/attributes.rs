@@ -29,8 +29,10 @@ fn configurations_differ_in_what_has_no_effect_unless_it_is_the_default() {
 
 #[test]
 fn every_mutable_attribute_can_be_set_and_read_back() {
-    let start = config(&with("<memory max-count='5' max-size='1GB'/>"));
+    let (by_entries, by_bytes) =
+        (config(&with("<memory max-count='5'/>")), config(&with("<memory max-size='1GB'/>")));
     for attribute in MUTABLE_ATTRIBUTES {
+        let start = if attribute.name == "memory.max-size" { &by_bytes } else { &by_entries };
         let (value, shown) = match attribute.kind {
             "timequantity" => ("7s", "7s"),
             "boolean" => ("true", "true"),
@@ -40,7 +42,7 @@ fn every_mutable_attribute_can_be_set_and_read_back() {
             "indexstartupmode" => ("REINDEX", "REINDEX"),
             kind => panic!("{kind}"),
         };
-        let changed = attribute.with(&start, value).unwrap();
+        let changed = attribute.with(start, value).unwrap();
         let read = match attribute.value(&changed) {
             serde_json::Value::String(text) => text,
             other => other.to_string(),
@@ -50,10 +52,14 @@ fn every_mutable_attribute_can_be_set_and_read_back() {
         let stored = CacheConfig::from_stored_json(&changed.to_stored_json()).unwrap();
         assert_eq!(stored, changed, "{}", attribute.name);
         if !["set", "string"].contains(&attribute.kind) {
-            let error = attribute.with(&start, "bogus").unwrap_err().to_string();
+            let error = attribute.with(start, "bogus").unwrap_err().to_string();
             assert!(error.contains("bogus"), "{error}");
         }
     }
+    let size = by_entries.mutable("memory.max-size").unwrap();
+    let error = size.with(&by_entries, "7MB").unwrap_err().to_string();
+    assert!(error.contains("'max-count' with 'max-size' is refused"), "{error}");
+    let start = by_entries;
     let error = start.mutable("memory.when-full").unwrap_err().to_string();
     assert_eq!(error, "ISPN012035: Attribute 'memory.when-full' is immutable");
     let error = start.mutable("bogus").unwrap_err().to_string();

@@ -157,7 +157,7 @@ fn a_name_of_a_cache_is_checked_and_used_once() {
     let error = crate::parse_server(xml.as_bytes(), &Options::default()).unwrap_err();
     assert!(error.to_string().starts_with("the cache name \"a\\u{7}\" holds a control character"));
     let error = crate::parse_server(b"<local-cache/>", &Options::default()).unwrap_err();
-    assert!(matches!(error, ConfigError::Missing { .. }), "{error}");
+    assert!(matches!(error, ConfigError::NoName { .. }), "{error}");
 }
 
 #[test]
