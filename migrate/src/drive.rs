@@ -1,8 +1,7 @@
-//! Carries a command to its end: what can be done now is done, what must be waited for is waited for,
-//! and then the command is asked again, with the time of then.
+//! Runs a command to completion: waits for whatever it needs, and retries with the current time.
 //!
-//! This stands here and not in the server because the REST endpoint needs it too, and sees what a
-//! command can wait for: the source, and what members agree on.
+//! It is here rather than in the server because the REST endpoint needs it too, and because this crate knows what a
+//! command can wait for: the source, and the metadata.
 
 use std::{ops::ControlFlow, sync::Arc};
 
@@ -24,7 +23,7 @@ use crate::{
 /// Steps of a walk after which others have their turn.
 const STRETCH: u64 = 64;
 
-/// Carries commands to their end.
+/// Runs commands to completion.
 #[derive(Clone)]
 pub struct Driver {
     agreement: Arc<Agreement>,
@@ -43,7 +42,7 @@ pub struct Size {
 }
 
 impl Driver {
-    /// Carries commands to caches whose sources are these.
+    /// Runs commands on caches with these sources.
     #[must_use]
     pub fn new(agreement: Arc<Agreement>, sources: Arc<Sources>) -> Self {
         Self { agreement, sources, marking: Arc::default() }
@@ -62,7 +61,7 @@ impl Driver {
         &self.agreement
     }
 
-    /// Carries out `command` to its end. Each attempt has a time of its own.
+    /// Runs `command` to completion. Each attempt uses the current time.
     ///
     /// # Errors
     ///

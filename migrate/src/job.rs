@@ -1,4 +1,4 @@
-//! A copy as it runs: what they share who drive it, who read for it, and who look at it.
+//! The state of a running copy: shared by its driver, its readers, and everyone who looks at it.
 
 use std::{
     collections::BTreeMap,

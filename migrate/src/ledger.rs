@@ -2,7 +2,7 @@
 //!
 //! A decider. A source segment may be read several times: by a job that was interrupted, by the one after it,
 //! and for a client's iteration. The reading that completes it meets each of its entries once, so those of
-//! complete segments are told apart by that reading, and what it found here already by who had brought it.
+//! complete segments are told apart by that reading, and what it found here already by how it had come here.
 
 use std::collections::BTreeMap;
 

@@ -167,14 +167,14 @@ impl Migration {
         self: &Arc<Self>,
         segments: &[SourceSegment],
     ) -> Result<(), CacheError> {
-        // In a task of its own: who asks may be busy writing to a client that does not read, and others
-        // wait for the lock.
+        // In a task of its own: the caller may be blocked on a client that does not read, while others wait for
+        // the lock.
         let (migration, segments) = (Arc::clone(self), segments.to_vec());
         let (mut tell, told) = tokio::sync::oneshot::channel();
         self.source.spawn(async move {
             let _one = tokio::select! {
                 one = migration.bringing.lock() => one,
-                // Who asked has left: the next in line need not wait for nobody.
+                // The caller is gone: let the next one have the lock.
                 () = tell.closed() => return,
             };
             let brought = migration.bring_missing(&segments, &migration.brought).await;
@@ -259,8 +259,8 @@ impl Migration {
         }
     }
 
-    /// Compares everything with the source; or joins who does, if that is `repair`ing too, or not either.
-    /// `None` if it is otherwise.
+    /// Compares everything with the source, or joins the running verification. `None` if that one repairs and this
+    /// one shall not, or the other way round.
     pub(crate) fn verify(&self, request: VerifyRequest) -> Option<VerifyHandle> {
         let mut verification = self.verification.lock();
         let last = verification.as_ref().map(|last| &last.handle);

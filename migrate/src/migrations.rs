@@ -227,7 +227,7 @@ impl Migrations {
         }))
     }
 
-    /// Starts to copy everything, or joins the job that does so already.
+    /// Starts to copy everything, or joins the running job.
     ///
     /// # Errors
     ///
@@ -260,7 +260,7 @@ impl Migrations {
             }
             return Ok(Synchronizing(Asked::Job(name.clone(), job)));
         }
-        // How much there is to copy, for who watches.
+        // So that the status can say how much there is to copy.
         let _ = source.size().await;
         let job = migration.synchronize(request).map_err(MigrationError::NotNow)?;
         tracing::info!(cache = %name, source = source.server_names(), "synchronizing");
@@ -474,7 +474,7 @@ impl Migrations {
     fn facts<T>(&self, cache: &Cache, tell: impl FnOnce(&Facts<'_>) -> T) -> T {
         let live = self.sources.of(cache);
         let now = self.agreement.clock().now();
-        // Copied: what is asked of the live connection may wait for who waits for the metadata.
+        // Cloned, so that the metadata is not locked while the live connection is asked.
         let known = self.agreement.see(|metadata| metadata.cache(cache.name().as_str()).cloned());
         tell(&Facts {
             cache,

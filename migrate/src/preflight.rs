@@ -354,7 +354,7 @@ async fn permissions(remote: &RemoteCache, user: Option<&str>) -> Vec<Problem> {
     problems
 }
 
-/// Whether a server refuses because of who asks, and not because of what is asked for.
+/// Returns whether a server refuses the user rather than the request.
 fn is_about_permissions(error: &ClientError) -> bool {
     let ClientError::Server { text, .. } = error else { return false };
     // Not logged in; not allowed to.

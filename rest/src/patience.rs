@@ -80,8 +80,7 @@ fn late(
     })
 }
 
-/// What was begun is carried to its end, whether or not somebody still waits for the answer: half of
-/// it would be worse than none.
+/// Runs `work` to completion even if the client leaves: half of it would be worse than none.
 pub(crate) async fn to_its_end<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> T {

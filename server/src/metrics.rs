@@ -16,10 +16,8 @@ type Metric = (&'static str, &'static str);
 mod name {
     use super::Metric;
 
-    pub(super) const ENTRIES: Metric = (
-        "godwit_cache_entries",
-        "Entries, those included whose time is over and that were not swept yet",
-    );
+    pub(super) const ENTRIES: Metric =
+        ("godwit_cache_entries", "Entries, including expired ones not yet swept");
     pub(super) const MEMORY: Metric = (
         "godwit_cache_memory_bytes",
         "Bytes that the entries take, with their share of the tables",

@@ -250,13 +250,13 @@ impl<F: FnMut(Outcome<'_>)> Reply for F {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Progress {
-    /// To its end.
+    /// Completed.
     Done,
-    /// To its end, but the answer leaves only once every in-sync copy has this stamp.
+    /// Completed, but the answer leaves only once every in-sync copy has this stamp.
     Held(Stamp),
     /// The entry may still be at the source.
     Load,
-    /// It must first be recorded that clients change entries here.
+    /// Wait until "clients have written here" is durable, then retry.
     Mark,
 }
 

@@ -1,4 +1,4 @@
-//! Notes for who watches the tests run: what takes long, and what came of it.
+//! Notes for people who watch the tests run: what takes long, and what came of it.
 
 use std::{fmt::Display, io::Write};
 

@@ -68,7 +68,7 @@ impl FromStr for ClientConfig {
     }
 }
 
-/// What the parts of a URI say of who the client is.
+/// The user and the login that the parts of a URI name.
 #[derive(Default)]
 struct Login {
     user: Option<String>,

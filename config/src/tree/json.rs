@@ -133,23 +133,22 @@ impl Parser<'_> {
         Ok(letter)
     }
 
-    /// The letter behind `\u`, which may take two escapes.
+    /// Reads the character after `\u`, which may take two escapes.
     fn unicode(&mut self) -> Result<char, ConfigError> {
         let first = self.hex()?;
         let code = match first {
             0xd800..=0xdbff => {
-                self.expect('\\', "an escape of half a letter has no other half")?;
-                self.expect('u', "an escape of half a letter has no other half")?;
+                self.expect('\\', "unpaired surrogate")?;
+                self.expect('u', "unpaired surrogate")?;
                 let second = self.hex()?;
                 if !(0xdc00..=0xdfff).contains(&second) {
-                    return Err(self.error("an escape of half a letter has no other half"));
+                    return Err(self.error("unpaired surrogate"));
                 }
                 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00)
             }
             _ => first,
         };
-        char::from_u32(code)
-            .ok_or_else(|| self.error("an escape of half a letter has no other half"))
+        char::from_u32(code).ok_or_else(|| self.error("unpaired surrogate"))
     }
 
     fn hex(&mut self) -> Result<u32, ConfigError> {

@@ -99,8 +99,7 @@ fn rates(content: &[u8]) -> Result<Rates, Problem> {
     }
 }
 
-/// Starts to compare everything with the source, or joins who does, and answers with what was found;
-/// with `async=true` at once.
+/// Starts a verification, or joins the running one, and answers with what it has found; with `async=true` at once.
 async fn verify(node: &Node, name: &CacheName, uri: &Uri, parameters: &Parameters) -> Answer {
     let (repair, threads) = (parameters.decides("repair")?, parameters.positive("threads")?);
     let verifying = node.migrations.verify(name, VerifyRequest { repair, threads })?;

@@ -16,7 +16,7 @@ use crate::{
     request::{Parameters, wants_json_only},
 };
 
-/// Starts to synchronize, or joins who does, and answers at the end; with `async=true` at once.
+/// Starts a synchronization, or joins the running one, and answers at its end; with `async=true` at once.
 pub(super) async fn start(
     node: &Node,
     name: &str,

@@ -129,7 +129,7 @@ async fn carry_out(
     Ok(())
 }
 
-/// A command on one key, carried out to its end.
+/// Runs a command on one key to completion.
 async fn one_key(
     scope: &Scope,
     target: &Target,
