@@ -255,10 +255,8 @@ async fn the_caches_of_an_infinispan_xml_are_served_and_what_has_no_effect_is_li
     assert!(names.to_string().contains("sessions"), "{names}");
     // Connected from the start, as the file says.
     let to = target.client().await.cache("orders").await.unwrap();
-    let value = crate::harness::eventually("the source is connected", || async {
-        to.get(b"k").await.ok().flatten()
-    })
-    .await;
+    let value =
+        eventually("the source is connected", || async { to.get(b"k").await.ok().flatten() }).await;
     assert_eq!(&value[..], b"v");
     assert!(target.terminate().await.success());
     source.stop().await;
