@@ -22,6 +22,20 @@ fn put_many() -> Vec<u8> {
     put_all(&keys.iter().map(|key| (&key[..], &b"v"[..])).collect::<Vec<_>>())
 }
 
+/// A server with the cache `c`, and nothing in it.
+async fn empty() -> TestServer {
+    let server = TestServer::start().await;
+    server.cache("c").await;
+    server
+}
+
+/// A connection on which these requests were sent at once.
+async fn sent(server: &TestServer, requests: &[Vec<u8>]) -> Wire {
+    let mut wire = Wire::connect(server).await;
+    wire.send(&requests.concat()).await;
+    wire
+}
+
 /// Waits until the cache of the server has so many entries.
 async fn holds(server: &TestServer, entries: u32) {
     let cache = server.client().await.cache("c").await.unwrap();
@@ -33,12 +47,11 @@ async fn holds(server: &TestServer, entries: u32) {
 
 #[tokio::test]
 async fn a_client_that_ends_its_side_gets_every_answer() {
-    let server = TestServer::start().await;
-    server.cache("c").await;
+    let server = empty().await;
     for _ in 0..ROUNDS {
-        let mut wire = Wire::connect(&server).await;
         let size = to_c(&op::Size);
-        wire.send(&[put_many(), size.clone(), to_c(&op::Clear), size].concat()).await;
+        let requests = [put_many(), size.clone(), to_c(&op::Clear), size];
+        let mut wire = sent(&server, &requests).await;
         wire.close_half().await;
         succeeded(&mut wire).await;
         assert_eq!(count(&mut wire).await, u64::from(MANY));
@@ -51,13 +64,11 @@ async fn a_client_that_ends_its_side_gets_every_answer() {
 
 #[tokio::test]
 async fn what_a_client_sent_is_done_to_its_end_although_it_has_left() {
-    let server = TestServer::start().await;
-    server.cache("c").await;
+    let server = empty().await;
     for round in 0..ROUNDS {
         for (request, left) in [(put_many(), MANY), (to_c(&op::Clear), 0)] {
-            let mut wire = Wire::connect(&server).await;
             // Once it answers, it reads what comes next.
-            wire.send(&to_c(&op::Get { key: b"none" })).await;
+            let mut wire = sent(&server, &[to_c(&op::Get { key: b"none" })]).await;
             assert_eq!(wire.status().await.0, Status::KeyDoesNotExist);
             wire.send(&request).await;
             match round % 2 {
@@ -72,11 +83,10 @@ async fn what_a_client_sent_is_done_to_its_end_although_it_has_left() {
 
 #[tokio::test]
 async fn bytes_that_are_not_a_request_take_nothing_back() {
-    let server = TestServer::start().await;
-    server.cache("c").await;
+    let server = empty().await;
     for _ in 0..ROUNDS {
-        let mut wire = Wire::connect(&server).await;
-        wire.send(&[put_many(), to_c(&op::Clear), b"??".to_vec()].concat()).await;
+        let requests = [put_many(), to_c(&op::Clear), b"??".to_vec()];
+        let mut wire = sent(&server, &requests).await;
         succeeded(&mut wire).await;
         succeeded(&mut wire).await;
         let (status, text) = wire.status().await;
@@ -94,8 +104,7 @@ async fn a_clear_is_whole_or_nothing_although_its_client_leaves_while_there_is_a
         let all = (100..MANY).map(|number| (key(number), b"here".to_vec()));
         scene.to.put_all(all, RequestExpiration::NEVER).await.unwrap();
         scene.to.get(&key(1)).await.unwrap().unwrap();
-        let mut wire = Wire::connect(&scene.target).await;
-        wire.send(&to_c(&op::Clear)).await;
+        let mut wire = sent(&scene.target, &[to_c(&op::Clear)]).await;
         match round % 2 {
             0 => drop(wire),
             _ => wire.close_half().await,
@@ -112,8 +121,7 @@ async fn a_clear_is_whole_or_nothing_although_its_client_leaves_while_there_is_a
 #[tokio::test]
 async fn many_entries_are_written_to_the_last_beside_a_source() {
     let scene = Scene::connected(100).await;
-    let mut wire = Wire::connect(&scene.target).await;
-    wire.send(&put_many()).await;
+    let mut wire = sent(&scene.target, &[put_many()]).await;
     wire.close_half().await;
     succeeded(&mut wire).await;
     wire.end().await;

@@ -114,7 +114,7 @@ async fn is_refused(target: &TestServer, name: &str, cache: &RemoteCache) -> u64
             assert!(cache.get(bytes.as_bytes()).await.unwrap().is_some(), "{bytes} is here");
             here += 1;
         } else if missing.len() < 20 {
-            let text = refusal(cache.get(bytes.as_bytes())).await;
+            let text = refusal(async || cache.get(bytes.as_bytes()).await).await;
             assert!(text.contains(DOUBTED), "{text}");
             missing.push(bytes);
         }
@@ -122,7 +122,8 @@ async fn is_refused(target: &TestServer, name: &str, cache: &RemoteCache) -> u64
     assert!(here > 100 && missing.len() == 20, "{here} here, {missing:?} not");
     assert_eq!(cache.get(b"of a client").await.unwrap().unwrap(), &b"v"[..]);
     assert_eq!(cache.get(b"to be removed").await.unwrap(), None);
-    let text = refusal(cache.put_if_absent(missing[0].as_bytes(), b"v", never)).await;
+    let text =
+        refusal(async || cache.put_if_absent(missing[0].as_bytes(), b"v", never).await).await;
     assert!(text.contains(DOUBTED), "{text}");
     let answer = rest.get(&path(name, &format!("/{}", missing[0]))).await.with(502);
     assert!(answer.text().contains(DOUBTED), "{}", answer.text());

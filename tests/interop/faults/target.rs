@@ -61,7 +61,7 @@ async fn a_target_that_was_killed_shows_nothing_old_and_completes_its_migration(
     source.freeze(true).await;
     let target = start(data.path()).await;
     let read = open(&target, READ).await;
-    let text = refusal(read.get(b"to be changed")).await;
+    let text = refusal(async || read.get(b"to be changed").await).await;
     assert!(text.contains(SILENT), "{text}");
     lost(&target).await;
     source.freeze(false).await;
@@ -103,13 +103,13 @@ async fn lost(target: &ServerProcess) {
     assert!(status["problem"].as_str().unwrap().contains(LOST), "{status:#}");
     let never = RequestExpiration::default();
     let texts = [
-        refusal(cache.get(b"to be changed")).await,
-        refusal(cache.get(b"to be removed")).await,
-        refusal(cache.get(b"nobody has it")).await,
-        refusal(cache.put(b"to be changed", b"again", never)).await,
-        refusal(cache.remove(b"to be removed")).await,
-        refusal(cache.size()).await,
-        refusal(cache.clear()).await,
+        refusal(async || cache.get(b"to be changed").await).await,
+        refusal(async || cache.get(b"to be removed").await).await,
+        refusal(async || cache.get(b"nobody has it").await).await,
+        refusal(async || cache.put(b"to be changed", b"again", never).await).await,
+        refusal(async || cache.remove(b"to be removed").await).await,
+        refusal(async || cache.size().await).await,
+        refusal(async || cache.clear().await).await,
     ];
     for text in texts {
         assert!(text.contains(LOST), "{text}");

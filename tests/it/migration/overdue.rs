@@ -39,14 +39,11 @@ impl Unit {
         self
     }
 
-    /// With sessions that end unless they are used every few seconds, all of them copied. `None` if one has
-    /// ended before, because the machine stood still.
-    async fn with_sessions() -> Option<Self> {
+    /// With sessions that end unless they are used every `idle` milliseconds, all of them copied. `None` if one
+    /// has ended before, because the machine stood still.
+    async fn with_sessions(idle: u64) -> Option<Self> {
         let unit = Self::new().await;
-        let idle = RequestExpiration {
-            max_idle: client::Duration::Millis(3_000),
-            ..RequestExpiration::NEVER
-        };
+        let idle = RequestExpiration { max_idle: client::Duration::Millis(idle), ..NEVER };
         for number in 0..SESSIONS {
             unit.from.put(&key(number), b"session", idle).await.unwrap();
         }
@@ -69,9 +66,9 @@ impl Unit {
 
     /// Keeps using the sessions until their time is over here, where nobody uses them. `None` if one has ended
     /// at the source, because the machine stood still.
-    async fn outlive(&self) -> Option<()> {
+    async fn outlive(&self, idle: u64) -> Option<()> {
         // It ends here later than the sessions do.
-        self.to.put(b"end", b"v", lasting(3_500)).await.unwrap();
+        self.to.put(b"end", b"v", lasting(idle + 500)).await.unwrap();
         eventually("their time is over here", || async {
             match self.use_sessions().await {
                 Some(()) => self.to.get(b"end").await.unwrap().is_none().then_some(Some(())),
@@ -145,10 +142,11 @@ impl Look {
 
 const LOOKS: [Look; 3] = [Look::Iterate, Look::List, Look::Size];
 
-/// Plays a scene until the machine does not stand still in it for so long that sessions end.
-async fn undisturbed(scene: impl AsyncFn() -> Option<()>) {
-    for _ in 0..10 {
-        if scene().await.is_some() {
+/// Plays a scene until the machine does not stand still in it for so long that sessions end. They last longer
+/// each time, and never as long as it takes until nobody waits for a silent source any more.
+async fn undisturbed(scene: impl AsyncFn(u64) -> Option<()>) {
+    for time in 0..20 {
+        if scene(3_000 + 250 * time).await.is_some() {
             return;
         }
     }
@@ -157,8 +155,8 @@ async fn undisturbed(scene: impl AsyncFn() -> Option<()>) {
 
 #[tokio::test]
 async fn a_walk_shows_entries_that_live_on_at_the_source() {
-    let shows = async |look: Look| {
-        let unit = Unit::with_sessions().await?;
+    let shows = async |look: Look, idle: u64| {
+        let unit = Unit::with_sessions(idle).await?;
         eventually("all of them were over here", || async {
             let before = unit.use_sessions().await;
             let given = look.at(&unit).await;
@@ -174,16 +172,16 @@ async fn a_walk_shows_entries_that_live_on_at_the_source() {
         Some(())
     };
     tokio::join!(
-        undisturbed(async || shows(Look::Iterate).await),
-        undisturbed(async || shows(Look::List).await),
-        undisturbed(async || shows(Look::Size).await),
+        undisturbed(async |idle| shows(Look::Iterate, idle).await),
+        undisturbed(async |idle| shows(Look::List, idle).await),
+        undisturbed(async |idle| shows(Look::Size, idle).await),
     );
 }
 
 #[tokio::test]
 async fn a_walk_is_refused_while_nobody_knows_what_lives_on() {
-    undisturbed(async || {
-        let unit = Unit::with_sessions().await?;
+    undisturbed(async |idle| {
+        let unit = Unit::with_sessions(idle).await?;
         unit.relay.silence(true);
         for look in LOOKS {
             eventually("it is refused", || async {
@@ -291,10 +289,10 @@ async fn what_ends_while_it_is_compared_has_expired_and_what_is_lost_has_not() {
 
 #[tokio::test]
 async fn what_is_over_here_alone_has_not_expired() {
-    undisturbed(async || {
-        let unit = Unit::with_sessions().await?;
+    undisturbed(async |idle| {
+        let unit = Unit::with_sessions(idle).await?;
         unit.begin_verification().await;
-        unit.outlive().await?;
+        unit.outlive(idle).await?;
         for gone in 0..3 {
             unit.from.remove(&key(gone)).await.unwrap();
         }
@@ -315,11 +313,11 @@ async fn what_is_over_here_alone_has_not_expired() {
 #[tokio::test]
 async fn what_lives_at_the_source_lives_on_after_a_disconnect() {
     let path = "/rest/v2/caches/c/rolling-upgrade/source-connection";
-    undisturbed(async || {
-        let unit = Unit::with_sessions().await?;
-        unit.outlive().await?;
+    undisturbed(async |idle| {
+        let unit = Unit::with_sessions(idle).await?;
+        unit.outlive(idle).await?;
         // While it is there, no session has ended that was used before.
-        unit.to.put(b"end", b"v", lasting(2_900)).await.unwrap();
+        unit.to.put(b"end", b"v", lasting(idle - 100)).await.unwrap();
         unit.target.rest.delete(path).await.with(204);
         let size = unit.to.size().await.unwrap();
         unit.to.get(b"end").await.unwrap()?;
@@ -333,8 +331,8 @@ async fn what_lives_at_the_source_lives_on_after_a_disconnect() {
 #[tokio::test]
 async fn a_disconnect_says_what_nobody_knows_to_live_on() {
     let path = "/rest/v2/caches/c/rolling-upgrade/source-connection";
-    undisturbed(async || {
-        let unit = Unit::with_sessions().await?;
+    undisturbed(async |idle| {
+        let unit = Unit::with_sessions(idle).await?;
         unit.relay.silence(true);
         // Looking at single ones would keep them alive.
         eventually("nobody knows", || async { unit.to.size().await.err() }).await;

@@ -145,12 +145,14 @@ async fn a_silent_source_fails_misses_in_time_and_nothing_else() {
         (status["readThrough"]["inFlight"] == 1).then_some(())
     })
     .await;
-    // The same connection goes on meanwhile.
-    for _ in 0..100 {
+    // The same connection goes on meanwhile: what it held up would be answered when the miss is.
+    let mut answered = 0;
+    while !miss.is_finished() {
         assert!(scene.to.get(&key(0)).await.unwrap().is_some());
         assert!(scene.to.get(b"own").await.unwrap().is_some());
+        answered += 1;
     }
-    assert!(!miss.is_finished(), "the miss still waits");
+    assert!(answered > 2, "{answered} answers while the miss waited");
     let answer = miss.await.unwrap();
     // An answer of the server, so it came before the client gave up.
     let Err(ClientError::Server { text, .. }) = answer else { panic!("{answer:?}") };

@@ -1,6 +1,7 @@
 //! Verdicts that are true although the source, or the connection to it, is not what it was.
 
-use client::{ClientError, RequestExpiration};
+use client::{ClientError, RemoteCache, RequestExpiration};
+use serde_json::Value;
 
 use super::{NEVER, Scene, key};
 use crate::harness::{TestServer, eventually};
@@ -10,9 +11,76 @@ const BOUNDED: &str = r#"{"distributed-cache":{"memory":{"max-count":"50","when-
 
 const GONE: &str = "its cache was removed";
 
+/// A source with so many entries, all of which were copied into a cache that holds few.
+struct Full {
+    source: TestServer,
+    target: TestServer,
+    to: RemoteCache,
+}
+
+impl Full {
+    async fn synchronized(entries: u32) -> Self {
+        let (source, target) = (TestServer::start().await, TestServer::start().await);
+        let from = source.cache("c").await;
+        from.put_all((0..entries).map(|number| (key(number), b"v")), NEVER).await.unwrap();
+        let to = target.cache_of("c", BOUNDED).await;
+        target.connect("c", &source.as_source("c")).await;
+        assert_eq!(target.synchronize("c").await, u64::from(entries));
+        Self { source, target, to }
+    }
+
+    async fn status(&self) -> Value {
+        self.target.rest.migration("c").await
+    }
+
+    /// Compares everything.
+    async fn verify(&self) -> Value {
+        let path = "/rest/v2/caches/c/rolling-upgrade?action=verify";
+        self.target.rest.post(path, "").await.with(200).json()
+    }
+
+    async fn stop(self) {
+        self.target.stop().await;
+        self.source.stop().await;
+    }
+}
+
+/// Entries of a source whose cache changes while it is read.
+const MANY: u32 = 2_000;
+
+/// Bytes a second: slow enough to be met in the middle of that many.
+const SLOW: u64 = 200_000;
+
 impl Scene {
+    /// Begins to verify, and returns in the middle of it.
+    async fn begin_verification(&self) {
+        self.relay.slow_down(SLOW);
+        self.action("verify&async=true").await.with(202);
+        eventually("something was compared", || async {
+            let verify = self.target.rest.migration("c").await["verify"].clone();
+            (verify["compared"].as_u64()? > 100).then_some(())
+        })
+        .await;
+    }
+
+    /// Lets the verification come to its end. The status.
+    async fn end_verification(&self) -> Value {
+        self.relay.slow_down(0);
+        eventually("the verification has ended", || async {
+            let status = self.target.rest.migration("c").await;
+            (status["verify"]["state"] != "running").then_some(status)
+        })
+        .await
+    }
+
+    /// A strict disconnect is refused, and says why.
+    async fn is_refused_if_strict(&self, why: &str) {
+        let text = self.disconnect("?strict=true").await.with(409).text().to_owned();
+        assert!(text.contains(why), "{text}");
+    }
+
     /// Removes the source's cache, and creates one of the same name, which is empty.
-    async fn replace_source(&self) -> client::RemoteCache {
+    async fn replace_source(&self) -> RemoteCache {
         self.source.client().await.remove_cache("c").await.unwrap();
         eventually("that is noticed", || async {
             let status = self.target.rest.migration("c").await;
@@ -26,8 +94,8 @@ impl Scene {
 
 #[tokio::test]
 async fn a_cache_that_is_removed_at_the_source_while_it_is_copied_is_not_taken_for_copied() {
-    let scene = Scene::connected(2_000).await;
-    scene.relay.slow_down(200_000);
+    let scene = Scene::connected(MANY).await;
+    scene.relay.slow_down(SLOW);
     scene.target.rest.post("/rest/v2/caches/c?action=sync-data&async=true", "").await.with(202);
     eventually("something came", || async {
         (scene.counts().await["written"].as_u64()? > 100).then_some(())
@@ -45,7 +113,7 @@ async fn a_cache_that_is_removed_at_the_source_while_it_is_copied_is_not_taken_f
     assert!(status["problem"].as_str().unwrap().contains(GONE), "{status:#}");
     // What was not copied is not known to be absent, although another cache of this name answers.
     let mut refused = 0;
-    for number in 0..2_000 {
+    for number in 0..MANY {
         match scene.to.get(&key(number)).await {
             Ok(found) => assert!(found.is_some(), "{number} counts as absent"),
             Err(ClientError::Server { .. }) => refused += 1,
@@ -61,57 +129,37 @@ async fn a_cache_that_is_removed_at_the_source_while_it_is_copied_is_not_taken_f
 
 #[tokio::test]
 async fn a_cache_that_is_removed_at_the_source_while_it_is_verified_is_not_verified() {
-    let scene = Scene::connected(2_000).await;
-    assert_eq!(scene.target.synchronize("c").await, 2_000);
-    scene.relay.slow_down(200_000);
-    scene.action("verify&async=true").await.with(202);
-    eventually("something was compared", || async {
-        let verify = scene.target.rest.migration("c").await["verify"].clone();
-        (verify["compared"].as_u64()? > 100).then_some(())
-    })
-    .await;
+    let scene = Scene::connected(MANY).await;
+    assert_eq!(scene.target.synchronize("c").await, u64::from(MANY));
+    scene.begin_verification().await;
     scene.replace_source().await;
-    scene.relay.slow_down(0);
-    let status = eventually("the verification has ended", || async {
-        let status = scene.target.rest.migration("c").await;
-        (status["verify"]["state"] != "running").then_some(status)
-    })
-    .await;
+    let status = scene.end_verification().await;
     assert!(status["verify"]["state"].as_str().unwrap().contains(GONE), "{status:#}");
     assert_eq!(status["state"], "SYNCED", "everything is here, and that is not proven");
-    let text = scene.disconnect("?strict=true").await.with(409).text().to_owned();
-    assert!(text.contains("it cannot be verified any more"), "{text}");
+    scene.is_refused_if_strict("it cannot be verified any more").await;
     scene.action("verify").await.with(409);
     scene.disconnect("").await.with(204);
-    assert_eq!(scene.to.size().await.unwrap(), 2_000);
+    assert_eq!(scene.to.size().await.unwrap(), u64::from(MANY));
     scene.stop().await;
 }
 
 #[tokio::test]
 async fn what_was_evicted_is_known_after_connecting_again() {
-    let (source, target) = (TestServer::start().await, TestServer::start().await);
-    let from = source.cache("c").await;
-    from.put_all((0..300).map(|number| (key(number), b"v")), NEVER).await.unwrap();
-    target.cache_of("c", BOUNDED).await;
-    let connection = "/rest/v2/caches/c/rolling-upgrade/source-connection";
-    target.connect("c", &source.as_source("c")).await;
-    target.synchronize("c").await;
-    let here = target.rest.migration("c").await["here"].clone();
+    let full = Full::synchronized(300).await;
+    let here = full.status().await["here"].clone();
     let number = |name: &str| here[name].as_u64().unwrap();
     assert_eq!((number("read"), number("copied")), (300, 300), "{here:#}");
-    let size = target.client().await.cache("c").await.unwrap().size().await.unwrap();
-    assert_eq!(300 - number("evicted"), size, "{here:#}");
+    assert_eq!(300 - number("evicted"), full.to.size().await.unwrap(), "{here:#}");
     for _again in 0..2 {
-        target.rest.delete(connection).await.with(204);
-        target.connect("c", &source.as_source("c")).await;
-        let status = target.rest.migration("c").await;
+        let connection = "/rest/v2/caches/c/rolling-upgrade/source-connection";
+        full.target.rest.delete(connection).await.with(204);
+        full.target.connect("c", &full.source.as_source("c")).await;
+        let status = full.status().await;
         assert!(status["doubts"].to_string().contains("entries were evicted"), "{status:#}");
     }
-    let path = "/rest/v2/caches/c/rolling-upgrade?action=verify";
-    let report = target.rest.post(path, "").await.with(200).json();
+    let report = full.verify().await;
     assert!(report["perhapsEvicted"].as_u64() > Some(0), "{report:#}");
-    target.stop().await;
-    source.stop().await;
+    full.stop().await;
 }
 
 #[tokio::test]
@@ -119,54 +167,36 @@ async fn a_source_that_is_empty_at_the_end_was_not_seen_whole() {
     let scene = Scene::new().await;
     // Entries that may have ended by themselves, so that nothing differs.
     let idle = RequestExpiration { max_idle: client::Duration::Millis(600_000), ..NEVER };
-    scene.from.put_all((0..2_000).map(|number| (key(number), b"v")), idle).await.unwrap();
+    scene.from.put_all((0..MANY).map(|number| (key(number), b"v")), idle).await.unwrap();
     scene.connect().await;
-    assert_eq!(scene.target.synchronize("c").await, 2_000);
-    scene.relay.slow_down(200_000);
-    scene.action("verify&async=true").await.with(202);
-    eventually("something was compared", || async {
-        let verify = scene.target.rest.migration("c").await["verify"].clone();
-        (verify["compared"].as_u64()? > 100).then_some(())
-    })
-    .await;
+    assert_eq!(scene.target.synchronize("c").await, u64::from(MANY));
+    scene.begin_verification().await;
     scene.from.clear().await.unwrap();
-    scene.relay.slow_down(0);
-    let status = eventually("it has ended", || async {
-        let status = scene.target.rest.migration("c").await;
-        (status["verify"]["state"] != "running").then_some(status)
-    })
-    .await;
+    let status = scene.end_verification().await;
     let verify = &status["verify"];
     assert_eq!((&verify["state"], &verify["differences"]), (&"finished".into(), &0.into()));
     assert!(verify["doubt"].as_str().unwrap().contains("may have been cleared"), "{verify:#}");
     assert_eq!(status["state"], "SYNCED");
-    let text = scene.disconnect("?strict=true").await.with(409).text().to_owned();
-    assert!(text.contains("may have been cleared"), "{text}");
+    scene.is_refused_if_strict("may have been cleared").await;
     // Whoever looks again knows better: it has none, and everything that it had is here.
     scene.action("verify").await.with(200);
     scene.disconnect("?strict=true").await.with(204);
-    assert_eq!(scene.to.size().await.unwrap(), 2_000);
+    assert_eq!(scene.to.size().await.unwrap(), u64::from(MANY));
     scene.stop().await;
 }
 
 #[tokio::test]
 async fn what_was_evicted_after_it_was_verified_is_not_verified_any_more() {
-    let (source, target) = (TestServer::start().await, TestServer::start().await);
-    let from = source.cache("c").await;
-    from.put_all((0..40).map(|number| (key(number), b"v")), NEVER).await.unwrap();
-    let to = target.cache_of("c", BOUNDED).await;
-    target.connect("c", &source.as_source("c")).await;
-    assert_eq!(target.synchronize("c").await, 40);
-    let path = "/rest/v2/caches/c/rolling-upgrade?action=verify";
-    target.rest.post(path, "").await.with(200);
-    assert_eq!(target.rest.migration("c").await["state"], "VERIFIED");
-    to.put_all((100..400).map(|number| (key(number), b"mine")), NEVER).await.unwrap();
-    let status = target.rest.migration("c").await;
+    let full = Full::synchronized(40).await;
+    full.verify().await;
+    assert_eq!(full.status().await["state"], "VERIFIED");
+    let mine = (100..400).map(|number| (key(number), b"mine"));
+    full.to.put_all(mine, NEVER).await.unwrap();
+    let status = full.status().await;
     assert_eq!(status["state"], "SYNCED", "{status:#}");
     assert!(status["doubts"].to_string().contains("entries were evicted"), "{status:#}");
     assert!(status["here"]["evicted"].as_u64() > Some(0), "{status:#}");
-    target.stop().await;
-    source.stop().await;
+    full.stop().await;
 }
 
 #[tokio::test]
