@@ -2,8 +2,9 @@
 //!
 //! A world of one target, two sources and their clients is taken through random steps: what operators do,
 //! what clients do, restarts, outages, and clocks that are wrong or are set. The rules under test are the
-//! real ones (`store::Cache`, `cluster::Metadata`, `Attempt`, `Opening`, `SyncJob`, the source's clocks);
-//! only sockets and tasks are replaced. [`model`] knows what a client of the target may be told.
+//! real ones (`store::Cache`, `cluster::Metadata`, `Attempt`, `Opening`, `SyncJob`, the source's clocks, the judge
+//! and the report of a verification); only sockets and tasks are replaced. [`model`] knows what a client of the
+//! target may be told; verdicts and the count of evicted entries are compared with what has really happened.
 //!
 //! `SEED=7` runs one seed and prints its steps, `SEEDS=20000` runs so many.
 

@@ -5,6 +5,7 @@
 //! end; an attempt that broke off is forgotten when the next one begins.
 
 mod compare;
+pub(crate) mod judge;
 mod met;
 mod report;
 mod unit;

@@ -499,6 +499,13 @@ impl Cache {
         self.sum(Segment::evicted_imported)
     }
 
+    /// Returns whether the connection to the source continues an earlier one: see [`Segment::continues_earlier`].
+    #[must_use]
+    pub fn continues_earlier(&self) -> bool {
+        // All segments begin alike.
+        self.segments.first().is_some_and(|segment| segment.lock().continues_earlier())
+    }
+
     /// Whether there may be removed keys that are not remembered: see [`Cache::may_have_forgotten`].
     #[must_use]
     pub fn has_forgotten(&self) -> bool {

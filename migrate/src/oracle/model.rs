@@ -105,14 +105,14 @@ pub(super) struct Model {
     ended: Vec<bool>,
     /// Set while a clear runs: what is not here does not come any more.
     pub(super) clearing: bool,
-    /// Whether entries may have to make room for others.
-    pub(super) evicts: bool,
+    /// Keys whose entry had to make room for others, and that nobody has brought in or written since.
+    evicted: Vec<bool>,
 }
 
 impl Model {
-    pub(super) fn new(evicts: bool) -> Self {
+    pub(super) fn new() -> Self {
         let keys = vec![Truth::Source(None); KEYS];
-        Self { keys, ended: vec![false; KEYS], clearing: false, evicts }
+        Self { keys, ended: vec![false; KEYS], clearing: false, evicted: vec![false; KEYS] }
     }
 
     pub(super) fn truth(&self, key: usize) -> &Truth {
@@ -121,6 +121,17 @@ impl Model {
 
     pub(super) fn set(&mut self, key: usize, truth: Truth) {
         self.keys[key] = truth;
+        self.evicted[key] = false;
+    }
+
+    /// The entry of a key had to make room.
+    pub(super) fn evict(&mut self, key: usize) {
+        self.evicted[key] = true;
+    }
+
+    /// Whether the entry of a key had to make room, and has not come back.
+    pub(super) fn is_evicted(&self, key: usize) -> bool {
+        self.evicted[key]
     }
 
     /// What a client wrote and what has ended by now is gone.
@@ -142,7 +153,7 @@ impl Model {
         now: i64,
     ) -> Result<(), String> {
         self.settle(key, now);
-        let (clearing, evicts) = (self.clearing, self.evicts);
+        let (clearing, evicted) = (self.clearing, self.evicted[key]);
         let shown = seen.map(String::from_utf8_lossy);
         let wrong = |why: &str| Err(format!("key {key} is seen as {shown:?}, but {why}"));
         match (&mut self.keys[key], seen) {
@@ -161,7 +172,7 @@ impl Model {
                 Ok(())
             }
             (Truth::Written(life), None) => {
-                if life.must_live(now) && !evicts {
+                if life.must_live(now) && !evicted {
                     return wrong(&format!("{life:?} was written and has not ended"));
                 }
                 self.keys[key] = Truth::Gone;
@@ -183,11 +194,11 @@ impl Model {
                 }
                 if let Some(life) = here
                     && life.must_live(now)
-                    && !evicts
+                    && !evicted
                 {
                     return wrong(&format!("{life:?} was brought in and has not ended"));
                 }
-                *here = None;
+                self.ended[key] |= here.take().is_some();
                 Ok(())
             }
         }
@@ -204,6 +215,7 @@ impl Model {
     pub(super) fn bring(&mut self, key: usize, life: Life) {
         self.ended[key] = false;
         if let Truth::Source(here) = &mut self.keys[key] {
+            self.evicted[key] = false;
             *here = Some(match here.take() {
                 // It stays as long as is certain by any of what is known.
                 Some(before) if before.value == life.value => Life {
@@ -221,6 +233,7 @@ impl Model {
     pub(super) fn restart(&mut self) {
         self.clearing = false;
         self.ended.fill(false);
+        self.evicted.fill(false);
         for truth in &mut self.keys {
             *truth = match truth {
                 Truth::Source(_) => Truth::Source(None),
@@ -236,7 +249,7 @@ impl Model {
         for key in 0..KEYS {
             self.settle(key, now);
             let truth = match &self.keys[key] {
-                Truth::Written(life) if life.must_live(now) && !self.evicts => continue,
+                Truth::Written(life) if life.must_live(now) && !self.evicted[key] => continue,
                 _ => here(key).map_or(Truth::Source(None), Truth::Written),
             };
             self.keys[key] = truth;
@@ -247,7 +260,7 @@ impl Model {
     pub(super) fn go_on(&mut self, is_complete: impl Fn(usize) -> bool, now: i64) {
         for key in (0..KEYS).filter(|key| is_complete(*key)) {
             if let Truth::Source(here) = &self.keys[key] {
-                self.ended[key] |= here.as_ref().is_none_or(|life| !life.must_live(now));
+                self.ended[key] |= here.as_ref().is_some_and(|life| !life.must_live(now));
             }
         }
     }

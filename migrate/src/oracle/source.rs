@@ -7,6 +7,7 @@ use cluster::{SourceIdentity, SourceProcess, ToldTopology};
 use media::hash;
 
 use super::model::KEYS;
+use crate::census::Census;
 
 /// Segments of every source.
 pub(super) const SEGMENTS: u32 = 4;
@@ -29,6 +30,17 @@ pub(super) struct Stored {
     pub(super) since: i64,
 }
 
+/// How an entry has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum End {
+    /// By itself, with this value.
+    Expired(Vec<u8>),
+    /// Otherwise, and it could have ended by itself later.
+    Removed,
+    /// Otherwise, and it would not have ended by itself.
+    RemovedForever,
+}
+
 /// A source.
 #[derive(Debug)]
 pub(super) struct Source {
@@ -44,7 +56,11 @@ pub(super) struct Source {
     version: u64,
     /// Milliseconds by which the clock of each server is ahead of true time.
     pub(super) clocks: [i64; SERVERS],
+    /// When one of them was set last, in true time.
+    pub(super) clock_set: i64,
     pub(super) entries: BTreeMap<usize, Stored>,
+    /// How those ended that are not there any more.
+    ended: BTreeMap<usize, End>,
 }
 
 /// Placement hashes of the keys: most of what is done needs them.
@@ -79,7 +95,9 @@ impl Source {
             // Versions are a source's own: a client that saw one must not meet it again elsewhere.
             version: if name == "one" { 0 } else { 1 << 32 },
             clocks: [0; SERVERS],
+            clock_set: 0,
             entries: BTreeMap::new(),
+            ended: BTreeMap::new(),
         }
     }
 
@@ -114,6 +132,30 @@ impl Source {
         let stored =
             Stored { value, version, created: at, used: at, lifespan, max_idle, since: now };
         self.entries.insert(number, stored);
+        self.ended.remove(&number);
+    }
+
+    /// A client of the source removes an entry.
+    pub(super) fn remove(&mut self, number: usize) {
+        if let Some(stored) = self.entries.remove(&number) {
+            let ends = stored.lifespan.is_some() || stored.max_idle.is_some();
+            self.ended.insert(number, if ends { End::Removed } else { End::RemovedForever });
+        }
+    }
+
+    /// Whether the entry with this value has ended by itself.
+    pub(super) fn has_expired(&self, number: usize, value: &[u8]) -> bool {
+        matches!(self.ended.get(&number), Some(End::Expired(ended)) if ended == value)
+    }
+
+    /// Whether an entry was removed that would not have ended by itself.
+    pub(super) fn was_removed_forever(&self, number: usize) -> bool {
+        self.ended.get(&number) == Some(&End::RemovedForever)
+    }
+
+    /// What it says of itself.
+    pub(super) fn census(&self) -> Census {
+        Census { entries: Some(self.entries.len() as u64), stored: Some(self.version) }
     }
 
     /// Milliseconds that an entry still lives by the clock of its server; `None` if it does not end.
@@ -135,7 +177,9 @@ impl Source {
             .filter(|number| self.remaining(*number, now).is_some_and(|left| left <= 0))
             .collect();
         for number in over {
-            self.entries.remove(&number);
+            if let Some(stored) = self.entries.remove(&number) {
+                self.ended.insert(number, End::Expired(stored.value));
+            }
         }
     }
 
@@ -168,7 +212,7 @@ impl Source {
         self.started = now;
         self.topology += 1;
         if !keeps_entries {
-            self.entries.clear();
+            (0..KEYS).for_each(|number| self.remove(number));
         }
     }
 

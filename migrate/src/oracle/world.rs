@@ -5,7 +5,9 @@ mod brought;
 mod clients;
 mod command;
 mod copying;
+mod evictions;
 mod operators;
+mod verifying;
 
 use std::{collections::VecDeque, ops::AddAssign, sync::Arc};
 
@@ -18,6 +20,8 @@ use self::{
     clients::Flight,
     command::{Operation, Seen},
     copying::Copy,
+    evictions::Evictions,
+    verifying::Verification,
 };
 use super::{
     model::{KEYS, Model},
@@ -48,6 +52,10 @@ pub(super) struct Tally {
     clears: u64,
     verified: u64,
     written: u64,
+    proofs: u64,
+    found: u64,
+    mended: u64,
+    evicted: u64,
 }
 
 impl AddAssign for Tally {
@@ -63,6 +71,10 @@ impl AddAssign for Tally {
         self.clears += more.clears;
         self.verified += more.verified;
         self.written += more.written;
+        self.proofs += more.proofs;
+        self.found += more.found;
+        self.mended += more.mended;
+        self.evicted += more.evicted;
     }
 }
 
@@ -81,6 +93,10 @@ impl Tally {
             self.clears,
             self.verified,
             self.written,
+            self.proofs,
+            self.found,
+            self.mended,
+            self.evicted,
         ]
         .iter()
         .all(|count| *count > 5)
@@ -91,7 +107,7 @@ impl Tally {
 pub(super) fn run(seed: u64) -> Result<Tally, String> {
     let mut world = World::new(seed);
     for _ in 0..STEPS {
-        if let Err(violation) = world.step() {
+        if let Err(violation) = world.step().and_then(|()| world.check_evictions()) {
             let steps = world.steps.join("\n");
             return Err(format!("{steps}\n=> {violation}"));
         }
@@ -134,6 +150,7 @@ struct Target {
     metadata: Metadata,
     live: Option<Live>,
     limits: Limits,
+    evictions: Evictions,
     /// Segments of which the tombstones of the last connection are still to be dropped.
     forgetting: VecDeque<SegmentId>,
 }
@@ -159,6 +176,7 @@ struct Live {
     /// Whether the source is not believed any more.
     doubted: bool,
     job: Option<Copy>,
+    verification: Option<Verification>,
 }
 
 impl World {
@@ -181,7 +199,7 @@ impl World {
             now,
             sources,
             target,
-            model: Model::new(limits.entries.is_some()),
+            model: Model::new(),
             operations: Vec::new(),
             flights: Vec::new(),
             reads,
@@ -242,9 +260,17 @@ impl World {
             95 => self.look_for_overdue(),
             96 => self.read_a_clock(),
             97 => {
-                let (source, number) =
-                    (self.random.random_range(0..2), self.random.random_range(0..KEYS));
-                self.source_write(source, number);
+                // What a verification may find is changed at the last source.
+                let another = self.random.random_bool(0.3);
+                let source =
+                    if another { self.random.random_range(0..2) } else { self.last_source };
+                let number = self.random.random_range(0..KEYS);
+                if self.random.random_bool(0.2) {
+                    self.note(format!("source {source} removes key {number}"));
+                    self.sources[source].remove(number);
+                } else {
+                    self.source_write(source, number);
+                }
             }
             98 => return self.verify(),
             99 if self.random.random_bool(0.5) => self.restart_source(),
@@ -278,6 +304,9 @@ impl Target {
         let mut metadata = Metadata::default();
         let create = MetaCommand::CreateCache { cache: name.clone(), config, volatile: false };
         metadata.apply(&create).expect("a new cache");
+        for segment in cache.segment_ids() {
+            cache.segment(segment).read_effects();
+        }
         Self {
             name,
             clock,
@@ -285,6 +314,7 @@ impl Target {
             metadata,
             live: None,
             limits,
+            evictions: Evictions::default(),
             forgetting: VecDeque::new(),
         }
     }

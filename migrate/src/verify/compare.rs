@@ -7,6 +7,9 @@ use crate::{clocks::Difference, entry::SourceEntry};
 /// Milliseconds that an instant may differ by: a source reports whole seconds.
 const INSTANT_TOLERANCE: u64 = 1_000;
 
+/// What differs if all but its instants are the same.
+pub(super) const CREATED: &str = "created";
+
 /// What is known here of a key that the source has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
@@ -80,10 +83,10 @@ pub(super) fn difference(
         let difference = ours.millis().abs_diff(theirs.millis());
         difference > INSTANT_TOLERANCE.saturating_add(skew)
     };
-    if created.is_some_and(is_off) {
-        return Some("created");
+    if value != theirs.value() {
+        return Some("value");
     }
-    (value != theirs.value()).then_some("value")
+    created.is_some_and(is_off).then_some(CREATED)
 }
 
 #[cfg(test)]

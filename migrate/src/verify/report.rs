@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::judge::Verdict;
 use crate::{
     census::{self, Census},
     job::shown,
@@ -161,7 +162,7 @@ impl VerifyReport {
     ///
     /// # Errors
     /// Why it has not proven anything.
-    pub(super) fn conclude(&mut self, before: Census, after: Census) -> Result<(), String> {
+    pub(crate) fn conclude(&mut self, before: Census, after: Census) -> Result<(), String> {
         self.source_entries = after.entries;
         let Self { segments_compared, segments, compared, .. } = *self;
         if segments_compared != segments {
@@ -182,14 +183,14 @@ impl VerifyReport {
     }
 
     /// So many had to make room while this went on. What was put right may be among them.
-    pub(super) fn evict(&mut self, entries: u64) {
+    pub(crate) fn evict(&mut self, entries: u64) {
         self.evicted = entries;
         self.made_room = self.repaired.min(entries);
         self.repaired -= self.made_room;
     }
 
     /// Of the source's entries, so many were evicted here and are gone. Whatever else is not here is missing.
-    pub(super) fn excuse(&mut self, evicted: u64) {
+    pub(crate) fn excuse(&mut self, evicted: u64) {
         let left = self.missing_or_evicted.saturating_sub(self.mended_evicted);
         let beyond = left.saturating_sub(evicted);
         self.missing_or_evicted -= beyond;
@@ -205,51 +206,25 @@ impl VerifyReport {
         (self.differences, self.perhaps_evicted) = (self.differences(), self.perhaps_evicted());
     }
 
-    /// An entry is the same on both sides.
-    pub(super) fn same(&mut self) {
-        self.compared += 1;
-        self.same += 1;
-    }
-
-    /// The source does not have an entry any more that it has shown.
-    pub(super) fn expired(&mut self) {
-        self.compared += 1;
-        self.expired += 1;
-    }
-
-    /// An entry was cleared here.
-    pub(super) fn cleared(&mut self) {
-        self.compared += 1;
-        self.cleared += 1;
-    }
-
-    /// A client has changed or removed an entry here.
-    pub(super) fn changed_here(&mut self, key: &[u8]) {
-        self.compared += 1;
-        self.note(Finding::ChangedHere, key, None, false);
-    }
-
-    /// An entry is not here.
-    pub(super) fn missing(&mut self, key: &[u8], why: Option<&'static str>, repaired: bool) {
-        self.compared += 1;
-        self.note(Finding::Missing, key, why, repaired);
-    }
-
-    /// An entry is not here, and may have been evicted.
-    pub(super) fn missing_or_evicted(&mut self, key: &[u8], repaired: bool) {
-        self.compared += 1;
-        self.note(Finding::MissingOrEvicted, key, None, repaired);
-    }
-
-    /// An entry is another one here.
-    pub(super) fn different(&mut self, key: &[u8], what: &'static str, repaired: bool) {
-        self.compared += 1;
-        self.note(Finding::Different, key, Some(what), repaired);
-    }
-
-    /// An entry that was brought in is gone at the source.
-    pub(super) fn vanished(&mut self, key: &[u8]) {
-        self.note(Finding::Vanished, key, None, false);
+    /// Counts what is said of a key.
+    pub(crate) fn count(&mut self, key: &[u8], verdict: Verdict) {
+        // Of the others the source has shown nothing.
+        self.compared += u64::from(!matches!(verdict, Verdict::Outlived | Verdict::Vanished));
+        match verdict {
+            Verdict::Same => self.same += 1,
+            Verdict::Expired => self.expired += 1,
+            Verdict::Cleared => self.cleared += 1,
+            Verdict::Outlived => self.outlived += 1,
+            Verdict::ChangedHere => self.note(Finding::ChangedHere, key, None, false),
+            Verdict::Missing { why, mended } => self.note(Finding::Missing, key, why, mended),
+            Verdict::MissingOrEvicted { mended } => {
+                self.note(Finding::MissingOrEvicted, key, None, mended);
+            }
+            Verdict::Different { what, mended } => {
+                self.note(Finding::Different, key, Some(what), mended);
+            }
+            Verdict::Vanished => self.note(Finding::Vanished, key, None, false),
+        }
     }
 
     fn note(&mut self, finding: Finding, key: &[u8], what: Option<&'static str>, repaired: bool) {
@@ -342,15 +317,19 @@ mod tests {
 
     use super::*;
 
+    fn is_missing(mended: bool) -> Verdict {
+        Verdict::Missing { why: None, mended }
+    }
+
     #[test]
     fn what_was_changed_or_outlived_here_is_no_difference() {
         let mut report = VerifyReport::default();
-        report.changed_here(b"a");
+        report.count(b"a", Verdict::ChangedHere);
         report.outlived += 1;
         assert_eq!(report.differences(), 0);
-        report.missing(b"b", None, true);
-        report.different(b"c", "value", false);
-        report.vanished(b"\xFF");
+        report.count(b"b", is_missing(true));
+        report.count(b"c", Verdict::Different { what: "value", mended: false });
+        report.count(b"\xFF", Verdict::Vanished);
         assert_eq!((report.differences(), report.repaired, report.listed.len()), (2, 1, 4));
         assert_eq!(report.listed[3].key, "0xff");
         report.evict(5);
@@ -361,7 +340,7 @@ mod tests {
                 .is_proof()
         );
         for _ in 0..2 * MOST_LISTED {
-            report.missing(b"k", None, false);
+            report.count(b"k", is_missing(false));
         }
         assert_eq!(report.listed.len(), MOST_LISTED + 3);
     }
@@ -399,9 +378,9 @@ mod tests {
     fn no_more_are_excused_than_were_evicted() {
         let found = || {
             let mut report = VerifyReport { state: FINISHED.into(), ..VerifyReport::default() };
-            report.missing(b"a", None, false);
+            report.count(b"a", is_missing(false));
             for (key, repaired) in [(b"b", false), (b"c", true), (b"d", false), (b"e", false)] {
-                report.missing_or_evicted(key, repaired);
+                report.count(key, Verdict::MissingOrEvicted { mended: repaired });
             }
             report
         };
@@ -421,8 +400,8 @@ mod tests {
         }
         // What was put right is a proof, unless it had to make room again.
         let mut report = VerifyReport { state: FINISHED.into(), ..VerifyReport::default() };
-        report.missing_or_evicted(b"a", true);
-        report.different(b"b", "value", true);
+        report.count(b"a", Verdict::MissingOrEvicted { mended: true });
+        report.count(b"b", Verdict::Different { what: "value", mended: true });
         report.excuse(0);
         assert!(report.is_proof(), "{report:?}");
         report.evict(1);
@@ -432,12 +411,12 @@ mod tests {
     #[test]
     fn what_an_attempt_has_put_right_is_counted_although_it_broke_off() {
         let mut part = VerifyReport::default();
-        part.same();
-        part.missing(b"a", None, true);
-        part.missing(b"b", None, false);
-        part.different(b"c", "value", true);
-        part.missing_or_evicted(b"d", true);
-        part.missing_or_evicted(b"e", false);
+        part.count(b"k", Verdict::Same);
+        part.count(b"a", is_missing(true));
+        part.count(b"b", is_missing(false));
+        part.count(b"c", Verdict::Different { what: "value", mended: true });
+        part.count(b"d", Verdict::MissingOrEvicted { mended: true });
+        part.count(b"e", Verdict::MissingOrEvicted { mended: false });
         let mut part = part.begin_again();
         let whole = |part: &VerifyReport| {
             let mut whole = VerifyReport::default();
@@ -450,9 +429,9 @@ mod tests {
         };
         assert_eq!(whole(&part), (3, 1, 1, 1, 3, 3));
         // All of it again, of which three are the same now.
-        (0..4).for_each(|_| part.same());
-        part.missing(b"b", None, true);
-        part.missing_or_evicted(b"e", true);
+        (0..4).for_each(|_| part.count(b"k", Verdict::Same));
+        part.count(b"b", is_missing(true));
+        part.count(b"e", Verdict::MissingOrEvicted { mended: true });
         assert_eq!(whole(&part), (6, 2, 1, 2, 5, 5));
         let part = part.begin_again();
         assert_eq!(whole(&part), (5, 2, 1, 2, 5, 5));
@@ -462,14 +441,14 @@ mod tests {
     fn the_whole_is_the_sum_of_its_parts_and_as_much_is_listed() {
         let part = || {
             let mut part = VerifyReport { segments_compared: 8, ..VerifyReport::default() };
-            part.same();
-            part.expired();
-            part.cleared();
-            part.changed_here(b"a");
-            part.missing(b"b", None, true);
-            part.missing_or_evicted(b"e", false);
-            part.different(b"c", "value", false);
-            part.vanished(b"d");
+            part.count(b"k", Verdict::Same);
+            part.count(b"k", Verdict::Expired);
+            part.count(b"k", Verdict::Cleared);
+            part.count(b"a", Verdict::ChangedHere);
+            part.count(b"b", is_missing(true));
+            part.count(b"e", Verdict::MissingOrEvicted { mended: false });
+            part.count(b"c", Verdict::Different { what: "value", mended: false });
+            part.count(b"d", Verdict::Vanished);
             part.outlived += 1;
             part
         };
@@ -482,7 +461,7 @@ mod tests {
         assert_eq!((compared, whole.vanished, whole.outlived), (21, 3, 3));
         assert_eq!((whole.repaired, whole.segments_compared, whole.listed.len()), (3, 24, 15));
         let mut full = VerifyReport::default();
-        (0..MOST_LISTED).for_each(|_| full.missing(b"k", None, false));
+        (0..MOST_LISTED).for_each(|_| full.count(b"k", is_missing(false)));
         full.add(&part());
         assert_eq!(full.listed.len(), MOST_LISTED + 4);
     }

@@ -1,22 +1,18 @@
 //! Compares one unit of the source's segments.
 //!
-//! Nothing is called missing, different, expired or vanished by what a walk shows alone: a source reads
-//! ahead, entries end and change meanwhile, and clocks differ. The source is asked again for each such
-//! key, and what it says then decides.
+//! A source reads ahead, entries end and change meanwhile, and clocks differ: so the source is asked again for
+//! each key that is not here as its walk has shown it. [`Judge`] says what comes of that.
 
 use std::{hash::RandomState, ops::ControlFlow, sync::Arc};
 
 use client::{Bytes, Item, Iterate, SegmentSet};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use media::hash;
-use store::{
-    Answer, EntryMetadata, Import, ImportRule, SegmentId, Settled, SourceSegment, SourceSpace,
-    Standing, Timestamp, Walk, WalkStep,
-};
+use store::{SegmentId, SourceSegment, SourceSpace, Timestamp, Walk, WalkStep};
 
 use super::{
     Shared,
-    compare::{Seen, outlives},
+    judge::{Judge, Remembered},
     met::{Meeting, Met},
     report::VerifyReport,
 };
@@ -47,9 +43,6 @@ const MOST_ASKED: usize = 16;
 
 /// Keys that the source is asked for again at the same time.
 const AT_ONCE: usize = 16;
-
-/// Why an entry may be missing.
-const REMOVED: &str = "it may have been removed here";
 
 /// Steps of a walk here after which others have their turn.
 const STRETCH: u64 = 64;
@@ -89,19 +82,6 @@ impl From<Doubt> for PassBroken {
     fn from(doubt: Doubt) -> Self {
         Self::Unit(doubt.into())
     }
-}
-
-/// What became of an entry that is missing or different.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mended {
-    /// It was put right.
-    Now,
-    /// A client has written in its place meanwhile.
-    ByClient,
-    /// It is known to be removed, or may be.
-    Removed,
-    /// It is as it was.
-    Not,
 }
 
 /// An entry as the walk has shown it.
@@ -239,10 +219,9 @@ impl Comparison {
     async fn compare_page(&self, page: &mut Vec<Shown>) -> Result<(), Doubt> {
         let mut doubtful = Vec::new();
         for Shown { key, entry } in page.drain(..) {
-            match self.seen(&key, &entry) {
-                Seen::Same => self.note(VerifyReport::same),
-                Seen::ChangedHere => self.note(|report| report.changed_here(&key)),
-                Seen::Other(_) | Seen::Overdue | Seen::Nothing => doubtful.push(key),
+            match self.judge().shown(&key, &entry) {
+                Some(verdict) => self.note(|report| report.count(&key, verdict)),
+                None => doubtful.push(key),
             }
         }
         self.ask_again(doubtful, true).await?;
@@ -250,10 +229,15 @@ impl Comparison {
         Ok(())
     }
 
-    fn seen(&self, key: &[u8], theirs: &SourceEntry) -> Seen {
-        let apart = self.connection.clocks().difference(self.connection.since());
-        let cache = self.connection.cache();
-        cache.inspect(key, self.now(), |standing| Seen::of(standing, theirs, apart))
+    fn judge(&self) -> Judge<'_> {
+        Judge {
+            cache: self.connection.cache(),
+            clocks: self.connection.clocks(),
+            connection: self.connection.id(),
+            since: self.connection.since(),
+            repair: self.repair,
+            now: self.now(),
+        }
     }
 
     /// Asks the source again for keys that are not here as the walk has shown them, or that it has not shown.
@@ -266,10 +250,17 @@ impl Comparison {
     async fn ask_for(&self, key: &[u8], shown: bool) -> Result<(), Doubt> {
         for _ in 0..MOST_ASKED {
             match self.connection.ask(key).await {
-                Loaded::Entry(theirs) if !self.compare_again(key, &theirs) => {}
-                Loaded::Entry(_) => return Ok(()),
+                // Judged before the report is held: whoever reads it may hold what is asked here.
+                Loaded::Entry(theirs) => {
+                    if let Some(verdict) = self.judge().given(key, &theirs, || self.remembered()) {
+                        self.note(|report| report.count(key, verdict));
+                        return Ok(());
+                    }
+                }
                 Loaded::Absent => {
-                    self.find_gone(key, shown);
+                    if let Some(verdict) = self.judge().absent(key, shown) {
+                        self.note(|report| report.count(key, verdict));
+                    }
                     return Ok(());
                 }
                 Loaded::Failed(text) => return Err(Doubt::Silent(text.to_string())),
@@ -286,122 +277,15 @@ impl Comparison {
         Err(Doubt::Silent("an entry changes whenever it is compared".into()))
     }
 
-    /// Compares what is here with what the source has just said. Returns false if that has become outdated
-    /// meanwhile, and the source is to be asked again.
-    fn compare_again(&self, key: &[u8], theirs: &SourceEntry) -> bool {
-        // Known before the report is held: whoever reads it may hold what is asked here.
-        match self.seen(key, theirs) {
-            Seen::Same => self.note(VerifyReport::same),
-            Seen::ChangedHere => self.note(|report| report.changed_here(key)),
-            Seen::Other(what) => match self.mend(key, theirs) {
-                Mended::ByClient => self.note(|report| report.changed_here(key)),
-                mended => self.note(|report| report.different(key, what, mended == Mended::Now)),
-            },
-            Seen::Overdue => return self.refresh(key, theirs),
-            Seen::Nothing if self.was_cleared() => self.note(VerifyReport::cleared),
-            Seen::Nothing if self.may_have_removed(key) => {
-                // What may have been removed here does not come back.
-                self.note(|report| report.missing(key, Some(REMOVED), false));
-            }
-            Seen::Nothing => {
-                let is_evicted = self.connection.cache().evicted_imported() > 0;
-                match (self.mend(key, theirs), is_evicted) {
-                    (Mended::ByClient, _) => self.note(|report| report.changed_here(key)),
-                    (mended, true) => {
-                        self.note(|report| report.missing_or_evicted(key, mended == Mended::Now));
-                    }
-                    (mended, false) => {
-                        self.note(|report| report.missing(key, None, mended == Mended::Now));
-                    }
-                }
-            }
-        }
-        true
-    }
-
-    /// Lets an entry live on whose time is over here, and that the source still has. Returns false if a client
-    /// was quicker, or if the source has told one something else since.
-    fn refresh(&self, key: &[u8], theirs: &SourceEntry) -> bool {
-        let (answer, over) = (Answer::Entry(theirs.imported()), self.connection.id());
-        match self.connection.cache().settle(key, &answer, over, self.now()) {
-            Ok(Settled::LivesOn | Settled::Ended) => self.note(VerifyReport::same),
-            Ok(Settled::Unchanged) => return false,
-            Err(_) => {
-                self.note(|report| report.missing(key, Some("there is no memory for it"), false));
-            }
-        }
-        true
-    }
-
-    fn was_cleared(&self) -> bool {
-        self.knows(|connection| connection.cleared)
-    }
-
-    /// Whether a client may have removed a key here of which nothing is known.
-    fn may_have_removed(&self, key: &[u8]) -> bool {
-        let cache = self.connection.cache();
-        cache.may_have_forgotten(key) || self.knows(|connection| connection.forgets)
-    }
-
-    fn knows(&self, what: impl Fn(&cluster::Connection) -> bool) -> bool {
+    fn remembered(&self) -> Remembered {
         let name = self.connection.cache().name().as_str();
         self.connection.agreement().see(|metadata| {
-            metadata.cache(name).and_then(|known| known.connection.as_ref()).is_some_and(&what)
-        })
-    }
-
-    /// Fetches an entry again that is missing or different, if that is wanted.
-    fn mend(&self, key: &[u8], theirs: &SourceEntry) -> Mended {
-        if !self.repair {
-            return Mended::Not;
-        }
-        let mut mended = Mended::Not;
-        let entries = [(key, theirs.imported())];
-        let cache = self.connection.cache();
-        let over = self.connection.id();
-        cache.import(&entries, ImportRule::Repair, over, self.now(), |_, import| {
-            mended = match import {
-                Import::Written => Mended::Now,
-                Import::KeptForClient => Mended::ByClient,
-                Import::Tombstone => Mended::Removed,
-                _ => Mended::Not,
-            };
-        });
-        match mended {
-            // A client has removed it since the source was asked, unless nobody knows what was removed here.
-            Mended::Removed if !self.may_have_removed(key) => Mended::ByClient,
-            Mended::Removed => Mended::Not,
-            mended => mended,
-        }
-    }
-
-    /// The source has nothing under this key.
-    fn find_gone(&self, key: &[u8], shown: bool) {
-        let now = self.now();
-        let ours: Option<EntryMetadata> =
-            self.connection.cache().inspect(key, now, |standing| match standing {
-                Standing::Imported(ours) => Some(ours.metadata()),
-                Standing::Local(_)
-                | Standing::Tombstone
-                | Standing::Overdue(_)
-                | Standing::Unknown => None,
-            });
-        match ours {
-            None if shown => self.note(VerifyReport::expired),
-            None => {}
-            Some(ours) if outlives(&ours, now, self.uncertainty(&ours, now)) => {
-                self.note(|report| report.outlived += 1);
+            let connection = metadata.cache(name).and_then(|known| known.connection.as_ref());
+            Remembered {
+                cleared: connection.is_some_and(|connection| connection.cleared),
+                forgets: connection.is_some_and(|connection| connection.forgets),
             }
-            Some(_) => self.note(|report| report.vanished(key)),
-        }
-    }
-
-    /// Milliseconds by which the end of this entry's lifespan may differ from its end at the source; `None` if
-    /// by any number.
-    fn uncertainty(&self, ours: &EntryMetadata, now: Timestamp) -> Option<u64> {
-        let clocks = self.connection.clocks();
-        let apart = clocks.difference(self.connection.since()).of(ours.created);
-        Some(clocks.uncertainty(now)?.saturating_add(apart.max(clocks.narrowed(now))))
+        })
     }
 
     /// The segments here that have keys of the unit.

@@ -345,6 +345,13 @@ impl Segment {
         self.next = next;
     }
 
+    /// Returns whether the connection to the source continues an earlier one: some entries may have been brought in
+    /// over that.
+    #[must_use]
+    pub fn continues_earlier(&self) -> bool {
+        self.continues
+    }
+
     /// Whether anything had been removed between the last source and this one.
     #[must_use]
     pub fn changed_before_connect(&self) -> bool {

@@ -50,6 +50,7 @@ impl World {
             (self.random.random_range(0..2), self.random.random_range(0..SERVERS));
         let shift = skew(&mut self.random);
         self.sources[source].clocks[server] = shift;
+        self.sources[source].clock_set = self.now;
         self.sources[source].purge(self.now);
         self.note(format!("the clock of source {source}, server {server} is {shift} ms ahead"));
     }

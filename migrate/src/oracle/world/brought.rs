@@ -92,7 +92,7 @@ impl World {
         if is_new || !live.seen || live.doubted || self.model.clearing {
             return Ok(());
         }
-        if self.model.has_ended(number) || self.model.evicts {
+        if self.model.has_ended(number) || self.model.is_evicted(number) {
             return Ok(());
         }
         let cleared = self.connection().is_some_and(|connection| connection.cleared);

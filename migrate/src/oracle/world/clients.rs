@@ -236,6 +236,7 @@ impl World {
             self.ours(),
         );
         self.note(format!("settle key {}: {settled:?}", flight.key));
+        self.take_effects();
         if settled.map_err(|error| error.to_string())? == Settled::LivesOn {
             if let Answered::Entry(entry) = &answer {
                 self.bring_entry(flight.key, entry);
@@ -248,6 +249,7 @@ impl World {
     /// Checks what a client was told, and takes in what its command has done.
     pub(super) fn check(&mut self, operation: &Operation, told: &Told) -> Result<(), String> {
         let (key, now) = (operation.key, self.now);
+        self.take_effects();
         let mut at_source = self.at_source(operation);
         let clearing = self.model.clearing;
         if let (Some(early), Some(None), true) = (&mut self.told_early, &told.saw, at_source.must)
@@ -324,7 +326,7 @@ impl World {
         {
             // What is written there later may come too late to be copied.
             let was_copied = stored.since < self.connected_anew
-                && !self.model.evicts
+                && !self.model.is_evicted(operation.key)
                 && !self.model.has_ended(operation.key);
             known.must = (was_copied || self.may_come(operation.key))
                 && stored.since < operation.began.min(asked);

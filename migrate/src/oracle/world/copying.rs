@@ -175,7 +175,7 @@ impl World {
             return match (self.random.random_bool(0.2), self.connection()) {
                 (true, None) => self.connect(),
                 (true, Some(_)) => self.synchronize(),
-                (false, _) => Ok(()),
+                (false, _) => self.go_on_with_verification(),
             };
         }
         let waits = self.target.live.as_mut().and_then(|live| live.job.as_mut()?.waits.pop());
@@ -294,6 +294,7 @@ impl World {
             }
         });
         copy.counts += counts;
+        self.take_effects();
         self.tally.written += counts.written;
         if counts.failed > 0 {
             return Err(format!("entries are refused: {counts:?}"));

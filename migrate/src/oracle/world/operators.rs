@@ -141,11 +141,16 @@ impl World {
             seen: true,
             doubted: false,
             job: None,
+            verification: None,
         });
         self.some_operations(hasty)?;
         let (name, connection) = (self.target.name.clone(), Box::new(opening.connection.clone()));
+        self.take_effects();
         self.propose(MetaCommand::Connect { cache: name.clone(), connection })?;
         let beginning = opening.beginning;
+        if beginning == Beginning::Anew {
+            self.target.evictions.begin_anew();
+        }
         self.note(format!("connected to {index}, alias {alias}, fresh {fresh}: {beginning:?}"));
         self.tally.connects += 1;
         self.last_source = index;
@@ -290,6 +295,7 @@ impl World {
             seen: false,
             doubted: false,
             job: None,
+            verification: None,
         });
     }
 

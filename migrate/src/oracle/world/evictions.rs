@@ -1,0 +1,83 @@
+//! Entries that had to make room, and whether the cache counts them as they are.
+
+use store::{Cause, Effect};
+
+use super::{
+    super::{
+        model::KEYS,
+        source::{SEGMENTS, key},
+    },
+    World,
+};
+
+/// What has left the cache to make room.
+#[derive(Debug, Default)]
+pub(super) struct Evictions {
+    /// Keys under which something stands that was brought in.
+    imported: [bool; KEYS],
+    /// All entries that had to make room.
+    all: u64,
+    /// Those of them that were brought in, by the segment of the target.
+    of_source: [u64; SEGMENTS as usize],
+}
+
+impl Evictions {
+    /// Entries of the source that had to make room, and were not fetched again by a repair.
+    pub(super) fn imported(&self) -> u64 {
+        self.of_source.iter().sum()
+    }
+
+    /// A connection begins anew: what is here is nobody's.
+    pub(super) fn begin_anew(&mut self) {
+        self.imported = [false; KEYS];
+        self.of_source = Default::default();
+    }
+}
+
+impl World {
+    /// Takes in what has happened to entries since the last time.
+    pub(super) fn take_effects(&mut self) {
+        self.take_effects_of(None);
+    }
+
+    /// The same after a repair, which may have fetched an entry that was not here.
+    pub(super) fn take_effects_of(&mut self, fetched: Option<usize>) {
+        for segment in self.target.cache.segment_ids() {
+            let effects = self.target.cache.segment(segment).take_effects().effects;
+            for Effect { key: name, cause, .. } in effects {
+                let Some(number) = (0..KEYS).find(|number| key(*number)[..] == name[..]) else {
+                    // All of the segment was removed.
+                    continue;
+                };
+                let evictions = &mut self.target.evictions;
+                if cause == Cause::Import && fetched == Some(number) {
+                    let left = &mut evictions.of_source[segment.0 as usize];
+                    *left = left.saturating_sub(1);
+                }
+                if cause == Cause::Evict {
+                    evictions.all += 1;
+                    let of_source = u64::from(evictions.imported[number]);
+                    evictions.of_source[segment.0 as usize] += of_source;
+                    self.tally.evicted += 1;
+                    self.model.evict(number);
+                    self.steps.push(format!("          key {number} is evicted"));
+                }
+                evictions.imported[number] = cause == Cause::Import;
+            }
+        }
+    }
+
+    /// The cache counts what had to make room, no more and no less.
+    pub(super) fn check_evictions(&mut self) -> Result<(), String> {
+        self.take_effects();
+        let (cache, evictions) = (&self.target.cache, &self.target.evictions);
+        let counted = (cache.evicted(), cache.evicted_imported());
+        let happened = (evictions.all, evictions.imported());
+        if counted != happened {
+            return Err(format!(
+                "{counted:?} entries and entries of the source count as evicted, and {happened:?} were"
+            ));
+        }
+        Ok(())
+    }
+}
