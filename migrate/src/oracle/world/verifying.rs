@@ -156,7 +156,7 @@ impl World {
             let shown = self.judge(false, |judge| judge.shown(&key(number), &theirs)).flatten();
             match shown {
                 Some(verdict) => {
-                    self.take_in(verification, number, here, Some(&theirs), verdict)?
+                    self.take_in(verification, number, here, Some(&theirs), verdict)?;
                 }
                 None => verification.doubtful.push_back((number, true)),
             }
@@ -243,7 +243,10 @@ impl World {
                 | Verdict::MissingOrEvicted { mended: true }
         );
         self.tally.mended += u64::from(mended);
-        if let Some(theirs) = theirs.filter(|_| !is_ours) {
+        if mended && is_ours {
+            self.model.set(number, Truth::Source(None));
+        }
+        if let Some(theirs) = theirs.filter(|_| mended || !is_ours) {
             self.bring_entry(number, theirs);
             self.bring(number, self.now);
         }
@@ -271,7 +274,10 @@ impl World {
                 | Verdict::Missing { mended: true, .. }
                 | Verdict::MissingOrEvicted { mended: true }
         );
-        if mended && is_ours {
+        // Where everything is here, a client's entry that has ended is not remembered: nothing older can come in. What
+        // the source was given since counts as new.
+        let is_new = is_ours && is_late && self.model.has_expired(number, self.now);
+        if mended && is_ours && !is_new {
             return Err("a client has changed it, and that is undone");
         }
         match verdict {
@@ -285,7 +291,9 @@ impl World {
             Verdict::Different { .. } if is_other && is_late => Ok(()),
             Verdict::Different { what: "created", .. } if !is_other && clock_was_set => Ok(()),
             Verdict::Different { .. } => Err("the source has not changed it"),
-            Verdict::Missing { why: None, .. } if is_ours => Err("a client has changed it"),
+            Verdict::Missing { why: None, .. } if is_ours && !is_new => {
+                Err("a client has changed it")
+            }
             Verdict::Missing { .. } | Verdict::MissingOrEvicted { .. } if is_ours => Ok(()),
             Verdict::Missing { .. } | Verdict::MissingOrEvicted { .. }
                 if !is_late
