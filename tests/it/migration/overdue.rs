@@ -353,7 +353,7 @@ async fn a_disconnect_says_which_entries_live_on_and_do_not_fit_in() {
         max_memory: Some(config::MemoryLimit::Bytes(1_000_000)),
         ..config::ServerFile::default()
     };
-    undisturbed(async || {
+    undisturbed(async |_| {
         let scene = Scene::with_target(file.clone()).await;
         scene.from.put(b"k", b"small", lasting(2_000)).await.unwrap();
         scene.connect().await;
