@@ -9,7 +9,10 @@
 use config::{CacheName, RemoteStoreConfig};
 use store::{Beginning, Coverage, SourceSpace};
 
-use crate::{metadata::Connection, source::SourceIdentity};
+use crate::{
+    metadata::{Connection, SourceCount},
+    source::SourceIdentity,
+};
 
 /// A connection that is about to be made.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +72,8 @@ pub struct Start {
     pub cleared: bool,
     /// Whether keys may have been removed here that are not remembered.
     pub forgets: bool,
+    /// How many entries the source had, and has shown; nothing yet if it begins anew.
+    pub count: SourceCount,
 }
 
 impl Attempt<'_> {
@@ -92,6 +97,7 @@ impl Attempt<'_> {
             marked: false,
             cleared: false,
             forgets: false,
+            count: SourceCount::default(),
         }
     }
 
@@ -118,6 +124,7 @@ impl Attempt<'_> {
             // Removals before it would come back after a restart that begins anew.
             marked: past.marked || past.forgets || self.changed,
             cleared: past.cleared,
+            count: past.count,
             forgets: past.marked || past.forgets || self.changed,
         };
         if has_all {
@@ -181,10 +188,12 @@ mod tests {
     fn a_connection_continues_with_what_is_complete_if_nothing_was_changed() {
         let cache = name("orders");
         for complete in [&[][..], &[0, 2]] {
-            let past = past(complete);
+            let mut past = past(complete);
+            past.count = SourceCount { said: Some(9), shown: 7 };
             let start = again(&cache, &past).after(Some(&past)).unwrap();
             let expected = (Beginning::Unchanged, complete.len());
             assert_eq!((start.beginning, start.complete.len() as usize), expected);
+            assert_eq!(start.count, past.count);
             assert!(!start.marked && !start.forgets);
         }
     }

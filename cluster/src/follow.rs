@@ -31,7 +31,7 @@ pub fn follow(
         }
         MetaCommand::Connect { connection, .. } => connect(cache, connection, now, max_tombstones),
         MetaCommand::Complete { segments, .. } => {
-            segments.iter().for_each(|segment| cache.complete(*segment));
+            segments.iter().for_each(|(segment, _)| cache.complete(*segment));
         }
         MetaCommand::Mark { .. } => cache.mark(),
         MetaCommand::Clear { .. } => {

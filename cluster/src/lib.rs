@@ -27,7 +27,8 @@ pub use self::{
     follow::follow,
     log::{Finding, LogError, Survey, inspect, salvage},
     metadata::{
-        CacheMetadata, Connection, MetaCommand, MetaError, Metadata, NameError, TemplateMetadata,
+        CacheMetadata, Connection, MetaCommand, MetaError, Metadata, NameError, SourceCount,
+        TemplateMetadata,
     },
     source::{
         COUNTERS, Change, Counters, SinceBoot, SourceIdentity, SourceProcess, StartInterval,

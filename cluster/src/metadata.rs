@@ -54,8 +54,8 @@ pub enum MetaCommand {
         since: Timestamp,
         /// How the source was divided when they were read.
         space: SourceSpace,
-        /// The source segments.
-        segments: Vec<SourceSegment>,
+        /// The source segments, and how many entries the source has shown of each.
+        segments: Vec<(SourceSegment, u64)>,
     },
     /// Clients change entries of a cache while its source is connected.
     Mark {
@@ -141,6 +141,18 @@ pub struct Connection {
     pub forgets: bool,
     /// Entries that finished sync jobs wrote.
     pub imported: Option<u64>,
+    /// How many entries the source had, and how many of them it has shown.
+    pub count: SourceCount,
+}
+
+/// How many entries a source had, and how many of them it has shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SourceCount {
+    /// Entries that it said it had when it was connected; before the first of several connections that continue each
+    /// other. `None` if it did not say.
+    pub said: Option<u64>,
+    /// Entries that it has shown of the segments that are complete.
+    pub shown: u64,
 }
 
 impl Connection {
@@ -304,7 +316,12 @@ impl Metadata {
                 if (connection.since, connection.space) != (*since, *space) {
                     return Err(MetaError::Outdated(cache.clone()));
                 }
-                segments.iter().for_each(|segment| connection.complete.insert(*segment));
+                for (segment, shown) in segments {
+                    if !connection.complete.contains(*segment) {
+                        connection.complete.insert(*segment);
+                        connection.count.shown = connection.count.shown.saturating_add(*shown);
+                    }
+                }
             }
             MetaCommand::Mark { cache } => self.connection_mut(cache)?.marked = true,
             MetaCommand::Clear { cache } => {
@@ -322,6 +339,7 @@ impl Metadata {
             MetaCommand::AcceptLoss { cache } => {
                 let connection = self.connection_mut(cache)?;
                 connection.complete = Coverage::none(connection.space.count());
+                connection.count.shown = 0;
                 (connection.marked, connection.cleared) = (false, false);
                 (connection.forgets, connection.imported) = (false, None);
             }
@@ -332,6 +350,7 @@ impl Metadata {
                     return Ok(());
                 }
                 connection.space = SourceSpace::Unit;
+                connection.count.shown = 0;
                 // After a clear nothing comes, however the source divides it.
                 connection.complete =
                     if connection.cleared { Coverage::all(1) } else { Coverage::none(1) };
@@ -468,12 +487,12 @@ impl Metadata {
         for known in self.caches.values_mut() {
             if let Some(connection) = &mut known.connection {
                 connection.complete = Coverage::none(connection.space.count());
-                connection.imported = None;
+                (connection.imported, connection.count.shown) = (None, 0);
             }
             // What a cache that has let go of its source held is gone, and so is what it had removed.
             if let Some(past) = &mut known.past {
                 past.complete = Coverage::none(past.space.count());
-                past.imported = None;
+                (past.imported, past.count.shown) = (None, 0);
                 past.marked = true;
             }
         }

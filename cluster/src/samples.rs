@@ -6,7 +6,7 @@ use config::{CacheConfig, CacheMode, CacheName, RemoteServer, RemoteStoreConfig}
 use store::{Coverage, SourceSegment, SourceSpace, Timestamp};
 
 use crate::{
-    metadata::{Connection, MetaCommand},
+    metadata::{Connection, MetaCommand, SourceCount},
     source::{SourceIdentity, SourceProcess, ToldTopology},
 };
 
@@ -20,7 +20,7 @@ pub(crate) fn complete(cache: &str, count: u32, segments: &[u32]) -> MetaCommand
         cache: name(cache),
         since: Timestamp::from_millis(1_000),
         space: SourceSpace::Segments(count),
-        segments: segments.iter().copied().map(SourceSegment).collect(),
+        segments: segments.iter().map(|segment| (SourceSegment(*segment), 9)).collect(),
     }
 }
 
@@ -46,6 +46,7 @@ pub(crate) fn connection(segments: u32) -> Connection {
         cleared: false,
         forgets: false,
         imported: None,
+        count: SourceCount { said: Some(40), shown: 0 },
     }
 }
 

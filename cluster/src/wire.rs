@@ -11,7 +11,7 @@ use config::{CacheConfig, CacheName, RemoteStoreConfig};
 use store::{Coverage, SourceSegment, SourceSpace, Timestamp};
 
 use crate::{
-    metadata::{Connection, MetaCommand},
+    metadata::{Connection, MetaCommand, SourceCount},
     source::{Counters, SourceIdentity, SourceProcess, StartInterval, StartedBy, ToldTopology},
 };
 
@@ -123,8 +123,15 @@ enum CommandV1 {
     RemoveTemplate { template: String },
     ConnectV2 { cache: String, connection: ConnectionV1, started_by: Vec<StartedByV1> },
     AcceptSourceV2 { cache: String, identity: Vec<ProcessV1>, started_by: Vec<StartedByV1> },
-    ConnectV3 { cache: String, connection: ConnectionV1, processes: Vec<ProcessV3> },
+    ConnectV3 { cache: String, connection: ConnectionV1, processes: Vec<ProcessV3>, count: CountV3 },
     AcceptSourceV3 { cache: String, identity: Vec<ProcessV1>, processes: Vec<ProcessV3> },
+    CompleteV3 { cache: String, since: u64, space: Option<u32>, segments: Vec<(u32, u64)> },
+}
+
+#[derive(Encode, Decode)]
+struct CountV3 {
+    said: Option<u64>,
+    shown: u64,
 }
 
 /// By which clocks the process at the same place was started.
@@ -187,12 +194,15 @@ impl From<&MetaCommand> for CommandV1 {
             MetaCommand::RemoveCache { cache } => Self::RemoveCache { cache: name(cache) },
             MetaCommand::Connect { cache, connection } => {
                 let (cache, processes) = (name(cache), known_of(&connection.identity));
-                Self::ConnectV3 { cache, connection: (&**connection).into(), processes }
+                let SourceCount { said, shown } = connection.count;
+                let count = CountV3 { said, shown };
+                Self::ConnectV3 { cache, connection: (&**connection).into(), processes, count }
             }
             MetaCommand::Complete { cache, since, space, segments } => {
-                let segments = segments.iter().map(|segment| segment.0).collect();
+                let segments =
+                    segments.iter().map(|(segment, shown)| (segment.0, *shown)).collect();
                 let (since, space) = (since.millis(), space_to(*space));
-                Self::Complete { cache: name(cache), since, space, segments }
+                Self::CompleteV3 { cache: name(cache), since, space, segments }
             }
             MetaCommand::Mark { cache } => Self::Mark { cache: name(cache) },
             MetaCommand::Clear { cache } => Self::Clear { cache: name(cache) },
@@ -237,7 +247,13 @@ impl TryFrom<CommandV1> for MetaCommand {
                 Self::Connect { cache: name(&cache)?, connection: Box::new(connection.try_into()?) }
             }
             CommandV1::Complete { cache, since, space, segments } => {
-                let segments = segments.into_iter().map(SourceSegment).collect();
+                let segments = segments.into_iter().map(|segment| (SourceSegment(segment), 0));
+                let (since, space) = (Timestamp::from_millis(since), space_from(space));
+                Self::Complete { cache: name(&cache)?, since, space, segments: segments.collect() }
+            }
+            CommandV1::CompleteV3 { cache, since, space, segments } => {
+                let shown = |(segment, shown)| (SourceSegment(segment), shown);
+                let segments = segments.into_iter().map(shown).collect();
                 let (since, space) = (Timestamp::from_millis(since), space_from(space));
                 Self::Complete { cache: name(&cache)?, since, space, segments }
             }
@@ -259,8 +275,9 @@ impl TryFrom<CommandV1> for MetaCommand {
                 add_starts(&mut identity, started_by);
                 Self::AcceptSource { cache: name(&cache)?, identity }
             }
-            CommandV1::ConnectV3 { cache, connection, processes } => {
+            CommandV1::ConnectV3 { cache, connection, processes, count } => {
                 let mut connection = Box::new(Connection::try_from(connection)?);
+                connection.count = SourceCount { said: count.said, shown: count.shown };
                 add_known(&mut connection.identity, processes);
                 Self::Connect { cache: name(&cache)?, connection }
             }
@@ -327,6 +344,8 @@ impl TryFrom<ConnectionV1> for Connection {
             cleared: connection.cleared,
             forgets: connection.forgets,
             imported: connection.imported,
+            // Earlier versions did not know it.
+            count: SourceCount::default(),
         })
     }
 }

@@ -4,6 +4,8 @@
 //! and proves nothing. The number that the source says at the end, without what its own clients have stored
 //! meanwhile, is the number that it must have shown at least.
 
+use cluster::{Connection, SourceCount};
+
 /// What a source says at one time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Census {
@@ -51,21 +53,52 @@ pub(crate) fn doubt(before: Census, after: Census, shown: u64) -> Option<String>
     }
 }
 
-/// Why a source that has shown so many entries may have lost some since it was connected: it had many more then.
-/// Who removed them there, or whether they have ended, it does not say; up to a tenth of them is taken for that.
-pub(crate) fn shrunk(connected: Census, shown: u64) -> Option<String> {
-    let had = connected.entries.filter(|had| shown < had - had / 10)?;
-    Some(format!(
-        "the source had {had} entries when the cache was connected, and has shown {shown}: the others have ended or \
-         were removed there, or the source has lost them"
-    ))
+/// Why a source of which everything is here may have lost entries since it was connected: it had many more then than
+/// it has shown. Who removed them there, or whether they have ended, it does not say; up to a tenth of them is taken
+/// for that. No verification can tell: it compares what is left.
+pub(crate) fn shrunk(connection: &Connection) -> Option<String> {
+    // After a clear nothing comes from the source.
+    if !connection.complete.is_whole() || connection.cleared {
+        return None;
+    }
+    let SourceCount { said, shown } = connection.count;
+    let Some(had) = said else {
+        let text = "the source did not say how many entries it had when the cache was connected: whether it has lost \
+                    any before they were copied, nobody knows";
+        return Some(text.into());
+    };
+    (shown < had - had / 10).then(|| {
+        format!(
+            "the source had {had} entries when the cache was connected, and has shown {shown}: the others have ended \
+             or were removed there, or the source has lost them"
+        )
+    })
 }
 
 #[cfg(test)]
 mod tests {
     //! What a number of entries proves.
 
+    use cluster::SourceIdentity;
+    use config::RemoteStoreConfig;
+    use store::{Coverage, SourceSpace, Timestamp};
+
     use super::*;
+
+    fn tie() -> Connection {
+        Connection {
+            remote: RemoteStoreConfig::new(Vec::new()),
+            space: SourceSpace::Segments(4),
+            identity: SourceIdentity::default(),
+            since: Timestamp::default(),
+            complete: Coverage::none(4),
+            marked: false,
+            cleared: false,
+            forgets: false,
+            imported: None,
+            count: SourceCount::default(),
+        }
+    }
 
     fn said(entries: u64, stored: u64) -> Census {
         Census { entries: Some(entries), stored: Some(stored) }
@@ -119,11 +152,18 @@ mod tests {
 
     #[test]
     fn a_source_that_has_fewer_than_it_was_connected_with_may_have_lost_them() {
-        assert_eq!(shrunk(said(1_000, 7), 900), None);
-        let text = shrunk(said(1_000, 7), 899).unwrap();
+        let shrunk = |said, shown, cleared| {
+            let complete = Coverage::all(4);
+            shrunk(&Connection { complete, cleared, count: SourceCount { said, shown }, ..tie() })
+        };
+        assert_eq!(shrunk(Some(1_000), 900, false), None);
+        let text = shrunk(Some(1_000), 899, false).unwrap();
         assert!(text.contains("had 1000 entries when the cache was connected, and has shown 899"));
-        assert!(shrunk(uncounted(3), 2).is_some() && shrunk(uncounted(1), 0).is_some());
-        assert_eq!([shrunk(uncounted(0), 0), shrunk(Census::default(), 0)], [None, None]);
+        assert!(shrunk(Some(3), 2, false).is_some() && shrunk(Some(1), 0, false).is_some());
+        assert_eq!([shrunk(Some(0), 0, false), shrunk(Some(9), 0, true)], [None, None]);
+        assert!(shrunk(None, 9, false).unwrap().contains("did not say how many"));
+        let count = SourceCount { said: Some(9), shown: 0 };
+        assert_eq!(super::shrunk(&Connection { count, ..tie() }), None, "not all of it is here");
     }
 
     #[test]

@@ -239,11 +239,12 @@ impl Driver {
         let (since, space) = (self.connection.since(), self.shared.space());
         let (connection, shared) = (Arc::clone(&self.connection), Arc::clone(&self.shared));
         self.completing.spawn(async move {
-            let complete = segments.clone();
-            connection.record(MetaCommand::Complete { cache, since, space, segments }).await?;
+            let shown = shared.shown_of(space, &segments);
+            let complete = MetaCommand::Complete { cache, since, space, segments: shown };
+            connection.record(complete).await?;
             // Only what is recorded counts as here.
-            shared.settle(space, &complete);
-            tombstones::release(connection.cache(), space, &complete).await;
+            shared.settle(space, &segments);
+            tombstones::release(connection.cache(), space, &segments).await;
             Ok(())
         });
     }

@@ -376,7 +376,7 @@ impl Said {
 mod tests {
     //! The first writes after a source was connected.
 
-    use cluster::{Clock, Connection, SourceIdentity};
+    use cluster::{Clock, Connection, SourceCount, SourceIdentity};
     use config::{CacheConfig, CacheMode, CacheName, RemoteStoreConfig};
     use futures_util::future::join_all;
     use store::{Container, Coverage, Expiration, MemoryLimit, Outcome, SourceSpace};
@@ -403,6 +403,7 @@ mod tests {
             cleared: false,
             forgets: false,
             imported: None,
+            count: SourceCount::default(),
         });
         agreement.propose(MetaCommand::Connect { cache: name.clone(), connection }).await.unwrap();
 

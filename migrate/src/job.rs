@@ -282,6 +282,20 @@ impl Shared {
         progress.readings.extend(readings);
     }
 
+    /// How many entries the source has shown of these segments when they were read last.
+    pub(crate) fn shown_of(
+        &self,
+        space: SourceSpace,
+        segments: &[SourceSegment],
+    ) -> Vec<(SourceSegment, u64)> {
+        let progress = self.progress.lock();
+        let shown = |segment: &SourceSegment| match space {
+            SourceSpace::Segments(_) => progress.readings.get(&segment.0).map_or(0, |of| of.read),
+            SourceSpace::Unit => progress.readings.values().map(|of| of.read).sum(),
+        };
+        segments.iter().map(|segment| (*segment, shown(segment))).collect()
+    }
+
     /// These segments of a source that is divided in this way are complete by what was read of them last.
     pub(crate) fn settle(&self, space: SourceSpace, segments: &[SourceSegment]) {
         let mut progress = self.progress.lock();

@@ -5,7 +5,7 @@ mod disconnect;
 mod error;
 mod live;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use cluster::{Agreement, MetaCommand, ProposeError};
 use config::{CacheName, RemoteStoreConfig};
@@ -33,6 +33,9 @@ use crate::{
 pub(crate) const CONNECTED_AGAIN: &str = "the configuration names the source and there is no data directory: \
      after a restart the cache is connected again, and what clients had changed or removed is as the source \
      has it. Take the source out of the configuration, or start with --data-dir";
+
+/// Most time that a source may take to count its entries before a cache is connected to it.
+const COUNTING: Duration = Duration::from_secs(15);
 
 fn no_job(name: &CacheName) -> MigrationError {
     MigrationError::NotNow(format!("no synchronization of cache {name} is running"))
@@ -165,7 +168,10 @@ impl Migrations {
             &ready.opening.connection,
             past.as_ref(),
         );
-        source.count_first().await;
+        let entries = source.count_first(COUNTING).await;
+        if ready.opening.beginning == Beginning::Anew {
+            ready.opening.connection.count.said = entries;
+        }
         // The live connection stands before the metadata says that there is one: whoever needs it then
         // finds it.
         self.sources.insert(Migration::new(Arc::clone(&source)));

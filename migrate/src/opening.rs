@@ -67,7 +67,7 @@ pub(crate) fn made(
 mod tests {
     //! Connections are told apart.
 
-    use cluster::SourceIdentity;
+    use cluster::{SourceCount, SourceIdentity};
     use config::RemoteStoreConfig;
     use store::{Coverage, SourceSpace};
 
@@ -84,6 +84,7 @@ mod tests {
             cleared: false,
             forgets: false,
             imported: None,
+            count: SourceCount::default(),
         }
     }
 

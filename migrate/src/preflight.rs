@@ -224,6 +224,7 @@ async fn look_inside(
                 cleared: start.cleared,
                 forgets: start.forgets,
                 imported: None,
+                count: start.count,
             };
             Some(Seen { remote, clocks, connection, beginning: start.beginning })
         }

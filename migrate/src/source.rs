@@ -76,7 +76,6 @@ pub(crate) struct SourceConnection {
     /// Why it may not have shown all of them to the last synchronization.
     not_shown: Mutex<Option<String>>,
     /// Why the source may have lost entries between the connection and the last synchronization.
-    shrunk: Mutex<Option<String>>,
     tasks: TaskTracker,
     ended: CancellationToken,
 }
@@ -130,7 +129,6 @@ impl SourceConnection {
             ledger: Arc::default(),
             first_census: Mutex::default(),
             not_shown: Mutex::default(),
-            shrunk: Mutex::default(),
             tasks,
             ended: CancellationToken::new(),
         });
@@ -164,7 +162,8 @@ impl SourceConnection {
         reached.seen_at.store(UNSEEN, Ordering::Release);
         // A doubt is noted; and who does not answer is asked again before anything else.
         let _ = reached.check_identity().await;
-        reached.count_first().await;
+        let patience = reached.settings.source_timeout;
+        reached.count_first(patience).await;
         Ok(reached)
     }
 

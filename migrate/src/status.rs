@@ -7,6 +7,7 @@ use serde::Serialize;
 use store::{SourceSpace, Timestamp};
 
 use crate::{
+    census,
     clocks::ClockStatus,
     copy::FORGOTTEN,
     counts::Counts,
@@ -312,7 +313,7 @@ impl Facts<'_> {
             // What was evicted since then was not compared.
             let is_evicted = self.live.is_some_and(|live| live.evicted_unverified() > 0);
             // Nor was what the source has lost before.
-            let is_shrunk = self.live.is_some_and(|live| live.source().shrunk().is_some());
+            let is_shrunk = self.connection.and_then(census::shrunk).is_some();
             let proven = verify.is_some_and(VerifyReport::is_proof) && !is_evicted && !is_shrunk;
             return if proven { Stage::Verified } else { Stage::Synced };
         }
@@ -339,7 +340,7 @@ impl Facts<'_> {
     ) -> Losses {
         let Some(connection) = self.connection else { return Losses::default() };
         let not_shown = self.live.and_then(|live| live.source().not_shown());
-        let shrunk = self.live.and_then(|live| live.source().shrunk());
+        let shrunk = census::shrunk(connection);
         let changed = self.live.and_then(|live| live.source().changed());
         let standing = Standing {
             complete: connection.complete.len(),

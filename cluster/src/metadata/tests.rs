@@ -80,11 +80,26 @@ fn a_source_that_is_a_unit_already_stays_as_complete_as_it_is() {
         cache: name("orders"),
         since: tie(&metadata).since,
         space: SourceSpace::Unit,
-        segments: vec![SourceSegment(0)],
+        segments: vec![(SourceSegment(0), 3)],
     };
     metadata.apply(&complete).unwrap();
     metadata.apply(&become_unit).unwrap();
-    assert_eq!(tie(&metadata).complete.len(), 1);
+    assert_eq!((tie(&metadata).complete.len(), tie(&metadata).count.shown), (1, 3));
+}
+
+#[test]
+fn what_the_source_has_shown_counts_once_and_as_long_as_it_is_complete() {
+    let mut metadata = connected();
+    let segments = tie(&metadata).space.count();
+    for completed in [&[1][..], &[1, 3]] {
+        metadata.apply(&complete("orders", segments, completed)).unwrap();
+    }
+    assert_eq!(tie(&metadata).count.shown, 18);
+    let mut restarted = metadata.clone();
+    restarted.restart();
+    assert_eq!(tie(&restarted).count.shown, 0);
+    metadata.apply(&MetaCommand::BecomeUnit { cache: name("orders") }).unwrap();
+    assert_eq!(tie(&metadata).count.shown, 0);
 }
 
 #[test]

@@ -11,6 +11,7 @@ fn commands() -> Vec<MetaCommand> {
     let mut busy = connection(256);
     busy.complete = Coverage::all(256);
     (busy.marked, busy.cleared, busy.imported) = (true, true, Some(7));
+    busy.count = SourceCount { said: Some(u64::MAX), shown: 3 };
     let process = &mut busy.identity.0[0];
     process.started_by = StartedBy {
         boot: Some(StartInterval { boot: u128::MAX, earliest: -3, latest: i64::MAX, read: 7 }),
@@ -51,7 +52,8 @@ fn a_connection_of_an_earlier_version_is_read_without_what_it_did_not_know() {
     let (cache, identity) = (name("orders"), connection.identity.clone());
     let old = CommandV1::Connect { cache: "orders".into(), connection: (&connection).into() };
     let bytes = serialize(old).unwrap();
-    let connect = MetaCommand::Connect { cache: cache.clone(), connection: Box::new(connection) };
+    let connection = Box::new(Connection { count: SourceCount::default(), ..connection });
+    let connect = MetaCommand::Connect { cache: cache.clone(), connection };
     assert_eq!(decode(&bytes).unwrap(), connect);
     let old = CommandV1::AcceptSource { cache: "orders".into(), identity: processes(&identity) };
     let bytes = serialize(old).unwrap();
@@ -82,8 +84,11 @@ fn the_bytes_of_a_command_keep_their_meaning() {
     let mark = MetaCommand::Mark { cache: name("orders") };
     assert_eq!(encode(&mark).unwrap(), b"\x05\x06orders");
     let complete = complete("c", 512, &[3, 300]);
-    let bytes = b"\x04\x01c\xFB\xE8\x03\x01\xFB\x00\x02\x02\x03\xFB\x2C\x01";
+    let bytes = b"\x13\x01c\xFB\xE8\x03\x01\xFB\x00\x02\x02\x03\x09\xFB\x2C\x01\x09";
     assert_eq!(encode(&complete).unwrap(), bytes);
+    let bytes = b"\x04\x01c\xFB\xE8\x03\x01\xFB\x00\x02\x02\x03\xFB\x2C\x01";
+    let MetaCommand::Complete { segments, .. } = decode(bytes).unwrap() else { panic!() };
+    assert_eq!(segments, [(SourceSegment(3), 0), (SourceSegment(300), 0)]);
 }
 
 #[test]

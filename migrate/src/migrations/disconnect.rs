@@ -40,7 +40,10 @@ impl Migrations {
         let _alone = self.changing.alone(name).await;
         let mut losses = self.losses(&cache);
         if rule == DisconnectRule::Force || losses.blockers.is_empty() {
-            losses.doubts.extend(self.settle_overdue(&cache).await.map(Reason::from));
+            let overdue = self.settle_overdue(&cache).await;
+            // That may have taken seconds, in which other things came to light.
+            losses = self.losses(&cache);
+            losses.doubts.extend(overdue.map(Reason::from));
         }
         let blockers = losses.all_blockers();
         let doubts = if rule == DisconnectRule::Strict { losses.all_doubts() } else { Vec::new() };

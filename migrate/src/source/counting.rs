@@ -25,6 +25,8 @@ impl SourceConnection {
         let asked = self.remote.with_timeout(patience);
         let ask = tokio::time::timeout(patience, asked.size());
         match self.ended.run_until_cancelled(ask).await {
+            // Another process may count other entries.
+            Some(Ok(Ok(_))) if !self.is_same_process().await => Err(CacheError::SourceSilent),
             Some(Ok(Ok(size))) => {
                 self.health.write().entries = Some(size);
                 Ok(size)
@@ -48,10 +50,11 @@ impl SourceConnection {
         Census { entries, stored: self.stored().await }
     }
 
-    /// Asks the source how many entries it has, before any of them is read.
-    pub(crate) async fn count_first(&self) {
-        let census = self.census_before(self.settings.source_timeout).await;
+    /// Asks the source how many entries it has, before any of them is read. It may take so long.
+    pub(crate) async fn count_first(&self, patience: Duration) -> Option<u64> {
+        let census = self.census_before(patience).await;
         *self.first_census.lock() = Some(census);
+        census.entries
     }
 
     /// Compares what the source has shown of its segments, all of which are complete, with what it says it has.
@@ -60,23 +63,18 @@ impl SourceConnection {
         let all = self.link().map(|link| link.space.count());
         let first = *self.first_census.lock();
         // What an earlier connection has brought in was not counted.
-        let (doubt, shrunk) = match first.filter(|_| all == Some(here.segments)) {
-            Some(first) => (
-                census::doubt(first, self.census_after(COUNTING).await, here.read),
-                census::shrunk(first, here.read),
-            ),
-            None => (None, None),
+        let doubt = match first.filter(|_| all == Some(here.segments)) {
+            Some(first) => census::doubt(first, self.census_after(COUNTING).await, here.read),
+            None => None,
         };
+        let name = self.cache.name();
+        let shrunk = self
+            .agreement
+            .see(|metadata| census::shrunk(metadata.cache(name.as_str())?.connection.as_ref()?));
         for doubt in doubt.iter().chain(&shrunk) {
-            tracing::warn!(cache = %self.cache.name(), "copied all that the source has shown, but {doubt}");
+            tracing::warn!(cache = %name, "copied all that the source has shown, but {doubt}");
         }
-        (*self.not_shown.lock(), *self.shrunk.lock()) = (doubt, shrunk);
-    }
-
-    /// Why the source may have lost entries between the connection and the last synchronization. No verification
-    /// can tell: it compares what is left.
-    pub(crate) fn shrunk(&self) -> Option<String> {
-        self.shrunk.lock().clone()
+        *self.not_shown.lock() = doubt;
     }
 
     /// Why the source may not have shown all of its entries to the last synchronization.
@@ -95,6 +93,7 @@ impl SourceConnection {
             let (_, statistics) = remote.stats_of(server).await.ok()?;
             u64::try_from(statistics.number("stores")?).ok()
         };
-        join_all(servers.iter().map(ask)).await.into_iter().sum()
+        let stored = join_all(servers.iter().map(ask)).await;
+        stored.into_iter().try_fold(0_u64, |sum, stored| Some(sum.saturating_add(stored?)))
     }
 }

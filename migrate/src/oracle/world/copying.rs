@@ -156,7 +156,9 @@ impl World {
         let Some((space, segments)) = next else { return Ok(false) };
         let (cache, since) = (self.target.name.clone(), live.id.0);
         let since = Timestamp::from_millis(since);
-        let complete = MetaCommand::Complete { cache, since, space, segments: segments.clone() };
+        // How many the source has shown of them does not matter here.
+        let counted = segments.iter().map(|segment| (*segment, 0)).collect();
+        let complete = MetaCommand::Complete { cache, since, space, segments: counted };
         let _ = self.propose(complete);
         self.note(format!("complete: {segments:?}"));
         for number in 0..KEYS {

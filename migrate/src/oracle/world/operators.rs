@@ -122,6 +122,7 @@ impl World {
             cleared: start.cleared,
             forgets: start.forgets,
             imported: None,
+            count: start.count,
         };
         let mut opening = Opening { connection, beginning: start.beginning };
         if opening.settle(&self.target.cache).is_err() {

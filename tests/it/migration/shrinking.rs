@@ -1,0 +1,73 @@
+//! Sources that lose entries after the connection and before the copy: whichever way the segments become complete,
+//! no verdict says that all is well.
+
+use client::RemoteCache;
+use config::ServerFile;
+
+use super::{Scene, key};
+use crate::harness::{TestServer, eventually};
+
+const ENTRIES: u32 = 100;
+
+/// The source loses half of its entries.
+async fn shrink(source: &RemoteCache) {
+    for number in 0..ENTRIES / 2 {
+        assert!(source.remove(&key(number)).await.unwrap().is_done());
+    }
+}
+
+/// Verifies, and finds that half of the entries may be lost.
+async fn is_doubted(scene: &Scene) {
+    scene.action("verify").await.with(200);
+    let status = scene.target.rest.migration("c").await;
+    let doubts = status["doubts"].to_string();
+    assert!(doubts.contains("had 100 entries when the cache was connected"), "{status:#}");
+    assert_eq!(status["state"], "SYNCED", "{status:#}");
+    assert_eq!(status["verify"]["differences"], 0, "{status:#}");
+    scene.disconnect("?strict=true").await.with(409);
+    scene.disconnect("").await.with(204);
+}
+
+#[tokio::test]
+async fn it_is_doubted_where_a_walk_of_a_client_has_brought_everything_in() {
+    let scene = Scene::connected(ENTRIES).await;
+    shrink(&scene.from).await;
+    let keys = scene.target.rest.get("/rest/v2/caches/c?action=keys").await.with(200).json();
+    assert_eq!(keys.as_array().unwrap().len(), ENTRIES as usize / 2);
+    eventually("all segments are complete", || async {
+        (scene.target.rest.migration("c").await["state"] == "SYNCED").then_some(())
+    })
+    .await;
+    is_doubted(&scene).await;
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn it_is_doubted_over_a_connection_that_continues_the_first() {
+    let scene = Scene::connected(ENTRIES).await;
+    scene.disconnect("?force=true").await.with(200);
+    shrink(&scene.from).await;
+    scene.connect().await;
+    assert_eq!(scene.target.synchronize("c").await, u64::from(ENTRIES) / 2);
+    is_doubted(&scene).await;
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn it_is_doubted_by_a_target_that_was_restarted_meanwhile() {
+    let data = tempfile::tempdir().unwrap();
+    let file = || ServerFile { data_dir: Some(data.path().to_path_buf()), ..ServerFile::default() };
+    let mut scene = Scene::with_target(file()).await;
+    scene.fill(ENTRIES).await;
+    scene.connect().await;
+    scene.target.stop().await;
+    shrink(&scene.from).await;
+    scene.target = TestServer::start_with(file()).await;
+    eventually("the source is reached", || async {
+        (scene.target.rest.migration("c").await["source"]["reachable"] == true).then_some(())
+    })
+    .await;
+    assert_eq!(scene.target.synchronize("c").await, u64::from(ENTRIES) / 2);
+    is_doubted(&scene).await;
+    scene.stop().await;
+}
