@@ -103,7 +103,7 @@ impl Server {
             Link::Closed => return Err(Err(ClientError::Closed)),
             Link::None | Link::Open(_) | Link::Failed { .. } => {}
         }
-        // A task, so that it goes on when who wants the connection goes away. It ends by its own deadline.
+        // A task, so that it goes on when the caller goes away. It ends by its own deadline.
         let task = tokio::spawn(Arc::clone(self).attempt());
         let attempt = async move { task.await.unwrap_or(Err(ClientError::Closed)) };
         let connecting = attempt.boxed().shared();

@@ -2,8 +2,8 @@
 //!
 //! A command asks for the entry that it needs by itself. All others are asked for here, a few at a time.
 //! Asking counts as a use at the source, so an entry that is kept alive there lives on by its max idle once
-//! more, and no longer: it is asked for again only when it would have ended there too. Who is about to walk
-//! over segments does not wait for that: what is overdue there is asked for first.
+//! more, and no longer: it is asked for again only when it would have ended there too. A walk over segments does
+//! not wait for that: it asks for what is overdue there before it begins.
 
 use std::{sync::Arc, time::Duration};
 
@@ -105,8 +105,8 @@ pub(crate) async fn settle_all(
     Ok(begun)
 }
 
-/// As [`settle_all`], for who looks at all entries: once the source has said nothing for some time, what is over
-/// here is not shown, although it is kept. What becomes overdue after the time that is returned is.
+/// As [`settle_all`], before all entries are looked at. Once the source has said nothing for some time, expired
+/// entries are not shown, although they are kept; those that expire after the returned time are.
 ///
 /// # Errors
 ///

@@ -59,6 +59,7 @@ async fn a_cache_is_taken_over_by_the_commands_of_the_manual() {
     refused(&migrate("disconnect", vec![]).await, 1, "never connected");
     let connected = migrate("connect", vec![format!("--file={}", file.display())]).await;
     assert!(connected.status.success(), "{}", err(&connected));
+    assert!(out(&connected).ends_with("Next: synchronize.\n"), "{}", out(&connected));
     let shown = migrate("source-connection", vec![]).await;
     assert!(out(&shown).contains("remote-store"), "{}", out(&shown));
     // Refused while entries would be lost.
@@ -96,6 +97,10 @@ async fn a_cache_is_taken_over_by_the_commands_of_the_manual() {
         let logged = || async { target.later_log().contains(line).then_some(()) };
         eventually(line, logged).await;
     }
+    let again = out(&migrate("connect", vec![format!("--file={}", file.display())]).await);
+    assert!(again.ends_with("Everything was copied before. Next: verify.\n"), "{again}");
+    let unverified = migrate("disconnect", vec![]).await;
+    assert_eq!(err(&unverified), "note: no verification was run\n");
     source.stop().await;
 
     let to = target.client().await.cache("myCache").await.unwrap();

@@ -207,6 +207,31 @@ async fn a_start_names_the_caches_whose_entries_went_with_the_process() {
 }
 
 #[tokio::test]
+async fn a_start_warns_of_a_cache_that_waits_for_its_operator() {
+    let source = TestServer::start().await;
+    source.cache("orders").await;
+    let data = Data::with_caches(&source).await;
+    let server = ServerProcess::start(&data.arguments()).await;
+    let logs = async |server: &ServerProcess, line: &str| {
+        // It may be reached before anybody can connect.
+        let logged = || async {
+            let log = [server.log(), &server.later_log()].concat();
+            log.contains(line).then_some(())
+        };
+        eventually(line, logged).await;
+    };
+    logs(&server, "INFO reached again cache=orders").await;
+    server.rest.post("/rest/v2/caches/orders/mine", "v").await.with(204);
+    assert!(server.terminate().await.success());
+
+    let server = ServerProcess::start(&data.arguments()).await;
+    logs(&server, "WARN reached again, and waits for its operator cache=orders").await;
+    assert_eq!(server.rest.migration("orders").await["state"], "FAILED");
+    assert!(server.terminate().await.success());
+    source.stop().await;
+}
+
+#[tokio::test]
 async fn clearing_a_connected_cache_again_and_again_does_not_fill_the_disk() {
     let source = TestServer::start().await;
     source.cache("orders").await;
