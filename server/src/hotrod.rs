@@ -19,5 +19,6 @@ mod slow;
 mod statistics;
 mod topology;
 mod unsent;
+mod waiting;
 
 pub(crate) use self::{connection::serve, iteration::Iterations, topology::TopologyIds};

@@ -19,8 +19,9 @@ use super::{
     order::{Claim, Order, Ticket},
     scope::Taken,
     session::Session,
-    slow::{self, Answer, Deferred},
+    slow::{Answer, Deferred},
     unsent::Unsent,
+    waiting::Waiting,
 };
 use crate::node::Node;
 
@@ -42,9 +43,6 @@ const WAITING_BYTES: usize = 16 * 1024 * 1024;
 /// Time in which a peer has to take something of an answer that counts as memory.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// An answer that is waited for.
-type Waiting = std::pin::Pin<Box<dyn Future<Output = Answer> + Send>>;
-
 /// How a turn ended.
 enum Turn {
     /// Every request that is here was taken, or as many wait as may.
@@ -63,28 +61,14 @@ enum Input {
     Refused(hotrod::Refused),
 }
 
-/// Serves a connection until its peer leaves. Requests that were received by then are carried out, however
-/// the connection ends, and answered if the peer still reads.
+/// Serves a connection until its peer leaves. Requests that were received by then and change something are
+/// carried out, however the connection ends; the others are as long as the peer may still read.
 ///
 /// # Errors
 ///
 /// If the connection breaks.
 pub(crate) async fn serve(stream: TcpStream, node: Arc<Node>) -> io::Result<()> {
-    let connection = Connection {
-        decoder: Decoder::new(node.limits.wire),
-        session: Session::new(Arc::clone(&node), stream.local_addr()?),
-        writer: Writer::default(),
-        order: Order::default(),
-        blocked: HashMap::new(),
-        waiting: FuturesUnordered::new(),
-        waiting_bytes: 0,
-        unsent: Vec::new(),
-        input: Input::Open,
-        broken: None,
-        stream,
-        node,
-    };
-    connection.run().await
+    Connection::new(stream, node)?.run().await
 }
 
 struct Connection {
@@ -109,10 +93,31 @@ struct Connection {
 }
 
 impl Connection {
+    fn new(stream: TcpStream, node: Arc<Node>) -> io::Result<Self> {
+        Ok(Self {
+            decoder: Decoder::new(node.limits.wire),
+            session: Session::new(Arc::clone(&node), stream.local_addr()?),
+            writer: Writer::default(),
+            order: Order::default(),
+            blocked: HashMap::new(),
+            waiting: FuturesUnordered::new(),
+            waiting_bytes: 0,
+            unsent: Vec::new(),
+            input: Input::Open,
+            broken: None,
+            stream,
+            node,
+        })
+    }
+
     async fn run(mut self) -> io::Result<()> {
         loop {
             let turn = self.turn();
             self.flush().await;
+            if self.broken.is_some() && self.drop_reads() {
+                // There is room for more requests.
+                continue;
+            }
             match turn {
                 Turn::More => tokio::task::yield_now().await,
                 Turn::Drained if self.waiting.is_empty() && !self.is_open() => break,
@@ -148,7 +153,8 @@ impl Connection {
                     let taken = self.session.take(&decoded, now, &self.order, &mut self.writer);
                     if let Taken::Waits { claim, done } = taken {
                         let (scope, bytes) = (self.session.scope(), decoded.bytes.into());
-                        self.defer(claim, Deferred { scope, bytes, done });
+                        let only_reads = claim.as_ref().is_some_and(Claim::only_reads);
+                        self.defer(claim, Deferred { scope, bytes, done, only_reads });
                     }
                 }
                 Ok(None) => return Turn::Drained,
@@ -166,7 +172,7 @@ impl Connection {
     fn defer(&mut self, claim: Option<Claim>, deferred: Deferred) {
         self.waiting_bytes += deferred.bytes.len();
         match self.order.defer(claim) {
-            (ticket, true) => self.waiting.push(Box::pin(slow::answer(ticket, deferred))),
+            (ticket, true) => self.waiting.push(Waiting::new(ticket, deferred)),
             (ticket, false) => drop(self.blocked.insert(ticket, deferred)),
         }
     }
@@ -214,18 +220,43 @@ impl Connection {
 
     fn take_answer(&mut self, answer: Answer) {
         self.writer.raw(&answer.bytes);
-        self.waiting_bytes -= answer.request_len;
-        for ticket in self.order.finish(answer.ticket) {
-            if let Some(deferred) = self.blocked.remove(&ticket) {
-                self.waiting.push(Box::pin(slow::answer(ticket, deferred)));
+        self.finish(answer.ticket, answer.request_len);
+        if !answer.unsent.is_empty() {
+            self.unsent.push(answer.unsent);
+        }
+    }
+
+    /// Starts the requests that waited for one that is done with. For a peer that has left, those that only
+    /// read are done with when their turn comes.
+    fn finish(&mut self, ticket: Ticket, request_len: usize) {
+        let mut dropped = Vec::new();
+        let mut finished = Some((ticket, request_len));
+        while let Some((ticket, request_len)) = finished {
+            self.waiting_bytes -= request_len;
+            for ticket in self.order.finish(ticket) {
+                match self.blocked.remove(&ticket) {
+                    Some(deferred) if self.broken.is_some() && deferred.only_reads => {
+                        dropped.push((ticket, deferred.bytes.len()));
+                    }
+                    Some(deferred) => self.waiting.push(Waiting::new(ticket, deferred)),
+                    None => {}
+                }
             }
+            finished = dropped.pop();
         }
         if self.order.is_empty() {
             self.session.none_waits();
         }
-        if !answer.unsent.is_empty() {
-            self.unsent.push(answer.unsent);
-        }
+    }
+
+    /// Drops what is being read for a peer that has left. Returns whether there was anything. A read that is
+    /// blocked keeps its place, so that changes stay in order, and is dropped when its turn comes.
+    fn drop_reads(&mut self) -> bool {
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        let (reads, changes): (Vec<_>, Vec<_>) = waiting.partition(|waiting| waiting.only_reads);
+        self.waiting.extend(changes);
+        reads.iter().for_each(|read| self.finish(read.ticket, read.request_len));
+        !reads.is_empty()
     }
 
     async fn flush(&mut self) {
@@ -270,7 +301,110 @@ fn refuse(refused: &hotrod::Refused, writer: &mut Writer) {
 mod tests {
     //! Peers that do not read.
 
+    use cluster::MetaCommand;
+    use config::{CacheConfig, CacheMode, ServerFile};
+    use hotrod::{
+        Flags, Intelligence, MediaTypeRef, ProtocolVersion, RequestExpiration, RequestHeader,
+        op::{self, Operation, Request},
+    };
+    use store::{Cache, Command, Outcome};
+
     use super::*;
+    use crate::hotrod::{
+        order::{Access, CacheId, Keys},
+        scope::Done,
+    };
+
+    /// A request that writes `v` under a key of the cache `c`.
+    fn put(key: &[u8]) -> Box<[u8]> {
+        let header = RequestHeader {
+            message_id: 1,
+            version: ProtocolVersion::V4_1,
+            opcode: <op::Put<'_> as Operation>::REQUEST,
+            cache_name: "c",
+            flags: Flags(0),
+            intelligence: Intelligence::Basic,
+            topology_id: 0,
+            key_type: MediaTypeRef::Unspecified,
+            value_type: MediaTypeRef::Unspecified,
+        };
+        let entry = op::NewEntry { key, value: b"v", expiration: RequestExpiration::NEVER };
+        let mut writer = Writer::default();
+        header.encode(&mut writer);
+        op::Put(entry).encode(header.version, &mut writer);
+        writer.into_bytes().into()
+    }
+
+    fn is_there(node: &Node, cache: &Cache, key: &[u8]) -> bool {
+        let mut there = false;
+        let mut reply = |outcome: Outcome<'_>| there = matches!(outcome, Outcome::Found(_));
+        let _ = cache.execute(&Command::read(key), node.driver.now(), &mut reply).unwrap();
+        there
+    }
+
+    #[tokio::test]
+    async fn reads_of_a_peer_that_has_left_are_dropped_and_the_changes_behind_them_are_made() {
+        let config = ServerFile::default().resolve(None).unwrap();
+        let node = Node::start(config, 1 << 30, Vec::new()).await.unwrap();
+        let config = CacheConfig::new(CacheMode::Distributed).into();
+        let create =
+            MetaCommand::CreateCache { cache: "c".parse().unwrap(), config, volatile: true };
+        node.caches.agreement().propose(create).await.unwrap();
+        let cache = node.cache("c").unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut connection = Connection::new(stream, Arc::clone(&node)).unwrap();
+
+        // Makes the session know the cache.
+        connection.decoder.push(&put(b"known"));
+        let decoded = connection.decoder.next_request().unwrap().unwrap();
+        let (now, writer) = (node.driver.now(), &mut connection.writer);
+        let taken = connection.session.take(&decoded, now, &connection.order, writer);
+        assert!(matches!(taken, Taken::Answered));
+
+        // Reads that take for ever, a change behind one of them, and a read and a change behind that.
+        let claim = |key, access| Claim { cache: CacheId(1), keys: Keys::One(key), access };
+        for (key, access) in [(1, Access::Read), (2, Access::Read), (3, Access::Follow)] {
+            let claim = claim(key, access);
+            let only_reads = claim.only_reads();
+            let (ticket, starts) = connection.order.defer(Some(claim));
+            assert!(starts);
+            connection.waiting_bytes += 1;
+            let answer = Box::pin(std::future::pending());
+            connection.waiting.push(Waiting { ticket, request_len: 1, only_reads, answer });
+        }
+        connection.defer(
+            None,
+            Deferred {
+                scope: connection.session.scope(),
+                bytes: put(b"beside"),
+                done: Done::Nothing,
+                only_reads: false,
+            },
+        );
+        for (bytes, access) in [
+            (put(b"first"), Access::Change),
+            // If it were carried out, it would be seen.
+            (put(b"read"), Access::Read),
+            (put(b"last"), Access::Change),
+        ] {
+            let claim = claim(1, access);
+            let only_reads = claim.only_reads();
+            let scope = connection.session.scope();
+            connection
+                .defer(Some(claim), Deferred { scope, bytes, done: Done::Nothing, only_reads });
+        }
+        assert_eq!((connection.waiting.len(), connection.blocked.len()), (4, 3));
+
+        drop(peer);
+        connection.broken = Some(io::ErrorKind::ConnectionReset.into());
+        let ended = tokio::time::timeout(PATIENCE, connection.run()).await;
+        ended.expect("nobody waits for what is only read").unwrap_err();
+        let is_there = |key: &[u8]| is_there(&node, &cache, key);
+        assert!(is_there(b"beside") && is_there(b"first") && is_there(b"last"));
+        assert!(!is_there(b"read"), "it is not carried out");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_takes_nothing_of_a_large_answer_is_given_up() {

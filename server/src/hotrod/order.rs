@@ -181,6 +181,14 @@ impl Order {
 }
 
 impl Claim {
+    /// Returns whether nothing changes: if nobody waits for the answer, nobody misses the request.
+    pub(crate) fn only_reads(&self) -> bool {
+        match self.access {
+            Access::Read | Access::Follow => true,
+            Access::Change => false,
+        }
+    }
+
     /// The number of keys that are claimed one by one.
     fn named(&self) -> usize {
         match &self.keys {

@@ -36,11 +36,13 @@ pub(crate) struct Deferred {
     pub(crate) bytes: Box<[u8]>,
     /// How much of it is done already.
     pub(crate) done: Done,
+    /// Whether it changes nothing.
+    pub(crate) only_reads: bool,
 }
 
 /// Carries out one request and returns its answer.
 pub(crate) async fn answer(ticket: Ticket, deferred: Deferred) -> Answer {
-    let Deferred { scope, bytes, done } = deferred;
+    let Deferred { scope, bytes, done, only_reads: _ } = deferred;
     let mut unsent = Unsent::new(&scope.node.unsent);
     let answer = answer_bytes(&scope, &bytes, done, &mut unsent).await;
     Answer { ticket, bytes: answer, request_len: bytes.len(), unsent }

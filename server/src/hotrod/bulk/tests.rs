@@ -46,7 +46,8 @@ async fn a_put_all_that_waits_in_the_middle_goes_on_where_it_was() {
     cache.mark();
     let (ticket, _) = order.defer(claim);
     let scope = session.scope();
-    slow::answer(ticket, Deferred { scope, bytes: decoded.bytes.into(), done }).await;
+    slow::answer(ticket, Deferred { scope, bytes: decoded.bytes.into(), done, only_reads: false })
+        .await;
     assert_eq!(value(&cache, b"a").as_deref(), Some(&b"theirs"[..]), "it is not written twice");
     assert_eq!(value(&cache, b"b").as_deref(), Some(&b"2"[..]));
 }

@@ -1,0 +1,36 @@
+//! A deferred request that is being carried out beside the read loop.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use super::{
+    order::Ticket,
+    slow::{self, Answer, Deferred},
+};
+
+/// A request whose answer is waited for.
+pub(super) struct Waiting {
+    pub(super) ticket: Ticket,
+    /// Length of the request.
+    pub(super) request_len: usize,
+    /// Whether it changes nothing. It is dropped once nobody is there to be answered.
+    pub(super) only_reads: bool,
+    pub(super) answer: Pin<Box<dyn Future<Output = Answer> + Send>>,
+}
+
+impl Waiting {
+    pub(super) fn new(ticket: Ticket, deferred: Deferred) -> Self {
+        let (request_len, only_reads) = (deferred.bytes.len(), deferred.only_reads);
+        Self { ticket, request_len, only_reads, answer: Box::pin(slow::answer(ticket, deferred)) }
+    }
+}
+
+impl Future for Waiting {
+    type Output = Answer;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer> {
+        self.answer.as_mut().poll(context)
+    }
+}
