@@ -2,7 +2,7 @@
 //!
 //! Nothing here looks into a schema: what is sent is kept, and comes back as it was.
 
-use std::{ops::ControlFlow, sync::Arc};
+use std::{collections::HashSet, ops::ControlFlow, sync::Arc};
 
 use bytes::Bytes;
 use media::{Conversion, MediaType};
@@ -102,7 +102,7 @@ impl<'a> Schemas<'a> {
         let settled = self.driver.make_whole(&self.cache, &segments).await?;
         let mut walk = Walk::over(Arc::clone(&self.cache));
         walk.settled_at(settled);
-        let (mut names, mut erroneous) = (Vec::new(), Vec::new());
+        let (mut names, mut erroneous) = (Vec::new(), HashSet::new());
         for step in 1.. {
             if walk.is_over() {
                 break;
@@ -110,7 +110,7 @@ impl<'a> Schemas<'a> {
             walk.step(self.driver.now(), |entry| {
                 let Ok(key) = self.text_of(entry.key()) else { return ControlFlow::Continue(()) };
                 match key.strip_suffix(ERRORS) {
-                    Some(name) => erroneous.push(name.to_owned()),
+                    Some(name) => drop(erroneous.insert(name.to_owned())),
                     None if key.ends_with(ENDING) => names.push(key),
                     None => {}
                 }
@@ -164,9 +164,10 @@ impl<'a> Schemas<'a> {
             };
             let change =
                 Change::Write { value: Value::Inline(&value), expiration: Expiration::NEVER };
+            // First, because the caller may leave in between: the error is not about the new text.
+            self.remove_key(&format!("{name}{ERRORS}")).await?;
             // If another client was quicker, its schema decides what this one is to do.
             if self.change(Command::new(&key, condition, change)).await? {
-                self.remove_key(&format!("{name}{ERRORS}")).await?;
                 return Ok(saved);
             }
         }
