@@ -86,16 +86,19 @@ pub(super) fn whereabouts(here: &Value, new: Option<u64>) -> String {
         entries => format!(", {} {what}", grouped(entries)),
     };
     let (gone, expired) = (part("tombstone", "removed here"), part("expired", "expired"));
-    let all: u64 = ["copied", "readThrough", "ahead", "keptForClient"].map(of).iter().sum();
-    let all = all.saturating_sub(of("evicted") + of("changedSince"));
-    let as_they_came = if of("changedSince") > 0 { " as they came" } else { "" };
-    let mut text = format!(
-        "{} of {} are here{as_they_came}: {} copied, {} read through",
-        grouped(all),
-        grouped(of("read")),
-        grouped(of("copied")),
-        grouped(of("readThrough"))
-    );
+    let came: u64 = ["copied", "readThrough", "ahead"].map(of).iter().sum();
+    let as_they_came = came.saturating_sub(of("evicted") + of("changedSince"));
+    let has_changed = of("changedSince") > 0;
+    let of_all = match has_changed {
+        // What clients have replaced is here, but not as it came.
+        true => format!("{} were read", grouped(of("read"))),
+        false => {
+            let here = as_they_came + of("keptForClient");
+            format!("{} of {} are here", grouped(here), grouped(of("read")))
+        }
+    };
+    let (copied, read_through) = (grouped(of("copied")), grouped(of("readThrough")));
+    let mut text = format!("{of_all}: {copied} copied, {read_through} read through");
     text.push_str(&part("ahead", "brought in ahead"));
     text.push_str(&part("keptForClient", "replaced by clients"));
     if let Some(new) = new {
@@ -103,13 +106,16 @@ pub(super) fn whereabouts(here: &Value, new: Option<u64>) -> String {
     }
     let (evicted, changed) = (
         part("evicted", "evicted here since"),
-        part("changedSince", "changed or removed here, or over, since"),
+        part("changedSince", "changed, removed or expired here since"),
     );
     let others = format!("{gone}{expired}{evicted}{changed}");
     if let Some(others) = others.strip_prefix(", ") {
         text.push_str(&format!("; {others}"));
     }
     text.push('.');
+    if has_changed {
+        text.push_str(&format!(" {} of them are here as they came.", grouped(as_they_came)));
+    }
     text
 }
 
@@ -153,8 +159,8 @@ mod tests {
         here["changedSince"] = 39_000.into();
         assert_eq!(
             whereabouts(&here, None),
-            "951 of 40,000 are here as they came: 39,000 copied, 1 read through, 50 brought in ahead, \
-             900 replaced by clients; 39,000 changed or removed here, or over, since."
+            "40,000 were read: 39,000 copied, 1 read through, 50 brought in ahead, 900 replaced by \
+             clients; 39,000 changed, removed or expired here since. 51 of them are here as they came."
         );
         here["changedSince"] = 0.into();
         (here["tombstone"], here["expired"]) = (40.into(), 9.into());
