@@ -107,6 +107,15 @@ pub enum AttributeError {
         /// What fits.
         expected: String,
     },
+    /// The cache does not have the element that the attribute belongs to, and gets none by that: with it, it
+    /// would be another cache.
+    #[error("'{name}' cannot be set: the cache has no '{element}'")]
+    NoElement {
+        /// The attribute.
+        name: String,
+        /// The element that is not there.
+        element: &'static str,
+    },
     /// The value makes no sense for another reason.
     #[error(transparent)]
     Config(ConfigError),
@@ -225,6 +234,7 @@ impl MutableAttribute {
     /// If the value does not fit.
     pub fn with(&self, config: &CacheConfig, value: &str) -> Result<CacheConfig, AttributeError> {
         self.check(value)?;
+        self.check_element(config)?;
         let mut parts: Vec<_> = self.path.split('/').collect();
         let name = parts.pop().unwrap_or_default();
         let mut element = Element::new(parts.pop().unwrap_or_default(), Place::START);
@@ -251,6 +261,21 @@ impl MutableAttribute {
             }
             Err(error) => Err(AttributeError::Config(error)),
         }
+    }
+
+    /// Checks that the cache is indexed, or has authorization, if that is what the attribute is about.
+    fn check_element(&self, config: &CacheConfig) -> Result<(), AttributeError> {
+        let kept = &config.kept;
+        let (element, is_there) = match self.path.split_once('/') {
+            Some(("indexing", _)) => ("indexing", kept.child("indexing").is_some()),
+            Some(("security", _)) => {
+                let security = kept.child("security");
+                ("authorization", security.is_some_and(|it| it.child("authorization").is_some()))
+            }
+            _ => return Ok(()),
+        };
+        let missing = || AttributeError::NoElement { name: self.name.to_owned(), element };
+        is_there.then_some(()).ok_or_else(missing)
     }
 
     /// Checks the value of an attribute without an effect, which nobody else does.

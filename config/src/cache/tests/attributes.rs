@@ -29,8 +29,14 @@ fn configurations_differ_in_what_has_no_effect_unless_it_is_the_default() {
 
 #[test]
 fn every_mutable_attribute_can_be_set_and_read_back() {
-    let (by_entries, by_bytes) =
-        (config(&with("<memory max-count='5'/>")), config(&with("<memory max-size='1GB'/>")));
+    let bounded = |bound: &str| {
+        let document = format!(
+            r#"{{"distributed-cache":{{"memory":{{{bound}}},"indexing":{{"path":"p"}},
+            "security":{{"authorization":{{"roles":["x"]}}}}}}}}"#
+        );
+        CacheConfig::from_stored_json(&document).unwrap()
+    };
+    let (by_entries, by_bytes) = (bounded(r#""max-count":5"#), bounded(r#""max-size":"1GB""#));
     for attribute in MUTABLE_ATTRIBUTES {
         let start = if attribute.name == "memory.max-size" { &by_bytes } else { &by_entries };
         let (value, shown) = match attribute.kind {
@@ -64,6 +70,21 @@ fn every_mutable_attribute_can_be_set_and_read_back() {
     assert_eq!(error, "ISPN012035: Attribute 'memory.when-full' is immutable");
     let error = start.mutable("bogus").unwrap_err().to_string();
     assert_eq!(error, "ISPN000960: No attribute 'bogus' in 'distributed-cache'");
+}
+
+#[test]
+fn an_attribute_makes_no_cache_an_indexed_one_or_one_with_authorization() {
+    let plain = config(&with("<encoding media-type='application/x-protostream'/>"));
+    for (name, value, element) in [
+        ("indexing.startup-mode", "REINDEX", "indexing"),
+        ("indexing.indexed-entities", "a.B", "indexing"),
+        ("security.authorization.roles", "admin", "authorization"),
+    ] {
+        let error = plain.mutable(name).unwrap().with(&plain, value).unwrap_err().to_string();
+        assert_eq!(error, format!("'{name}' cannot be set: the cache has no '{element}'"));
+    }
+    let traced = plain.mutable("tracing.enabled").unwrap().with(&plain, "false").unwrap();
+    assert!(!plain.differences(&traced).is_empty());
 }
 
 #[test]
