@@ -188,7 +188,7 @@ impl Agreement {
         if let (Some(log), false) = (log.as_mut(), volatile) {
             let before = self.metadata.read();
             // What changes nothing is not written, such as the mark of each of many first writes.
-            if *before != changed {
+            if *before != changed || is_spelled_anew(command, &before) {
                 log.append(command, &before, self.clock.now()).map_err(ProposeError::from)?;
             }
         }
@@ -294,6 +294,14 @@ impl Agreement {
     pub fn is_durable(&self) -> bool {
         self.durable
     }
+}
+
+/// Returns whether a command gives a cache a configuration that means the same in other words. Those words are
+/// shown, so they have to be there after a restart.
+fn is_spelled_anew(command: &MetaCommand, before: &Metadata) -> bool {
+    let MetaCommand::UpdateCache { cache, config, .. } = command else { return false };
+    let standing = before.cache(cache.as_str());
+    standing.is_some_and(|known| known.config.to_stored_json() != config.to_stored_json())
 }
 
 /// Checks that what a command leaves behind is read back as what it is, in whichever command a later file

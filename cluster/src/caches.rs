@@ -342,6 +342,10 @@ impl Caches {
         config: CacheConfig,
         volatile: bool,
     ) -> Result<(), AdminError> {
+        // A file may have got a template of this name since the cache was created.
+        if self.resolve(name.as_str()).is_ok() {
+            return Err(AdminError::CacheExists(name.clone()));
+        }
         let is_template =
             self.agreement.see(|metadata| metadata.templates().any(|(known, _)| known == name));
         if is_template || self.is_given(name) {
@@ -372,7 +376,9 @@ impl Caches {
         }
     }
 
-    /// Changes the configuration of a cache, in what can be changed while it is there.
+    /// Changes the configuration of a cache, in what can be changed while it is there. The new one is the whole
+    /// configuration, as in Infinispan: an alias or attribute that it does not have goes, also one that was set
+    /// at run time.
     ///
     /// # Errors
     ///
@@ -382,7 +388,7 @@ impl Caches {
     }
 
     /// Changes the configuration of a cache to what `next` makes of it. It is asked again if somebody else has
-    /// changed the configuration meanwhile, so that neither change is lost.
+    /// changed the configuration meanwhile, so that what it leaves alone is not lost.
     async fn change(
         &self,
         name: &CacheName,
@@ -617,6 +623,10 @@ mod tests {
         assert_eq!(opened("z"), None);
         let error = caches.assign_alias("a", &name("two words")).await.unwrap_err().to_string();
         assert!(error.contains("has a space in it"), "{error}");
+        caches.update(&name("a"), with("p")).await.unwrap();
+        caches.assign_alias("a", &name("q")).await.unwrap();
+        caches.update(&name("a"), with("p")).await.unwrap();
+        assert_eq!((opened("p").as_deref(), opened("q")), (Some("a"), None), "it is whole");
         assert!(matches!(
             caches.assign_alias("b", &name("q")).await,
             Err(AdminError::NoSuchCache(_))
@@ -641,6 +651,16 @@ mod tests {
             let error = created.unwrap_err().to_string();
             assert!(error.starts_with("ISPN000453"), "{error}");
         }
+        // A cache that was there before a file had a template of its name is there.
+        let agreement = Arc::clone(caches.agreement());
+        caches.create(&name("old"), config.clone(), false).await.unwrap();
+        let restarted = Caches::new(agreement, vec![(name("old"), config.clone())]);
+        let again = restarted.create(&name("old"), config.clone(), false).await.unwrap_err();
+        assert_eq!(again.to_string(), "ISPN000507: Cache old already exists");
+        let statistics = CacheConfig { statistics: true, ..config.clone() };
+        restarted.create_or_update(&name("old"), statistics, false).await.unwrap();
+        assert!(restarted.config("old").unwrap().statistics);
+
         let error = caches.remove_template(&name("small")).await.unwrap_err().to_string();
         assert!(error.contains("started with the configuration small"), "{error}");
         caches.remove_template(&name("mine")).await.unwrap();

@@ -313,3 +313,29 @@ async fn what_grows_bit_by_bit_stays_storable() {
     let create = MetaCommand::CreateCache { cache: name("new"), config, volatile: false };
     agreement.propose(create).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_configuration_that_says_the_same_in_other_words_is_there_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = |text: &str| Arc::new(CacheConfig::from_stored_json(text).unwrap());
+    let (first, other) = (
+        config(r#"{"distributed-cache":{"mode":"SYNC","expiration":{"lifespan":"5s"}}}"#),
+        config(
+            r#"{"distributed-cache":{"mode":"SYNC","owners":2,"expiration":{"lifespan":"5000"},
+            "locking":{"isolation":"REPEATABLE_READ"}}}"#,
+        ),
+    );
+    assert_eq!(first, other);
+    let agreement = start(Some(directory.path()));
+    let cache = || name("orders");
+    let create =
+        MetaCommand::CreateCache { cache: cache(), config: Arc::clone(&first), volatile: false };
+    agreement.propose(create).await.unwrap();
+    let (config, replaces) = (Arc::clone(&other), Some(first));
+    let update = MetaCommand::UpdateCache { cache: cache(), config, replaces };
+    agreement.propose(update).await.unwrap();
+    drop(agreement);
+    let agreement = start(Some(directory.path()));
+    let stored = agreement.see(|it| it.cache("orders").unwrap().config.to_stored_json());
+    assert_eq!(stored, other.to_stored_json());
+}
