@@ -133,6 +133,11 @@ impl Ledger {
         known.here = Some(here);
     }
 
+    /// Returns whether it is known what became of the entries of this segment: a job need not read it again.
+    pub(crate) fn is_complete(&self, segment: u32) -> bool {
+        self.segments.get(&segment).is_some_and(|known| known.here.is_some())
+    }
+
     /// The source is one unit from now on, which is read again from its start.
     pub(crate) fn become_unit(&mut self) {
         let mut unit = Segment::default();

@@ -7,7 +7,9 @@ use std::{
 
 use client::{Item, Iterate, SegmentSet};
 use media::hash;
-use store::{Import, ImportRule, Imported, Lifetime, SourceSegment, Standing, Timestamp};
+use store::{
+    Import, ImportRule, Imported, Lifetime, SourceSegment, SourceSpace, Standing, Timestamp,
+};
 use tokio::sync::SemaphorePermit;
 
 use crate::{
@@ -38,14 +40,36 @@ pub(crate) struct Reading {
 }
 
 /// Reads a unit, and tells the job what came of it.
-pub(crate) async fn read(reading: Reading) {
+pub(crate) async fn read(mut reading: Reading) {
     let unit = reading.unit.id;
+    let segments = leave_out_complete(&mut reading);
+    if !segments.is_empty() {
+        reading.teller.tell(Event::CompleteAlready { unit, segments }).await;
+    }
     let event = match read_unit(&reading).await {
         Ok(failed) => Event::UnitRead { unit, failed },
         Err(Broken::Changed(reason)) => Event::SourceChanged { reason },
         Err(Broken::Lost(reason)) => Event::Lost { unit, reason },
     };
     reading.teller.tell(event).await;
+}
+
+/// Leaves out the segments that other jobs have completed since the unit was planned, and returns them. If one of
+/// their keys is met all the same, the source has it in another segment.
+fn leave_out_complete(reading: &mut Reading) -> Vec<SourceSegment> {
+    let (Some(link), Some(segments)) = (reading.connection.link(), &mut reading.unit.segments)
+    else {
+        return Vec::new();
+    };
+    if link.space != reading.shared.space() || link.space == SourceSpace::Unit {
+        return Vec::new();
+    }
+    // The ledger hears of a segment just after it is complete. Until then, nobody else counts its entries.
+    let ledger = reading.connection.ledger().lock();
+    let is_complete = |segment: &mut SourceSegment| {
+        link.complete.contains(*segment) && ledger.is_complete(segment.0)
+    };
+    segments.extract_if(.., is_complete).collect()
 }
 
 /// Why a unit was not read to its end.
@@ -69,6 +93,9 @@ async fn read_unit(reading: &Reading) -> Result<u64, Broken> {
     let lost = |error: client::ClientError| Broken::Lost(chain(&error));
     if let Some(reason) = connection.changed() {
         return Err(Broken::Changed(reason));
+    }
+    if unit.segments.as_ref().is_some_and(Vec::is_empty) {
+        return Ok(0);
     }
     let segments = unit
         .segments
@@ -198,7 +225,7 @@ impl<'r> Page<'r> {
             self.entries.iter().map(|(key, entry)| (&key[..], entry.imported())).collect();
         let segment_of = |key: &[u8]| space.segment_of(hash::hash(key));
         if let Some(segments) = &unit.segments
-            && matches!(space, store::SourceSpace::Segments(_))
+            && matches!(space, SourceSpace::Segments(_))
             && !self.misplaced
         {
             let cache = connection.cache();
@@ -258,7 +285,7 @@ impl<'r> Page<'r> {
     /// Entries of this segment, or of all, that could not be taken. Where keys are in a way of their own,
     /// an entry may be of any segment.
     fn failed_in(&self, segment: Option<u32>) -> u64 {
-        let by_segment = matches!(self.reading.shared.space(), store::SourceSpace::Segments(_));
+        let by_segment = matches!(self.reading.shared.space(), SourceSpace::Segments(_));
         match segment.filter(|_| by_segment) {
             Some(segment) => self.failed.get(&segment).copied().unwrap_or(0),
             None => self.failed.values().sum(),
@@ -269,7 +296,7 @@ impl<'r> Page<'r> {
     fn note(&mut self, finished: &[u32]) {
         let shared = &self.reading.shared;
         let mut readings = BTreeMap::new();
-        if matches!(shared.space(), store::SourceSpace::Segments(_)) {
+        if matches!(shared.space(), SourceSpace::Segments(_)) {
             for segment in finished {
                 readings.insert(*segment, self.met.remove(segment).unwrap_or_default());
             }

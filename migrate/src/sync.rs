@@ -73,6 +73,13 @@ pub enum Event {
         /// Entries of it that could not be taken.
         failed: u64,
     },
+    /// Other jobs have completed these segments before the unit was read, so they are left out.
+    CompleteAlready {
+        /// The unit.
+        unit: UnitId,
+        /// The segments.
+        segments: Vec<SourceSegment>,
+    },
     /// The iteration of a unit has come to its end.
     UnitRead {
         /// The unit.
@@ -287,6 +294,13 @@ impl SyncJob {
             Event::Applied { .. } => Vec::new(),
             Event::SegmentRead { unit, segment, failed } => {
                 self.segment_read(unit, segment, failed)
+            }
+            Event::CompleteAlready { unit, segments } => {
+                if self.reading.contains_key(&unit) && self.space != SourceSpace::Unit {
+                    self.read.extend(&segments);
+                    segments.into_iter().for_each(|segment| self.complete.insert(segment));
+                }
+                Vec::new()
             }
             Event::UnitRead { unit, failed } => self.unit_read(unit, failed),
             Event::WholeUnitRead { unit } => self.whole_unit_read(unit),

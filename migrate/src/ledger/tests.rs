@@ -22,9 +22,11 @@ fn an_interrupted_reading_and_a_repeated_one_count_once() {
     let mut ledger = Ledger::default();
     ledger.applied(Synchronization, 3, reading(40, 1, 0, 0));
     assert_eq!(ledger.here(), Here::default(), "it is not complete");
+    assert!(!ledger.is_complete(3));
     ledger.applied(Synchronization, 3, reading(59, 41, 0, 0));
     ledger.completed(Synchronization, 3, reading(59, 41, 0, 0));
     assert_eq!(ledger.here(), here(100, 99, 1, 0));
+    assert!(ledger.is_complete(3) && !ledger.is_complete(4));
     ledger.completed(Synchronization, 3, reading(0, 100, 0, 0));
     assert_eq!(ledger.here(), here(100, 99, 1, 0), "once more changes nothing");
     assert_eq!(ledger.synchronized().read, 141);

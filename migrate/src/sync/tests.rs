@@ -106,6 +106,29 @@ fn what_is_complete_is_not_read_again() {
 }
 
 #[test]
+fn what_another_job_has_completed_meanwhile_is_not_read_again_and_not_recorded_again() {
+    let settings = SyncSettings::default();
+    let (space, none) = (SourceSpace::Segments(2), Coverage::none(2));
+    let (mut job, _) = SyncJob::start(space, &none, &[0, 0], settings);
+    assert_eq!(job.on(Event::CompleteAlready { unit: FIRST, segments: vec![A] }), []);
+    assert_eq!(job.completed(), 1);
+    assert!(matches!(job.on(lost(FIRST))[..], [Action::Wait { .. }]));
+    assert_eq!(job.on(Event::Again { unit: FIRST }), [Action::Read(unit(FIRST, B, 0))]);
+    assert_eq!(job.on(read(FIRST, B)), [Action::Complete(vec![B])]);
+    let ended = [Action::End(Ending::Finished)];
+    assert_eq!(job.on(Event::UnitRead { unit: FIRST, failed: 0 }), ended);
+
+    let (mut job, _) = SyncJob::start(space, &none, &[0, 0], settings);
+    assert_eq!(job.on(Event::CompleteAlready { unit: FIRST, segments: vec![A, B] }), []);
+    assert_eq!(job.on(Event::UnitRead { unit: FIRST, failed: 0 }), ended);
+    // A late word of a unit that is not read any more.
+    let (mut job, _) = SyncJob::start(space, &none, &[0, 0], settings);
+    let _ = job.on(Event::Misplaced);
+    assert_eq!(job.on(Event::CompleteAlready { unit: FIRST, segments: vec![A] }), []);
+    assert_eq!(job.completed(), 0);
+}
+
+#[test]
 fn a_server_gets_a_few_iterations_at_a_time_of_a_few_segments_each() {
     let settings = SyncSettings { units: 3, units_per_server: 2 };
     let owners: Vec<usize> = (0..256).map(|segment| segment % 2).collect();
