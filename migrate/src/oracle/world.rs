@@ -304,8 +304,8 @@ impl Target {
         let mut metadata = Metadata::default();
         let create = MetaCommand::CreateCache { cache: name.clone(), config, volatile: false };
         metadata.apply(&create).expect("a new cache");
-        for segment in cache.segment_ids() {
-            cache.segment(segment).read_effects();
+        if limits.entries.is_some() {
+            cache.segment_ids().for_each(|segment| cache.segment(segment).read_effects());
         }
         Self {
             name,

@@ -13,16 +13,19 @@ use super::{
 /// What has left the cache to make room.
 #[derive(Debug, Default)]
 pub(super) struct Evictions {
+    /// Keys under which something stands.
+    here: [bool; KEYS],
     /// Keys under which something stands that was brought in.
     imported: [bool; KEYS],
     /// All entries that had to make room.
     all: u64,
-    /// Those of them that were brought in, by the segment of the target.
+    /// Those of them that were brought in, by the segment of the target. One that comes in where everything is here
+    /// counts as one of them that has come back.
     of_source: [u64; SEGMENTS as usize],
 }
 
 impl Evictions {
-    /// Entries of the source that had to make room, and were not fetched again by a repair.
+    /// Entries of the source that had to make room, and have not come back.
     pub(super) fn imported(&self) -> u64 {
         self.of_source.iter().sum()
     }
@@ -37,20 +40,24 @@ impl Evictions {
 impl World {
     /// Takes in what has happened to entries since the last time.
     pub(super) fn take_effects(&mut self) {
-        self.take_effects_of(None);
-    }
-
-    /// The same after a repair, which may have fetched an entry that was not here.
-    pub(super) fn take_effects_of(&mut self, fetched: Option<usize>) {
-        for segment in self.target.cache.segment_ids() {
-            let effects = self.target.cache.segment(segment).take_effects().effects;
+        if self.target.limits.entries.is_none() {
+            return;
+        }
+        let cache = std::sync::Arc::clone(&self.target.cache);
+        for segment in cache.segment_ids() {
+            let effects = cache.segment(segment).take_effects().effects;
             for Effect { key: name, cause, .. } in effects {
                 let Some(number) = (0..KEYS).find(|number| key(*number)[..] == name[..]) else {
                     // All of the segment was removed.
+                    let in_it = |number: &usize| cache.segment_of(&key(*number)) == segment;
+                    for number in (0..KEYS).filter(in_it) {
+                        self.target.evictions.here[number] = false;
+                    }
                     continue;
                 };
+                let comes_late = cause == Cause::Import && !self.may_come(number);
                 let evictions = &mut self.target.evictions;
-                if cause == Cause::Import && fetched == Some(number) {
+                if comes_late && !evictions.here[number] {
                     let left = &mut evictions.of_source[segment.0 as usize];
                     *left = left.saturating_sub(1);
                 }
@@ -62,6 +69,7 @@ impl World {
                     self.model.evict(number);
                     self.steps.push(format!("          key {number} is evicted"));
                 }
+                evictions.here[number] = matches!(cause, Cause::Import | Cause::Write);
                 evictions.imported[number] = cause == Cause::Import;
             }
         }

@@ -28,6 +28,7 @@ pub(super) fn remote(source: &Source) -> RemoteStoreConfig {
 
 impl World {
     pub(super) fn propose(&mut self, command: MetaCommand) -> Result<(), String> {
+        self.take_effects();
         let (now, target) = (self.ours(), &mut self.target);
         target.metadata.apply(&command).map_err(|error| error.to_string())?;
         let known = target.metadata.cache(target.name.as_str());

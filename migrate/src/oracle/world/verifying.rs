@@ -223,11 +223,7 @@ impl World {
         theirs: Option<&SourceEntry>,
         verdict: Verdict,
     ) -> Result<(), String> {
-        let fetched = matches!(
-            verdict,
-            Verdict::Missing { mended: true, .. } | Verdict::MissingOrEvicted { mended: true }
-        );
-        self.take_effects_of(fetched.then_some(number));
+        self.take_effects();
         let seen = here.as_deref().map(text);
         let shown = theirs.map(|theirs| text(theirs.value()));
         let said = format!("key {number}: {verdict:?} of {shown:?}, here {seen:?}");
