@@ -182,7 +182,7 @@ fn without_names_of_others(
         if let Some(owner) = owner {
             tracing::warn!(
                 cache = %name, %alias, %owner,
-                "a configured alias is not used: at run time, another cache was given this name"
+                "a configured alias is not used: another cache was given this name before"
             );
         }
         owner.is_none()
