@@ -114,12 +114,27 @@ impl Agreement {
         cache: &Arc<Cache>,
         command: MetaCommand,
     ) -> Result<(), ProposeError> {
+        self.propose_prepared(cache, command, || ()).await
+    }
+
+    /// As [`Agreement::propose_for`]. Once it is certain that the command is carried out, and before it is, the cache
+    /// is prepared for it: what cannot be undone belongs there. Nothing else is carried out meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Agreement::propose_for`]. The cache was not prepared then.
+    pub async fn propose_prepared(
+        self: &Arc<Self>,
+        cache: &Arc<Cache>,
+        command: MetaCommand,
+        prepare: impl FnOnce() + Send + 'static,
+    ) -> Result<(), ProposeError> {
         let cache = Arc::clone(cache);
-        self.propose_if(command, move |_| match cache.is_removed() {
+        let is_there = move |_: &Metadata| match cache.is_removed() {
             true => Err(MetaError::NoSuchCache(cache.name().clone()).into()),
             false => Ok(()),
-        })
-        .await
+        };
+        self.propose_with(command, is_there, prepare).await
     }
 
     /// As [`Agreement::propose`], if `check` has nothing against it. Nothing else is carried out in between.
@@ -134,8 +149,17 @@ impl Agreement {
         command: MetaCommand,
         check: impl FnOnce(&Metadata) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E> {
+        self.propose_with(command, check, || ()).await
+    }
+
+    async fn propose_with<T: Send + 'static, E: From<ProposeError> + Send + 'static>(
+        self: &Arc<Self>,
+        command: MetaCommand,
+        check: impl FnOnce(&Metadata) -> Result<T, E> + Send + 'static,
+        prepare: impl FnOnce() + Send + 'static,
+    ) -> Result<T, E> {
         let agreement = Arc::clone(self);
-        let carry_out = move || agreement.carry_out(&command, check);
+        let carry_out = move || agreement.carry_out(&command, check, prepare);
         let carried_out = tokio::task::spawn_blocking(carry_out).await;
         carried_out.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
     }
@@ -160,8 +184,9 @@ impl Agreement {
         &self,
         command: &MetaCommand,
         check: impl FnOnce(&Metadata) -> Result<T, E>,
+        prepare: impl FnOnce(),
     ) -> Result<T, E> {
-        let (found, removed) = self.write_and_apply(command, check)?;
+        let (found, removed) = self.write_and_apply(command, check, prepare)?;
         // Nobody else waits for that: many entries take seconds.
         removed.inspect(|cache| cache.free());
         if let MetaCommand::UpdateCache { cache, .. } = command {
@@ -170,12 +195,13 @@ impl Agreement {
         Ok(found)
     }
 
-    /// Writes a command down and applies it, if `check` has nothing against it. Returns what that has found, and
-    /// the cache that the command removes.
+    /// Writes a command down and applies it, if `check` has nothing against it; in between, it calls `prepare`.
+    /// Returns what `check` has found, and the cache that the command removes.
     fn write_and_apply<T, E: From<ProposeError>>(
         &self,
         command: &MetaCommand,
         check: impl FnOnce(&Metadata) -> Result<T, E>,
+        prepare: impl FnOnce(),
     ) -> Result<(T, Option<Arc<Cache>>), E> {
         let mut log = self.log.lock();
         let mut changed = self.metadata.read().clone();
@@ -192,6 +218,7 @@ impl Agreement {
                 log.append(command, &before, self.clock.now()).map_err(ProposeError::from)?;
             }
         }
+        prepare();
         *self.metadata.write() = changed;
         let removed = self.follow(command);
         self.changes.send_modify(|count| *count += 1);

@@ -148,6 +148,15 @@ impl Ledger {
         self.segments.insert(0, unit);
     }
 
+    /// What a connection that goes on after this one has to know: what was written of segments that are not
+    /// complete. What is complete is read no more.
+    pub(crate) fn left(&self) -> Self {
+        let segments = self.segments.iter().filter(|(_, known)| known.here.is_none());
+        let written = |known: &Segment| Segment { here: None, ..*known };
+        let segments = segments.map(|(segment, known)| (*segment, written(known))).collect();
+        Self { segments, ..Self::default() }
+    }
+
     /// What became of the entries of complete segments.
     pub(crate) fn here(&self) -> Here {
         let mut sum = Here::default();

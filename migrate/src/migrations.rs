@@ -3,6 +3,7 @@
 mod changing;
 mod disconnect;
 mod error;
+mod ledgers;
 mod live;
 
 use std::{sync::Arc, time::Duration};
@@ -12,7 +13,7 @@ use config::{CacheName, RemoteStoreConfig};
 use store::{Beginning, Cache, CacheError, Fence};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::changing::Changing;
+use self::{changing::Changing, ledgers::Ledgers};
 pub use self::{disconnect::Disconnected, error::MigrationError};
 use crate::{
     copy::SyncRequest,
@@ -64,6 +65,7 @@ pub struct Migrations {
     sources: Arc<Sources>,
     settings: Settings,
     changing: Changing,
+    ledgers: Ledgers,
     tasks: TaskTracker,
     ended: CancellationToken,
 }
@@ -78,6 +80,7 @@ impl Migrations {
             sources,
             settings,
             changing: Changing::default(),
+            ledgers: Ledgers::default(),
             tasks: TaskTracker::new(),
             ended: CancellationToken::new(),
         };
@@ -152,13 +155,11 @@ impl Migrations {
             clock: self.agreement.clock(),
         };
         let mut ready = preflight::check(&plan).await.map_err(MigrationError::Problems)?;
-        if ready.opening.beginning == Beginning::Anew {
-            self.forget_source(&cache).await;
-        }
         if let Err(gap) = ready.opening.settle(&cache) {
             ready.reached.client.close().await;
             return Err(MigrationError::Problems(vec![could_come_back(&plan, gap)]));
         }
+        let begins_anew = ready.opening.beginning == Beginning::Anew;
         cache.begin(ready.opening.beginning);
         let source = SourceConnection::new(
             Arc::clone(&cache),
@@ -168,6 +169,9 @@ impl Migrations {
             &ready.opening.connection,
             past.as_ref(),
         );
+        if ready.opening.beginning == Beginning::Unchanged {
+            self.ledgers.go_on(&source, past.as_ref());
+        }
         let entries = source.count_first(COUNTING).await;
         if ready.opening.beginning == Beginning::Anew {
             ready.opening.connection.count.said = entries;
@@ -177,7 +181,14 @@ impl Migrations {
         self.sources.insert(Migration::new(Arc::clone(&source)));
         let connection = Box::new(ready.opening.connection.clone());
         let connect = MetaCommand::Connect { cache: name.clone(), connection };
-        if let Err(error) = self.agreement.propose_for(&cache, connect).await {
+        // Of a connection that cannot be stored, the last one is still known.
+        let prepared = Arc::clone(&cache);
+        let prepare = move || {
+            if begins_anew {
+                prepared.segment_ids().for_each(|segment| prepared.forget_source(segment));
+            }
+        };
+        if let Err(error) = self.agreement.propose_prepared(&cache, connect, prepare).await {
             cache.begin(Beginning::Anew);
             self.sources.remove(name);
             source.end().await;
@@ -450,14 +461,6 @@ impl Migrations {
     async fn forget_tombstones(&self, cache: &Cache) {
         for segment in cache.segment_ids() {
             cache.forget_tombstones(segment);
-            tokio::task::yield_now().await;
-        }
-    }
-
-    /// Drops all that is known of the last connection: every entry counts as a client's.
-    async fn forget_source(&self, cache: &Cache) {
-        for segment in cache.segment_ids() {
-            cache.forget_source(segment);
             tokio::task::yield_now().await;
         }
     }

@@ -25,8 +25,13 @@ impl Opening {
             Beginning::Complete if changed => self.connection.forgets = true,
             Beginning::Anew | Beginning::Complete | Beginning::Unchanged => {}
         }
-        // What stands here already would be lost with the process too.
-        self.connection.marked |= self.connection.forgets || cache.local_len() > 0;
+        // What stands here already would be lost with the process too. If the connection begins anew, all of it is
+        // a client's.
+        let own = match self.beginning {
+            Beginning::Anew => cache.approximate_len(),
+            Beginning::Complete | Beginning::Unchanged => cache.local_len(),
+        };
+        self.connection.marked |= self.connection.forgets || own > 0;
         Ok(())
     }
 

@@ -339,3 +339,32 @@ async fn a_configuration_that_says_the_same_in_other_words_is_there_after_a_rest
     let stored = agreement.see(|it| it.cache("orders").unwrap().config.to_stored_json());
     assert_eq!(stored, other.to_stored_json());
 }
+
+#[tokio::test]
+async fn a_cache_is_prepared_for_what_is_carried_out_and_for_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let agreement = start(Some(directory.path()));
+    let cache = create(&agreement).await;
+    let connect = |cache: String| {
+        let mut connection = Box::new(connection(4));
+        connection.remote.cache = Some(cache);
+        MetaCommand::Connect { cache: name("orders"), connection }
+    };
+    let prepared = Arc::new(Mutex::new(Vec::new()));
+    let propose = async |command: MetaCommand| {
+        let (prepared, prepare_for) = (Arc::clone(&prepared), Arc::clone(&cache));
+        let prepare = move || {
+            // The command is not carried out yet.
+            prepared.lock().push(prepare_for.segment(store::SegmentId(0)).link().is_some());
+        };
+        agreement.propose_prepared(&cache, command, prepare).await
+    };
+    propose(connect("x".repeat(4_000_000))).await.unwrap_err();
+    assert!(prepared.lock().is_empty());
+    propose(connect("x".into())).await.unwrap();
+    assert_eq!(*prepared.lock(), [false]);
+    propose(connect("x".into())).await.unwrap_err();
+    agreement.close().await.unwrap();
+    propose(MetaCommand::Mark { cache: name("orders") }).await.unwrap_err();
+    assert_eq!(prepared.lock().len(), 1);
+}

@@ -83,3 +83,17 @@ fn what_was_evicted_is_not_called_here() {
     assert_eq!([changed(0, None), changed(0, Some(100)), changed(0, Some(101))], [0, 0, 0]);
     assert_eq!([changed(0, Some(1)), changed(7, Some(1)), changed(500, Some(0))], [99, 92, 0]);
 }
+
+#[test]
+fn a_connection_that_goes_on_counts_what_the_last_one_has_copied_as_copied() {
+    let mut last = Ledger::default();
+    last.applied(Synchronization, 0, reading(30, 0, 0, 0));
+    last.completed(Synchronization, 0, reading(30, 0, 0, 0));
+    last.applied(Synchronization, 1, reading(40, 0, 0, 0));
+    last.applied(Ahead, 1, reading(5, 0, 0, 0));
+    let mut ledger = last.left();
+    assert_eq!((ledger.here(), ledger.synchronized().read), (Here::default(), 0));
+    ledger.applied(Synchronization, 1, reading(54, 46, 0, 0));
+    ledger.completed(Synchronization, 1, reading(54, 46, 0, 0));
+    assert_eq!(ledger.here(), here(100, 94, 1, 5), "what was complete before is not read again");
+}

@@ -74,6 +74,7 @@ impl Migrations {
         }
         if let Some(migration) = self.sources.remove(name) {
             migration.end().await;
+            self.ledgers.keep(migration.source(), self.agreement.container());
         }
         tracing::info!(cache = %name, "disconnected");
         let Disconnected { left_behind, mut notices } = Disconnected::after(rule, losses);

@@ -159,3 +159,21 @@ async fn a_cache_that_is_made_anew_has_no_past() {
     scene.connect().await;
     scene.stop().await;
 }
+
+#[tokio::test]
+async fn what_the_last_connection_has_copied_is_not_called_read_through() {
+    let scene = Scene::connected(2_000).await;
+    scene.relay.slow_down(200_000);
+    scene.target.rest.post("/rest/v2/caches/c?action=sync-data&async=true", "").await.with(202);
+    crate::harness::eventually("something came", || async {
+        (scene.counts().await["written"].as_u64()? > 300).then_some(())
+    })
+    .await;
+    scene.disconnect("?force=true").await.with(200);
+    scene.relay.slow_down(0);
+    scene.connect().await;
+    scene.target.synchronize("c").await;
+    let here = scene.target.rest.migration("c").await["here"].clone();
+    assert_eq!((&here["readThrough"], &here["copied"]), (&0.into(), &here["read"]), "{here:#}");
+    scene.stop().await;
+}
