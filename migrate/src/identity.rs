@@ -77,8 +77,8 @@ impl Asking<'_> {
         let end = Instant::now() + CLOSER;
         let mut known = self.all().await?;
         loop {
-            let asked = Instant::now();
             tokio::time::sleep(STEP).await;
+            let asked = Instant::now();
             let Ok(Ok(now)) = tokio::time::timeout_at(end, self.all()).await else { break };
             known = now.with_earlier(&known, &[]);
             let took = i64::try_from(asked.elapsed().as_millis()).unwrap_or(i64::MAX);

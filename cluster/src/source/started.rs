@@ -116,13 +116,25 @@ impl StartInterval {
         self.latest < earlier.read.saturating_sub(APART + self.drift_since(earlier))
     }
 
-    /// The instants that are in both intervals, of one process; this interval if there are none, because a clock
-    /// was corrected.
+    /// What both intervals say of one process: the instants that are in both. If there are none although they agree,
+    /// a clock was corrected, and the process was started close to where this interval comes nearest to the earlier
+    /// one: all of this interval would let a twin in. If they do not agree, a machine stood still, and this is all
+    /// that is known.
     pub(super) fn narrowed(&self, earlier: &Self) -> Self {
+        if !self.agrees_with(earlier) {
+            return *self;
+        }
         let drift = self.drift_since(earlier);
         let earliest = self.earliest.max(earlier.earliest.saturating_sub(drift));
         let latest = self.latest.min(earlier.latest.saturating_add(drift));
-        if earliest <= latest { Self { earliest, latest, ..*self } } else { *self }
+        let (earliest, latest) = if earliest <= latest {
+            (earliest, latest)
+        } else if earliest == self.earliest {
+            (earliest, self.latest.min(earliest.saturating_add(WIDE)))
+        } else {
+            (self.earliest.max(latest.saturating_sub(WIDE)), latest)
+        };
+        Self { earliest, latest, ..*self }
     }
 
     /// Milliseconds by which clocks may have drifted apart since then, up to [`MOST`].

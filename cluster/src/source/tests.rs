@@ -103,6 +103,33 @@ fn two_readings_aside_tell_every_other_process() {
 }
 
 #[test]
+fn a_twin_is_told_apart_whenever_it_is_asked_first() {
+    let known = || {
+        reading(4_321, 10_000, 1).narrowed(&StartInterval {
+            earliest: 4_300,
+            latest: 4_350,
+            ..reading(4_321, 9_900, 1)
+        })
+    };
+    for apart in [-1_900, -1_000, -600, 600, 1_000, 1_900] {
+        for first in 10_500..11_500 {
+            // At any instant, and then at those that tell.
+            let (mut known, mut at, mut looks) = (known(), first, 0);
+            loop {
+                let next = reading(4_321 + apart, at, 1);
+                if !next.agrees_with(&known) {
+                    break;
+                }
+                known = next.narrowed(&known);
+                at = known.best_reading(at + 500);
+                looks += 1;
+                assert!(looks < 6, "{apart} {first}: {known:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_slow_answer_says_little_and_starts_no_doubt() {
     let known = reading(4_321, 10_000, 1);
     for trip in [10, 500, 1_900] {
