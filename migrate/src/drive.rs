@@ -180,7 +180,12 @@ impl Driver {
                     self.end_imports(cache).await?;
                 }
                 ClearStep::Emptied(_) | ClearStep::Rid(_) => {}
-                ClearStep::End => return Ok(()),
+                ClearStep::End => {
+                    if let Some(migration) = self.sources.of(cache) {
+                        migration.clear_ended();
+                    }
+                    return Ok(());
+                }
             }
             tokio::task::yield_now().await;
         }

@@ -93,6 +93,8 @@ pub(crate) struct Standing<'a> {
     pub(crate) not_shown: Option<&'a str>,
     /// Why the source may have lost entries after it was connected and before they were copied.
     pub(crate) shrunk: Option<&'a str>,
+    /// Whether a client has cleared the cache.
+    pub(crate) cleared: bool,
     /// Entries that were evicted since the cache was connected and that no verification has looked for.
     pub(crate) evicted: u64,
 }
@@ -175,6 +177,7 @@ impl Standing<'_> {
             );
         }
         let finished = self.verified.filter(|report| report.is_finished());
+        doubts.extend(self.cleared_doubt(finished));
         // A verification that came to its end has looked at all of it again.
         let not_shown = match finished {
             Some(report) => report.doubt.as_deref(),
@@ -188,6 +191,32 @@ impl Standing<'_> {
             doubts.extend(lost.map(Reason::from));
         }
         doubts
+    }
+
+    /// What a client's clear leaves in the dark: nothing comes from the source any more, and it may have got entries
+    /// since.
+    fn cleared_doubt(&self, finished: Option<&VerifyReport>) -> Option<Reason> {
+        match finished {
+            Some(report) if report.cleared_or_later > 0 => {
+                let entries = match report.cleared_or_later {
+                    1 => "1 entry of the source is".to_owned(),
+                    several => format!("{several} entries of the source are"),
+                };
+                Some(Reason::with_remedy(
+                    format!(
+                        "{entries} not here because a client has cleared the cache, and the source may have got them \
+                         after that"
+                    ),
+                    "clear the source's cache too, if nobody needs them, and verify again",
+                ))
+            }
+            None if self.cleared => Some(Reason::with_remedy(
+                "a client has cleared the cache since it was connected: what the source has, or got later, does not \
+                 come any more",
+                "verify counts it",
+            )),
+            _ => None,
+        }
     }
 
     fn unproven(&self) -> Option<Reason> {

@@ -254,9 +254,15 @@ impl Migration {
 
     /// A client has cleared the cache: there is nothing left to copy.
     pub(crate) fn cleared(&self) {
+        self.source.clear_begins();
         if let Some(job) = &*self.job.lock() {
             job.tell(Event::Cleared);
         }
+    }
+
+    /// The cache is empty, apart from what clients have written meanwhile.
+    pub(crate) fn clear_ended(&self) {
+        self.source.clear_ended();
     }
 
     /// Compares everything with the source, or joins the running verification. `None` if that one repairs and this

@@ -1,8 +1,10 @@
 //! A cache's live tie to its source: loads, sizes, copies and verifications go through it.
 //!
 //! Whether the source is still the one that it was stands in [`trust`], whether it is there and what its clocks
-//! show in [`watch`], and how many entries it has in [`counting`].
+//! show in [`watch`], how many entries it has in [`counting`].
+//! When a client has cleared the cache stands in [`cleared`].
 
+mod cleared;
 mod counting;
 mod trust;
 mod watch;
@@ -22,7 +24,7 @@ use parking_lot::{Mutex, RwLock};
 use store::{Cache, ConnectionId, Timestamp};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(crate) use self::trust::Doubt;
+pub(crate) use self::{cleared::ClearedAt, trust::Doubt};
 use crate::{
     census::Census,
     clocks::SourceClocks,
@@ -76,6 +78,8 @@ pub(crate) struct SourceConnection {
     /// Why it may not have shown all of them to the last synchronization.
     not_shown: Mutex<Option<String>>,
     /// Why the source may have lost entries between the connection and the last synchronization.
+    /// The last CLEAR of a client that this process has carried out.
+    clear: Mutex<Option<ClearedAt>>,
     tasks: TaskTracker,
     ended: CancellationToken,
 }
@@ -129,6 +133,7 @@ impl SourceConnection {
             ledger: Arc::default(),
             first_census: Mutex::default(),
             not_shown: Mutex::default(),
+            clear: Mutex::default(),
             tasks,
             ended: CancellationToken::new(),
         });

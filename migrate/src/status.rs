@@ -351,6 +351,7 @@ impl Facts<'_> {
             changed: changed.as_deref(),
             not_shown: not_shown.as_deref(),
             shrunk: shrunk.as_deref(),
+            cleared: connection.cleared,
             evicted: self.live.map_or(0, Migration::evicted_unverified),
         };
         standing.losses()

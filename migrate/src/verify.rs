@@ -381,7 +381,10 @@ impl Driver {
 
     async fn conclude(&self, before: Census) -> Result<(), String> {
         let after = self.connection.census_after(PATIENCE).await;
-        self.shared.progress.lock().report.conclude(before, after)
+        let cleared = self.connection.cleared_at();
+        let report = &mut self.shared.progress.lock().report;
+        cleared.had.into_iter().for_each(|had| report.bound_cleared(had));
+        report.conclude(before, after)
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! One allocation holds, in this order: stamp or version (8 bytes), flags (1), length of the key
 //! (3), created and lifespan (8 + 8, if there is a lifespan), last used and max idle (8 + 8, if there
-//! is a max idle), the key, the value. A header of 12 bytes keeps 16 + 100 bytes in the allocator's
+//! is a max idle), the key, the value. Beside the last use of an imported entry stands its last use at the source, in
+//! the bits that an instant does not need. A header of 12 bytes keeps 16 + 100 bytes in the allocator's
 //! class of 128. A value over [`SHARED_FROM`] bytes stands in an allocation of its own, so that a
 //! reader can take it along without copying it under the segment's lock.
 #![expect(clippy::indexing_slicing, reason = "ranges are computed from the header written here")]
@@ -23,6 +24,14 @@ pub const MAX_KEY: usize = config::MAX_KEY;
 
 const HEADER: usize = 12;
 const PAIR: usize = 16;
+
+/// Bits of the instant of the last use: until the year 2109.
+const INSTANT_BITS: u32 = 42;
+const INSTANT: u64 = (1 << INSTANT_BITS) - 1;
+/// The bits above hold the last use at the source, in seconds: as much of them as fits, 48 days.
+const SECONDS: u64 = u64::MAX >> INSTANT_BITS;
+/// Seconds by which the last use at the source may be the later one, because of its clock.
+const AHEAD: u64 = 24 * 60 * 60;
 
 /// The flag byte.
 mod flag {
@@ -163,10 +172,23 @@ impl<'a> EntryRef<'a> {
             metadata.expiration.lifespan = Some(Lifetime::from_millis(word(self.head, at + 8)));
         }
         if let Some(at) = max_idle_at(self.head) {
-            metadata.last_used = Some(Timestamp::from_millis(word(self.head, at)));
+            metadata.last_used = Some(Timestamp::from_millis(word(self.head, at) & INSTANT));
             metadata.expiration.max_idle = Some(Lifetime::from_millis(word(self.head, at + 8)));
         }
         metadata
+    }
+
+    /// When the source's clients had last used an imported entry with a max idle, as the source said when it was
+    /// brought in, in whole seconds; whoever has used it here since. After 47 days of use here it is known no more, and
+    /// a later instant is given.
+    #[must_use]
+    pub fn last_used_at_source(&self) -> Option<Timestamp> {
+        let at = max_idle_at(self.head).filter(|_| self.origin() == Origin::Imported)?;
+        let (used, at_source) =
+            (word(self.head, at) & INSTANT, word(self.head, at) >> INSTANT_BITS);
+        let moved = (used / 1_000).wrapping_sub(at_source).wrapping_add(AHEAD) & SECONDS;
+        let seconds = (used / 1_000 + AHEAD).saturating_sub(moved);
+        Some(Timestamp::from_millis(seconds * 1_000))
     }
 
     /// Where the entry came from.
@@ -297,10 +319,10 @@ impl Draft<'_> {
     fn write_head(&self, bytes: &mut Vec<u8>) {
         bytes.extend_from_slice(&self.header());
         if let Some(lifespan) = self.expiration.lifespan {
-            bytes.extend_from_slice(&pair(self.created, lifespan));
+            bytes.extend_from_slice(&pair(self.created.millis(), lifespan.millis()));
         }
         if let Some(max_idle) = self.expiration.max_idle {
-            bytes.extend_from_slice(&pair(self.last_used, max_idle));
+            bytes.extend_from_slice(&pair(self.last_use(), max_idle.millis()));
         }
         bytes.extend_from_slice(self.key);
     }
@@ -310,11 +332,20 @@ impl Draft<'_> {
         bytes[..HEADER].copy_from_slice(&self.header());
         let mut at = HEADER;
         if let Some(lifespan) = self.expiration.lifespan {
-            bytes[at..at + PAIR].copy_from_slice(&pair(self.created, lifespan));
+            bytes[at..at + PAIR].copy_from_slice(&pair(self.created.millis(), lifespan.millis()));
             at += PAIR;
         }
         if let Some(max_idle) = self.expiration.max_idle {
-            bytes[at..at + PAIR].copy_from_slice(&pair(self.last_used, max_idle));
+            bytes[at..at + PAIR].copy_from_slice(&pair(self.last_use(), max_idle.millis()));
+        }
+    }
+
+    /// The word of the last use.
+    fn last_use(&self) -> u64 {
+        let used = self.last_used.millis().min(INSTANT);
+        match self.number {
+            Number::Stamp(_) => used,
+            Number::Source(_) => used | (used / 1_000) << INSTANT_BITS,
         }
     }
 
@@ -427,12 +458,13 @@ impl Record {
 
     pub(crate) fn is_expired(&self, now: Timestamp) -> bool {
         let head = self.head();
-        let passed = |at| {
-            Timestamp::from_millis(word(head, at)).after(Lifetime::from_millis(word(head, at + 8)))
-                <= now
+        let passed = |at, bits| {
+            let begins = Timestamp::from_millis(word(head, at) & bits);
+            begins.after(Lifetime::from_millis(word(head, at + 8))) <= now
         };
         self.is_mortal()
-            && (lifespan_at(head).is_some_and(passed) || max_idle_at(head).is_some_and(passed))
+            && (lifespan_at(head).is_some_and(|at| passed(at, u64::MAX))
+                || max_idle_at(head).is_some_and(|at| passed(at, INSTANT)))
     }
 
     /// Whether it has a lifespan that ended before this instant.
@@ -448,7 +480,8 @@ impl Record {
     pub(crate) fn touch(&mut self, now: Timestamp) {
         let head = self.head_mut();
         if let Some(at) = max_idle_at(head) {
-            head[at..at + 8].copy_from_slice(&now.millis().to_ne_bytes());
+            let used = word(head, at) & !INSTANT | now.millis().min(INSTANT);
+            head[at..at + 8].copy_from_slice(&used.to_ne_bytes());
         }
     }
 
@@ -501,10 +534,10 @@ fn header(number: u64, flags: u8, key_len: usize) -> [u8; HEADER] {
     header
 }
 
-fn pair(at: Timestamp, by: Lifetime) -> [u8; PAIR] {
+fn pair(at: u64, by: u64) -> [u8; PAIR] {
     let mut pair = [0; PAIR];
-    pair[..8].copy_from_slice(&at.millis().to_ne_bytes());
-    pair[8..].copy_from_slice(&by.millis().to_ne_bytes());
+    pair[..8].copy_from_slice(&at.to_ne_bytes());
+    pair[8..].copy_from_slice(&by.to_ne_bytes());
     pair
 }
 

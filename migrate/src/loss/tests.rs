@@ -117,6 +117,9 @@ fn what_nobody_knows_does_not_refuse() {
     let evicted = VerifyReport { missing_or_evicted: 5, ..report("finished", 0) };
     let proof = report("finished", 0);
     let doubted = VerifyReport { doubt: Some("it has more".into()), ..report("finished", 0) };
+    let later = VerifyReport { cleared: 9, cleared_or_later: 2, ..report("finished", 0) };
+    let before = VerifyReport { cleared: 9, ..report("finished", 0) };
+    let cleared = Standing { cleared: true, ..whole() };
     let shown = Standing { not_shown: Some("it has shown few"), ..whole() };
     let gone = Standing { changed: Some("it was removed"), ..whole() };
     let table = [
@@ -128,6 +131,13 @@ fn what_nobody_knows_does_not_refuse() {
         (shown, vec!["it has shown few", "no verification was run"]),
         (Standing { verified: Some(&proof), ..shown }, vec![]),
         (Standing { verified: Some(&doubted), ..shown }, vec!["it has more"]),
+        (cleared, vec!["a client has cleared the cache since", "no verification was run"]),
+        (Standing { verified: Some(&cancelled), ..cleared }, vec!["a client has", "the last"]),
+        (
+            Standing { verified: Some(&later), ..cleared },
+            vec!["2 entries of the source are not here because a client has cleared the cache"],
+        ),
+        (Standing { verified: Some(&before), ..cleared }, vec![]),
         // What the source has lost before, no verification can find.
         (
             Standing { verified: Some(&proof), shrunk: Some("it had more"), ..whole() },

@@ -18,7 +18,7 @@ impl SourceConnection {
     }
 
     /// The same of a source that may take so long: some count all entries to answer.
-    async fn size_within(&self, patience: Duration) -> Result<u64, CacheError> {
+    pub(super) async fn size_within(&self, patience: Duration) -> Result<u64, CacheError> {
         if self.changed.read().is_some() {
             return Err(CacheError::SourceSilent);
         }

@@ -186,7 +186,7 @@ impl SourceConnection {
     }
 
     /// When the connection was made, by our clock as it is now.
-    fn made_by_clock(&self) -> Timestamp {
+    pub(super) fn made_by_clock(&self) -> Timestamp {
         let set = self.clock_set.load(Ordering::Acquire).saturating_mul(1_000);
         Timestamp::from_millis(self.made.millis().saturating_add_signed(set))
     }

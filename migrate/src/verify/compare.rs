@@ -5,7 +5,7 @@ use store::{EntryMetadata, Lifetime, Standing, Timestamp};
 use crate::{clocks::Difference, entry::SourceEntry};
 
 /// Milliseconds that an instant may differ by: a source reports whole seconds.
-const INSTANT_TOLERANCE: u64 = 1_000;
+pub(super) const INSTANT_TOLERANCE: u64 = 1_000;
 
 /// What differs if all but its instants are the same.
 pub(super) const CREATED: &str = "created";
@@ -44,14 +44,15 @@ impl Seen {
     }
 }
 
-/// Whether an entry that was brought in and is alive here may have ended at the source by itself. One with
-/// a max idle lives on as long as it is used here, and the source does not hear of that. The end of a
-/// lifespan is as uncertain as the source's clock is: by so many milliseconds; `None` if by any number.
-pub(super) fn outlives(ours: &EntryMetadata, now: Timestamp, uncertainty: Option<u64>) -> bool {
-    if ours.expiration.max_idle.is_some() {
-        return true;
-    }
-    let ends = ours.created.zip(ours.expiration.lifespan).map(|(at, by)| at.after(by));
+/// Whether an entry may have ended by itself at the source, which has said these instants of it: when it was last
+/// used there, not here. An entry that was brought in lives on as long as it is used here, and the source does not hear of
+/// that. Its end is as uncertain as the source's clock is: by so many milliseconds; `None` if by any number.
+pub(super) fn may_have_ended(
+    theirs: &EntryMetadata,
+    now: Timestamp,
+    uncertainty: Option<u64>,
+) -> bool {
+    let ends = theirs.ends();
     let earliest = |end: Timestamp| {
         uncertainty.map(|by| end.millis().saturating_sub(by.saturating_add(INSTANT_TOLERANCE)))
     };
@@ -139,17 +140,25 @@ mod tests {
     #[test]
     fn what_its_lifetimes_explain_has_not_vanished() {
         let lives = |lifespan: Option<u64>, max_idle: Option<u64>| {
-            let mut ours = ours(1, lifespan, 50_000);
-            ours.expiration.max_idle = max_idle.map(Lifetime::from_millis);
-            ours.last_used = max_idle.map(|_| NOW);
-            ours
+            let mut theirs = ours(1, lifespan, 50_000);
+            theirs.expiration.max_idle = max_idle.map(Lifetime::from_millis);
+            theirs.last_used = max_idle.map(|_| Timestamp::from_millis(70_000));
+            theirs
         };
-        assert!(!outlives(&lives(None, None), NOW, None), "it never ends");
-        assert!(outlives(&lives(None, Some(10_000)), NOW, Some(0)), "it was used here");
-        assert!(!outlives(&lives(Some(60_000), None), NOW, Some(0)), "10 s too early");
-        assert!(!outlives(&lives(Some(60_000), None), NOW, Some(8_999)));
-        assert!(outlives(&lives(Some(60_000), None), NOW, Some(9_000)), "as the clock may be");
-        assert!(outlives(&lives(Some(51_000), None), NOW, Some(0)), "whole seconds");
-        assert!(outlives(&lives(Some(60_000), None), NOW, None), "nothing is known of the clock");
+        let ended = |theirs: EntryMetadata, by| may_have_ended(&theirs, NOW, by);
+        assert!(!ended(lives(None, None), None), "it never ends");
+        assert!(!ended(lives(Some(60_000), None), Some(0)), "10 s too early");
+        assert!(!ended(lives(Some(60_000), None), Some(8_999)));
+        assert!(ended(lives(Some(60_000), None), Some(9_000)), "as the clock may be");
+        assert!(ended(lives(Some(51_000), None), Some(0)), "whole seconds");
+        assert!(ended(lives(Some(60_000), None), None), "nothing is known of the clock");
+        // It was used 30 s ago at the source.
+        assert!(!ended(lives(None, Some(40_000)), Some(0)), "10 s too early");
+        assert!(!ended(lives(None, Some(40_000)), Some(8_999)));
+        assert!(ended(lives(None, Some(40_000)), Some(9_000)), "as the clock may be");
+        assert!(ended(lives(None, Some(31_000)), Some(0)), "whole seconds");
+        assert!(ended(lives(Some(90_000), Some(30_000)), Some(0)), "the earlier end counts");
+        assert!(ended(lives(Some(50_000), Some(90_000)), Some(0)), "the earlier end counts");
+        assert!(!ended(lives(Some(90_000), Some(90_000)), Some(0)));
     }
 }

@@ -7,11 +7,15 @@ use store::{
     Answer, Cache, ConnectionId, EntryMetadata, Import, ImportRule, Settled, Standing, Timestamp,
 };
 
-use super::compare::{CREATED, Seen, outlives};
-use crate::{clocks::SourceClocks, entry::SourceEntry};
+use super::compare::{CREATED, INSTANT_TOLERANCE, Seen, may_have_ended};
+use crate::{clocks::SourceClocks, entry::SourceEntry, source::ClearedAt};
 
 /// Why an entry may be missing.
 const REMOVED: &str = "it may have been removed here";
+
+/// Why an entry is missing, and is not fetched.
+const LATER: &str = "the source got it after a client had cleared the cache, since when nothing comes from the source: write \
+                     it here, or remove it there";
 
 /// Why an entry could not live on.
 const NO_MEMORY: &str = "there is no memory for it";
@@ -29,8 +33,9 @@ pub(crate) enum Verdict {
     Missing { why: Option<&'static str>, mended: bool },
     /// The same in a cache that has evicted entries of the source.
     MissingOrEvicted { mended: bool },
-    /// A client's clear has removed it here.
-    Cleared,
+    /// It is not here because a client has cleared the cache. If that is not certain, the source may have got it
+    /// after that.
+    Cleared { certain: bool },
     /// The source has shown it, and does not have it any more.
     Expired,
     /// It was brought in and lives on here, while the source's has ended by itself.
@@ -42,8 +47,8 @@ pub(crate) enum Verdict {
 /// What the connection remembers of its clients.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Remembered {
-    /// A client has cleared the cache.
-    pub(crate) cleared: bool,
+    /// When a client has cleared the cache.
+    pub(crate) cleared: Option<ClearedAt>,
     /// Keys may have been removed that are not remembered.
     pub(crate) forgets: bool,
 }
@@ -114,8 +119,8 @@ impl Judge<'_> {
     }
 
     fn nothing(&self, key: &[u8], theirs: &SourceEntry, remembered: Remembered) -> Verdict {
-        if remembered.cleared {
-            return Verdict::Cleared;
+        if let Some(cleared) = remembered.cleared {
+            return self.cleared(cleared, theirs);
         }
         if self.may_have_removed(key, remembered) {
             // What may have been removed here does not come back.
@@ -129,18 +134,34 @@ impl Judge<'_> {
         }
     }
 
+    /// Judges an entry that does not come because a client has cleared the cache: neither does what the source had
+    /// then, nor what it got later.
+    fn cleared(&self, cleared: ClearedAt, theirs: &SourceEntry) -> Verdict {
+        let metadata = theirs.metadata();
+        let uncertainty = self.uncertainty(metadata);
+        let uncertainty = uncertainty.map(|by| by.saturating_add(INSTANT_TOLERANCE));
+        match cleared.has_removed(metadata.created, uncertainty) {
+            Some(false) => Verdict::Missing { why: Some(LATER), mended: false },
+            certain => Verdict::Cleared { certain: certain.is_some() },
+        }
+    }
+
     /// Judges a key that the source has just said it has nothing under. `shown` is whether a walk has shown it
     /// before. `None` if there is nothing to say.
     pub(crate) fn absent(&self, key: &[u8], shown: bool) -> Option<Verdict> {
         let ours = self.cache.inspect(key, self.now, |standing| match standing {
-            Standing::Imported(ours) => Some(ours.metadata()),
+            // What is used here, the source does not hear of.
+            Standing::Imported(ours) => {
+                let last_used = ours.last_used_at_source();
+                Some(EntryMetadata { last_used, ..ours.metadata() })
+            }
             Standing::Local(_) | Standing::Tombstone | Standing::Overdue(_) | Standing::Unknown => {
                 None
             }
         });
         match ours {
             None => shown.then_some(Verdict::Expired),
-            Some(ours) if outlives(&ours, self.now, self.uncertainty(&ours)) => {
+            Some(theirs) if may_have_ended(&theirs, self.now, self.uncertainty(&theirs)) => {
                 Some(Verdict::Outlived)
             }
             Some(_) => Some(Verdict::Vanished),

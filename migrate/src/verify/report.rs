@@ -13,6 +13,9 @@ use crate::{
 /// Findings of each kind that are listed by key.
 const MOST_LISTED: usize = 1_000;
 
+/// Entries that may have ended at the source without a doubt about all of them, beside a tenth.
+const FEW: u64 = 10;
+
 /// What a verification found of one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -27,6 +30,8 @@ pub enum Finding {
     Vanished,
     /// A client has changed or removed it here. That is no difference.
     ChangedHere,
+    /// It is not here, because a client has cleared the cache; but the source may have got it after that.
+    ClearedOrLater,
 }
 
 /// A key with what was found of it.
@@ -77,7 +82,7 @@ pub struct VerifyReport {
     pub vanished: u64,
     /// See [`Finding::ChangedHere`].
     pub changed_here: u64,
-    /// Entries that were brought in and live on here, while the source's have ended by themselves: they were
+    /// Entries that were brought in and live on here, while the source's may have ended by themselves by now: they were
     /// used here, or the source's clock is not known exactly. That is no difference.
     pub outlived: u64,
     /// Missing and different entries that were put right; at the end, without as many as had to make room.
@@ -88,8 +93,10 @@ pub struct VerifyReport {
     pub perhaps_evicted: u64,
     /// Entries that had to make room here meanwhile.
     pub evicted: u64,
-    /// Entries of the source that a client's clear has removed here.
+    /// Entries of the source that are not here because a client has cleared the cache.
     pub cleared: u64,
+    /// Those of them that the source may have got after that: see [`Finding::ClearedOrLater`].
+    pub cleared_or_later: u64,
     /// Entries that the source said it had, at the beginning.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_entries_before: Option<u64>,
@@ -137,6 +144,7 @@ impl VerifyReport {
             && self.doubt.is_none()
             && self.differences() == 0
             && self.perhaps_evicted() == 0
+            && self.cleared_or_later == 0
     }
 
     /// Whether it came to its end.
@@ -170,7 +178,7 @@ impl VerifyReport {
                 "only {segments_compared} of {segments} segments were compared to their end: verify again"
             ));
         }
-        let doubt = census::doubt(before, after, compared);
+        let doubt = census::doubt(before, after, compared).or_else(|| self.outlived_doubt());
         match (doubt, after.entries) {
             (Some(doubt), None | Some(1..)) if compared == 0 => {
                 Err(format!("nothing was compared: {doubt}"))
@@ -180,6 +188,18 @@ impl VerifyReport {
                 Ok(())
             }
         }
+    }
+
+    /// Why the source may have lost entries, although each could have ended there by itself: they are many.
+    fn outlived_doubt(&self) -> Option<String> {
+        let Self { same, different, vanished, outlived, .. } = *self;
+        let all = same + different + vanished + outlived;
+        (outlived > FEW + all / 10).then(|| {
+            format!(
+                "{outlived} of {all} entries that were brought in are no longer at the source and live on here: they \
+                 have ended there by themselves, if clients have used them only here, or the source has lost them"
+            )
+        })
     }
 
     /// So many had to make room while this went on. What was put right may be among them.
@@ -206,6 +226,23 @@ impl VerifyReport {
         (self.differences, self.perhaps_evicted) = (self.differences(), self.perhaps_evicted());
     }
 
+    /// After the last clear, the source had so many entries. Whatever else of it was not here then, it got later, and
+    /// is missing.
+    pub(super) fn bound_cleared(&mut self, had: u64) {
+        let beyond = self.cleared.saturating_sub(had).min(self.cleared_or_later);
+        self.cleared -= beyond;
+        self.cleared_or_later -= beyond;
+        self.missing += beyond;
+        let most = usize::try_from(beyond).unwrap_or(usize::MAX);
+        let is_unsure = |one: &&mut Listed| one.finding == Finding::ClearedOrLater;
+        // Which of them they are, nobody knows.
+        for one in self.listed.iter_mut().rev().filter(is_unsure).take(most) {
+            one.finding = Finding::Missing;
+            one.what =
+                Some("the source got more entries after a client's clear: this may be another one");
+        }
+    }
+
     /// Counts what is said of a key.
     pub(crate) fn count(&mut self, key: &[u8], verdict: Verdict) {
         // Of the others the source has shown nothing.
@@ -213,7 +250,12 @@ impl VerifyReport {
         match verdict {
             Verdict::Same => self.same += 1,
             Verdict::Expired => self.expired += 1,
-            Verdict::Cleared => self.cleared += 1,
+            Verdict::Cleared { certain } => {
+                self.cleared += 1;
+                if !certain {
+                    self.note(Finding::ClearedOrLater, key, None, false);
+                }
+            }
             Verdict::Outlived => self.outlived += 1,
             Verdict::ChangedHere => self.note(Finding::ChangedHere, key, None, false),
             Verdict::Missing { why, mended } => self.note(Finding::Missing, key, why, mended),
@@ -259,6 +301,7 @@ impl VerifyReport {
             Finding::Different => &mut self.different,
             Finding::Vanished => &mut self.vanished,
             Finding::ChangedHere => &mut self.changed_here,
+            Finding::ClearedOrLater => &mut self.cleared_or_later,
         }
     }
 
@@ -291,6 +334,7 @@ impl VerifyReport {
         self.outlived += part.outlived;
         self.repaired += part.repaired;
         self.cleared += part.cleared;
+        self.cleared_or_later += part.cleared_or_later;
         self.list(part.listed.iter().cloned());
         if let Some(earlier) = &part.earlier {
             let met_again = earlier.repaired.min(part.same);
@@ -375,6 +419,20 @@ mod tests {
     }
 
     #[test]
+    fn many_that_have_ended_at_once_raise_a_doubt() {
+        let said = Census { entries: Some(90), stored: Some(7) };
+        let concluded = |outlived| {
+            let mut report =
+                VerifyReport { compared: 90, same: 90, outlived, ..VerifyReport::default() };
+            report.conclude(said, said).unwrap();
+            report.doubt
+        };
+        assert_eq!([concluded(0), concluded(10), concluded(21)], [None, None, None]);
+        let text = concluded(22).unwrap();
+        assert!(text.starts_with("22 of 112 entries that were brought in"), "{text}");
+    }
+
+    #[test]
     fn no_more_are_excused_than_were_evicted() {
         let found = || {
             let mut report = VerifyReport { state: FINISHED.into(), ..VerifyReport::default() };
@@ -443,7 +501,8 @@ mod tests {
             let mut part = VerifyReport { segments_compared: 8, ..VerifyReport::default() };
             part.count(b"k", Verdict::Same);
             part.count(b"k", Verdict::Expired);
-            part.count(b"k", Verdict::Cleared);
+            part.count(b"k", Verdict::Cleared { certain: true });
+            part.count(b"f", Verdict::Cleared { certain: false });
             part.count(b"a", Verdict::ChangedHere);
             part.count(b"b", is_missing(true));
             part.count(b"e", Verdict::MissingOrEvicted { mended: false });
@@ -458,11 +517,40 @@ mod tests {
         let VerifyReport { different, changed_here, cleared, missing_or_evicted, .. } = whole;
         let here = same + changed_here + cleared;
         assert_eq!(compared, here + expired + missing + missing_or_evicted + different);
-        assert_eq!((compared, whole.vanished, whole.outlived), (21, 3, 3));
-        assert_eq!((whole.repaired, whole.segments_compared, whole.listed.len()), (3, 24, 15));
+        assert_eq!((compared, whole.vanished, whole.outlived), (24, 3, 3));
+        assert_eq!((cleared, whole.cleared_or_later), (6, 3));
+        assert_eq!((whole.repaired, whole.segments_compared, whole.listed.len()), (3, 24, 18));
         let mut full = VerifyReport::default();
         (0..MOST_LISTED).for_each(|_| full.count(b"k", is_missing(false)));
         full.add(&part());
-        assert_eq!(full.listed.len(), MOST_LISTED + 4);
+        assert_eq!(full.listed.len(), MOST_LISTED + 5);
+    }
+
+    #[test]
+    fn no_more_are_cleared_than_the_source_had() {
+        let found = || {
+            let mut report = VerifyReport { state: FINISHED.into(), ..VerifyReport::default() };
+            report.count(b"a", Verdict::Cleared { certain: true });
+            (0..4).for_each(|_| report.count(b"k", Verdict::Cleared { certain: false }));
+            report
+        };
+        // Entries that the source had; then cleared, of those perhaps later, and missing.
+        for (had, expected) in
+            [(9, [5, 4, 0]), (5, [5, 4, 0]), (3, [3, 2, 2]), (1, [1, 0, 4]), (0, [1, 0, 4])]
+        {
+            let mut report = found();
+            assert!(!report.is_proof(), "some may be missing");
+            report.bound_cleared(had);
+            let VerifyReport { cleared, cleared_or_later, missing, .. } = report;
+            assert_eq!([cleared, cleared_or_later, missing], expected, "{had}");
+            assert_eq!(report.differences(), missing);
+            let of = |finding| report.listed.iter().filter(|one| one.finding == finding).count();
+            let listed = (of(Finding::ClearedOrLater) as u64, of(Finding::Missing) as u64);
+            assert_eq!(listed, (cleared_or_later, missing));
+            assert!(!report.is_proof());
+        }
+        let mut report = VerifyReport { state: FINISHED.into(), ..VerifyReport::default() };
+        report.count(b"a", Verdict::Cleared { certain: true });
+        assert!(report.is_proof(), "it was there before the clear");
     }
 }

@@ -282,7 +282,7 @@ impl Comparison {
         self.connection.agreement().see(|metadata| {
             let connection = metadata.cache(name).and_then(|known| known.connection.as_ref());
             Remembered {
-                cleared: connection.is_some_and(|connection| connection.cleared),
+                cleared: connection.filter(|it| it.cleared).map(|_| self.connection.cleared_at()),
                 forgets: connection.is_some_and(|connection| connection.forgets),
             }
         })

@@ -111,3 +111,44 @@ fn three_uses_are_remembered_and_forgiven_one_by_one() {
     assert_eq!(forgiven, [true, true, true, false]);
     assert_eq!(record.entry(VERSIONS).value().bytes(), b"v");
 }
+
+#[test]
+fn the_last_use_at_the_source_is_known_whoever_uses_the_entry_here() {
+    const DAY: u64 = 24 * 60 * 60 * 1_000;
+    let idle = Expiration { lifespan: None, max_idle: Some(Lifetime::from_millis(100 * DAY)) };
+    let at = Timestamp::from_millis;
+    let imported = |last_used| {
+        let number = Number::Source(Version(1));
+        Draft { number, last_used, ..draft(b"k", Value::Inline(b"v"), idle) }.record()
+    };
+    let last = at(1_790_000_000_700);
+    let mut record = imported(last);
+    let seen = |record: &Record| {
+        (seen_last(record), record.entry(VERSIONS).last_used_at_source().unwrap())
+    };
+    let there = at(1_790_000_000_000);
+    assert_eq!(seen(&record), (last, there));
+    // As its clock is not known exactly, it may have been used a little later there.
+    for later in [-5_000, 0, 299, 86_400_000, 46 * 86_400_000] {
+        let now = at(last.millis().saturating_add_signed(later));
+        record.touch(now);
+        assert_eq!(seen(&record), (now, there), "used here {later} ms later");
+        assert!(!record.is_expired(at(now.millis() + 100 * DAY - 1)));
+        assert!(record.is_expired(at(now.millis() + 100 * DAY)));
+    }
+    record.touch(at(last.millis() + 60 * DAY));
+    assert!(seen(&record).1 > there, "it counts as used later, not earlier");
+    record.forget_source();
+    assert_eq!(record.entry(VERSIONS).last_used_at_source(), None);
+    assert_eq!(seen_last(&record), at(last.millis() + 60 * DAY));
+    let own = draft(b"k", Value::Inline(b"v"), idle).record();
+    assert_eq!(own.entry(VERSIONS).last_used_at_source(), None);
+    let mortal = Expiration { lifespan: idle.max_idle, max_idle: None };
+    let number = Number::Source(Version(1));
+    let mortal = Draft { number, ..draft(b"k", Value::Inline(b"v"), mortal) }.record();
+    assert_eq!(mortal.entry(VERSIONS).last_used_at_source(), None);
+}
+
+fn seen_last(record: &Record) -> Timestamp {
+    record.entry(VERSIONS).metadata().last_used.unwrap()
+}

@@ -25,29 +25,40 @@ fn adds_up(report: &Value) -> bool {
 async fn what_max_idle_keeps_alive_here_has_not_vanished() {
     let scene = Scene::new().await;
     scene.fill(50).await;
-    let idle =
-        RequestExpiration { max_idle: client::Duration::Millis(600_000), ..lasting(3_600_000) };
-    for session in [b"session 1", b"session 2"] {
-        scene.from.put(session, b"v", idle).await.unwrap();
-    }
+    let idle = |millis| RequestExpiration {
+        max_idle: client::Duration::Millis(millis),
+        ..lasting(3_600_000)
+    };
+    scene.from.put(b"session 1", b"v", idle(3_000)).await.unwrap();
+    scene.from.put(b"session 2", b"v", idle(600_000)).await.unwrap();
     scene.from.put(b"mortal", b"v", lasting(3_600_000)).await.unwrap();
     scene.connect().await;
     assert_eq!(scene.target.synchronize("c").await, 53);
-    // As if nobody had used it at the source.
-    scene.from.remove(b"session 1").await.unwrap();
+    // Nobody uses it at the source.
+    eventually("it has ended there", || async {
+        assert!(scene.to.get(b"session 1").await.unwrap().is_some(), "it is used here");
+        (scene.from.size().await.unwrap() == 52).then_some(())
+    })
+    .await;
     let report = scene.action("verify").await.with(200).json();
     assert!(adds_up(&report), "{report:#}");
-    let found = ["compared", "same", "outlived", "vanished"].map(|name| number(&report, name));
-    assert_eq!(found, [52, 52, 1, 0], "{report:#}");
+    let names = ["compared", "same", "outlived", "vanished"];
+    let found = |report: &Value| names.map(|name| number(report, name));
+    assert_eq!(found(&report), [52, 52, 1, 0], "{report:#}");
     assert_eq!(number(&report, "sourceEntries"), 52);
     assert_eq!(scene.target.rest.migration("c").await["state"], "VERIFIED");
 
-    // An hour before its end, only somebody can have removed it.
-    scene.from.remove(b"mortal").await.unwrap();
-    let report = scene.action("verify").await.with(200).json();
-    let found = ["compared", "same", "outlived", "vanished"].map(|name| number(&report, name));
-    assert_eq!(found, [51, 51, 1, 1], "{report:#}");
-    assert_eq!(scene.target.rest.migration("c").await["state"], "SYNCED");
+    // Long before their ends, only somebody can have removed them, although they are used here.
+    for (vanished, key) in [b"session 2".as_slice(), b"mortal"].into_iter().enumerate() {
+        assert!(scene.to.get(key).await.unwrap().is_some());
+        assert!(scene.to.get(b"session 1").await.unwrap().is_some());
+        scene.from.remove(key).await.unwrap();
+        let report = scene.action("verify").await.with(200).json();
+        let (vanished, left) = (vanished as u64 + 1, 51 - vanished as u64);
+        assert_eq!(found(&report), [left, left, 1, vanished], "{report:#}");
+        assert_eq!(scene.target.rest.migration("c").await["state"], "SYNCED");
+    }
+    scene.disconnect("").await.with(409);
     scene.stop().await;
 }
 
@@ -161,4 +172,63 @@ async fn a_source_without_a_topology_is_compared_as_one_unit() {
     assert_eq!(found, [2_000, 1_999, 1, 1], "{report:#}");
     target.stop().await;
     source.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_source_gets_after_a_clear_does_not_count_as_cleared() {
+    let scene = Scene::connected(20).await;
+    assert_eq!(scene.target.synchronize("c").await, 20);
+    scene.from.put(b"old", b"v", lasting(3_600_000)).await.unwrap();
+    scene.to.clear().await.unwrap();
+    let status = scene.target.rest.migration("c").await;
+    assert!(status["doubts"].to_string().contains("a client has cleared"), "{status:#}");
+    // Clients that have not moved yet. This says when it was created, the others do not.
+    scene.from.put_all((20..30).map(|number| (key(number), b"late")), NEVER).await.unwrap();
+    let names = ["compared", "cleared", "clearedOrLater", "missing"];
+    let found = |report: &Value| names.map(|name| number(report, name));
+    let report = scene.action("verify").await.with(200).json();
+    assert!(adds_up(&report), "{report:#}");
+    let [compared, cleared, unsure, missing] = found(&report);
+    assert_eq!((compared, cleared + missing), (31, 31), "{report:#}");
+    // How many of them the source had is asked for meanwhile: the more it had, the fewer are surely missing.
+    assert!(unsure + missing >= 30 && missing <= 10, "{report:#}");
+    let status = scene.target.rest.migration("c").await;
+    assert_eq!(status["state"], "SYNCED", "{status:#}");
+    scene.disconnect("?strict=true").await.with(409);
+
+    // Far later by its own instant than the clear.
+    eventually("it is later than the clocks are uncertain", || async {
+        scene.from.put(b"later", b"v", lasting(3_600_000)).await.unwrap();
+        let report = scene.action("verify&repair=true").await.with(200).json();
+        let listed = report["listed"].as_array().unwrap();
+        let is_later = |one: &Value| one["key"] == "later" && one["finding"] == "missing";
+        listed.iter().find(|one| is_later(one)).map(|one| assert_eq!(one["repaired"], false))
+    })
+    .await;
+    let text = scene.disconnect("").await.with(409).text().to_owned();
+    assert!(text.contains("1 difference") || text.contains("differences"), "{text}");
+
+    // Nobody needs what the source has.
+    scene.from.clear().await.unwrap();
+    let report = scene.action("verify").await.with(200).json();
+    assert_eq!(found(&report), [0, 0, 0, 0], "{report:#}");
+    assert_eq!(scene.target.rest.migration("c").await["state"], "VERIFIED");
+    scene.disconnect("?strict=true").await.with(204);
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn a_clear_does_not_refuse_a_plain_disconnect_and_is_told() {
+    let scene = Scene::connected(20).await;
+    assert_eq!(scene.target.synchronize("c").await, 20);
+    scene.to.clear().await.unwrap();
+    let report = scene.action("verify").await.with(200).json();
+    assert_eq!((number(&report, "cleared"), number(&report, "clearedOrLater")), (20, 20));
+    let text = scene.disconnect("?strict=true").await.with(409).text().to_owned();
+    assert!(text.contains("20 entries of the source are not here because a client"), "{text}");
+    let answer = scene.disconnect("").await;
+    let notice = answer.headers["godwit-notice"].to_str().unwrap();
+    assert!(notice.contains("because a client has cleared the cache"), "{notice}");
+    answer.with(204);
+    scene.stop().await;
 }

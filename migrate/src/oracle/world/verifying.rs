@@ -16,6 +16,7 @@ use super::{
 use crate::{
     census::Census,
     entry::SourceEntry,
+    source::ClearedAt,
     source_clock::Obtained,
     verify::{
         VerifyReport,
@@ -176,7 +177,11 @@ impl World {
         let remembered = || {
             let connection = self.connection();
             Remembered {
-                cleared: connection.is_some_and(|connection| connection.cleared),
+                cleared: connection.filter(|it| it.cleared).map(|it| ClearedAt {
+                    began: it.since,
+                    ended: None,
+                    had: None,
+                }),
                 forgets: connection.is_some_and(|connection| connection.forgets),
             }
         };
@@ -304,7 +309,7 @@ impl World {
             {
                 Err("nothing of the source was evicted")
             }
-            Verdict::Cleared if !cleared => Err("no client has cleared the cache"),
+            Verdict::Cleared { .. } if !cleared => Err("no client has cleared the cache"),
             Verdict::Vanished
                 if here.as_ref().is_some_and(|here| source.has_expired(number, here))
                     && !clock_was_set =>
