@@ -15,7 +15,6 @@ use crate::{
     http_date::Reading,
     source_clock::{
         Corrections, Jump, Lives, Obtained, Offset, Reported, SourceClock, TOLERATED, over_by,
-        surely_over,
     },
 };
 
@@ -89,6 +88,9 @@ pub struct ClockStatus {
     pub read: bool,
     /// Times that the clock was seen to have been set.
     pub jumps: u64,
+    /// Why what the server tells of its clock over HTTP is not believed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disbelieved: Option<String>,
 }
 
 impl SourceClocks {
@@ -177,20 +179,12 @@ impl SourceClocks {
         self.all().into_values().filter_map(narrowed).max().unwrap_or(0)
     }
 
-    /// The instant before which a lifespan that is over here is over at the source too; `None` if that is
-    /// not known of any.
-    pub(crate) fn surely_over(&self) -> Option<Timestamp> {
-        surely_over(&self.copies(), self.left())
-    }
-
     /// The instant before which a lifespan that is over here is over at the source too, if nobody has set its
     /// clocks since they were last read; `None` if they were not.
     pub(crate) fn over_by(&self, now: Timestamp) -> Option<Timestamp> {
-        over_by(&self.copies(), self.left(), now)
-    }
-
-    fn copies(&self) -> Vec<SourceClock> {
-        self.all().into_values().map(|clock| clock.state.lock().clock.clone()).collect()
+        let all = self.all().into_values();
+        let clocks: Vec<SourceClock> = all.map(|clock| clock.state.lock().clock.clone()).collect();
+        over_by(&clocks, self.left(), now)
     }
 
     /// What is known of each clock.
@@ -201,8 +195,17 @@ impl SourceClocks {
     /// What an operator should know before entries come over.
     pub(crate) fn notices(&self, now: Timestamp) -> Vec<String> {
         let skewed = |clock: &Arc<ServerClock>| clock.offset(now).skew().abs() > TOLERATED;
-        let all = self.all().into_values().filter(skewed);
-        all.map(|clock| differs(&clock.server, clock.offset(now).skew())).collect()
+        let all = self.all();
+        let skewed = all.values().filter(|clock| skewed(clock));
+        let skewed = skewed.map(|clock| differs(&clock.server, clock.offset(now).skew()));
+        skewed.chain(self.all_disbelieved()).collect()
+    }
+
+    /// What is said of clocks whose readings are not believed.
+    pub(crate) fn all_disbelieved(&self) -> Vec<String> {
+        let all = self.all().into_values();
+        let is_so = |clock: &Arc<ServerClock>| clock.state.lock().clock.is_disbelieved();
+        all.filter(is_so).map(|clock| disbelieved(&clock.server)).collect()
     }
 }
 
@@ -211,7 +214,11 @@ impl ServerClock {
     pub(crate) fn read(&self, reading: Reading) -> Option<Jump> {
         let Reading { date, sent, received } = reading;
         let mut state = self.state.lock();
+        let before = state.clock.is_disbelieved();
         let jump = state.clock.read(date, sent, received);
+        if state.clock.is_disbelieved() && !before {
+            tracing::warn!(cache = %self.cache, "{}", disbelieved(&self.server));
+        }
         self.tell(&mut state, jump, received);
         jump
     }
@@ -274,6 +281,7 @@ impl ServerClock {
             uncertainty_ms: offset.uncertainty(),
             read: state.clock.is_read(),
             jumps: state.clock.jumps(),
+            disbelieved: state.clock.is_disbelieved().then(|| disbelieved(&self.server)),
         }
     }
 
@@ -298,6 +306,14 @@ impl ServerClock {
             state.warned = 0;
         }
     }
+}
+
+fn disbelieved(server: &ServerAddress) -> String {
+    format!(
+        "the HTTP Date at {server} is not that of the clock by which the source ends its entries, perhaps because a proxy \
+         answers: the source returns entries that are over by it. It is not used any more; the clock is inferred from \
+         entries"
+    )
 }
 
 fn differs(server: &ServerAddress, skew: i64) -> String {
@@ -398,7 +414,7 @@ pub(crate) mod tests {
         lives(&leaving, 10_500_000);
         lives(&read(&server(), 10_000_000), 9_900_000);
         assert_eq!(clocks.difference(now).of(None), 600_000);
-        let over = clocks.surely_over();
+        let over = clocks.over_by(now);
 
         clocks.retain(&[server()]);
         lives(&leaving, 11_000_000);
@@ -408,9 +424,9 @@ pub(crate) mod tests {
         assert_eq!(clocks.uncertainty(now), Some(999), "its clock says nothing any more");
         assert_eq!(clocks.difference(now).of(None), 600_000, "its entries are still here");
         assert_eq!(clocks.difference(now).of(Some(now)), 1_000_000, "with the late one");
-        assert!(clocks.surely_over() < over);
+        assert!(clocks.over_by(now) < over);
         clocks.retain(&[]);
-        assert_eq!(clocks.surely_over(), None);
+        assert_eq!(clocks.over_by(now), None);
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub struct Counts {
     pub tombstone: u64,
     /// They were already brought in.
     pub already_here: u64,
-    /// Their time is over.
+    /// Their time was over here, and the source did not have them either when it was asked.
     pub expired: u64,
     /// They could not be taken.
     pub failed: u64,
@@ -34,9 +34,14 @@ impl Counts {
             Import::KeptForClient => &mut self.kept_for_client,
             Import::Tombstone => &mut self.tombstone,
             Import::AlreadyHere => &mut self.already_here,
-            Import::Expired => &mut self.expired,
             Import::Failed(_) | Import::Outdated => &mut self.failed,
         } += 1;
+    }
+
+    /// Counts one entry whose time is over here and that the source, asked for it, has not either.
+    pub fn count_expired(&mut self) {
+        self.read += 1;
+        self.expired += 1;
     }
 
     /// Whether every entry that was read is accounted for.

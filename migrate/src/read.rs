@@ -6,6 +6,7 @@ use std::{
 };
 
 use client::{Item, Iterate, SegmentSet};
+use futures_util::future::join_all;
 use media::hash;
 use store::{
     Import, ImportRule, Imported, Lifetime, SourceSegment, SourceSpace, Standing, Timestamp,
@@ -17,6 +18,7 @@ use crate::{
     counts::Counts,
     entry::SourceEntry,
     job::{Shared, Teller},
+    loader::Loaded,
     source::{Doubt, PATIENCE, SourceConnection, chain},
     source_clock::Obtained,
     sync::{Event, Unit},
@@ -27,6 +29,9 @@ const BATCH: usize = 256;
 
 /// Bytes that are brought in together, about.
 const BATCH_BYTES: usize = 256 * 1024;
+
+/// Keys that the source is asked for at the same time.
+const AT_ONCE: usize = 16;
 
 /// Longest time for which segments that the source has given out wait until it is seen to be still the same.
 const CONFIRM: Lifetime = Lifetime::from_millis(1_000);
@@ -214,11 +219,55 @@ impl<'r> Page<'r> {
         }
     }
 
+    /// Asks the source by key for those held entries whose time is over here. The walk shows them, so they may well
+    /// be alive, whatever the clocks say; only what the source does not have either has expired. Returns which of them
+    /// have. Where the source says nothing, they come in as they are, and it is asked again before they end.
+    async fn ask_for_overdue(&mut self) -> BTreeSet<usize> {
+        let connection = &self.reading.connection;
+        let (cache, clock) = (connection.cache(), connection.agreement().clock());
+        let now = clock.now();
+        let is_over = |(key, entry): &(client::Bytes, SourceEntry)| {
+            entry.metadata().ends().is_some_and(|end| end <= now)
+                && cache.inspect(key, now, |standing| matches!(standing, Standing::Unknown))
+        };
+        let entries = self.entries.iter().enumerate();
+        let overdue =
+            entries.filter(|(_, entry)| is_over(entry)).map(|(index, (key, _))| (index, key));
+        let overdue: Vec<(usize, client::Bytes)> =
+            overdue.map(|(index, key)| (index, key.clone())).collect();
+        let patience = connection.settings().source_timeout;
+        let mut silent = false;
+        let mut expired = BTreeSet::new();
+        for some in overdue.chunks(AT_ONCE) {
+            if silent {
+                break;
+            }
+            let ask =
+                some.iter().map(|(_, key)| tokio::time::timeout(patience, connection.ask(key)));
+            for ((index, _), answer) in some.iter().zip(join_all(ask).await) {
+                match answer {
+                    Ok(Loaded::Entry(alive)) => {
+                        if let Some((_, entry)) = self.entries.get_mut(*index) {
+                            *entry = SourceEntry::clone(&alive);
+                        }
+                    }
+                    Ok(Loaded::Absent) => {
+                        expired.insert(*index);
+                    }
+                    Ok(Loaded::Failed(_)) => {}
+                    Ok(Loaded::Silent) | Err(_) => silent = true,
+                }
+            }
+        }
+        expired
+    }
+
     /// Brings in what is held.
     async fn apply(&mut self) {
         if self.entries.is_empty() {
             return;
         }
+        let expired = self.ask_for_overdue().await;
         let Reading { connection, shared, teller, unit } = self.reading;
         let space = shared.space();
         let entries: Vec<(&[u8], Imported<'_>)> =
@@ -250,6 +299,16 @@ impl<'r> Page<'r> {
         let mut by_segment = BTreeMap::<u32, Counts>::new();
         let now = connection.agreement().clock().now();
         let over = connection.id();
+        let mut living = Vec::with_capacity(entries.len());
+        for (index, (key, imported)) in entries.iter().enumerate() {
+            if expired.contains(&index) {
+                counts.count_expired();
+                by_segment.entry(segment_of(key).0).or_default().count_expired();
+            } else {
+                living.push((*key, *imported));
+            }
+        }
+        let entries = living;
         connection.cache().import(&entries, ImportRule::Copy, over, now, |index, import| {
             let Some((key, _)) = entries.get(index) else { return };
             let segment = segment_of(key).0;

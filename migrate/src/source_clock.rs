@@ -7,6 +7,10 @@
 //! them to a few milliseconds. An entry that the server still returns is not over by its clock, which
 //! bounds the clock from above. An instant of an entry lies in the past, which bounds it from below; but
 //! the clock may have been set back since, so this fact gives way to any other.
+//!
+//! Whoever answers HTTP may show another clock than that of the server that keeps the entries, such as a proxy. An
+//! entry that the server returns although it is over by readings before and after shows that; its `Date` is not
+//! believed any more.
 
 use store::{Expiration, Lifetime, Timestamp};
 
@@ -42,6 +46,12 @@ pub(crate) struct SourceClock {
     high: Option<Bound>,
     /// When the clock was last read, by our clock.
     read: Option<i64>,
+    /// When the first of the readings was asked for that agree with one another, up to the last one.
+    agree_since: Option<i64>,
+    /// An entry that contradicts the last reading: the next one shows whether the clock was set.
+    contradiction: Option<Contradiction>,
+    /// Whether entries have shown that the readings are of another clock.
+    is_disbelieved: bool,
     /// By what instants with a lifespan were corrected.
     used: Corrections,
     jumps: u64,
@@ -55,6 +65,30 @@ struct Bound {
     /// When it was true, by our clock.
     at: i64,
     basis: Basis,
+}
+
+/// An entry that the server returned although it was over by the last reading.
+#[derive(Clone, Copy, Debug)]
+struct Contradiction {
+    /// The largest offset with which it was not over.
+    most: i64,
+    /// When it was asked for: it was not over then.
+    asked: i64,
+    /// When it had come.
+    received: i64,
+    /// The interval by the readings before.
+    low: Bound,
+    high: Bound,
+}
+
+impl Contradiction {
+    /// Whether a later reading shows the same clock as the ones before: the entry was over by it all the time, so
+    /// it is not the clock by which the server ends entries.
+    fn is_confirmed_by(&self, low: i64, high: i64, received: i64) -> bool {
+        let agrees = self.low.low_at(received) <= high && low <= self.high.high_at(received);
+        let drift = (received - self.asked).max(0) / DRIFT;
+        agrees && low.saturating_sub(drift) > self.most
+    }
 }
 
 /// Where a bound comes from.
@@ -174,8 +208,17 @@ impl SourceClock {
     /// Takes in a `Date` of the source, in milliseconds of its clock, that it wrote between two instants of
     /// ours. Returns the jump that this shows.
     pub(crate) fn read(&mut self, date: u64, sent: Timestamp, received: Timestamp) -> Option<Jump> {
+        if self.is_disbelieved {
+            return None;
+        }
         let (date, sent, received) = (signed(date), millis(sent), millis(received));
         let (low, high) = (date - received, date.saturating_add(CUT_OFF) - sent);
+        if let Some(entry) = self.contradiction.take_if(|entry| entry.received <= sent)
+            && entry.is_confirmed_by(low, high, received)
+        {
+            self.disbelieve(&entry);
+            return None;
+        }
         let known = self.offset(received);
         let jump = match (known.low, known.high) {
             (_, Some(known)) if known < low => Some(low - known),
@@ -183,12 +226,21 @@ impl SourceClock {
             _ => None,
         };
         let agrees = jump.is_none();
+        self.agree_since = Some(self.agree_since.filter(|_| agrees).unwrap_or(sent));
+        self.contradiction = self.contradiction.filter(|_| agrees);
         let keeps = |bound: &Bound| agrees && bound.basis != Basis::Instant;
         let low = self.low.filter(keeps).map_or(low, |known| known.low_at(received).max(low));
         let high = self.high.filter(keeps).map_or(high, |known| known.high_at(received).min(high));
         let bound = |offset| Some(Bound { offset, at: received, basis: Basis::Reading });
         (self.low, self.high, self.read) = (bound(low), bound(high), Some(received));
         self.count(jump)
+    }
+
+    /// The readings are of another clock than this entry's.
+    fn disbelieve(&mut self, entry: &Contradiction) {
+        let alive = Bound { offset: entry.most, at: entry.asked, basis: Basis::Alive };
+        (self.low, self.high, self.read) = (None, Some(alive), None);
+        self.is_disbelieved = true;
     }
 
     /// Takes in what an entry says that the source returned to a request of `asked`, received at `now`, and
@@ -205,6 +257,7 @@ impl SourceClock {
         let mut jump = None;
         if let Some((created, seconds)) = reported.lifespan {
             let most = signed(created).saturating_add(length(seconds) + CUT_OFF) - asked;
+            self.contradict(most, asked, at);
             jump = self.alive(most, asked);
         }
         let instants = [reported.lifespan, reported.max_idle];
@@ -212,6 +265,15 @@ impl SourceClock {
             self.instant(signed(newest).saturating_sub(at), at);
         }
         (self.lives(reported, obtained, asked, at), self.count(jump))
+    }
+
+    /// Notes an entry that came at `received` if it was over by readings since before it was asked for.
+    fn contradict(&mut self, most: i64, asked: i64, received: i64) {
+        let (Some(low), Some(high)) = (self.low, self.high) else { return };
+        let is_read = low.basis == Basis::Reading && low.low_at(asked) > most;
+        if is_read && self.agree_since.is_some_and(|since| since <= asked) {
+            self.contradiction.get_or_insert(Contradiction { most, asked, received, low, high });
+        }
     }
 
     /// The offset is at most `most` at our time `at`: an entry was alive then.
@@ -317,11 +379,9 @@ impl SourceClock {
         self.used
     }
 
-    /// What the source's clock had reached for certain when it was last read; `None` if it was not read, or
-    /// was set: it may be set again, or several servers with clocks of their own share one address.
-    pub(crate) fn reached(&self) -> Option<i64> {
-        let (low, read) = self.low.zip(self.read)?;
-        (low.basis == Basis::Reading && self.jumps == 0).then(|| read.saturating_add(low.offset))
+    /// Whether entries have shown that the readings are of another clock. None is taken in any more.
+    pub(crate) fn is_disbelieved(&self) -> bool {
+        self.is_disbelieved
     }
 
     /// Our instant at which to read the clock again, so that lifetimes are right from now on; `None` if it is
@@ -334,10 +394,13 @@ impl SourceClock {
         (!is_close && next <= begun + TURNS).then(|| instant(next))
     }
 
-    /// What the source's clock has reached at our time `now`, if nobody has set it since it was last read.
+    /// What the source's clock has reached at our time `now`, if nobody has set it since it was last read; `None`
+    /// if it was not read, or was set: it may be set again, or several servers with clocks of their own share one
+    /// address.
     fn reached_by(&self, now: i64) -> Option<i64> {
-        let read = self.reached()?;
-        self.low.map(|low| now.saturating_add(low.low_at(now)).max(read))
+        let (low, read) = self.low.zip(self.read)?;
+        let is_sure = low.basis == Basis::Reading && self.jumps == 0;
+        is_sure.then(|| now.saturating_add(low.low_at(now)).max(read.saturating_add(low.offset)))
     }
 
     /// Our next instant after `now` at which a reading tells most: the source's clock comes to a full
@@ -351,33 +414,17 @@ impl SourceClock {
     }
 }
 
-/// The instant before which a lifespan that is over here is over at every source server too: what all their
-/// clocks had reached when they were last read, less the largest correction that an instant got or can get.
-/// `earlier` are the corrections by clocks of servers that have left. `None` while a clock is not read.
-pub(crate) fn surely_over<'a>(
-    clocks: impl IntoIterator<Item = &'a SourceClock>,
-    earlier: Corrections,
-) -> Option<Timestamp> {
-    over(clocks, earlier, SourceClock::reached)
-}
-
-/// As [`surely_over`], for clocks that cannot be read any more: if nobody has set them since they were.
+/// The instant before which a lifespan that is over here is over at every source server too, if nobody has set their
+/// clocks since they were last read: what all of them have reached, less the largest correction that an instant got
+/// or can get. `earlier` are the corrections by clocks of servers that have left. `None` if a clock was not read.
 pub(crate) fn over_by<'a>(
     clocks: impl IntoIterator<Item = &'a SourceClock>,
     earlier: Corrections,
     now: Timestamp,
 ) -> Option<Timestamp> {
-    over(clocks, earlier, |clock| clock.reached_by(millis(now)))
-}
-
-fn over<'a>(
-    clocks: impl IntoIterator<Item = &'a SourceClock>,
-    earlier: Corrections,
-    reached: impl Fn(&SourceClock) -> Option<i64>,
-) -> Option<Timestamp> {
     let mut bounds = None::<(i64, i64)>;
     for clock in clocks {
-        let reached = reached(clock)?;
+        let reached = clock.reached_by(millis(now))?;
         let possible = clock.high.map_or(i64::MAX, |high| high.offset);
         let used = clock.used().and(earlier);
         let most = used.all.map_or(possible, |(_, used)| used.max(possible));

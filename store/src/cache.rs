@@ -415,12 +415,6 @@ impl Cache {
         self.sum(Segment::lived_on)
     }
 
-    /// Lifespans of imported entries that ended here before this instant have ended at the source too: see
-    /// [`Segment::set_surely_over`].
-    pub fn set_surely_over(&self, connection: ConnectionId, before: Timestamp) {
-        self.each(|segment| segment.set_surely_over(connection, before));
-    }
-
     /// Lets reads do without the source where everything of it is here: see [`Segment::set_silent`].
     pub fn set_silent(&self, connection: ConnectionId, over: Option<Timestamp>) {
         self.each(|segment| segment.set_silent(connection, over));

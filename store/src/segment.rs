@@ -126,8 +126,6 @@ pub struct Segment {
     next: Beginning,
     /// Whether this connection continues the one before it.
     continues: bool,
-    /// Lifespans of imported entries that ended before this have ended at the source too.
-    surely_over: Timestamp,
     /// Set while the source is silent: see [`Segment::set_silent`].
     silent: Option<Timestamp>,
     /// Imported entries whose time was over here and that the source still had.
@@ -175,7 +173,6 @@ impl Segment {
             changed_between: false,
             next: Beginning::Anew,
             continues: false,
-            surely_over: Timestamp::default(),
             silent: None,
             lived_on: 0,
             evicted: 0,

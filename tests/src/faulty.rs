@@ -4,9 +4,9 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use tokio::{
@@ -33,6 +33,8 @@ struct State {
     /// Bytes a second towards the client; 0 is no limit.
     rate: AtomicU64,
     connections: AtomicU64,
+    /// Seconds that the clock of the relay is ahead, which answers HTTP itself then; 0 if it does not.
+    date_ahead: AtomicI64,
 }
 
 impl Faulty {
@@ -52,6 +54,7 @@ impl Faulty {
             held: AtomicU64::new(0),
             rate: AtomicU64::new(0),
             connections: AtomicU64::new(0),
+            date_ahead: AtomicI64::new(0),
         });
         let cut = watch::Sender::new(0);
         let (serving, cuts) = (Arc::clone(&state), cut.clone());
@@ -98,6 +101,11 @@ impl Faulty {
         *self.state.to.lock().unwrap_or_else(PoisonError::into_inner) = to;
     }
 
+    /// The relay answers HTTP itself from now on, as a proxy, with a `Date` that is so many seconds ahead.
+    pub fn answer_http(&self, date_ahead: i64) {
+        self.state.date_ahead.store(date_ahead, Ordering::Relaxed);
+    }
+
     /// Ends every connection that there is.
     pub fn cut(&self) {
         self.cut.send_modify(|cuts| *cuts += 1);
@@ -124,7 +132,24 @@ fn is_of_walk(bytes: &[u8]) -> bool {
     end.and_then(|end| rest.get(end + 1)) == Some(&0x34)
 }
 
+/// Answers a request over HTTP with nothing but a date.
+async fn answer_http(mut client: TcpStream, ahead: i64) -> std::io::Result<()> {
+    let mut request = [0; 1_024];
+    let _ = client.read(&mut request).await?;
+    let now = UNIX_EPOCH.elapsed().unwrap_or_default();
+    let shown = UNIX_EPOCH + Duration::from_secs(now.as_secs().saturating_add_signed(ahead));
+    let date = httpdate::fmt_http_date(shown);
+    let answer = format!("HTTP/1.1 404 Not Found\r\nDate: {date}\r\nContent-Length: 0\r\n\r\n");
+    client.write_all(answer.as_bytes()).await
+}
+
 async fn relay(client: TcpStream, state: Arc<State>, mut cut: watch::Receiver<u64>) {
+    let (ahead, mut first) = (state.date_ahead.load(Ordering::Relaxed), [0]);
+    if ahead != 0 && client.peek(&mut first).await.is_ok() && first == *b"G" {
+        // The client may leave without its answer.
+        let _ = answer_http(client, ahead).await;
+        return;
+    }
     let Ok(server) = TcpStream::connect(state.leads_to()).await else { return };
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();

@@ -4,7 +4,6 @@ use std::{collections::HashMap, sync::atomic::Ordering, time::Duration};
 
 use client::ServerAddress;
 use futures_util::future::join_all;
-use store::Timestamp;
 use tokio::time::Instant;
 
 use super::{Doubt, SourceConnection};
@@ -100,7 +99,6 @@ impl SourceConnection {
     /// Keeps reading the clocks of the source's servers.
     pub(super) async fn read_clocks(&self) {
         let mut readers = HashMap::<ServerAddress, Instant>::new();
-        let mut told = Timestamp::default();
         loop {
             let servers = self.remote.servers();
             readers.retain(|server, _| servers.contains(server));
@@ -111,11 +109,6 @@ impl SourceConnection {
             let due: Vec<ServerAddress> = servers.iter().filter(due).cloned().collect();
             let read = join_all(due.iter().map(|server| self.read_clock(server))).await;
             readers.extend(due.into_iter().zip(read));
-            let surely_over = self.clocks.surely_over().unwrap_or_default();
-            if surely_over != told {
-                self.cache.set_surely_over(self.id(), surely_over);
-                told = surely_over;
-            }
             tokio::time::sleep(LOOK / 4).await;
         }
     }

@@ -1,7 +1,7 @@
 //! A source whose clock is an argument, and a cache that is filled from it, in virtual time.
 //!
 //! The source has two servers with a clock each. Clocks are apart from ours, and are set, before, during
-//! and after the copy. On every schedule, an entry that is alive at the source is found here, and has as
+//! and after the copy; and what answers HTTP may show another clock. On every schedule, an entry that is alive at the source is found here, and has as
 //! long to live as the source's clock tells.
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -116,6 +116,12 @@ struct World {
     set: [u64; 2],
     /// Whether a clock was set back at all.
     set_back: bool,
+    /// How far the `Date` of each server is ahead of its clock: something else may answer.
+    lies: [i64; 2],
+    /// Times that each clock was set since it was last read, at most.
+    unread: [u32; 2],
+    /// Whether that was more than once for a clock: it may seem not to be the server's.
+    set_twice: bool,
     entries: BTreeMap<u32, Theirs>,
     tells_date: bool,
     clocks: Arc<SourceClocks>,
@@ -138,6 +144,7 @@ impl World {
         let first = chance.offset();
         let offsets = [first, if chance.one_in(2) { first } else { chance.offset() }];
         let tells_date = chance.one_in(2);
+        let lies = if chance.one_in(3) { [chance.offset(), chance.offset()] } else { [0; 2] };
         let cache = Cache::new(
             "sessions".parse().unwrap(),
             Arc::new(CacheConfig { segments: 3, ..CacheConfig::new(CacheMode::Distributed) }),
@@ -152,6 +159,9 @@ impl World {
             offsets,
             set: [0; 2],
             set_back: false,
+            lies,
+            unread: [0; 2],
+            set_twice: false,
             entries: BTreeMap::new(),
             tells_date,
             clocks: SourceClocks::new("sessions".parse().unwrap()),
@@ -180,6 +190,8 @@ impl World {
             self.set[server] = self.now;
         }
         self.set_back |= by < 0;
+        self.unread[server] += 1;
+        self.set_twice |= self.unread[server] > 1;
     }
 
     /// A client that has not moved writes an entry.
@@ -235,18 +247,26 @@ impl World {
                 self.read_clock(index);
             }
         }
-        self.cache.set_surely_over(CONNECTION, self.clocks.surely_over().unwrap_or_default());
     }
 
     /// Reads the clock of a server. Returns when the answer was received.
     fn read_clock(&mut self, index: usize) -> Timestamp {
         let sent = self.ours();
         self.now += self.chance.below(10);
-        let date = (self.theirs(index).max(0) / 1_000 * 1_000).unsigned_abs();
+        let shown = self.theirs(index) + self.lies[index];
+        let date = (shown.max(0) / 1_000 * 1_000).unsigned_abs();
+        self.unread[index] = 0;
         self.now += self.chance.below(10);
         let received = self.ours();
         self.clocks.of(&server(index)).read(Reading { date, sent, received });
+        let seed = self.seed;
+        let honest = self.lies[index] == 0 && !self.set_twice;
+        assert!(!honest || !self.is_disbelieved(index), "seed {seed}: {index} shows its own clock");
         received
+    }
+
+    fn is_disbelieved(&self, index: usize) -> bool {
+        self.clocks.status(self.ours())[index].disbelieved.is_some()
     }
 
     fn connect(&mut self) {
@@ -307,8 +327,13 @@ impl World {
                 }
                 let clock = self.clocks.of(&server(index));
                 let (value, walked) = (Bytes::from_static(b"v"), Obtained::InWalk);
-                let entry = SourceEntry::new(value, &metadata, &clock, walked, asked, self.ours());
+                let mut entry =
+                    SourceEntry::new(value, &metadata, &clock, walked, asked, self.ours());
                 let bytes = key.to_be_bytes();
+                if entry.metadata().ends().is_some_and(|end| end <= self.ours()) {
+                    let Some(alive) = self.load(key) else { continue };
+                    entry = alive;
+                }
                 let entries: [(&[u8], Imported<'_>); 1] = [(&bytes, entry.imported())];
                 let mut written = false;
                 let now = self.ours();
@@ -346,7 +371,13 @@ impl World {
         let clock = self.clocks.of(&server(server_index));
         let known = clock.offset(self.ours());
         let offset = self.offsets[server_index];
-        if self.tells_date {
+        if self.tells_date && self.lies[server_index] != 0 {
+            // Never more than it was given, since it was last seen.
+            let most = self.ours().after(lifetime).millis();
+            assert!(here <= i64::try_from(most).unwrap(), "seed {seed}, {key}: {theirs:?}");
+            return;
+        }
+        if self.tells_date && !self.is_disbelieved(server_index) {
             let just_set = self.set[server_index] + 6 * SECOND > self.now;
             if !just_set {
                 let longer = longer + (lifespan - whole) - lived_on;
@@ -417,7 +448,7 @@ impl World {
     }
 }
 
-fn play(seed: u64) -> u64 {
+fn play(seed: u64) -> (u64, u64) {
     let mut world = World::new(seed);
     let wait = |world: &mut World| {
         let most = world.chance.of(&[SECOND, 10 * SECOND, 10 * MINUTE, 2 * HOUR]);
@@ -461,7 +492,8 @@ fn play(seed: u64) -> u64 {
     }
     world.check(seed, "at the end");
     ends(&mut world, seed);
-    world.compared
+    let found = [0, 1].into_iter().filter(|index| world.tells_date && world.is_disbelieved(*index));
+    (world.compared, found.count() as u64)
 }
 
 /// Once nobody uses an entry any more, asking for it keeps it alive only once.
@@ -492,8 +524,10 @@ fn no_living_entry_is_lost_on_any_schedule() {
         Some(seed) => seed..seed + 1,
         None => 0..number("SEEDS").unwrap_or(SEEDS),
     };
-    let compared: u64 = seeds.map(play).sum();
+    let both = seeds.map(play).fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
+    let (compared, found) = both;
     assert!(compared > 0);
+    assert!(found > 0 || number("SEED").is_some(), "no lie was found out");
 }
 
 #[test]

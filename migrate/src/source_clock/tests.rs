@@ -18,11 +18,7 @@ fn mortal(created: u64, seconds: u32) -> Reported {
     Reported { lifespan: Some((created, seconds)), max_idle: None }
 }
 
-fn over_for_sure<'a>(clocks: impl IntoIterator<Item = &'a SourceClock>) -> Option<Timestamp> {
-    surely_over(clocks, Corrections::default())
-}
-
-fn over_later<'a>(
+fn over<'a>(
     clocks: impl IntoIterator<Item = &'a SourceClock>,
     now: Timestamp,
 ) -> Option<Timestamp> {
@@ -168,6 +164,66 @@ fn an_entry_that_is_still_returned_is_alive_whatever_the_clocks_say() {
 }
 
 #[test]
+fn a_date_by_which_living_entries_are_over_is_not_the_sources_clock() {
+    for obtained in [Obtained::ByKey, Obtained::InWalk] {
+        let mut clock = SourceClock::default();
+        read(&mut clock, 0, 600_000);
+        // Created five seconds ago, by a clock that shows the same as ours.
+        let entry = mortal(theirs(-5_000, 0), 120);
+        clock.entry(&entry, obtained, at(1_000), at(1_010));
+        assert!(!clock.is_disbelieved(), "the clock may just have been set");
+        clock.read(theirs(1_005, 600_000), at(1_005), at(1_020));
+        assert!(!clock.is_disbelieved(), "perhaps after this reading was asked for");
+        assert_eq!(read(&mut clock, 6_000, 600_000), None);
+        assert!(clock.is_disbelieved() && !clock.is_read());
+        assert_eq!(read(&mut clock, 11_000, 600_000), None, "it is not read any more");
+        assert_eq!(clock.jumps(), 0);
+        assert_eq!(
+            over([&clock], at(1_000_000)),
+            None,
+            "nothing ends without a word of the source"
+        );
+        let (lives, _) = clock.entry(&entry, obtained, at(12_000), at(12_000));
+        assert_eq!(left_of(&lives), 120_000 + 12_000, "the longest life that is possible");
+        // A walk that began before any reading says nothing of it.
+        let mut clock = SourceClock::default();
+        read(&mut clock, 0, 600_000);
+        clock.entry(&mortal(theirs(-105_000, 0), 120), obtained, at(-10_000), at(1_000));
+        read(&mut clock, 6_000, 600_000);
+        assert!(!clock.is_disbelieved(), "it may have been set forward since");
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_is_still_believed() {
+    for jump in [-600_000, -3_600_000] {
+        for waits in [1_000, 6_000, 60_000] {
+            let mut clock = SourceClock::default();
+            read(&mut clock, 0, 600_000);
+            // Set back, and an entry is written and returned before the clock is read again.
+            let entry = mortal(theirs(waits, 600_000 + jump), 2);
+            clock.entry(&entry, Obtained::ByKey, at(waits), at(waits));
+            read(&mut clock, waits + 100, 600_000 + jump);
+            read(&mut clock, waits + 5_000, 600_000 + jump);
+            assert!(!clock.is_disbelieved() && clock.is_read(), "{jump}, {waits}");
+            let known = clock.offset_at(at(waits + 5_000));
+            assert!(known.low.unwrap() <= 600_000 + jump, "{jump}, {waits}: {known:?}");
+        }
+    }
+}
+
+#[test]
+fn a_date_that_lies_is_not_believed_however_rarely_it_is_read() {
+    let mut clock = SourceClock::default();
+    read(&mut clock, 0, 600_000);
+    read(&mut clock, 1_000, 600_000);
+    let entry = mortal(theirs(60_000, 0), 120);
+    clock.entry(&entry, Obtained::ByKey, at(61_000), at(61_000));
+    read(&mut clock, 62_000, 600_000);
+    assert!(clock.is_disbelieved());
+}
+
+#[test]
 fn a_use_is_now_where_the_entry_was_asked_for_by_its_key() {
     let mut clock = SourceClock::default();
     read(&mut clock, 0, 0);
@@ -198,38 +254,37 @@ fn a_jump_is_counted_once_with_its_direction() {
 fn a_lifespan_is_surely_over_once_the_sources_clock_has_passed_its_end() {
     let mut clock = SourceClock::default();
     let entry = mortal(theirs(-1_000, 600_000), 2);
-    assert_eq!(over_for_sure([&clock]), None);
+    assert_eq!(over([&clock], at(0)), None);
     read(&mut clock, 0, 600_000);
     let (lives, _) = clock.entry(&entry, Obtained::ByKey, at(0), at(0));
     let end = lives.created.unwrap().after(lives.expiration.lifespan.unwrap());
-    assert!(over_for_sure([&clock]).unwrap() < end);
+    assert!(over([&clock], at(0)).unwrap() < end);
     read(&mut clock, 1_900, 600_000);
-    assert!(over_for_sure([&clock]).unwrap() < end, "whole seconds may have been cut off");
+    assert!(over([&clock], at(1_900)).unwrap() < end, "whole seconds may have been cut off");
     read(&mut clock, 4_000, 600_000);
-    assert!(over_for_sure([&clock]).unwrap() > end);
-    assert_eq!(over_for_sure([&clock, &SourceClock::default()]), None, "one clock is not known");
+    assert!(over([&clock], at(4_000)).unwrap() > end);
+    let unknown = SourceClock::default();
+    assert_eq!(over([&clock, &unknown], at(4_000)), None, "one clock is not known");
     read(&mut clock, 5_000, -3_000_000);
-    assert_eq!(over_for_sure([&clock]), None, "set back, it may have it still");
+    assert_eq!(over([&clock], at(5_000)), None, "set back, it may have it still");
     read(&mut clock, 6_000, 600_000);
-    assert_eq!(over_for_sure([&clock]), None, "or two servers answer in turn under one address");
+    assert_eq!(over([&clock], at(6_000)), None, "or two servers answer in turn under one address");
 }
 
 #[test]
 fn a_clock_that_cannot_be_read_any_more_is_taken_to_go_on() {
     for offset in OFFSETS {
         let mut clock = SourceClock::default();
-        assert_eq!(over_later([&clock], at(0)), None, "it was never read");
+        assert_eq!(over([&clock], at(0)), None, "it was never read");
         read(&mut clock, 0, offset);
         let entry = mortal(theirs(-1_000, offset), 600);
         let (lives, _) = clock.entry(&entry, Obtained::ByKey, at(0), at(0));
         let end = lives.created.unwrap().after(lives.expiration.lifespan.unwrap());
-        assert_eq!(over_later([&clock], at(0)), over_for_sure([&clock]));
-        assert!(over_later([&clock], at(599_000)).unwrap() < end, "{offset}");
+        assert!(over([&clock], at(599_000)).unwrap() < end, "{offset}");
         // Clocks drift apart.
-        assert!(over_later([&clock], at(601_000)).unwrap() < end, "{offset}");
-        assert!(over_later([&clock], at(610_000)).unwrap() > end, "{offset}");
-        assert!(over_for_sure([&clock]).unwrap() < end, "{offset}: nobody knows");
-        assert_eq!(over_later([&clock, &SourceClock::default()], at(610_000)), None);
+        assert!(over([&clock], at(601_000)).unwrap() < end, "{offset}");
+        assert!(over([&clock], at(610_000)).unwrap() > end, "{offset}");
+        assert_eq!(over([&clock, &SourceClock::default()], at(610_000)), None);
     }
 }
 
@@ -238,13 +293,13 @@ fn before_the_first_entry_the_clocks_difference_does_not_count_as_time_that_has_
     for offset in OFFSETS {
         let mut clock = SourceClock::default();
         read(&mut clock, 0, offset);
-        let over = over_for_sure([&clock]).unwrap();
-        assert!(over <= at(0), "{offset}: {over:?}");
+        let before = over([&clock], at(0)).unwrap();
+        assert!(before <= at(0), "{offset}: {before:?}");
         for obtained in [Obtained::InWalk, Obtained::ByKey] {
             let entry = mortal(theirs(-500, offset), 1);
             let (lives, _) = clock.entry(&entry, obtained, at(0), at(0));
             let end = lives.created.unwrap().after(lives.expiration.lifespan.unwrap());
-            assert!(end >= over, "{offset}: it lives, and counts as over");
+            assert!(end >= before, "{offset}: it lives, and counts as over");
         }
     }
 }
@@ -280,8 +335,7 @@ fn nothing_overflows() {
                     clock.read(date, at(0), at(1));
                     clock.offset_at(at(2)).uncertainty();
                     clock.best_reading(at(2));
-                    over_for_sure([&clock]);
-                    over_later([&clock], Timestamp::from_millis(u64::MAX));
+                    over([&clock], Timestamp::from_millis(u64::MAX));
                 }
             }
         }

@@ -20,8 +20,6 @@ pub enum Import {
     KeptForClient,
     /// A client removed it, or its own entry in its place has ended.
     Tombstone,
-    /// Its time is over at the source too, by the source's clock.
-    Expired,
     /// It could not be taken.
     Failed(CacheError),
     /// It was read over a connection that is gone.
@@ -124,9 +122,6 @@ impl Segment {
             // A client may have removed it meanwhile.
             return Import::Tombstone;
         }
-        if self.is_surely_over(imported) {
-            return Import::Expired;
-        }
         let place = Place { hash, placement, bucket: found, overdue: false };
         match self.take_in(place, key, imported) {
             Ok(_) => {
@@ -152,14 +147,6 @@ impl Segment {
                 && lifetimes(ours.expiration) == lifetimes(theirs.expiration)
                 && entry.value().bytes() == imported.value.bytes()
         })
-    }
-
-    /// Whether an entry is over by the source's own clock. The source gives out such a one if it has read it
-    /// ahead; any other that it gives out is alive, whatever our clock says.
-    fn is_surely_over(&self, imported: &Imported<'_>) -> bool {
-        let metadata = imported.metadata;
-        let ends = metadata.created.zip(metadata.expiration.lifespan);
-        ends.is_some_and(|(created, lifespan)| created.after(lifespan) < self.surely_over)
     }
 
     /// Takes in what the source says of an entry whose time is over here. Nothing happens if that has
@@ -214,16 +201,6 @@ impl Segment {
         self.lived_on
     }
 
-    /// Lifespans of imported entries that ended here before this instant have ended at the source too, by
-    /// the source's own clock. All others are asked for before they end. What is said of another connection than
-    /// this one counts for nothing.
-    pub fn set_surely_over(&mut self, connection: ConnectionId, before: Timestamp) {
-        // What an earlier connection brought was corrected by what was known of the clocks then.
-        if self.is_connected_over(connection) && !self.continues {
-            self.surely_over = before;
-        }
-    }
-
     /// The source has said nothing for some time, or is heard again (`None`). While it is silent, and where
     /// everything of it is here, reads take an imported entry whose time is over here to be gone. Changes that
     /// depend on it do so too if its lifespan ended before `over`: by then it has ended at the source as well, by
@@ -231,7 +208,7 @@ impl Segment {
     /// entry lives. What is said of another connection than this one counts for nothing.
     pub fn set_silent(&mut self, connection: ConnectionId, over: Option<Timestamp>) {
         if self.is_connected_over(connection) {
-            // See `set_surely_over`: an earlier connection may have corrected by another clock.
+            // What an earlier connection brought was corrected by what was known of the clocks then.
             let over = over.map(|over| if self.continues { Timestamp::default() } else { over });
             self.silent = over;
         }
@@ -334,7 +311,7 @@ impl Segment {
         // What was removed over the connection before this one is not marked.
         self.unsure = self.continues;
         self.connected = self.stamp;
-        (self.surely_over, self.lived_on) = (Timestamp::default(), 0);
+        self.lived_on = 0;
         self.silent = None;
         self.link = Some(link);
     }

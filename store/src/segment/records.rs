@@ -254,14 +254,11 @@ impl Segment {
         }
     }
 
-    /// Whether the time of an imported entry is over here but may not be at its source: the source's clock
-    /// may differ, and clients may use the entry there.
+    /// Whether the time of an imported entry is over here but may not be at its source: clients may use the
+    /// entry there, and the source's clock may differ, also from the one that the source is thought to have.
     #[inline]
     pub(super) fn is_overdue(&self, record: &Record, now: Timestamp) -> bool {
-        record.is_imported()
-            && self.link.is_some()
-            && record.is_expired(now)
-            && !record.lifespan_ended_before(self.surely_over)
+        record.is_imported() && self.link.is_some() && record.is_expired(now)
     }
 
     pub(super) fn expire(&mut self, place: Place) {

@@ -381,3 +381,44 @@ async fn a_disconnect_says_which_entries_live_on_and_do_not_fit_in() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn no_living_entry_is_lost_where_a_proxy_shows_another_clock_than_the_sources() {
+    for ahead in [600, -600, 172_800] {
+        let scene = Scene::new().await;
+        // As a proxy does that answers HTTP itself and leads everything else to the source.
+        scene.relay.answer_http(ahead);
+        for number in 0..40 {
+            let lifespan = if number < 20 { 120_000 } else { 1_200_000 };
+            scene.from.put(&key(number), b"v", lasting(lifespan)).await.unwrap();
+        }
+        scene.connect().await;
+        assert!(scene.to.get(&key(0)).await.unwrap().is_some(), "{ahead}: read through");
+        assert_eq!(scene.target.synchronize("c").await + 1, 40, "{ahead}");
+        let counts = scene.counts().await;
+        assert_eq!((&counts["expired"], &counts["failed"]), (&0.into(), &0.into()), "{counts}");
+        for number in 0..40 {
+            assert!(scene.to.get(&key(number)).await.unwrap().is_some(), "{ahead}: {number}");
+        }
+        assert_eq!(scene.to.size().await.unwrap(), 40, "{ahead}");
+        if ahead > 0 {
+            let text = eventually("the date is not believed", || async {
+                let status = scene.target.rest.migration("c").await;
+                status["source"]["clocks"][0]["disbelieved"].as_str().map(str::to_owned)
+            })
+            .await;
+            assert!(text.contains("is not that of the clock by which the source ends"), "{text}");
+        }
+        scene.action("verify").await.with(200);
+        let status = scene.target.rest.migration("c").await;
+        assert_eq!(status["state"], "VERIFIED", "{status:#}");
+        scene
+            .target
+            .rest
+            .delete("/rest/v2/caches/c/rolling-upgrade/source-connection?strict=true")
+            .await
+            .with(204);
+        assert_eq!(scene.to.size().await.unwrap(), 40, "{ahead}: after the disconnect");
+        scene.stop().await;
+    }
+}

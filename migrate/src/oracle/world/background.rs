@@ -66,10 +66,6 @@ impl World {
         let date = (self.now + source.clocks[server]) / 1_000 * 1_000;
         let reading = ClockReading { date: date.unsigned_abs(), sent: ours, received: ours };
         live.clocks.of(&source.server(server)).read(reading);
-        if let Some(before) = live.clocks.surely_over() {
-            self.target.cache.set_surely_over(live.id, before);
-            self.steps.push(format!("          over before {before:?} is over at the source"));
-        }
     }
 
     pub(super) fn begin_clear(&mut self) {

@@ -292,7 +292,7 @@ impl World {
                 Import::Failed(_) | Import::Outdated => {
                     *reading.failed.entry(placed(number).0).or_default() += 1;
                 }
-                Import::KeptForClient | Import::Tombstone | Import::Expired => {}
+                Import::KeptForClient | Import::Tombstone => {}
             }
         });
         copy.counts += counts;

@@ -134,6 +134,9 @@ fn show_clocks(status: &Value, say: &mut dyn FnMut(fmt::Arguments<'_>)) {
                 seconds(high)
             ));
         }
+        if let Some(why) = clock["disbelieved"].as_str() {
+            show::line(format_args!("  clock        {why}"));
+        }
     }
 }
 

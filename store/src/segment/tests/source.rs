@@ -310,24 +310,19 @@ fn without_a_source_changes_take_only_a_lifespan_to_be_over_that_surely_is() {
 }
 
 #[test]
-fn what_is_over_by_the_sources_own_clock_is_over_here() {
-    let mut segment = segment(Bound::default());
-    connect(&mut segment);
-    let entry = mortal(b"v", 0, Some(1_000), None);
-    assert_eq!(copy(&mut segment, &entry, 5_000), Import::Written, "the source still returns it");
-    assert_eq!(get(&mut segment, b"k"), Seen::Load);
-    segment.set_surely_over(FIRST, at(1_000));
-    assert_eq!(copy(&mut segment, &entry, 5_000), Import::AlreadyHere);
-    segment.set_surely_over(FIRST, at(1_001));
-    assert_eq!(segment.sweep(0, 64, at(5_000)), None);
-    assert_eq!(segment.len(), 0);
-    assert_eq!(copy(&mut segment, &entry, 5_000), Import::Expired);
-
-    let idle = mortal(b"v", 0, None, Some(1_000));
-    assert_eq!(copy(&mut segment, &idle, 5_000), Import::Written, "it may be used there any time");
-    segment.disconnect();
-    assert_eq!(run(&mut segment, &Command::read(b"k"), at(5_000)), Seen::Missing);
-    assert_eq!(segment.len(), 0, "without a source nobody is asked");
+fn what_the_source_still_returns_is_kept_until_it_says_otherwise() {
+    for entry in [mortal(b"v", 0, Some(1_000), None), mortal(b"v", 0, None, Some(1_000))] {
+        let mut segment = segment(Bound::default());
+        connect(&mut segment);
+        assert_eq!(copy(&mut segment, &entry, 5_000), Import::Written, "it may live there");
+        assert_eq!(get(&mut segment, b"k"), Seen::Load);
+        assert_eq!(segment.sweep(0, 64, at(5_000)), None);
+        assert_eq!(segment.len(), 1);
+        assert_eq!(copy(&mut segment, &entry, 5_000), Import::AlreadyHere);
+        segment.disconnect();
+        assert_eq!(run(&mut segment, &Command::read(b"k"), at(5_000)), Seen::Missing);
+        assert_eq!(segment.len(), 0, "without a source nobody is asked");
+    }
 }
 
 #[test]
