@@ -9,7 +9,8 @@ use client::{Item, Iterate, SegmentSet};
 use futures_util::future::join_all;
 use media::hash;
 use store::{
-    Import, ImportRule, Imported, Lifetime, SourceSegment, SourceSpace, Standing, Timestamp,
+    CacheError, Import, ImportRule, Imported, Lifetime, SourceSegment, SourceSpace, Standing,
+    Timestamp,
 };
 use tokio::sync::SemaphorePermit;
 
@@ -299,28 +300,40 @@ impl<'r> Page<'r> {
         let mut by_segment = BTreeMap::<u32, Counts>::new();
         let now = connection.agreement().clock().now();
         let over = connection.id();
+        let max = connection.settings().max_key;
+        let mut count = |key: &[u8], import: &Import| {
+            let segment = segment_of(key).0;
+            counts.count(import);
+            by_segment.entry(segment).or_default().count(import);
+            if matches!(import, Import::Failed(_) | Import::Outdated) {
+                *self.failed.entry(segment).or_default() += 1;
+            }
+            if let Import::Failed(error) = import {
+                shared.fail(segment, key, error);
+            }
+        };
+        let mut ended = Vec::new();
         let mut living = Vec::with_capacity(entries.len());
         for (index, (key, imported)) in entries.iter().enumerate() {
             if expired.contains(&index) {
-                counts.count_expired();
-                by_segment.entry(segment_of(key).0).or_default().count_expired();
+                ended.push(segment_of(key).0);
+            } else if key.len() > max {
+                // Clients could neither read nor remove it.
+                count(key, &Import::Failed(CacheError::KeyTooLong { len: key.len(), max }));
             } else {
                 living.push((*key, *imported));
             }
         }
         let entries = living;
         connection.cache().import(&entries, ImportRule::Copy, over, now, |index, import| {
-            let Some((key, _)) = entries.get(index) else { return };
-            let segment = segment_of(key).0;
-            counts.count(&import);
-            by_segment.entry(segment).or_default().count(&import);
-            if matches!(import, Import::Failed(_) | Import::Outdated) {
-                *self.failed.entry(segment).or_default() += 1;
-            }
-            if let Import::Failed(error) = &import {
-                shared.fail(segment, key, error);
+            if let Some((key, _)) = entries.get(index) {
+                count(key, &import);
             }
         });
+        for segment in ended {
+            counts.count_expired();
+            by_segment.entry(segment).or_default().count_expired();
+        }
         shared.count(unit.id, counts, &by_segment);
         for (segment, counts) in by_segment {
             *self.met.entry(segment).or_default() += counts;

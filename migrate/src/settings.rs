@@ -29,6 +29,8 @@ pub struct Settings {
     pub rates: Rates,
     /// Bytes that are on their way from sources to caches, of all jobs together.
     pub buffer: Arc<ByteBudget>,
+    /// Most bytes of a key that clients can name: an entry with a longer one would be here and out of reach.
+    pub max_key: usize,
     /// Servers that are this one: nobody connects a cache to itself.
     pub own_servers: Vec<client::ServerAddress>,
 }

@@ -208,6 +208,7 @@ fn migration_settings(config: &ServerConfig, own_servers: Vec<ServerAddress>) ->
             bytes_per_second: migration.max_bytes_per_second,
         },
         buffer: ByteBudget::new(migration.buffer),
+        max_key: usize::try_from(config.limits.max_key).unwrap_or(usize::MAX),
         own_servers,
     }
 }

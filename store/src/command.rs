@@ -324,7 +324,7 @@ pub enum CacheError {
     NotStored(String),
 
     /// The key is longer than an entry can hold; nothing changed.
-    #[error("a key of {len} bytes is longer than {max} bytes")]
+    #[error("the key of {len} bytes is longer than {max} bytes: raise limits.max-key")]
     KeyTooLong {
         /// Its length in bytes.
         len: usize,

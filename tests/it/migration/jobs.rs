@@ -553,3 +553,29 @@ async fn a_source_that_became_another_stops_the_job_until_the_operator_says_so()
     }
     scene.stop().await;
 }
+
+#[tokio::test]
+async fn a_key_that_no_client_could_use_here_is_a_failure_of_the_copy() {
+    let limits = config::LimitsFile { max_key: Some(100), ..config::LimitsFile::default() };
+    let file = config::ServerFile { limits, ..config::ServerFile::default() };
+    let scene = Scene::with_target(file).await;
+    scene.fill(10).await;
+    for len in [100, 101] {
+        scene.from.put(&vec![b'K'; len], b"v", NEVER).await.unwrap();
+    }
+    scene.connect().await;
+    scene.target.rest.post("/rest/v2/caches/c?action=sync-data&async=true", "").await.with(202);
+    let status = eventually("the copy has failed", || async {
+        let status = scene.target.rest.migration("c").await;
+        (status["job"]["state"] == "failed").then_some(status)
+    })
+    .await;
+    let failures = status["job"]["failures"].as_array().unwrap();
+    let reason = failures[0]["reason"].as_str().unwrap();
+    assert_eq!(failures.len(), 1, "{status:#}");
+    let said = "the key of 101 bytes is longer than 100 bytes: raise limits.max-key";
+    assert_eq!(reason, said);
+    assert!(scene.to.get(&[b'K'; 100]).await.unwrap().is_some());
+    assert_eq!(status["canDisconnect"], false, "{status:#}");
+    scene.stop().await;
+}
