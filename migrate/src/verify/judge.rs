@@ -168,6 +168,12 @@ impl Judge<'_> {
         }
     }
 
+    /// Whether an entry that the source has shown, and has not found by its key since, may have ended by itself. Otherwise
+    /// somebody has removed it in this moment, or the source does not find what it has.
+    pub(super) fn may_have_ended(&self, shown: &EntryMetadata) -> bool {
+        may_have_ended(shown, self.now, self.uncertainty(shown))
+    }
+
     /// Lets an entry live on whose time is over here, and that the source still has. `None` if a client was
     /// quicker, or if the source has told one something else since.
     fn refresh(&self, key: &[u8], theirs: &SourceEntry) -> Option<Verdict> {

@@ -71,6 +71,9 @@ pub struct VerifyReport {
     pub same: u64,
     /// Entries that the source has shown, and did not have any more when it was asked again.
     pub expired: u64,
+    /// Those of them that cannot have ended by themselves: somebody has removed them in between, or the source does not
+    /// find by its key what it has.
+    pub not_found: u64,
     /// See [`Finding::Missing`].
     pub missing: u64,
     /// See [`Finding::MissingOrEvicted`]. No more of them are left over than entries of the source were evicted
@@ -178,7 +181,9 @@ impl VerifyReport {
                 "only {segments_compared} of {segments} segments were compared to their end: verify again"
             ));
         }
-        let doubt = census::doubt(before, after, compared).or_else(|| self.outlived_doubt());
+        let doubt = census::doubt(before, after, compared)
+            .or_else(|| self.not_found_doubt())
+            .or_else(|| self.outlived_doubt());
         match (doubt, after.entries) {
             (Some(doubt), None | Some(1..)) if compared == 0 => {
                 Err(format!("nothing was compared: {doubt}"))
@@ -188,6 +193,19 @@ impl VerifyReport {
                 Ok(())
             }
         }
+    }
+
+    /// Why the source may have entries that are not here, and that nobody can ask it for.
+    fn not_found_doubt(&self) -> Option<String> {
+        let (entries, them) = match self.not_found {
+            0 => return None,
+            1 => ("1 entry that is not here".to_owned(), "it"),
+            several => (format!("{several} entries that are not here"), "them"),
+        };
+        Some(format!(
+            "the source has shown {entries}, and did not find {them} by key when it was asked: somebody has removed \
+             {them} there just then, or the source cannot be read by key; verify again"
+        ))
     }
 
     /// Why the source may have lost entries, although each could have ended there by itself: they are many.
@@ -324,6 +342,7 @@ impl VerifyReport {
         self.segments_compared += part.segments_compared;
         self.same += part.same;
         self.expired += part.expired;
+        self.not_found += part.not_found;
         self.missing += part.missing;
         self.missing_or_evicted += part.missing_or_evicted;
         self.mended_missing += part.mended_missing;
@@ -416,6 +435,23 @@ mod tests {
             let text = conclude(report(0, 8), has).unwrap_err();
             assert!(text.starts_with("nothing was compared"), "{text}");
         }
+    }
+
+    #[test]
+    fn what_the_source_shows_and_does_not_find_raises_a_doubt() {
+        let said = Census { entries: Some(9), stored: Some(7) };
+        let concluded = |not_found| {
+            let mut unit = VerifyReport::default();
+            (0..9).for_each(|_| unit.count(b"k", Verdict::Expired));
+            unit.not_found = not_found;
+            let mut report = VerifyReport::default();
+            report.add(&unit);
+            report.conclude(said, said).unwrap();
+            report.doubt
+        };
+        assert_eq!(concluded(0), None);
+        assert!(concluded(1).unwrap().starts_with("the source has shown 1 entry that"));
+        assert!(concluded(9).unwrap().starts_with("the source has shown 9 entries that"));
     }
 
     #[test]

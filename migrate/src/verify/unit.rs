@@ -8,11 +8,11 @@ use std::{hash::RandomState, ops::ControlFlow, sync::Arc};
 use client::{Bytes, Item, Iterate, SegmentSet};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use media::hash;
-use store::{SegmentId, SourceSegment, SourceSpace, Timestamp, Walk, WalkStep};
+use store::{EntryMetadata, SegmentId, SourceSegment, SourceSpace, Timestamp, Walk, WalkStep};
 
 use super::{
     Shared,
-    judge::{Judge, Remembered},
+    judge::{Judge, Remembered, Verdict},
     met::{Meeting, Met},
     report::VerifyReport,
 };
@@ -221,10 +221,10 @@ impl Comparison {
         for Shown { key, entry } in page.drain(..) {
             match self.judge().shown(&key, &entry) {
                 Some(verdict) => self.note(|report| report.count(&key, verdict)),
-                None => doubtful.push(key),
+                None => doubtful.push((key, Some(*entry.metadata()))),
             }
         }
-        self.ask_again(doubtful, true).await?;
+        self.ask_again(doubtful).await?;
         tokio::task::yield_now().await;
         Ok(())
     }
@@ -241,13 +241,17 @@ impl Comparison {
     }
 
     /// Asks the source again for keys that are not here as the walk has shown them, or that it has not shown.
-    async fn ask_again<K: AsRef<[u8]>>(&self, keys: Vec<K>, shown: bool) -> Result<(), Doubt> {
-        let asked =
-            keys.into_iter().map(|key| async move { self.ask_for(key.as_ref(), shown).await });
+    async fn ask_again<K: AsRef<[u8]>>(
+        &self,
+        keys: Vec<(K, Option<EntryMetadata>)>,
+    ) -> Result<(), Doubt> {
+        let asked = keys
+            .into_iter()
+            .map(|(key, shown)| async move { self.ask_for(key.as_ref(), shown).await });
         stream::iter(asked).buffer_unordered(AT_ONCE).try_collect().await
     }
 
-    async fn ask_for(&self, key: &[u8], shown: bool) -> Result<(), Doubt> {
+    async fn ask_for(&self, key: &[u8], shown: Option<EntryMetadata>) -> Result<(), Doubt> {
         for _ in 0..MOST_ASKED {
             match self.connection.ask(key).await {
                 // Judged before the report is held: whoever reads it may hold what is asked here.
@@ -258,8 +262,14 @@ impl Comparison {
                     }
                 }
                 Loaded::Absent => {
-                    if let Some(verdict) = self.judge().absent(key, shown) {
-                        self.note(|report| report.count(key, verdict));
+                    let judge = self.judge();
+                    if let Some(verdict) = judge.absent(key, shown.is_some()) {
+                        let is_unfound = verdict == Verdict::Expired
+                            && shown.is_some_and(|shown| !judge.may_have_ended(&shown));
+                        self.note(|report| {
+                            report.count(key, verdict);
+                            report.not_found += u64::from(is_unfound);
+                        });
                     }
                     return Ok(());
                 }
@@ -305,12 +315,12 @@ impl Comparison {
     async fn compare_others(&self, met: &Met) -> Result<(), Doubt> {
         let cache = self.connection.cache();
         let mut walk = Walk::new(Arc::clone(cache), self.own_segments());
-        let (mut others, mut bytes): (Vec<Box<[u8]>>, _) = (Vec::new(), 0);
+        let (mut others, mut bytes): (Vec<(Box<[u8]>, _)>, _) = (Vec::new(), 0);
         for step in 1_u64.. {
             let walked = walk.step(self.now(), |entry| {
                 let imported = entry.origin() == store::Origin::Imported;
                 if imported && met.misses(entry.key()) && self.is_of_unit(entry.key()) {
-                    others.push(entry.key().into());
+                    others.push((entry.key().into(), None));
                     bytes += entry.key().len();
                 }
                 // Keys may be long.
@@ -321,7 +331,7 @@ impl Comparison {
             });
             let walked = walked.map_err(|error| Doubt::Another(error.to_string()))?;
             if others.len() >= PAGE || bytes >= PAGE_BYTES || walked == WalkStep::End {
-                self.ask_again(std::mem::take(&mut others), false).await?;
+                self.ask_again(std::mem::take(&mut others)).await?;
                 bytes = 0;
             }
             if walked == WalkStep::End {
