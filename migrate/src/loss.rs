@@ -97,6 +97,8 @@ pub(crate) struct Standing<'a> {
     pub(crate) cleared: bool,
     /// Entries that were evicted since the cache was connected and that no verification has looked for.
     pub(crate) evicted: u64,
+    /// Entries that an earlier connection has brought in, and that count as the clients' own since this one began anew.
+    pub(crate) adopted: u64,
 }
 
 impl Standing<'_> {
@@ -164,6 +166,18 @@ impl Standing<'_> {
                 ),
                 "verify shows which are missing",
             ));
+        }
+        if self.adopted > 0 {
+            let adopted = self.adopted;
+            let entries = if adopted == 1 { "entry counts" } else { "entries count" };
+            doubts.push(
+                format!(
+                    "{adopted} {entries} as changed here since the cache was connected with --fresh, although an \
+                     earlier connection brought them in: whether the source has changed or removed any since then, \
+                     no verification tells"
+                )
+                .into(),
+            );
         }
         let missing = self.verified.map_or(0, VerifyReport::perhaps_evicted);
         if missing > 0 {

@@ -314,7 +314,9 @@ impl Facts<'_> {
             let is_evicted = self.live.is_some_and(|live| live.evicted_unverified() > 0);
             // Nor was what the source has lost before.
             let is_shrunk = self.connection.and_then(census::shrunk).is_some();
-            let proven = verify.is_some_and(VerifyReport::is_proof) && !is_evicted && !is_shrunk;
+            // Nor what an earlier connection brought in, since this one began anew.
+            let is_whole = !is_evicted && !is_shrunk && self.cache.adopted() == 0;
+            let proven = verify.is_some_and(VerifyReport::is_proof) && is_whole;
             return if proven { Stage::Verified } else { Stage::Synced };
         }
         match job {
@@ -353,6 +355,7 @@ impl Facts<'_> {
             shrunk: shrunk.as_deref(),
             cleared: connection.cleared,
             evicted: self.live.map_or(0, Migration::evicted_unverified),
+            adopted: self.cache.adopted(),
         };
         standing.losses()
     }

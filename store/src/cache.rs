@@ -415,6 +415,13 @@ impl Cache {
         self.sum(Segment::lived_on)
     }
 
+    /// Entries that were imported once and count as a client's since a connection began anew: see
+    /// [`Segment::adopted`].
+    #[must_use]
+    pub fn adopted(&self) -> u64 {
+        self.sum(Segment::adopted)
+    }
+
     /// Lets reads do without the source where everything of it is here: see [`Segment::set_silent`].
     pub fn set_silent(&self, connection: ConnectionId, over: Option<Timestamp>) {
         self.each(|segment| segment.set_silent(connection, over));

@@ -130,6 +130,8 @@ pub struct Segment {
     silent: Option<Timestamp>,
     /// Imported entries whose time was over here and that the source still had.
     lived_on: u64,
+    /// See [`Segment::adopted`].
+    adopted: u64,
     /// Entries that had to make room.
     evicted: u64,
     /// Those of them that were imported, over the connections that continue each other.
@@ -175,6 +177,7 @@ impl Segment {
             continues: false,
             silent: None,
             lived_on: 0,
+            adopted: 0,
             evicted: 0,
             evicted_imported: 0,
             evicted_before: 0,

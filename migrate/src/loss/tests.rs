@@ -125,6 +125,10 @@ fn what_nobody_knows_does_not_refuse() {
     let table = [
         (whole(), vec!["no verification was run"]),
         (Standing { evicted: 5, ..whole() }, vec!["5 entries were evicted", "no verification"]),
+        (
+            Standing { adopted: 7, verified: Some(&proof), ..whole() },
+            vec!["7 entries count as changed"],
+        ),
         (Standing { verified: Some(&cancelled), ..whole() }, vec!["the last verification did not"]),
         (Standing { verified: Some(&evicted), ..whole() }, vec!["verify has not found 5 entries"]),
         (Standing { verified: Some(&doubted), ..whole() }, vec!["it has more"]),

@@ -63,10 +63,10 @@ impl SourceConnection {
         });
     }
 
-    /// When a client has last cleared the cache, as far as is known: at any time since the connection was made, if
-    /// that was before a restart.
+    /// When a client has last cleared the cache. At any time, if that was over an earlier connection which this one
+    /// continues, or before a restart.
     pub(crate) fn cleared_at(&self) -> ClearedAt {
-        let unknown = ClearedAt { began: self.made_by_clock(), ended: None, had: None };
+        let unknown = ClearedAt { began: Timestamp::default(), ended: None, had: None };
         self.clear.lock().unwrap_or(unknown)
     }
 }

@@ -145,6 +145,7 @@ impl Segment {
         }
         // Of what is removed here no tombstones stay.
         self.forgotten = self.link.is_some();
+        self.adopted = 0;
         self.note_change();
         Some(self.take_records())
     }

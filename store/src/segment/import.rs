@@ -409,6 +409,13 @@ impl Segment {
         self.forget(position, limit, true)
     }
 
+    /// Entries that were imported once and count as a client's since a connection began anew. Whether the source has
+    /// changed or removed them since, nobody knows. Those that clients have changed or removed here are included.
+    #[must_use]
+    pub fn adopted(&self) -> u64 {
+        self.adopted
+    }
+
     fn forget(&mut self, position: &mut Position, limit: usize, origins: bool) -> Step {
         let range = self.next_buckets(position, limit);
         for bucket in range {
@@ -422,7 +429,9 @@ impl Segment {
                 self.account.change_tombstone(memory, 0);
             } else {
                 if origins {
-                    self.imported -= u64::from(occupied.get().is_imported());
+                    let imported = u64::from(occupied.get().is_imported());
+                    (self.imported, self.adopted) =
+                        (self.imported - imported, self.adopted + imported);
                     occupied.get_mut().forget_source();
                 }
                 self.balance += occupied.get().balance();

@@ -216,6 +216,7 @@ fn a_connection_that_continues_goes_on_with_what_was_imported() {
 
     disconnect(&mut segment);
     segment.forget_source(&mut Position::default(), usize::MAX);
+    assert_eq!(segment.adopted(), 1, "the other one was a client's before");
     segment.connect(link(FIRST, &[]));
     assert!(matches!(segment.inspect(b"k", at(1_000)), Standing::Local(_)), "anew");
     assert_eq!((segment.local_len(), copy(&mut segment, b"k")), (2, Import::KeptForClient));
