@@ -526,11 +526,13 @@ impl Cache {
         while self.segment(id).release_tombstones(&mut position, BACKGROUND_STEP) == Step::More {}
     }
 
-    /// Whether this key may be one that was removed and is not remembered: there were too many, the cache was
-    /// cleared, or it was just before the source was connected again.
+    /// Returns whether this key may be one that was removed and is not remembered: there were too many, the cache was
+    /// cleared, or it was just before the source was connected again. It may also be one of an entry that a client
+    /// wrote where everything of the source is here, and that has ended.
     #[must_use]
     pub fn may_have_forgotten(&self, key: &[u8]) -> bool {
-        self.placed(hash::hash(key)).lock().has_forgotten()
+        let placement = hash::hash(key);
+        self.placed(placement).lock().may_have_forgotten(placement)
     }
 
     /// Drops the tombstones that a connection has left in one segment, a bounded step at a time. Does

@@ -8,6 +8,7 @@
 //! Start reading at [`Segment::apply`].
 
 mod background;
+mod ended;
 mod import;
 mod key_hash;
 mod records;
@@ -16,6 +17,7 @@ mod walk;
 use config::MemoryConfig;
 use hashbrown::HashTable;
 
+use self::ended::Ended;
 pub(crate) use self::{background::EVICTION_ROUNDS, key_hash::KeyHasher, walk::Cursor};
 pub use self::{
     background::{EVICTION_SAMPLE, Position, Records, Step},
@@ -132,6 +134,8 @@ pub struct Segment {
     lived_on: u64,
     /// See [`Segment::adopted`].
     adopted: u64,
+    /// Clients' entries that have ended and left nothing.
+    ended: Ended,
     /// Entries that had to make room.
     evicted: u64,
     /// Those of them that were imported, over the connections that continue each other.
@@ -178,6 +182,7 @@ impl Segment {
             silent: None,
             lived_on: 0,
             adopted: 0,
+            ended: Ended::default(),
             evicted: 0,
             evicted_imported: 0,
             evicted_before: 0,

@@ -133,6 +133,9 @@ impl Segment {
                 continue;
             }
             let (memory, balance) = (record.memory(), record.balance());
+            if !is_needed {
+                self.ended.insert(hash::hash(record.key()));
+            }
             let Ok(occupied) = self.table.get_bucket_entry(bucket) else { continue };
             occupied.remove();
             self.forgotten |= is_needed;
@@ -203,6 +206,9 @@ impl Segment {
             self.forgotten = true;
             self.unremembered -= i64::from(record.is_at_source());
         }
+        if !is_needed {
+            self.ended.insert(placement);
+        }
         self.released |= !is_needed || !has_room;
         is_needed && has_room
     }
@@ -216,6 +222,12 @@ impl Segment {
     /// Whether there may be removed keys that are not remembered.
     pub(crate) fn has_forgotten(&self) -> bool {
         self.forgotten
+    }
+
+    /// Returns whether a client may have removed a key of this placement of which nothing is known, or written an
+    /// entry that has ended.
+    pub(crate) fn may_have_forgotten(&self, placement: u32) -> bool {
+        self.forgotten || self.ended.may_contain(placement)
     }
 
     /// Whether keys could come back if what is complete now were read again.

@@ -275,10 +275,7 @@ impl World {
                 | Verdict::Missing { mended: true, .. }
                 | Verdict::MissingOrEvicted { mended: true }
         );
-        // Where everything is here, a client's entry that has ended is not remembered: nothing older can come in. What
-        // the source was given since counts as new.
-        let is_new = is_ours && is_late && self.model.has_expired(number, self.now);
-        if mended && is_ours && !is_new {
+        if mended && is_ours {
             return Err("a client has changed it, and that is undone");
         }
         match verdict {
@@ -292,9 +289,7 @@ impl World {
             Verdict::Different { .. } if is_other && is_late => Ok(()),
             Verdict::Different { what: "created", .. } if !is_other && clock_was_set => Ok(()),
             Verdict::Different { .. } => Err("the source has not changed it"),
-            Verdict::Missing { why: None, .. } if is_ours && !is_new => {
-                Err("a client has changed it")
-            }
+            Verdict::Missing { why: None, .. } if is_ours => Err("a client has changed it"),
             Verdict::Missing { .. } | Verdict::MissingOrEvicted { .. } if is_ours => Ok(()),
             Verdict::Missing { .. } | Verdict::MissingOrEvicted { .. }
                 if !is_late
