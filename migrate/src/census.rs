@@ -63,8 +63,9 @@ pub(crate) fn shrunk(connection: &Connection) -> Option<String> {
     }
     let SourceCount { said, shown } = connection.count;
     let Some(had) = said else {
-        let text = "the source did not say how many entries it had when the cache was connected: whether it has lost \
-                    any before they were copied, nobody knows";
+        let text = "it is not known how many entries the source had when the cache was connected, because it did not \
+                    say so in time, or an earlier version did not ask: whether it has lost any before they were copied, \
+                    nobody knows. Compare its number of entries with what you expect, and disconnect without strict";
         return Some(text.into());
     };
     (shown < had - had / 10).then(|| {
@@ -161,7 +162,7 @@ mod tests {
         assert!(text.contains("had 1000 entries when the cache was connected, and has shown 899"));
         assert!(shrunk(Some(3), 2, false).is_some() && shrunk(Some(1), 0, false).is_some());
         assert_eq!([shrunk(Some(0), 0, false), shrunk(Some(9), 0, true)], [None, None]);
-        assert!(shrunk(None, 9, false).unwrap().contains("did not say how many"));
+        assert!(shrunk(None, 9, false).unwrap().contains("it is not known how many"));
         let count = SourceCount { said: Some(9), shown: 0 };
         assert_eq!(super::shrunk(&Connection { count, ..tie() }), None, "not all of it is here");
     }

@@ -159,7 +159,8 @@ impl Migrations {
             ready.reached.client.close().await;
             return Err(MigrationError::Problems(vec![could_come_back(&plan, gap)]));
         }
-        let begins_anew = ready.opening.beginning == Beginning::Anew;
+        // Of a first source, there is nothing to forget.
+        let begins_anew = past.is_some() && ready.opening.beginning == Beginning::Anew;
         cache.begin(ready.opening.beginning);
         let source = SourceConnection::new(
             Arc::clone(&cache),

@@ -77,7 +77,6 @@ pub(crate) struct SourceConnection {
     first_census: Mutex<Option<Census>>,
     /// Why it may not have shown all of them to the last synchronization.
     not_shown: Mutex<Option<String>>,
-    /// Why the source may have lost entries between the connection and the last synchronization.
     /// The last CLEAR of a client that this process has carried out.
     clear: Mutex<Option<ClearedAt>>,
     tasks: TaskTracker,

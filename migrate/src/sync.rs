@@ -298,6 +298,8 @@ impl SyncJob {
             Event::CompleteAlready { unit, segments } => {
                 if self.reading.contains_key(&unit) && self.space != SourceSpace::Unit {
                     self.read.extend(&segments);
+                    // What could not be taken of them is here by another job.
+                    self.defective.retain(|segment| !segments.contains(segment));
                     segments.into_iter().for_each(|segment| self.complete.insert(segment));
                 }
                 Vec::new()

@@ -103,8 +103,6 @@ pub(super) struct Model {
     keys: Vec<Truth>,
     /// Keys whose entry was copied and has ended here while no source was connected: nobody asks for it again.
     ended: Vec<bool>,
-    /// Keys under which a client's entry has ended by itself, and that nobody has written or removed since.
-    expired: Vec<bool>,
     /// Set while a clear runs: what is not here does not come any more.
     pub(super) clearing: bool,
     /// Keys whose entry had to make room for others, and that nobody has brought in or written since.
@@ -115,7 +113,7 @@ impl Model {
     pub(super) fn new() -> Self {
         let keys = vec![Truth::Source(None); KEYS];
         let none = || vec![false; KEYS];
-        Self { keys, ended: none(), expired: none(), clearing: false, evicted: none() }
+        Self { keys, ended: none(), clearing: false, evicted: none() }
     }
 
     pub(super) fn truth(&self, key: usize) -> &Truth {
@@ -124,13 +122,7 @@ impl Model {
 
     pub(super) fn set(&mut self, key: usize, truth: Truth) {
         self.keys[key] = truth;
-        (self.evicted[key], self.expired[key]) = (false, false);
-    }
-
-    /// Whether a client's entry has ended by itself under a key.
-    pub(super) fn has_expired(&self, key: usize, now: i64) -> bool {
-        let is_over = |life: &Life| !life.must_live(now);
-        self.expired[key] || matches!(&self.keys[key], Truth::Written(life) if is_over(life))
+        self.evicted[key] = false;
     }
 
     /// The entry of a key had to make room.
@@ -149,7 +141,6 @@ impl Model {
             && !life.may_live(now)
         {
             self.keys[key] = Truth::Gone;
-            self.expired[key] = true;
         }
     }
 
@@ -186,7 +177,6 @@ impl Model {
                     return wrong(&format!("{life:?} was written and has not ended"));
                 }
                 self.keys[key] = Truth::Gone;
-                self.expired[key] = true;
                 Ok(())
             }
             (Truth::Source(here), Some(value)) => {
