@@ -531,8 +531,7 @@ impl Cache {
     /// wrote where everything of the source is here, and that has ended.
     #[must_use]
     pub fn may_have_forgotten(&self, key: &[u8]) -> bool {
-        let placement = hash::hash(key);
-        self.placed(placement).lock().may_have_forgotten(placement)
+        self.placed(hash::hash(key)).lock().may_have_forgotten(key)
     }
 
     /// Drops the tombstones that a connection has left in one segment, a bounded step at a time. Does

@@ -224,10 +224,14 @@ impl Segment {
         self.forgotten
     }
 
-    /// Returns whether a client may have removed a key of this placement of which nothing is known, or written an
-    /// entry that has ended.
-    pub(crate) fn may_have_forgotten(&self, placement: u32) -> bool {
-        self.forgotten || self.ended.may_contain(placement)
+    /// Returns whether a client may have removed a key of which nothing is known, or written an entry that has ended,
+    /// be it that nobody has swept it yet.
+    pub(crate) fn may_have_forgotten(&self, key: &[u8]) -> bool {
+        let record = self.table.find(self.hash(key), |record| record.key() == key);
+        let was_written = record.zip(self.link.as_ref()).is_some_and(|(record, link)| {
+            !record.is_tombstone() && !record.is_imported() && self.stood_connected(record, link)
+        });
+        self.forgotten || was_written || self.ended.may_contain(hash::hash(key))
     }
 
     /// Whether keys could come back if what is complete now were read again.
