@@ -59,7 +59,7 @@ struct Contact<'a> {
     buffer: Vec<u8>,
 }
 
-/// What an answer means to the caller.
+/// A decoded answer; `None` if more bytes are needed.
 type Understood<T> = Result<Option<T>, WrongAnswer>;
 
 impl Contact<'_> {

@@ -37,7 +37,7 @@ pub(crate) struct Ask<'a> {
     pub(crate) flags: u32,
     /// Whether it only reads, so that it can be asked twice.
     pub(crate) reads: bool,
-    /// Whether the server is to tell its topology, also one that is known.
+    /// Whether to have the server send its topology, even if it is the one that is known.
     pub(crate) wants_topology: bool,
     pub(crate) deadline: Deadline,
 }

@@ -24,7 +24,7 @@ pub struct Identity {
 pub struct ToldTopology {
     /// Its number.
     pub id: u32,
-    /// Whether it names one server only.
+    /// Whether it lists a single server. The number then identifies that server's process.
     pub alone: bool,
 }
 

@@ -161,7 +161,8 @@ impl Iteration {
         }
     }
 
-    /// Whether somebody has made sure to which process this connection leads, for this walk or an earlier one.
+    /// Returns whether [`Iteration::set_known`] was called for this connection, by this walk or an earlier one.
+    /// Until then, the process behind it may be another one than the client's other connections reach.
     #[must_use]
     pub fn is_known(&self) -> bool {
         self.line.is_known

@@ -32,7 +32,7 @@ pub(crate) struct Line {
     pub(crate) next_id: u64,
     /// What is ready to be sent.
     pub(crate) outbox: BytesMut,
-    /// Whether somebody has made sure to which process it leads.
+    /// Whether a caller has checked which process it leads to. Walks reuse lines, and need not check again.
     pub(crate) is_known: bool,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct Question<'a> {
     pub(crate) cache_name: &'a str,
     pub(crate) key_type: MediaTypeRef<'a>,
     pub(crate) value_type: MediaTypeRef<'a>,
-    /// Whether the server is to tell its topology.
+    /// Whether to have the server send its topology with the answer.
     pub(crate) wants_topology: bool,
 }
 

@@ -91,7 +91,7 @@ impl Caches {
     ///
     /// # Errors
     ///
-    /// What is wrong with the document, and where.
+    /// Returns all problems of the document, each with its line and column or its path.
     pub fn convert(
         &self,
         document: &[u8],

@@ -44,7 +44,8 @@ pub struct SourceProcess {
 pub struct ToldTopology {
     /// Its number.
     pub id: u32,
-    /// Whether it names one server only. Its number is then that of one process.
+    /// Whether it lists a single server. The number then identifies that server's process: a process that is
+    /// alone and tells another number is another process.
     pub alone: bool,
 }
 

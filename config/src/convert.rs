@@ -26,7 +26,7 @@ pub struct NamedCache {
 ///
 /// # Errors
 ///
-/// What is wrong with the document, and where.
+/// Returns all problems of the document, each with its line and column or its path.
 pub fn parse_cache(
     document: &[u8],
     format: Format,
@@ -59,7 +59,7 @@ fn only_cache(document: Document<'_>, notes: &mut Notes) -> Option<NamedCache> {
 ///
 /// # Errors
 ///
-/// What is wrong with the document, and where.
+/// Returns all problems of the document, each with its line and column or its path.
 pub fn parse_server(
     document: &[u8],
     options: &Options<'_>,
@@ -72,7 +72,7 @@ pub fn parse_server(
 ///
 /// # Errors
 ///
-/// What is wrong with the document, and where.
+/// Returns all problems of the document, each with its line and column or its path.
 pub fn parse_server_as(
     document: &[u8],
     format: Format,
@@ -159,7 +159,7 @@ pub struct Converted {
 ///
 /// # Errors
 ///
-/// What is wrong with the document, and where.
+/// Returns all problems of the document, each with its line and column or its path.
 pub fn convert(
     document: &[u8],
     from: Format,

@@ -15,8 +15,8 @@ pub(crate) struct Census {
     pub(crate) stored: Option<u64>,
 }
 
-/// Entries of a small source that come and go at any time.
-const FEW: u64 = 10;
+/// Entries of a small source that come and go at any time: so many beside a tenth are no reason to doubt it.
+pub(crate) const FEW: u64 = 10;
 
 /// Why what a source has shown may not be all that it has. It was asked before the first entry and after the last
 /// one, and has shown so many.

@@ -133,11 +133,13 @@ pub(crate) async fn count(source: &SourceConnection) -> usize {
     let mut count = 0;
     for segment in cache.segment_ids() {
         let mut position = Position::default();
-        while {
+        loop {
             let (keys, step) = cache.overdue(segment, &mut position, BATCH, now);
             count += keys.len();
-            step != Step::End
-        } {}
+            if step == Step::End {
+                break;
+            }
+        }
         tokio::task::yield_now().await;
     }
     count

@@ -13,6 +13,8 @@ mod connection;
 mod errors;
 mod iteration;
 mod order;
+#[cfg(test)]
+mod samples;
 mod scope;
 mod session;
 mod slow;

@@ -6,15 +6,12 @@ use serde::Serialize;
 
 use super::judge::Verdict;
 use crate::{
-    census::{self, Census},
+    census::{self, Census, FEW},
     job::shown,
 };
 
 /// Findings of each kind that are listed by key.
 const MOST_LISTED: usize = 1_000;
-
-/// Entries that may have ended at the source without a doubt about all of them, beside a tenth.
-const FEW: u64 = 10;
 
 /// What a verification found of one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

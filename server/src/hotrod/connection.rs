@@ -301,38 +301,20 @@ fn refuse(refused: &hotrod::Refused, writer: &mut Writer) {
 mod tests {
     //! Peers that do not read.
 
-    use cluster::MetaCommand;
-    use config::{CacheConfig, CacheMode, ServerFile};
-    use hotrod::{
-        Flags, Intelligence, MediaTypeRef, ProtocolVersion, RequestExpiration, RequestHeader,
-        op::{self, Operation, Request},
-    };
+    use hotrod::{RequestExpiration, op};
     use store::{Cache, Command, Outcome};
 
     use super::*;
     use crate::hotrod::{
         order::{Access, CacheId, Keys},
+        samples,
         scope::Done,
     };
 
     /// A request that writes `v` under a key of the cache `c`.
     fn put(key: &[u8]) -> Box<[u8]> {
-        let header = RequestHeader {
-            message_id: 1,
-            version: ProtocolVersion::V4_1,
-            opcode: <op::Put<'_> as Operation>::REQUEST,
-            cache_name: "c",
-            flags: Flags(0),
-            intelligence: Intelligence::Basic,
-            topology_id: 0,
-            key_type: MediaTypeRef::Unspecified,
-            value_type: MediaTypeRef::Unspecified,
-        };
         let entry = op::NewEntry { key, value: b"v", expiration: RequestExpiration::NEVER };
-        let mut writer = Writer::default();
-        header.encode(&mut writer);
-        op::Put(entry).encode(header.version, &mut writer);
-        writer.into_bytes().into()
+        samples::message(&op::Put(entry)).into()
     }
 
     fn is_there(node: &Node, cache: &Cache, key: &[u8]) -> bool {
@@ -344,13 +326,7 @@ mod tests {
 
     #[tokio::test]
     async fn reads_of_a_peer_that_has_left_are_dropped_and_the_changes_behind_them_are_made() {
-        let config = ServerFile::default().resolve(None).unwrap();
-        let node = Node::start(config, 1 << 30, Vec::new()).await.unwrap();
-        let config = CacheConfig::new(CacheMode::Distributed).into();
-        let create =
-            MetaCommand::CreateCache { cache: "c".parse().unwrap(), config, volatile: true };
-        node.caches.agreement().propose(create).await.unwrap();
-        let cache = node.cache("c").unwrap();
+        let (node, cache) = samples::with_cache().await;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();

@@ -178,6 +178,7 @@ impl Segment {
     fn take_records(&mut self) -> Records {
         self.stamp = self.versions.next_stamp(self.stamp);
         let table = std::mem::take(&mut self.table);
+        self.forget_ended();
         self.account.clear();
         self.generation += 1;
         (self.mortal, self.tombstones, self.imported, self.hand) = (0, 0, 0, 0);

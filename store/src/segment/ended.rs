@@ -1,10 +1,11 @@
 //! Which clients' entries have ended here without leaving a tombstone.
 //!
-//! Where everything of the source is here, nothing is imported, and an entry that a client wrote and that has
-//! ended need not be remembered, unless a repair fetches what is missing: the source may have been given its key since,
-//! with a value older than the client's. This set says of such a key that it may have been here; of some others, too.
+//! Where everything of the source is here, a client's entry that has ended leaves no tombstone. A repair, though, could
+//! then fetch an older value that the source has got under its key since. It does not if this set contains the key. The
+//! set may also contain keys that were never inserted: those are not repaired either.
 
-/// Keys of a segment that share a bit are not told apart.
+/// Keys that share a bit cannot be told apart. With 1,000 entries that have ended, one missing key in nine is not
+/// repaired.
 const BITS: usize = 8 * 1024;
 
 /// A set of placements that may contain more than was inserted.
@@ -15,6 +16,11 @@ pub(super) struct Ended {
 }
 
 impl Ended {
+    /// Bytes that it takes.
+    pub(super) fn memory(&self) -> usize {
+        self.bits.as_ref().map_or(0, |bits| size_of_val(&**bits))
+    }
+
     pub(super) fn insert(&mut self, placement: u32) {
         let (word, bit) = place(placement);
         let bits = self.bits.get_or_insert_with(|| Box::new([0; BITS / 64]));
@@ -48,7 +54,9 @@ mod tests {
         let mut ended = Ended::default();
         let placement = |number: u32| hash::hash(&number.to_le_bytes());
         assert!((0..100).all(|number| !ended.may_contain(placement(number))));
+        assert_eq!(ended.memory(), 0);
         (0..100).for_each(|number| ended.insert(placement(number)));
+        assert_eq!(ended.memory(), 1_024);
         assert!((0..100).all(|number| ended.may_contain(placement(number))));
         let others = (100..10_100).filter(|number| ended.may_contain(placement(*number))).count();
         assert!(others < 500, "{others} of 10,000 others");

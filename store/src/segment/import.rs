@@ -1,6 +1,6 @@
 //! Entries that come from the source, and what is known of one.
 
-use super::{Found, Place, Position, Segment, Step, ended::Ended};
+use super::{Found, Place, Position, Segment, Step};
 use crate::{
     command::{Answer, CacheError, Change, Command, Imported, Source},
     effect::Cause,
@@ -299,7 +299,7 @@ impl Segment {
         self.continues = beginning != Beginning::Anew;
         if !self.continues {
             (self.evicted_imported, self.evicted_before) = (0, self.evicted);
-            self.ended = Ended::default();
+            self.forget_ended();
         }
         self.changed_between = std::mem::take(&mut self.changed);
         if self.changed_between && beginning == Beginning::Unchanged {

@@ -133,9 +133,7 @@ impl Segment {
                 continue;
             }
             let (memory, balance) = (record.memory(), record.balance());
-            if !is_needed {
-                self.ended.insert(hash::hash(record.key()));
-            }
+            let ended = (!is_needed).then(|| hash::hash(record.key()));
             let Ok(occupied) = self.table.get_bucket_entry(bucket) else { continue };
             occupied.remove();
             self.forgotten |= is_needed;
@@ -146,6 +144,7 @@ impl Segment {
             self.unremembered += balance;
             self.account.change(memory, 0, 0);
             self.account.change_tombstone(memory, 0);
+            ended.into_iter().for_each(|placement| self.note_ended(placement));
         }
         self.step(position)
     }
@@ -207,7 +206,7 @@ impl Segment {
             self.unremembered -= i64::from(record.is_at_source());
         }
         if !is_needed {
-            self.ended.insert(placement);
+            self.note_ended(placement);
         }
         self.released |= !is_needed || !has_room;
         is_needed && has_room
@@ -222,6 +221,25 @@ impl Segment {
     /// Whether there may be removed keys that are not remembered.
     pub(crate) fn has_forgotten(&self) -> bool {
         self.forgotten
+    }
+
+    /// Notes that a client's entry has ended, of which nothing is kept.
+    fn note_ended(&mut self, placement: u32) {
+        let before = self.ended.memory();
+        self.ended.insert(placement);
+        self.count_ended(before);
+    }
+
+    /// Forgets which of them have.
+    pub(super) fn forget_ended(&mut self) {
+        let before = std::mem::take(&mut self.ended).memory();
+        self.count_ended(before);
+    }
+
+    fn count_ended(&mut self, before: usize) {
+        let now = self.ended.memory();
+        self.account.change(before, now, 0);
+        self.account.change_fixed(before, now);
     }
 
     /// Returns whether a client may have removed a key of which nothing is known, or written an entry that has ended,

@@ -135,7 +135,7 @@ fn show_clocks(status: &Value, say: &mut dyn FnMut(fmt::Arguments<'_>)) {
             ));
         }
         if let Some(why) = clock["disbelieved"].as_str() {
-            show::line(format_args!("  clock        {why}"));
+            say(format_args!("  clock        {why}"));
         }
     }
 }

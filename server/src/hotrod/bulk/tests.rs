@@ -4,13 +4,14 @@ use cluster::MetaCommand;
 use config::{CacheConfig, CacheMode, ServerFile};
 use hotrod::{
     Decoder, Flags, Intelligence, MediaTypeRef, ProtocolVersion, RequestExpiration, RequestHeader,
-    op::{Operation, Request},
+    op::Operation,
 };
 use store::{Cache, ConnectionId, Link, SourceSpace, Timestamp};
 
 use super::{
     super::{
         order::Order,
+        samples,
         session::Session,
         slow::{self, Deferred},
     },
@@ -20,12 +21,7 @@ use crate::{hotrod::scope::Taken, node::Node};
 
 #[tokio::test]
 async fn a_put_all_that_waits_in_the_middle_goes_on_where_it_was() {
-    let node = Node::start(ServerFile::default().resolve(None).unwrap(), 1 << 30, Vec::new());
-    let node = node.await.unwrap();
-    let config = CacheConfig::new(CacheMode::Distributed).into();
-    let create = MetaCommand::CreateCache { cache: "c".parse().unwrap(), config, volatile: true };
-    node.caches.agreement().propose(create).await.unwrap();
-    let cache = node.cache("c").unwrap();
+    let (node, cache) = samples::with_cache().await;
     // The fact that clients write here is just being recorded: one segment knows of it already.
     cache.connect(&Link::new(ConnectionId(1), SourceSpace::Unit, Timestamp::default()));
     assert_ne!(cache.segment_of(b"a"), cache.segment_of(b"b"));
@@ -110,17 +106,6 @@ async fn what_has_to_be_converted_is_taken_along_and_written_after_the_lock_is_r
 }
 
 fn put_all(entries: &[(&[u8], &[u8])]) -> Vec<u8> {
-    let header = RequestHeader {
-        message_id: 1,
-        version: ProtocolVersion::V4_1,
-        opcode: <op::PutAll<'_> as Operation>::REQUEST,
-        cache_name: "c",
-        flags: Flags(0),
-        intelligence: Intelligence::Basic,
-        topology_id: 0,
-        key_type: MediaTypeRef::Unspecified,
-        value_type: MediaTypeRef::Unspecified,
-    };
     let mut arrays = Writer::default();
     entries.iter().for_each(|(key, value)| {
         arrays.array(key);
@@ -129,11 +114,7 @@ fn put_all(entries: &[(&[u8], &[u8])]) -> Vec<u8> {
     let mut reader = hotrod::Reader::new(arrays.bytes(), hotrod::Limits::NONE);
     let count = u32::try_from(entries.len()).unwrap();
     let entries = reader.arrays(count, &["key", "value"]).unwrap();
-    let mut writer = Writer::default();
-    header.encode(&mut writer);
-    op::PutAll { expiration: RequestExpiration::NEVER, entries }
-        .encode(header.version, &mut writer);
-    writer.into_bytes()
+    samples::message(&op::PutAll { expiration: RequestExpiration::NEVER, entries })
 }
 
 fn value(cache: &Cache, key: &[u8]) -> Option<Vec<u8>> {

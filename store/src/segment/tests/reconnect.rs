@@ -222,18 +222,24 @@ fn a_connection_that_continues_goes_on_with_what_was_imported() {
     assert_eq!((segment.local_len(), copy(&mut segment, b"k")), (2, Import::KeptForClient));
 }
 
+/// Connected for the second time, with an imported entry `k` whose lifespan ends at 1,000.
+fn reconnected(beginning: Beginning) -> Segment {
+    let mut segment = segment(Bound::default());
+    connect(&mut segment);
+    disconnect(&mut segment);
+    segment.begin(beginning);
+    segment.connect(link(FIRST, &[]));
+    let mut entry = imported(b"theirs", 5);
+    entry.metadata.created = Some(at(0));
+    entry.metadata.expiration.lifespan = Some(Lifetime::from_millis(1_000));
+    import(&mut segment, b"k", &entry, ImportRule::Copy, at(500));
+    segment
+}
+
 #[test]
 fn what_an_earlier_connection_brought_ends_only_once_the_source_was_asked() {
     for beginning in [Beginning::Anew, Beginning::Complete] {
-        let mut segment = segment(Bound::default());
-        connect(&mut segment);
-        disconnect(&mut segment);
-        segment.begin(beginning);
-        segment.connect(link(FIRST, &[]));
-        let mut entry = imported(b"theirs", 5);
-        entry.metadata.created = Some(at(0));
-        entry.metadata.expiration.lifespan = Some(Lifetime::from_millis(1_000));
-        import(&mut segment, b"k", &entry, ImportRule::Copy, at(500));
+        let segment = reconnected(beginning);
         assert!(matches!(segment.inspect(b"k", at(2_000)), Standing::Overdue(_)));
     }
 }
@@ -243,15 +249,7 @@ fn a_change_takes_what_an_earlier_connection_brought_to_be_over_only_if_the_sour
     let change = Change::Write { value: Value::Inline(b"new"), expiration: Expiration::NEVER };
     let absent = Command::new(b"k", Condition::Absent, change);
     for beginning in [Beginning::Anew, Beginning::Complete] {
-        let mut segment = segment(Bound::default());
-        connect(&mut segment);
-        disconnect(&mut segment);
-        segment.begin(beginning);
-        segment.connect(link(FIRST, &[]));
-        let mut entry = imported(b"theirs", 5);
-        entry.metadata.created = Some(at(0));
-        entry.metadata.expiration.lifespan = Some(Lifetime::from_millis(1_000));
-        import(&mut segment, b"k", &entry, ImportRule::Copy, at(500));
+        let mut segment = reconnected(beginning);
         segment.complete(SourceSegment(0));
         let read = Command::read(b"k");
         segment.set_silent(SECOND, Some(at(2_000)));
