@@ -144,6 +144,11 @@ impl RemoteCache {
         }
     }
 
+    /// Forgets the topology that it was told: the next request goes to a configured server.
+    pub fn forget_topology(&self) {
+        self.state.forget_view();
+    }
+
     /// The segments that each server is the primary owner of; empty without a topology.
     #[must_use]
     pub fn segments_by_owner(&self) -> BTreeMap<ServerAddress, SegmentSet> {

@@ -211,6 +211,10 @@ impl CacheState {
         self.view.read().clone()
     }
 
+    pub(crate) fn forget_view(&self) {
+        *self.view.write() = None;
+    }
+
     /// The topology that the client knows.
     pub(crate) fn topology_id(&self) -> u32 {
         self.view.read().as_ref().map_or(NO_TOPOLOGY, |view| view.topology.id)

@@ -16,7 +16,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::clocks::{ServerClock, SourceClocks};
+use crate::{
+    clocks::{ServerClock, SourceClocks},
+    settings::PROCESS,
+};
 
 /// Most time that a server has for its answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -107,7 +110,33 @@ pub(crate) async fn read_closely(
     Ok(())
 }
 
+/// Looks for a server that answers HTTP with this process number in [`PROCESS`].
+pub(crate) async fn find_process(
+    servers: Vec<ServerAddress>,
+    clock: &Clock,
+    process: &str,
+) -> Option<ServerAddress> {
+    let is_it = async |server: &ServerAddress| {
+        let answer = timeout(PATIENCE, head(server, clock)).await.ok()?.ok()?;
+        (field(&answer.head, PROCESS)? == process).then(|| server.clone())
+    };
+    join_all(servers.iter().map(is_it)).await.into_iter().flatten().next()
+}
+
 async fn ask(server: &ServerAddress, clock: &Clock) -> Result<Reading, NotRead> {
+    let Head { head, sent, received } = head(server, clock).await?;
+    let date = date_of(&head).ok_or(NotRead::NoDate)?;
+    Ok(Reading { date, sent, received })
+}
+
+/// The head of an answer, and when it was asked for and received.
+struct Head {
+    head: Vec<u8>,
+    sent: Timestamp,
+    received: Timestamp,
+}
+
+async fn head(server: &ServerAddress, clock: &Clock) -> Result<Head, NotRead> {
     let ServerAddress { host, port } = server;
     let silent = |_error: std::io::Error| NotRead::Silent;
     let mut stream = TcpStream::connect((host.as_str(), *port)).await.map_err(silent)?;
@@ -127,9 +156,7 @@ async fn ask(server: &ServerAddress, clock: &Clock) -> Result<Reading, NotRead> 
             return Err(NotRead::NoDate);
         }
     }
-    let received = clock.now();
-    let date = date_of(&head).ok_or(NotRead::NoDate)?;
-    Ok(Reading { date, sent, received })
+    Ok(Head { head, sent, received: clock.now() })
 }
 
 fn is_whole(head: &[u8]) -> bool {
@@ -138,12 +165,18 @@ fn is_whole(head: &[u8]) -> bool {
 
 /// The date in the head of an answer, in milliseconds since the Unix epoch.
 fn date_of(head: &[u8]) -> Option<u64> {
+    let date = field(head, "date")?;
+    let since = httpdate::parse_http_date(&date).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_millis()).ok()
+}
+
+/// A field in the head of an answer.
+fn field(head: &[u8], wanted: &str) -> Option<String> {
     let head = String::from_utf8_lossy(head);
     let lines = head.strip_prefix("HTTP/1.")?.lines().skip(1).take_while(|line| !line.is_empty());
     let mut fields = lines.filter_map(|line| line.split_once(':'));
-    let (_, date) = fields.find(|(name, _)| name.trim().eq_ignore_ascii_case("date"))?;
-    let since = httpdate::parse_http_date(date.trim()).ok()?.duration_since(UNIX_EPOCH).ok()?;
-    u64::try_from(since.as_millis()).ok()
+    let (_, value) = fields.find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted))?;
+    Some(value.trim().to_owned())
 }
 
 #[cfg(test)]

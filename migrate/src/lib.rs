@@ -54,7 +54,7 @@ pub use self::{
         ConnectOptions, Disconnected, MigrationError, Migrations, Synchronizing, Verifying,
     },
     preflight::{Problem, ProblemCode},
-    settings::{ByteBudget, OnSourceError, Settings},
+    settings::{ByteBudget, OnSourceError, PROCESS, Settings},
     silences::{Silences, Turn},
     sources::Sources,
     status::{JobStatus, ReadThrough, Segments, SourceStatus, Stage, Status},

@@ -150,6 +150,11 @@ async fn look_inside(
             return None;
         }
     };
+    let own = &plan.settings.process;
+    if let Some(server) = http_date::find_process(remote.servers(), plan.clock, own).await {
+        problems.push(announces_ourselves(&server));
+        return None;
+    }
     let is_own = plan.cache.name().is_internal();
     let keeps_protostream = !is_own && keeps_protostream(&remote).await;
     if keeps_protostream {
@@ -248,6 +253,16 @@ async fn ourselves(remote: &RemoteStoreConfig, own: &[ServerAddress]) -> Option<
         server.host, server.port
     );
     Some(Problem { code: ProblemCode::Ourselves, text })
+}
+
+/// The source announces an address to its clients that leads here.
+fn announces_ourselves(server: &ServerAddress) -> Problem {
+    let text = format!(
+        "the source announces {server} to its clients, and that address leads to this server: a cache cannot be its own \
+         source. Let the source announce an address that leads to it (external-host and external-port of its \
+         connector), or lead this one to it again until the cache is disconnected"
+    );
+    Problem { code: ProblemCode::Ourselves, text }
 }
 
 fn is_same(server: &config::RemoteServer, own: &ServerAddress) -> bool {

@@ -33,7 +33,12 @@ pub struct Settings {
     pub max_key: usize,
     /// Servers that are this one: nobody connects a cache to itself.
     pub own_servers: Vec<client::ServerAddress>,
+    /// What this process answers in [`PROCESS`]: an address may lead here without anybody knowing.
+    pub process: String,
 }
+
+/// The HTTP header in which a process says which one it is: a random number, the same until it ends.
+pub const PROCESS: &str = "godwit-process";
 
 /// Bytes that all jobs of a member may hold between reading and applying them.
 #[derive(Debug)]

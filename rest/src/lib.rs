@@ -66,6 +66,8 @@ pub struct About {
     pub default_cache: Option<CacheName>,
     /// Which pages of other origins may use the API; with no rule, the API knows nothing of origins.
     pub cors: Vec<CorsRule>,
+    /// What it answers in [`migrate::PROCESS`].
+    pub process: String,
 }
 
 /// Everything that is answered over HTTP: the API under `/rest/v2` and `/v2`, and what probes ask.

@@ -35,6 +35,7 @@ pub(crate) fn router(node: &Arc<Node>, address: std::net::SocketAddr) -> Router 
             max_key: node.limits.wire.key,
             default_cache: node.config.default_cache.clone(),
             cors: node.config.cors.clone(),
+            process: node.process.clone(),
         },
         metrics: Arc::new(move || metrics.render()),
         stop: node.stopping.clone(),

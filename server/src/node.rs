@@ -44,6 +44,8 @@ pub(crate) struct Node {
     pub(crate) advertised: Option<ServerAddress>,
     /// The port that they are told otherwise, if it is not the one that they are connected to.
     pub(crate) advertised_port: Option<u16>,
+    /// What it answers in [`migrate::PROCESS`].
+    pub(crate) process: String,
     pub(crate) traffic: Traffic,
     /// Memory of answers that are not sent yet.
     pub(crate) unsent: Arc<MemoryLimit>,
@@ -71,7 +73,8 @@ impl Node {
         let (directory, tombstones) = (config.data_dir.as_deref(), config.migration.max_tombstones);
         let agreement =
             Agreement::start(directory, container, Arc::clone(&clock), tombstones).map(Arc::new)?;
-        let settings = migration_settings(&config, own);
+        let process = format!("{:016x}", rand::random::<u64>());
+        let settings = migration_settings(&config, own, process.clone());
         let sources = Arc::new(Sources::new(settings.source_timeout));
         let tolerance = Tolerance { lenient: config.lenient, insecure: config.insecure };
         let caches = Caches::new(Arc::clone(&agreement), config.templates.clone())
@@ -92,6 +95,7 @@ impl Node {
             topologies,
             advertised,
             advertised_port: config.advertised_port,
+            process,
             traffic: Traffic::default(),
             unsent: MemoryLimit::new((memory / ANSWERS).max(LEAST_FOR_ANSWERS)),
             stopping: CancellationToken::new(),
@@ -190,7 +194,11 @@ fn without_names_of_others(
     Some(config)
 }
 
-fn migration_settings(config: &ServerConfig, own_servers: Vec<ServerAddress>) -> Settings {
+fn migration_settings(
+    config: &ServerConfig,
+    own_servers: Vec<ServerAddress>,
+    process: String,
+) -> Settings {
     let migration = &config.migration;
     let threads = migration.threads.map_or_else(processors, |threads| threads.get() as usize);
     Settings {
@@ -210,6 +218,7 @@ fn migration_settings(config: &ServerConfig, own_servers: Vec<ServerAddress>) ->
         buffer: ByteBudget::new(migration.buffer),
         max_key: usize::try_from(config.limits.max_key).unwrap_or(usize::MAX),
         own_servers,
+        process,
     }
 }
 

@@ -4,7 +4,10 @@ use client::RequestExpiration;
 use config::ServerFile;
 use http::Method;
 
-use crate::harness::{Faulty, OCTETS, TestServer, eventually, source_document};
+use crate::{
+    harness::{Faulty, OCTETS, TestServer, eventually, source_document},
+    migration::Scene,
+};
 
 const CONNECTION: &str = "/rest/v2/caches/c/rolling-upgrade/source-connection";
 
@@ -206,4 +209,35 @@ async fn a_cache_whose_charset_differs_from_the_sources_is_refused_with_both() {
     assert_eq!(value.as_deref(), Some(&b"v\xfc"[..]), "in the charset of both");
     source.stop().await;
     target.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_of_the_source_that_leads_here_is_no_source() {
+    let scene = Scene::new().await;
+    scene.fill(10).await;
+    scene.relay.lead_to(scene.target.address());
+    // The configured address is the source's own, and the one that it announces is not.
+    let document = source_document(scene.source.address(), "c");
+    let headers = [("accept", "application/json")];
+    let refused = scene.target.rest.call(Method::POST, CONNECTION, &headers, document).await;
+    let problems = refused.with(400).json()["problems"].take();
+    assert_eq!(problems[0]["code"], "ourselves", "{problems:#}");
+    assert_eq!(problems.as_array().unwrap().len(), 1, "{problems:#}");
+
+    scene.relay.lead_to(scene.source.address());
+    scene.connect().await;
+    scene.relay.lead_to(scene.target.address());
+    scene.relay.cut();
+    eventually("it is not believed", || async {
+        (scene.target.rest.migration("c").await["state"] == "FAILED").then_some(())
+    })
+    .await;
+    let accept = "/rest/v2/caches/c/rolling-upgrade?action=accept-source-loss";
+    let refused = scene.target.rest.post(accept, "").await.with(409);
+    assert!(refused.text().contains("leads to this server now"), "{}", refused.text());
+    scene.relay.lead_to(scene.source.address());
+    scene.relay.cut();
+    scene.target.rest.post(accept, "").await.with(204);
+    assert_eq!(scene.target.synchronize("c").await, 10);
+    scene.stop().await;
 }

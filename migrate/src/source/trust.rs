@@ -7,7 +7,10 @@ use cluster::{Change, MetaCommand, SourceIdentity, SourceProcess};
 use store::Timestamp;
 
 use super::{SourceConnection, chain};
-use crate::identity::{Asking, process};
+use crate::{
+    http_date,
+    identity::{Asking, process},
+};
 
 /// Held by who looks whether the source is the one that it should be.
 type Looking<'a> = tokio::sync::MutexGuard<'a, ()>;
@@ -223,6 +226,16 @@ impl SourceConnection {
     pub(crate) async fn accept(&self) -> Result<(), String> {
         let _one = self.looking.lock().await;
         let made = self.client.connections_made();
+        // What was announced may have come from another one that was reached meanwhile.
+        self.remote.forget_topology();
+        self.remote.ping().await.map_err(|error| chain(&error))?;
+        let (clock, own) = (self.agreement.clock(), &self.settings.process);
+        if let Some(server) = http_date::find_process(self.remote.servers(), clock, own).await {
+            return Err(format!(
+                "{server} leads to this server now: a cache cannot be its own source. Lead that address to the source \
+                 again, or let the source announce another one"
+            ));
+        }
         let identity = self.asking().closely().await.map_err(|error| chain(&error))?;
         let cache = self.cache.name().clone();
         self.agreement
