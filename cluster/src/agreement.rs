@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
-use config::CacheName;
+use config::{CacheConfig, CacheName};
 use parking_lot::{Mutex, RwLock};
 use store::{Cache, Container, Fence, VersionKey};
 use tokio::sync::watch;
@@ -293,6 +293,17 @@ impl Agreement {
         }
     }
 
+    /// Checks that a cache of this configuration could be stored, and would be read back at a later start as
+    /// what it is.
+    ///
+    /// # Errors
+    ///
+    /// If not. Creating it would be refused for the same reason.
+    pub fn check_storable(cache: &CacheName, config: &CacheConfig) -> Result<(), MetaError> {
+        let config = Arc::new(config.clone());
+        check_stored(&MetaCommand::CreateCache { cache: cache.clone(), config, volatile: false })
+    }
+
     /// Looks at the metadata.
     pub fn see<T>(&self, look: impl FnOnce(&Metadata) -> T) -> T {
         look(&self.metadata.read())
@@ -352,7 +363,13 @@ fn check_storable(command: &MetaCommand, changed: &Metadata) -> Result<(), MetaE
         }
         _ => return Ok(()),
     };
-    wire::check(&standing).map_err(|reason| MetaError::NotStorable { name: name.clone(), reason })
+    check_stored(&standing)
+}
+
+/// Checks that a command is read back from a file as what it is.
+fn check_stored(command: &MetaCommand) -> Result<(), MetaError> {
+    let refused = |reason| MetaError::NotStorable { name: command.cache().clone(), reason };
+    wire::check(command).map_err(refused)
 }
 
 #[cfg(test)]

@@ -229,6 +229,15 @@ pub enum ConfigError {
         /// Its problem.
         problem: Box<Self>,
     },
+    /// The name of a cache is reserved for the server itself.
+    #[error(
+        "cache '{cache}' cannot be configured: names that begin with ___ or org.infinispan belong to the server; \
+         take another"
+    )]
+    Reserved {
+        /// Its name.
+        cache: String,
+    },
     /// An alias leads to another cache as well.
     #[error(
         "the alias '{alias}' of cache '{cache}' is a name of cache '{owner}', too; take it from one of them"
@@ -305,6 +314,7 @@ impl ConfigError {
             | Self::Port { .. }
             | Self::NoDefaultCache { .. }
             | Self::AliasTaken { .. }
+            | Self::Reserved { .. }
             | Self::Setting { .. } => None,
         }
     }

@@ -9,6 +9,9 @@ pub struct CacheName(Arc<str>);
 /// Longest name of a cache, in bytes.
 pub const MAX_CACHE_NAME: usize = 255;
 
+/// Caches that every server has from its start, as a real one does: for schemas and for scripts.
+pub const SERVER_CACHES: [&str; 2] = ["___protobuf_metadata", "___script_cache"];
+
 impl CacheName {
     /// The name as text.
     #[must_use]
@@ -16,7 +19,8 @@ impl CacheName {
         &self.0
     }
 
-    /// Whether a cache of this name belongs to the server itself (`___protobuf_metadata` and the like).
+    /// Returns whether the name is reserved for the server itself, as `___protobuf_metadata` is. Nobody else can
+    /// create a cache of such a name, and lists of caches leave it out.
     #[must_use]
     pub fn is_internal(&self) -> bool {
         self.0.starts_with("___") || self.0.starts_with("org.infinispan")

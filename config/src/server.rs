@@ -15,9 +15,9 @@ use std::{
     time::Duration,
 };
 
-pub(crate) use self::settings::{Listen, listen, read};
-pub use self::settings::{NoAddress, bind_address};
-use crate::{CacheConfig, CacheName, ConfigError, CorsRule, MemoryLimit};
+pub use self::settings::{Listen, NoAddress};
+pub(crate) use self::settings::{listen, read};
+use crate::{CacheConfig, CacheName, ConfigError, CorsRule, MemoryLimit, SERVER_CACHES};
 
 /// Port to listen on unless it is configured.
 const DEFAULT_PORT: u16 = 11222;
@@ -80,7 +80,6 @@ pub struct Advertised {
     pub port: u16,
 }
 
-/// What clients may ask for.
 /// A text is not where clients can be told to connect to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("\"{0}\" is not a host and a port such as cache.example.org:11222 or [::1]:11222")]
@@ -101,6 +100,7 @@ impl std::str::FromStr for Advertised {
     }
 }
 
+/// What clients may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Most bytes of a request.
@@ -260,7 +260,7 @@ impl Default for Migration {
 
 impl ServerFile {
     /// Sets where to listen.
-    pub(crate) fn listen_on(&mut self, listen: Listen) {
+    pub fn listen_on(&mut self, listen: Listen) {
         (self.bind_address, self.bind_host) = match listen {
             Listen::Address(address) => (Some(address), None),
             Listen::Host(host) => (None, Some(host)),
@@ -331,14 +331,18 @@ fn take<T: Default>(result: Result<T, ConfigError>, problems: &mut Vec<ConfigErr
     })
 }
 
-/// Names that lead to more than one cache.
+/// Returns a problem for each name that belongs to the server, or that leads to more than one cache.
 fn problems_of_names(caches: &[(CacheName, CacheConfig)]) -> Vec<ConfigError> {
-    let mut owners: BTreeMap<&CacheName, &CacheName> =
-        caches.iter().map(|(name, _)| (name, name)).collect();
+    let mut owners: BTreeMap<&str, &str> =
+        caches.iter().map(|(name, _)| (name.as_str(), name.as_str())).collect();
+    owners.extend(SERVER_CACHES.iter().map(|name| (*name, *name)));
     let mut problems = Vec::new();
     for (name, config) in caches {
+        if name.is_internal() {
+            problems.push(ConfigError::Reserved { cache: name.to_string() });
+        }
         for alias in &config.aliases {
-            if let Some(owner) = owners.insert(alias, name) {
+            if let Some(owner) = owners.insert(alias.as_str(), name.as_str()) {
                 let (alias, cache) = (alias.to_string(), name.to_string());
                 let owner = owner.to_string();
                 problems.push(ConfigError::AliasTaken { alias, cache, owner });

@@ -14,9 +14,6 @@ use crate::{
     hotrod::{Iterations, TopologyIds},
 };
 
-/// Caches that a real server has from its start, for schemas and scripts.
-const INTERNAL_CACHES: [&str; 2] = ["___protobuf_metadata", "___script_cache"];
-
 /// What clients may ask for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NodeLimits {
@@ -125,7 +122,7 @@ impl Node {
 
 /// Creates the caches of the configuration that are not there from an earlier start.
 async fn create_configured(caches: &Caches, config: &ServerConfig) -> Result<(), StartError> {
-    let internal = INTERNAL_CACHES.iter().filter_map(|name| {
+    let internal = config::SERVER_CACHES.iter().filter_map(|name| {
         let config = CacheConfig {
             encoding: config::Encoding {
                 key: Some(media::MediaType::PROTOSTREAM),

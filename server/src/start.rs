@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use cluster::Agreement;
 use config::{MemoryLimit, ServerConfig};
 use hotrod::ServerAddress;
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -11,14 +12,26 @@ use crate::{background, endpoint, error::StartError, http, memory, node::Node};
 /// Share of the memory that there is which entries may take, unless it is configured.
 const DEFAULT_MEMORY: MemoryLimit = MemoryLimit::Percent(80);
 
-/// Whether a server may be started like this.
+/// Checks that a server may be started like this.
 ///
 /// # Errors
 ///
 /// If it would be open to everybody.
-pub(crate) fn check(config: &ServerConfig) -> Result<(), StartError> {
+fn check(config: &ServerConfig) -> Result<(), StartError> {
     let ip = config.socket_address().ip();
     if ip.is_loopback() || config.insecure { Ok(()) } else { Err(StartError::Insecure(ip)) }
+}
+
+/// Returns every reason for which a server would not be started like this, as far as the configuration shows it.
+pub(crate) fn problems(config: &ServerConfig) -> Vec<String> {
+    let mut problems: Vec<_> =
+        check(config).err().map(|error| error.to_string()).into_iter().collect();
+    if config.data_dir.is_some() {
+        let refused = |(name, config)| Agreement::check_storable(name, config).err();
+        let caches = config.caches.iter().map(|(name, config)| (name, config));
+        problems.extend(caches.filter_map(refused).map(|error| error.to_string()));
+    }
+    problems
 }
 
 /// A running server.

@@ -204,9 +204,16 @@ async fn what_is_wrong_is_said_before_anything_starts() {
         "a host and a port such as",
     );
     let toml = file("host.toml", "bind-address = \"no-such-host.invalid\"\n");
-    let unknown =
-        "\"no-such-host.invalid\" is neither an IP address nor a host name with an address";
-    refused(&godwit(&["--config", &toml, "--check-config"]).await, 78, unknown);
+    let unknown = "\"no-such-host.invalid\" is not an IP address, and no address was found for it as a host name";
+    // It may have an address later, so that another start may succeed.
+    refused(&godwit(&["--config", &toml]).await, 1, unknown);
+    refused(&godwit(&["--bind-address", "no-such-host.invalid"]).await, 1, unknown);
+    refused(&godwit(&["--config", &toml, "--check-config"]).await, 1, unknown);
+    let wrong = ["--config", &toml, "--log", "frobnicate"];
+    let wrong = godwit(&wrong).await;
+    refused(&wrong, 78, unknown);
+    refused(&wrong, 78, "frobnicate");
+    refused(&godwit(&["--bind-address", "every where"]).await, 2, "nor a host name");
     let over = ["--config", &toml, "--check-config", "--bind-address", "127.0.0.1"];
     assert!(godwit(&over).await.status.success(), "the flag wins");
     refused(&godwit(&["migrate", "cluster", "connect", "-c", "c"]).await, 2, "--file");

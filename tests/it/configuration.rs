@@ -81,6 +81,39 @@ async fn everything_that_is_wrong_is_said_in_one_go() {
 }
 
 #[tokio::test]
+async fn a_file_that_passes_the_check_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let data = data.to_str().unwrap();
+    // Each quote takes two bytes of what is stored.
+    let quotes = "\"".repeat(1_000_000);
+    let template = format!(
+        "<caches><distributed-cache-configuration name='t'><locking isolation='{quotes}'/></distributed-cache-configuration></caches>"
+    );
+    let template = write(folder.path(), "template.xml", &template);
+    let large = format!(
+        "<caches><distributed-cache name='large' configuration='t'><state-transfer timeout='{quotes}'/></distributed-cache></caches>"
+    );
+    for (file, wanted) in [
+        ("<caches><local-cache name='___mine'/></caches>", "cache '___mine' cannot be configured"),
+        (
+            "<caches><local-cache name='a' aliases='___script_cache'/></caches>",
+            "the alias '___script_cache' of cache 'a' is a name of cache '___script_cache'",
+        ),
+        (&large, "the configuration of large cannot be stored"),
+    ] {
+        let file = write(folder.path(), "caches.xml", file);
+        let output = check(&["--config", &template, "--config", &file, "--data-dir", data]).await;
+        assert_eq!(output.status.code(), Some(78), "{wanted}");
+        assert!(err(&output).contains(wanted), "{wanted}: {}", err(&output));
+    }
+    // Without a data directory, nothing is stored.
+    let file = folder.path().join("caches.xml");
+    let output = check(&["--config", &template, "--config", file.to_str().unwrap()]).await;
+    assert!(output.status.success(), "{}", err(&output));
+}
+
+#[tokio::test]
 async fn the_root_of_an_infinispan_server_is_served_with_what_it_remembers() {
     let home = tempfile::tempdir().unwrap();
     write(

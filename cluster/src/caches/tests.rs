@@ -30,6 +30,21 @@ async fn a_cache_is_created_once_and_removed_once() {
 }
 
 #[tokio::test]
+async fn the_servers_own_caches_stay_and_others_with_such_names_can_go() {
+    let caches = caches();
+    for cache in ["___script_cache", "___mine"] {
+        let config = Arc::new(CacheConfig::new(CacheMode::Local));
+        let create = MetaCommand::CreateCache { cache: name(cache), config, volatile: false };
+        caches.agreement().propose(create).await.unwrap();
+    }
+    let error = caches.remove(&name("___script_cache"), RemoveRule::Force).await.unwrap_err();
+    assert!(matches!(error, AdminError::Internal(_)), "{error}");
+    // As an earlier build had it in its data directory.
+    caches.remove(&name("___mine"), RemoveRule::Careful).await.unwrap();
+    assert_eq!(caches.names(), [name("___script_cache")]);
+}
+
+#[tokio::test]
 async fn what_holds_entries_in_their_place_cannot_be_changed() {
     let caches = caches();
     let config = CacheConfig::new(CacheMode::Distributed);

@@ -210,8 +210,13 @@ fn distribution(fields: &mut Fields<'_, '_>, config: &mut CacheConfig) {
     fields.ignore(&["queue-flush-interval", "queue-size", "state-transfer"]);
 }
 
-/// Other names of the cache, between spaces.
+/// Reads other names of the cache: a list, or a text with spaces between them.
 fn aliases(attribute: &Attribute) -> Result<BTreeSet<CacheName>, ConfigError> {
+    // In a list, it would become two aliases.
+    if let Some(item) = attribute.items.iter().find(|item| item.contains(char::is_whitespace)) {
+        let item = Attribute::new(&attribute.spelled, item, attribute.place);
+        return Err(item.error("a name without spaces"));
+    }
     let alias = |alias: &str| {
         alias.parse().map_err(|source| ConfigError::CacheName { source, place: attribute.place })
     };

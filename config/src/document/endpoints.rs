@@ -33,24 +33,35 @@ pub(super) fn read(endpoints: &Element, settings: &mut ServerFile, notes: &mut N
     }
     let mut lengths = Lengths::default();
     endpoint(endpoints, settings, &mut lengths, notes);
-    if lengths.hotrod.or(lengths.rest).is_some() {
-        let default = Limits::default().max_content;
-        let [hotrod, rest] = [lengths.hotrod, lengths.rest].map(|said| said.unwrap_or(default));
-        if hotrod != rest {
-            let why = "one limit holds for Hot Rod and REST, which is the larger one";
-            let place =
-                deep(endpoints, "max-content-length").map_or(endpoints.place, |it| it.place);
-            notes.ignore(not_used("max-content-length", "endpoints", why), place);
-        }
-        settings.limits.max_content = Some(hotrod.max(rest));
+    let Some(length) = deep(endpoints, "max-content-length") else { return };
+    let (least, most) = lengths.bounds();
+    if least != most {
+        let why = "one limit holds for all connectors, which is the largest one";
+        notes.ignore(not_used("max-content-length", "endpoints", why), length.place);
     }
+    settings.limits.max_content = Some(most);
 }
 
-/// Most bytes of a request that connectors say. The largest of several counts.
+/// The `max-content-length` of each connector; `None` for one without it.
 #[derive(Default)]
 struct Lengths {
-    hotrod: Option<u64>,
-    rest: Option<u64>,
+    hotrod: Vec<Option<u64>>,
+    rest: Vec<Option<u64>>,
+}
+
+impl Lengths {
+    /// Returns the least and the largest of them. A connector without one has the default, and so has a protocol
+    /// without a connector.
+    fn bounds(&self) -> (u64, u64) {
+        let default = Limits::default().max_content;
+        let lengths = [&self.hotrod, &self.rest].into_iter().flat_map(|of_protocol| {
+            let missing = of_protocol.is_empty().then_some(None);
+            of_protocol.iter().copied().chain(missing)
+        });
+        lengths
+            .map(|length| length.unwrap_or(default))
+            .fold((u64::MAX, 0), |(least, most), it| (least.min(it), most.max(it)))
+    }
 }
 
 fn endpoint(
@@ -71,10 +82,10 @@ fn endpoint(
         endpoint(inner, settings, lengths, fields.notes);
     }
     for hotrod in fields.children("hotrod-connector") {
-        lengths.hotrod = lengths.hotrod.max(self::hotrod(hotrod, settings, fields.notes));
+        lengths.hotrod.push(self::hotrod(hotrod, settings, fields.notes));
     }
     for rest in fields.children("rest-connector") {
-        lengths.rest = lengths.rest.max(self::rest(rest, settings, fields.notes));
+        lengths.rest.push(self::rest(rest, settings, fields.notes));
     }
     for name in NOT_THERE {
         fields.ignore_for(name, "there is Hot Rod and REST");
@@ -83,7 +94,7 @@ fn endpoint(
     fields.finish();
 }
 
-/// Returns the most bytes of a request, if it says so.
+/// Reads a connector for Hot Rod; returns its `max-content-length`.
 fn hotrod(element: &Element, settings: &mut ServerFile, notes: &mut Notes) -> Option<u64> {
     let mut fields = Fields::of(element, notes);
     if let Some(host) = fields.text("external-host") {
@@ -96,7 +107,7 @@ fn hotrod(element: &Element, settings: &mut ServerFile, notes: &mut Notes) -> Op
     connector(fields)
 }
 
-/// Returns the most bytes of a request, if it says so.
+/// Reads a connector for REST; returns its `max-content-length`.
 fn rest(element: &Element, settings: &mut ServerFile, notes: &mut Notes) -> Option<u64> {
     let mut fields = Fields::of(element, notes);
     for rules in fields.children("cors-rules") {

@@ -1,7 +1,7 @@
 //! The file of our own: TOML with the names of [`ServerConfig`](crate::ServerConfig) in kebab-case,
 //! and caches in the same words as in JSON.
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr, str::FromStr};
 
 use super::{LimitsFile, MigrationFile, OnSourceError, ServerFile};
 use crate::{
@@ -94,29 +94,54 @@ fn migration(element: &Element, notes: &mut Notes) -> MigrationFile {
     migration
 }
 
-/// Where to listen.
+/// Where to listen, as `server.sh -b` takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Listen {
+pub enum Listen {
+    /// An IP address, or a name of loopback.
     Address(IpAddr),
-    /// The address of this host, which is not looked up here.
+    /// The address of this host, which is looked up by the code that listens.
     Host(String),
 }
 
-/// Reads where to listen.
-pub(crate) fn listen(attribute: &Attribute) -> Result<Listen, ConfigError> {
-    match bind_address(&attribute.value) {
-        Ok(address) => Ok(Listen::Address(address)),
-        Err(NoAddress::Other(host)) if is_host(&host) => Ok(Listen::Host(host)),
-        Err(NoAddress::Other(_)) => {
-            Err(attribute.error("an IP address such as 0.0.0.0, or a host name"))
-        }
-        Err(NoAddress::Choice(_)) => {
-            Err(attribute.error("an IP address; 0.0.0.0 stands for all of this machine"))
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Host(host) => f.write_str(host),
         }
     }
 }
 
-/// A text is not an address to listen on.
+impl FromStr for Listen {
+    type Err = NoAddress;
+
+    fn from_str(text: &str) -> Result<Self, NoAddress> {
+        let text = text.trim().trim_start_matches('[').trim_end_matches(']');
+        let is_choice = matches!(text, "GLOBAL" | "LINK_LOCAL" | "NON_LOOPBACK" | "SITE_LOCAL")
+            || ["match-address:", "match-host:", "match-interface:"]
+                .iter()
+                .any(|choice| text.starts_with(choice));
+        match (text, text.parse()) {
+            ("localhost" | "LOOPBACK", _) => Ok(Self::Address(IpAddr::from([127, 0, 0, 1]))),
+            (_, Ok(address)) => Ok(Self::Address(address)),
+            _ if is_choice => Err(NoAddress::Choice(text.to_owned())),
+            _ if is_host(text) && !text.contains(':') => Ok(Self::Host(text.to_owned())),
+            _ => Err(NoAddress::Other(text.to_owned())),
+        }
+    }
+}
+
+/// Reads where to listen.
+pub(crate) fn listen(attribute: &Attribute) -> Result<Listen, ConfigError> {
+    attribute.value.parse().map_err(|error| match error {
+        NoAddress::Other(_) => attribute.error("an IP address such as 0.0.0.0, or a host name"),
+        NoAddress::Choice(_) => {
+            attribute.error("an IP address; 0.0.0.0 stands for all of this machine")
+        }
+    })
+}
+
+/// A text that does not say where to listen.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoAddress {
     /// An Infinispan server would choose one of the machine's addresses by it.
@@ -125,25 +150,7 @@ pub enum NoAddress {
          give the IP address, or 0.0.0.0 for all of them"
     )]
     Choice(String),
-    /// It may be the name of a host.
-    #[error("\"{0}\" is not an IP address")]
+    /// It is not the name of a host either.
+    #[error("\"{0}\" is neither an IP address nor a host name")]
     Other(String),
-}
-
-/// Reads an address to listen on, as `server.sh -b` takes it: an IP address, or a name of loopback.
-///
-/// # Errors
-///
-/// If it is anything else.
-pub fn bind_address(text: &str) -> Result<IpAddr, NoAddress> {
-    let text = text.trim().trim_start_matches('[').trim_end_matches(']');
-    let is_choice = matches!(text, "GLOBAL" | "LINK_LOCAL" | "NON_LOOPBACK" | "SITE_LOCAL")
-        || ["match-address:", "match-host:", "match-interface:"]
-            .iter()
-            .any(|choice| text.starts_with(choice));
-    match text {
-        "localhost" | "LOOPBACK" => Ok(IpAddr::from([127, 0, 0, 1])),
-        _ if is_choice => Err(NoAddress::Choice(text.to_owned())),
-        _ => text.parse().map_err(|_not_an_address| NoAddress::Other(text.to_owned())),
-    }
 }

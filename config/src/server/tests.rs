@@ -419,9 +419,11 @@ fn what_endpoints_are_told_is_done_or_noted_by_its_name() {
     let both =
         "<hotrod-connector max-content-length='2MB'/><rest-connector max-content-length='1MB'/>";
     assert_eq!(content(both), Some(2_000_000));
+    let one_says_nothing = format!("{both}<rest-connector name='second'/>");
+    assert_eq!(content(&one_says_nothing), Some(10_000_000), "a connector keeps its default");
     let whats: Vec<_> = parsed.ignored.iter().map(|ignored| ignored.what.as_str()).collect();
     for what in [
-        "'max-content-length' of 'endpoints': one limit holds for Hot Rod and REST, which is the larger one",
+        "'max-content-length' of 'endpoints': one limit holds for all connectors, which is the largest one",
         "'ip-filter' of 'endpoints': everyone who reaches the port is let in",
         "'idle-timeout' of 'hotrod-connector'",
         "'encryption' of 'hotrod-connector': connections are not encrypted",
@@ -508,6 +510,25 @@ fn an_alias_leads_to_one_cache() {
 }
 
 #[test]
+fn names_of_the_servers_own_caches_are_taken() {
+    for (file, wanted) in [
+        (
+            "<local-cache name='___mine'/>",
+            "cache '___mine' cannot be configured: names that begin with ___",
+        ),
+        ("<local-cache name='org.infinispan.MINE'/>", "cache 'org.infinispan.MINE' cannot be"),
+        (
+            "<local-cache name='a' aliases='___script_cache'/>",
+            "the alias '___script_cache' of cache 'a' is a name of cache '___script_cache', too",
+        ),
+    ] {
+        let file = parsed(&format!("<caches>{file}</caches>"));
+        let error = file.value.resolve(None).unwrap_err().to_string();
+        assert!(error.starts_with(wanted), "{error}");
+    }
+}
+
+#[test]
 fn an_address_to_listen_on_is_told_and_not_chosen() {
     for (text, address) in [
         ("10.0.0.7", IpAddr::from([10, 0, 0, 7])),
@@ -515,10 +536,10 @@ fn an_address_to_listen_on_is_told_and_not_chosen() {
         ("localhost", IpAddr::V4(Ipv4Addr::LOCALHOST)),
         ("LOOPBACK", IpAddr::V4(Ipv4Addr::LOCALHOST)),
     ] {
-        assert_eq!(bind_address(text), Ok(address));
+        assert_eq!(text.parse(), Ok(Listen::Address(address)));
     }
     for choice in ["SITE_LOCAL", "GLOBAL", "NON_LOOPBACK", "LINK_LOCAL", "match-interface:eth.*"] {
-        assert_eq!(bind_address(choice), Err(NoAddress::Choice(choice.into())));
+        assert_eq!(choice.parse::<Listen>(), Err(NoAddress::Choice(choice.into())));
         let xml = format!(
             "<server><interfaces><interface name='public'><inet-address value='{choice}'/></interface>\
              </interfaces></server>"
@@ -526,5 +547,8 @@ fn an_address_to_listen_on_is_told_and_not_chosen() {
         let error = parse_server(xml.as_bytes(), &Options::default()).unwrap_err().to_string();
         assert!(error.contains("0.0.0.0 stands for all"), "{error}");
     }
-    assert_eq!(bind_address("cache-1"), Err(NoAddress::Other("cache-1".into())));
+    assert_eq!("cache-1".parse(), Ok(Listen::Host("cache-1".into())));
+    for other in ["", "every where", "10.0.0.7:11222", "::x"] {
+        assert_eq!(other.parse::<Listen>(), Err(NoAddress::Other(other.into())));
+    }
 }

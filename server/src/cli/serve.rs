@@ -10,7 +10,7 @@ use std::{
 };
 
 use clap::{Args, builder::BoolishValueParser};
-use config::{Advertised, Format, MemoryLimit, Options, ServerConfig, ServerFile};
+use config::{Advertised, Format, Listen, MemoryLimit, Options, ServerConfig, ServerFile};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
@@ -37,14 +37,8 @@ pub(super) struct ServeArgs {
     server_root: Option<PathBuf>,
 
     /// Address to listen on, or a host name that has it
-    #[arg(
-        short,
-        long,
-        env = "GODWIT_BIND_ADDRESS",
-        value_name = "ADDRESS",
-        value_parser = bind_address
-    )]
-    bind_address: Option<IpAddr>,
+    #[arg(short, long, env = "GODWIT_BIND_ADDRESS", value_name = "ADDRESS")]
+    bind_address: Option<Listen>,
 
     /// Port for Hot Rod, REST and metrics
     #[arg(short, long, visible_alias = "bind-port", env = "GODWIT_PORT")]
@@ -183,19 +177,38 @@ struct Resolved {
     config: Option<ServerConfig>,
     ignored: Vec<String>,
     problems: Vec<String>,
+    /// Set if the host to listen on has no address. It may have one later, so this is not a problem of the
+    /// configuration.
+    unresolved: Option<Unresolved>,
+}
+
+/// No address was found for the host to listen on.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "bind-address: \"{host}\" is not an IP address, and no address was found for it as a host name"
+)]
+struct Unresolved {
+    host: String,
+    source: std::io::Error,
 }
 
 pub(super) async fn run(arguments: ServeArgs) -> anyhow::Result<ExitCode> {
     let check = arguments.check_config;
-    let Resolved { log, config, ignored, problems } = arguments.resolve();
+    let Resolved { log, config, ignored, mut problems, unresolved } = arguments.resolve();
     start_logging(&log);
     for ignored in &ignored {
         tracing::warn!("ignored: {ignored}");
     }
     let config = match config {
         Some(config) if problems.is_empty() => config,
-        _ => return Err(WrongConfiguration(problems).into()),
+        _ => {
+            problems.extend(unresolved.map(|error| show::chain(&error.into())));
+            return Err(WrongConfiguration(problems).into());
+        }
     };
+    if let Some(error) = unresolved {
+        return Err(error.into());
+    }
     if check {
         let caches = show::counted(config.caches.len() as u64, "cache", "caches");
         show::line(format_args!("{caches}; listens on {}", config.socket_address()));
@@ -281,17 +294,18 @@ impl ServeArgs {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
         let host = host.as_deref().map(str::trim).filter(|host| !host.is_empty());
         let mut file = self.over(file);
+        let mut unresolved = None;
         if let Some(host) = file.bind_host.take() {
-            match bind_address(&host) {
+            match address_of(&host, &mut ignored) {
                 Ok(address) => file.bind_address = Some(address),
-                Err(problem) => problems.push(format!("bind-address: {problem}")),
+                Err(error) => unresolved = Some(error),
             }
         }
         let log = file.log.clone().unwrap_or_else(|| "info".into());
         problems.extend(check_log(&log));
         let config = match file.resolve(host) {
             Ok(config) => {
-                problems.extend(crate::start::check(&config).err().map(|error| error.to_string()));
+                problems.extend(crate::start::problems(&config));
                 Some(config)
             }
             Err(error) => {
@@ -299,7 +313,7 @@ impl ServeArgs {
                 None
             }
         };
-        Resolved { log, config, ignored, problems }
+        Resolved { log, config, ignored, problems, unresolved }
     }
 
     /// The values of properties, as Java would have them: given, from files, and what flags stand for.
@@ -308,7 +322,7 @@ impl ServeArgs {
         let root = self.server_root.as_ref().map(|root| root.display().to_string());
         let below = |name: &str| root.as_ref().map(|root| format!("{root}/{name}"));
         for (name, value) in [
-            ("infinispan.bind.address", self.bind_address.map(|address| address.to_string())),
+            ("infinispan.bind.address", self.bind_address.as_ref().map(ToString::to_string)),
             ("infinispan.bind.port", self.port.map(|port| port.to_string())),
             ("infinispan.cluster.name", self.cluster_name.clone()),
             ("infinispan.cluster.stack", self.java.cluster_stack.clone()),
@@ -408,9 +422,7 @@ impl ServeArgs {
                 *under = over;
             }
         }
-        if self.bind_address.is_some() {
-            (file.bind_address, file.bind_host) = (self.bind_address, None);
-        }
+        self.bind_address.into_iter().for_each(|listen| file.listen_on(listen));
         lay(self.port, &mut file.port);
         lay(self.port_offset, &mut file.port_offset);
         lay(self.node_name, &mut file.node_name);
@@ -431,20 +443,26 @@ impl ServeArgs {
     }
 }
 
-/// An address to listen on.
-fn bind_address(text: &str) -> Result<IpAddr, String> {
-    let name = match config::bind_address(text) {
-        Ok(address) => return Ok(address),
-        Err(config::NoAddress::Other(name)) => name,
-        Err(error @ config::NoAddress::Choice(_)) => return Err(error.to_string()),
-    };
-    let addresses = (name.as_str(), 0).to_socket_addrs();
-    let addresses: Vec<_> = addresses.into_iter().flatten().map(|address| address.ip()).collect();
+/// Looks up the address of a host to listen on. Addresses beside it are added to `ignored`.
+fn address_of(host: &str, ignored: &mut Vec<String>) -> Result<IpAddr, Unresolved> {
+    let unresolved = |source| Unresolved { host: host.to_owned(), source };
+    let addresses = (host, 0).to_socket_addrs().map_err(unresolved)?;
+    let (address, others) = one_of(addresses.map(|address| address.ip()))
+        .ok_or_else(|| unresolved(std::io::Error::other("it has none")))?;
+    if !others.is_empty() {
+        let others: Vec<_> = others.iter().map(ToString::to_string).collect();
+        let others = others.join(" or ");
+        ignored.push(format!("bind-address: {host} is {address}; not listening on {others}"));
+    }
+    Ok(address)
+}
+
+/// Returns the address to listen on, the first of version 4 if there is one, and the others.
+fn one_of(addresses: impl Iterator<Item = IpAddr>) -> Option<(IpAddr, Vec<IpAddr>)> {
+    let addresses: Vec<_> = addresses.collect();
     let of_version_4 = addresses.iter().find(|address| address.is_ipv4());
-    let address = of_version_4.or_else(|| addresses.first());
-    address.copied().ok_or_else(|| {
-        format!("\"{name}\" is neither an IP address nor a host name with an address")
-    })
+    let address = *of_version_4.or_else(|| addresses.first())?;
+    Some((address, addresses.into_iter().filter(|other| *other != address).collect()))
 }
 
 /// The format of a file by its look; where that says little, by its name.
@@ -475,4 +493,21 @@ fn property_lines(text: &str) -> impl Iterator<Item = (String, String)> {
 fn property(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    //! Which address of a host is listened on.
+
+    use super::*;
+
+    #[test]
+    fn of_several_addresses_the_first_of_version_4_is_taken() {
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let of = |texts: &[&str]| one_of(texts.iter().map(|text| address(text)));
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&["::2"]), Some((address("::2"), vec![])));
+        let several = of(&["::2", "10.0.0.7", "10.0.0.8", "10.0.0.7"]);
+        assert_eq!(several, Some((address("10.0.0.7"), vec![address("::2"), address("10.0.0.8")])));
+    }
 }

@@ -168,6 +168,12 @@ fn aliases_are_other_names_and_are_checked() {
     assert_eq!(aliases(&config("<local-cache aliases='b a'/>")), ["a", "b"]);
     let json = r#"{"local-cache":{"aliases":["a","b"]}}"#;
     assert_eq!(aliases(&parsed_as(json, Format::Json).value), ["a", "b"]);
+    let two_words = r#"{"local-cache":{"aliases":["a","two words"]}}"#;
+    let refused = parse_cache(two_words.as_bytes(), Format::Json, &Options::default()).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "'aliases' is \"two words\" (line 1, column 18); it has to be a name without spaces"
+    );
     let error = error("<local-cache aliases='a&#7;'/>").to_string();
     assert!(error.contains("control character"), "{error}");
 }
