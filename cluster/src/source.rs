@@ -19,6 +19,9 @@ pub use self::{
 /// where so much time has passed in between that clocks may have drifted apart.
 const START_TOLERANCE: u64 = 3;
 
+/// Milliseconds of width that an interval has to lose before it is recorded again.
+const MUCH: i64 = 500;
+
 /// Which processes a source consists of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceIdentity(pub Vec<SourceProcess>);
@@ -175,6 +178,32 @@ impl SourceIdentity {
             earlier.at(&process.server).and_then(|known| process.change_since(known))
         });
         Some(changes.reduce(Change::milder).unwrap_or(Change::Address))
+    }
+
+    /// Returns the address of a process of `earlier` that was not heard, although a server of the source still has
+    /// it: whether that process goes on is not known then.
+    #[must_use]
+    pub fn unheard<'a>(&self, earlier: &'a Self, servers: &[String]) -> Option<&'a str> {
+        let is_unheard = |known: &&SourceProcess| {
+            servers.contains(&known.server) && self.at(&known.server).is_none()
+        };
+        earlier.0.iter().find(is_unheard).map(|known| known.server.as_str())
+    }
+
+    /// Returns whether `now` should be recorded instead of this: a process has come that is not in it, or it is known
+    /// much more closely when one was started.
+    #[must_use]
+    pub fn is_outdated_by(&self, now: &Self) -> bool {
+        let is_close = |process: &SourceProcess, known: &SourceProcess| {
+            let starts = process.started_by.boot.zip(known.started_by.boot);
+            starts.is_none_or(|(now, then)| {
+                now.boot != then.boot || then.width_ms() <= now.width_ms().saturating_add(MUCH)
+            })
+        };
+        let is_in = |process: &SourceProcess| {
+            self.0.iter().any(|known| process.continues(known) && is_close(process, known))
+        };
+        !now.0.iter().all(is_in)
     }
 
     /// Adds what is known of the same source from before: what earlier readings of its processes say about when

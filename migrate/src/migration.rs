@@ -65,8 +65,9 @@ struct Verified {
 }
 
 impl Migration {
-    /// Nothing runs yet.
+    /// No job runs yet, and the source is watched from now on: until [`Migration::end`].
     pub(crate) fn new(source: Arc<SourceConnection>) -> Arc<Self> {
+        source.start();
         let migration = Arc::new(Self {
             source,
             job: Mutex::default(),

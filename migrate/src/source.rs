@@ -22,6 +22,7 @@ use cluster::{Agreement, Connection, MetaCommand, SourceIdentity};
 use futures_util::FutureExt;
 use parking_lot::{Mutex, RwLock};
 use store::{Cache, ConnectionId, Timestamp};
+use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use self::{cleared::ClearedAt, trust::Doubt};
@@ -63,6 +64,10 @@ pub(crate) struct SourceConnection {
     looking: tokio::sync::Mutex<()>,
     /// Who the source was when it was last seen to be the one it should be.
     identity: RwLock<SourceIdentity>,
+    /// Who it is as the metadata has it.
+    recorded: Mutex<SourceIdentity>,
+    /// Since when no process that is known goes on among those that answer, while another one is not heard.
+    unheard_since: Mutex<Option<Instant>>,
     /// Connections that the client had made by then.
     seen_at: AtomicU64,
     /// Why the source is not believed any more.
@@ -100,7 +105,8 @@ pub(crate) struct Health {
 }
 
 impl SourceConnection {
-    /// Ties a cache to a source that was reached. `past` is the connection before this one.
+    /// Ties a cache to a source that was reached. `past` is the connection before this one. Nothing is asked of the
+    /// source by itself before [`SourceConnection::start`].
     pub(crate) fn new(
         cache: Arc<Cache>,
         agreement: Arc<Agreement>,
@@ -111,7 +117,7 @@ impl SourceConnection {
     ) -> Arc<Self> {
         let tasks = TaskTracker::new();
         let Reached { client, remote, clocks } = reached;
-        let tie = Arc::new(Self {
+        Arc::new(Self {
             cache,
             since: connection.since,
             made: opening::made(connection, past, agreement.clock().now()),
@@ -125,6 +131,8 @@ impl SourceConnection {
             loader: Loader::new(tasks.clone()),
             looking: tokio::sync::Mutex::new(()),
             identity: RwLock::new(connection.identity.clone()),
+            recorded: Mutex::new(connection.identity.clone()),
+            unheard_since: Mutex::default(),
             changed: RwLock::new(None),
             health: RwLock::default(),
             silent: AtomicBool::new(false),
@@ -135,14 +143,18 @@ impl SourceConnection {
             clear: Mutex::default(),
             tasks,
             ended: CancellationToken::new(),
-        });
-        let watched = Arc::clone(&tie);
-        tie.spawn(async move { watched.watch().await });
-        let read = Arc::clone(&tie);
-        tie.spawn(async move { read.read_clocks().await });
-        let settled = Arc::clone(&tie);
-        tie.spawn(async move { overdue::keep_settling(&settled).await });
-        tie
+        })
+    }
+
+    /// Begins to watch the source. Only for whoever will [`end`](Self::end) it: until then the connection keeps itself
+    /// alive.
+    pub(crate) fn start(self: &Arc<Self>) {
+        let watched = Arc::clone(self);
+        self.spawn(async move { watched.watch().await });
+        let read = Arc::clone(self);
+        self.spawn(async move { read.read_clocks().await });
+        let settled = Arc::clone(self);
+        self.spawn(async move { overdue::keep_settling(&settled).await });
     }
 
     /// Reaches the source that the metadata names, after a restart. `past` is the connection before that one.

@@ -8,6 +8,7 @@ mod overdue;
 mod reading;
 mod reconnecting;
 mod remembering;
+mod rolling;
 mod shrinking;
 mod standing;
 mod twins;

@@ -25,7 +25,9 @@ pub(super) fn command(command: &MetaCommand) -> String {
         MetaCommand::Finish { imported, .. } => {
             format!("finish a sync job of cache {cache} that copied {imported} entries")
         }
-        MetaCommand::AcceptSource { .. } => format!("accept the new source of cache {cache}"),
+        MetaCommand::AcceptSource { .. } => {
+            format!("take the source of cache {cache} for the one that it is now")
+        }
         MetaCommand::AcceptLoss { .. } => format!("accept that entries of cache {cache} are lost"),
         MetaCommand::BecomeUnit { .. } => format!("treat the source of cache {cache} as one unit"),
         MetaCommand::Disconnect { .. } => format!("disconnect cache {cache}"),

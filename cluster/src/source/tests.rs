@@ -280,3 +280,36 @@ fn a_process_is_known_although_a_clock_was_set() {
     assert!(!same(&process(13_600, Some((8, -50_000)), Some(14_000))), "no clock agrees");
     assert!(!same(&process(13_600, None, None)));
 }
+
+#[test]
+fn a_known_server_that_was_not_heard_may_go_on() {
+    let of =
+        |server: &str, start, now| SourceProcess { server: server.into(), ..process(start, now) };
+    let known = SourceIdentity(vec![of("a:1", 1_000, 60_000), of("b:1", 2_000, 60_000)]);
+    let anew = SourceIdentity(vec![of("a:1", 61_000, 62_000)]);
+    let servers = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(anew.unheard(&known, &servers(&["a:1", "b:1"])), Some("b:1"));
+    assert_eq!(anew.unheard(&known, &servers(&["a:1", "c:1"])), None, "it has left");
+    let both = SourceIdentity(vec![of("a:1", 61_000, 62_000), of("b:1", 61_000, 62_000)]);
+    assert_eq!(both.unheard(&known, &servers(&["a:1", "b:1"])), None, "it has answered");
+}
+
+#[test]
+fn what_is_recorded_of_a_source_is_outdated_once_another_process_has_come() {
+    let of =
+        |server: &str, start, now| SourceProcess { server: server.into(), ..process(start, now) };
+    let recorded = SourceIdentity(vec![of("a:1", 1_000, 60_000), of("b:1", 2_000, 60_000)]);
+    let goes_on = of("b:1", 2_000, 65_000);
+    assert!(!recorded.is_outdated_by(&recorded));
+    assert!(!recorded.is_outdated_by(&SourceIdentity(vec![goes_on.clone()])), "one has left");
+    let next = SourceIdentity(vec![of("a:1", 63_000, 65_000), goes_on.clone()]);
+    assert!(recorded.is_outdated_by(&next), "one was started again");
+    let joined = SourceIdentity(vec![of("c:1", 63_000, 65_000), goes_on]);
+    assert!(recorded.is_outdated_by(&joined), "one has come");
+    // Whose start was hardly known when it was recorded.
+    let vague = SourceIdentity(vec![process(1_000, 60_000)]);
+    let start = StartInterval { earliest: 990, latest: 1_010, ..reading(1_000, 61_000, 1) };
+    let mut closely = process(1_000, 61_000);
+    closely.started_by.boot = Some(start);
+    assert!(vague.is_outdated_by(&SourceIdentity(vec![closely])));
+}

@@ -5,12 +5,17 @@ use std::{sync::atomic::Ordering, time::Duration};
 use client::{ClientError, Iteration, ServerAddress};
 use cluster::{Change, MetaCommand, SourceIdentity, SourceProcess};
 use store::Timestamp;
+use tokio::time::Instant;
 
 use super::{SourceConnection, chain};
 use crate::{
     http_date,
     identity::{Asking, process},
 };
+
+/// Longest wait for a server that does not answer, while those that do are other processes than before. A cluster
+/// has found out by then that one of its members is gone, and announces it no more.
+const UNHEARD: Duration = Duration::from_secs(60);
 
 /// Held by who looks whether the source is the one that it should be.
 type Looking<'a> = tokio::sync::MutexGuard<'a, ()>;
@@ -64,17 +69,57 @@ impl SourceConnection {
             Ok(now) => now,
             // Whatever has its name later is another cache.
             Err(ClientError::NoSuchCache { .. }) => return Err(self.distrust(one, Change::Process)),
-            Err(error) => return Err(Doubt::Silent(chain(&error))),
+            Err(error) => {
+                *self.unheard_since.lock() = None;
+                return Err(Doubt::Silent(chain(&error)));
+            }
         };
         if let Some(change) = now.change_since(&known) {
-            return Err(self.distrust(one, change));
+            // As announced by now.
+            let servers: Vec<String> =
+                self.remote.servers().iter().map(ToString::to_string).collect();
+            return Err(match now.unheard(&known, &servers) {
+                Some(server) if self.waits_for_unheard() => Doubt::Silent(format!(
+                    "{server} does not answer, and of the other servers of the source none is the process that it \
+                     was: whether the source goes on shows when {server} answers"
+                )),
+                _ => self.distrust(one, change),
+            });
         }
+        *self.unheard_since.lock() = None;
         self.adjust_since(&known, &now);
         // A server that was started again beside others that were not is a new process of the same
         // source, and counters only grow. One that was not heard is known as it was.
         *self.identity.write() = now.with_earlier(&known, &servers);
         self.seen_at.store(made, Ordering::Release);
         Ok(())
+    }
+
+    /// Whether to wait on for a server that has not answered.
+    fn waits_for_unheard(&self) -> bool {
+        let mut since = self.unheard_since.lock();
+        since.get_or_insert_with(Instant::now).elapsed() < UNHEARD
+    }
+
+    /// Records who the source is, if other processes have come than those that are recorded: a restart of ours, or a
+    /// later connection, knows the source by them. Returns whether there was something to record.
+    pub(super) async fn record_identity(&self) -> bool {
+        // An operator who accepts the source as it is comes before or after this.
+        let _one = self.looking.lock().await;
+        let identity = self.identity.read().clone();
+        if self.changed.read().is_some() || !self.recorded.lock().is_outdated_by(&identity) {
+            return false;
+        }
+        let cache = self.cache.name().clone();
+        match self.record(MetaCommand::AcceptSource { cache, identity: identity.clone() }).await {
+            Ok(()) => *self.recorded.lock() = identity,
+            Err(error) => tracing::warn!(
+                cache = %self.cache.name(), error,
+                "servers of the source were started again, which could not be stored: if all of them are by the \
+                 time this server is started again, the source counts as another one"
+            ),
+        }
+        true
     }
 
     fn asking(&self) -> Asking<'_> {
@@ -245,6 +290,8 @@ impl SourceConnection {
             )
             .await
             .map_err(|error| error.to_string())?;
+        *self.recorded.lock() = identity.clone();
+        *self.unheard_since.lock() = None;
         *self.identity.write() = identity;
         self.seen_at.store(made, Ordering::Release);
         *self.changed.write() = None;

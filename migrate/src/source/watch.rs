@@ -18,6 +18,9 @@ const LEAST_PAUSE: i64 = 500;
 /// Time for which the source has to say nothing before reads do without it where everything of it is here.
 pub(super) const SILENT: Duration = Duration::from_secs(10);
 
+/// Least time between two attempts to record which processes the source consists of.
+const RECORD: Duration = Duration::from_secs(10);
+
 /// Milliseconds of uncertainty from which on a server's clock is read less often.
 const KNOWN_WELL: u64 = 50;
 
@@ -41,11 +44,15 @@ impl SourceConnection {
     /// Keeps looking whether the source is there, and the one that it was.
     pub(super) async fn watch(&self) {
         let (mut failures, mut heard) = (0, Instant::now());
+        let mut record_from = Instant::now();
         loop {
             match self.check_identity().await {
                 Ok(()) => {
                     (failures, heard) = (0, Instant::now());
                     self.health.write().problem = None;
+                    if heard >= record_from && self.record_identity().await {
+                        record_from = heard + RECORD;
+                    }
                 }
                 // Who finds that out notes it. It answers, at least.
                 Err(Doubt::Another(_)) => self.health.write().problem = None,
