@@ -32,6 +32,8 @@ struct Servers {
     leaving: Vec<Arc<ServerClock>>,
     /// By what the clocks of servers that have left corrected instants.
     left: Corrections,
+    /// By how many milliseconds the offset of such a clock was larger, at least, than what it corrected instants by.
+    narrowed: u64,
 }
 
 /// How far the instants of one entry may lie apart that was brought in twice: the clocks became better known,
@@ -67,6 +69,17 @@ struct State {
     clock: SourceClock,
     /// The skew that a warning was given of.
     warned: i64,
+}
+
+impl State {
+    /// See [`SourceClocks::narrowed`].
+    fn narrowed(&self, now: Timestamp) -> u64 {
+        let by = || {
+            let (least, _) = self.clock.used().clock?;
+            u64::try_from(self.clock.offset_at(now).low?.saturating_sub(least)).ok()
+        };
+        by().unwrap_or(0)
+    }
 }
 
 /// What is known of the clock of one source server.
@@ -116,12 +129,14 @@ impl SourceClocks {
 
     /// Forgets the clocks of all servers but these: the others have left, and nothing new is known of their
     /// clocks. What they corrected stays so.
-    pub(crate) fn retain(&self, servers: &[ServerAddress]) {
+    pub(crate) fn retain(&self, servers: &[ServerAddress], now: Timestamp) {
         let mut known = self.servers.lock();
-        let Servers { clocks, leaving, left } = &mut *known;
+        let Servers { clocks, leaving, left, narrowed } = &mut *known;
         leaving.extend(clocks.extract_if(|server, _| !servers.contains(server)).map(|gone| gone.1));
         leaving.retain(|clock| {
-            *left = left.and(clock.state.lock().clock.used());
+            let of = clock.state.lock();
+            *left = left.and(of.clock.used());
+            *narrowed = (*narrowed).max(of.narrowed(now));
             // What is being read of the server is corrected by its clock yet.
             Arc::strong_count(clock) > 1
         });
@@ -171,12 +186,9 @@ impl SourceClocks {
     /// Milliseconds by which the offset of a clock is at least larger than what entries were corrected by: it was known
     /// less well when they came, and they were given the longer life.
     pub(crate) fn narrowed(&self, now: Timestamp) -> u64 {
-        let narrowed = |clock: Arc<ServerClock>| {
-            let clock = &clock.state.lock().clock;
-            let (least, _) = clock.used().clock?;
-            u64::try_from(clock.offset_at(now).low?.saturating_sub(least)).ok()
-        };
-        self.all().into_values().filter_map(narrowed).max().unwrap_or(0)
+        let servers = self.servers.lock();
+        let here = servers.clocks.values().chain(&servers.leaving);
+        here.map(|clock| clock.state.lock().narrowed(now)).fold(servers.narrowed, u64::max)
     }
 
     /// The instant before which a lifespan that is over here is over at the source too, if nobody has set its
@@ -392,6 +404,9 @@ pub(crate) mod tests {
         clock.read(Reading { date: 10_000_000, sent: now, received: now });
         assert_eq!(clocks.difference(now).of(None), 0, "nothing has come since");
         assert!(clocks.narrowed(now) >= 2_000, "{}", clocks.narrowed(now));
+        drop(clock);
+        clocks.retain(&[], now);
+        assert!(clocks.narrowed(now) >= 2_000, "its entries are still here");
     }
 
     #[test]
@@ -416,16 +431,16 @@ pub(crate) mod tests {
         assert_eq!(clocks.difference(now).of(None), 600_000);
         let over = clocks.over_by(now);
 
-        clocks.retain(&[server()]);
+        clocks.retain(&[server()], now);
         lives(&leaving, 11_000_000);
         drop(leaving);
-        clocks.retain(&[server()]);
+        clocks.retain(&[server()], now);
         assert_eq!((clocks.skew(now), clocks.status(now).len()), (0, 1));
         assert_eq!(clocks.uncertainty(now), Some(999), "its clock says nothing any more");
         assert_eq!(clocks.difference(now).of(None), 600_000, "its entries are still here");
         assert_eq!(clocks.difference(now).of(Some(now)), 1_000_000, "with the late one");
         assert!(clocks.over_by(now) < over);
-        clocks.retain(&[]);
+        clocks.retain(&[], now);
         assert_eq!(clocks.over_by(now), None);
     }
 

@@ -164,7 +164,8 @@ impl Driver {
     ///
     /// # Errors
     ///
-    /// If the cache is not served, or that cannot be recorded. Nothing has changed then.
+    /// If the cache is not served, or that cannot be recorded. Nothing has changed then, unless a source was connected
+    /// after the clear had begun: what was emptied by then stays empty, and a client that clears again goes on with it.
     pub async fn clear(&self, cache: &Arc<Cache>) -> Result<(), CacheError> {
         let (driver, cache) = (self.clone(), Arc::clone(cache));
         let cleared = tokio::spawn(async move { driver.clear_here(&cache).await }).await;

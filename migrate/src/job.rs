@@ -50,8 +50,9 @@ pub(crate) struct Shared {
 #[derive(Default)]
 struct Progress {
     by_segment: BTreeMap<u32, Counts>,
-    /// Entries of segments that are not complete and could not be taken, with their segments.
-    failures: Vec<(u32, FailedEntry)>,
+    /// Entries of segments that are not complete and could not be taken: their segments and keys as they are shown, and
+    /// the reasons.
+    failures: BTreeMap<(u32, String), String>,
     /// Those beyond the list, some of them perhaps twice.
     failed_more: BTreeMap<u32, u64>,
     ending: Option<Ending>,
@@ -205,7 +206,7 @@ impl JobHandle {
             pace: progress.pace,
             in_progress: job.in_progress().map(|segment| segment.0).collect(),
             failed: job.failed().map(|segment| segment.0).collect(),
-            failures: progress.failures.iter().map(|(_, failed)| failed.clone()).collect(),
+            failures: progress.failed(),
             failures_not_listed: progress.failed_more.values().sum(),
             rates: self.shared.throttle.rates(),
         }
@@ -303,7 +304,7 @@ impl Shared {
         let is_open = |of: u32| {
             matches!(space, SourceSpace::Segments(_)) && !segments.contains(&SourceSegment(of))
         };
-        progress.failures.retain(|(of, _)| is_open(*of));
+        progress.failures.retain(|(of, _), _| is_open(*of));
         progress.failed_more.retain(|of, _| is_open(*of));
         let mut ledger = self.ledger.lock();
         for segment in segments {
@@ -332,14 +333,10 @@ impl Shared {
 
     /// Notes an entry of a segment that could not be taken; of one that was read before, why not now.
     pub(crate) fn fail(&self, segment: u32, key: &[u8], error: &CacheError) {
-        let failed = FailedEntry { key: shown(key), reason: error.to_string() };
+        let (failed, reason) = ((segment, shown(key)), error.to_string());
         let progress = &mut *self.progress.lock();
-        let is_same =
-            |(of, known): &&mut (u32, FailedEntry)| *of == segment && known.key == failed.key;
-        if let Some((_, known)) = progress.failures.iter_mut().find(is_same) {
-            *known = failed;
-        } else if progress.failures.len() < MOST_FAILURES {
-            progress.failures.push((segment, failed));
+        if progress.failures.len() < MOST_FAILURES || progress.failures.contains_key(&failed) {
+            progress.failures.insert(failed, reason);
         } else {
             *progress.failed_more.entry(segment).or_default() += 1;
         }
@@ -350,7 +347,8 @@ impl Shared {
         self.job.lock().space()
     }
 
-    /// Most entries in one answer of the source: so many that it has about a mebibyte.
+    /// Most entries in one answer of the source: so many that it has about a mebibyte, and no more than may be copied
+    /// in a second, as fast as that is when the walk begins.
     pub(crate) fn next_batch(&self) -> u32 {
         const FIRST: u32 = 256;
         const BYTES: u64 = 1024 * 1024;
@@ -358,10 +356,29 @@ impl Shared {
             return batch;
         }
         let entries = self.entries_read.load(Ordering::Relaxed);
-        match self.bytes_read.load(Ordering::Relaxed).checked_div(entries) {
+        let mean = self.bytes_read.load(Ordering::Relaxed).checked_div(entries);
+        let mean = mean.map(|mean| mean.max(1));
+        let of_size = match mean {
             None => FIRST,
-            Some(mean) => u32::try_from(BYTES / mean.max(1)).unwrap_or(u32::MAX).clamp(16, 10_000),
-        }
+            Some(mean) => u32::try_from(BYTES / mean).unwrap_or(u32::MAX).clamp(16, 10_000),
+        };
+        let Rates { entries_per_second, bytes_per_second } = self.throttle.rates();
+        let by_bytes = bytes_per_second.zip(mean).map(|(rate, mean)| rate / mean);
+        let in_a_second = entries_per_second.into_iter().chain(by_bytes).min();
+        let in_a_second =
+            in_a_second.map_or(u32::MAX, |most| u32::try_from(most).unwrap_or(u32::MAX));
+        of_size.min(in_a_second.max(1))
+    }
+}
+
+impl Progress {
+    /// The entries that could not be taken and are listed.
+    fn failed(&self) -> Vec<FailedEntry> {
+        let failed = |((_, key), reason): (&(u32, String), &String)| FailedEntry {
+            key: key.clone(),
+            reason: reason.clone(),
+        };
+        self.failures.iter().map(failed).collect()
     }
 }
 
@@ -389,9 +406,71 @@ pub(crate) fn shown(key: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    //! What a fault leaves.
+    //! What a fault leaves, and how failures and batches are bounded.
+
+    use store::Coverage;
 
     use super::*;
+    use crate::sync::SyncSettings;
+
+    const FOUR: SourceSpace = SourceSpace::Segments(4);
+
+    fn shared(rates: Rates) -> Shared {
+        let settings = SyncSettings::default();
+        let (job, _) = SyncJob::start(FOUR, &Coverage::none(4), &[], settings);
+        Shared::new(
+            job,
+            Purpose::Synchronization,
+            Arc::default(),
+            (rates, None),
+            Timestamp::default(),
+        )
+    }
+
+    #[test]
+    fn what_fails_again_is_listed_once_and_what_was_taken_in_the_end_not_at_all() {
+        let shared = shared(Rates::default());
+        let more = 7;
+        let error = |max| CacheError::KeyTooLong { len: 9, max };
+        for max in [1, 2] {
+            for number in 0..MOST_FAILURES {
+                shared.fail(0, format!("key {number}").as_bytes(), &error(max));
+            }
+        }
+        (0..more).for_each(|number| shared.fail(1, &[number], &error(3)));
+        let listed = || {
+            let progress = shared.progress.lock();
+            let more: u64 = progress.failed_more.values().sum();
+            (progress.failed(), more)
+        };
+        let (failed, beyond) = listed();
+        assert_eq!((failed.len(), beyond), (MOST_FAILURES, u64::from(more)));
+        assert!(
+            failed.iter().all(|failed| failed.reason == error(2).to_string()),
+            "the last reason"
+        );
+        shared.settle(FOUR, &[SourceSegment(1)]);
+        assert_eq!((listed().0.len(), listed().1), (MOST_FAILURES, 0));
+        shared.settle(FOUR, &[SourceSegment(0)]);
+        assert_eq!(listed(), (Vec::new(), 0));
+    }
+
+    #[test]
+    fn a_batch_has_about_a_mebibyte_and_no_more_than_may_be_copied_in_a_second() {
+        let batch = |entries: Option<u64>, bytes: Option<u64>, read: (u64, u64)| {
+            let shared = shared(Rates { entries_per_second: entries, bytes_per_second: bytes });
+            shared.entries_read.store(read.0, Ordering::Relaxed);
+            shared.bytes_read.store(read.1, Ordering::Relaxed);
+            shared.next_batch()
+        };
+        assert_eq!(batch(None, None, (0, 0)), 256);
+        assert_eq!(batch(None, None, (10, 10_240)), 1_024);
+        assert_eq!(batch(Some(10), None, (10, 10_240)), 10);
+        assert_eq!(batch(Some(10), None, (0, 0)), 10);
+        assert_eq!(batch(Some(100), Some(20_480), (10, 10_240)), 20);
+        assert_eq!(batch(None, Some(100), (10, 10_240)), 1, "at least one");
+        assert_eq!(batch(Some(1_000_000_000_000), None, (10, 10_240)), 1_024);
+    }
 
     #[tokio::test]
     async fn a_panic_becomes_an_error_with_its_text() {

@@ -16,6 +16,7 @@ use crate::{
     clocks::SourceClocks,
     http_date,
     identity::Asking,
+    job::shown,
     opening::{Opening, since},
     remote,
     settings::Settings,
@@ -24,6 +25,12 @@ use crate::{
 
 /// Keys of each part of the source that are looked at to see whether it places them as we do.
 const SAMPLE: u32 = 64;
+
+/// Keys that the source is asked for one by one.
+const BY_KEY: usize = 8;
+
+/// Bytes of a key that is too long for that.
+const LONG: usize = 64 * 1024;
 
 /// Something that stands in the way of a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -202,6 +209,17 @@ async fn look_inside(
             return None;
         }
     };
+    match hidden_keys(&remote).await {
+        Ok(None) => {}
+        Ok(Some(problem)) => {
+            problems.push(problem);
+            return None;
+        }
+        Err(error) => {
+            problems.push(of_client(&error));
+            return None;
+        }
+    }
     if space == SourceSpace::Unit {
         notices.push(
             "the source does not place its keys by their hash in segments: it is complete only as a \
@@ -408,8 +426,8 @@ async fn space(remote: &RemoteCache) -> Result<SourceSpace, ClientError> {
     let space = SourceSpace::Segments(count);
     for asked in halves(count) {
         let asked: SegmentSet = asked.into_iter().collect();
-        let is_elsewhere = |key: &Bytes| !asked.contains(space.segment_of(hash::hash(key)).0);
-        if sample(remote, asked.clone()).await?.iter().any(is_elsewhere) {
+        let is_in = |key: Bytes| asked.contains(space.segment_of(hash::hash(&key)).0);
+        if !sample(remote, Some(asked.clone()), is_in).await? {
             return Ok(SourceSpace::Unit);
         }
     }
@@ -426,18 +444,69 @@ fn halves(count: u32) -> Vec<Vec<u32>> {
     (0..digits).flat_map(|digit| [with(digit, false), with(digit, true)]).collect()
 }
 
-/// Some keys of these segments.
-async fn sample(remote: &RemoteCache, segments: SegmentSet) -> Result<Vec<Bytes>, ClientError> {
-    let iterate =
-        Iterate { segments: Some(segments), batch: SAMPLE, keys_only: true, ..Iterate::default() };
+/// Looks at some keys of these segments, or of all, until `look` has seen enough. Returns whether it has not.
+async fn sample(
+    remote: &RemoteCache,
+    segments: Option<SegmentSet>,
+    mut look: impl FnMut(Bytes) -> bool,
+) -> Result<bool, ClientError> {
+    let iterate = Iterate { segments, batch: SAMPLE, keys_only: true, ..Iterate::default() };
     let mut iteration = remote.iterate(iterate).await?;
-    let mut keys = Vec::new();
-    while let Some(Item::Entry { key, .. }) = iteration.next().await? {
-        keys.push(key);
+    let mut goes_on = true;
+    // None is kept that was looked at: keys may be long.
+    while goes_on && let Some(Item::Entry { key, .. }) = iteration.next().await? {
+        goes_on = look(key);
     }
     // Its connection serves the next one. That the server forgets it can fail.
     let _ = iteration.end().await;
-    Ok(keys)
+    Ok(goes_on)
+}
+
+/// What is wrong with a source that shows entries in a walk and does not find them by their keys, as one whose keys do
+/// not survive a conversion: reads that go through to it would miss them.
+async fn hidden_keys(remote: &RemoteCache) -> Result<Option<Problem>, ClientError> {
+    let mut keys = Vec::new();
+    sample(remote, None, |key| {
+        if key.len() <= LONG {
+            keys.push(key);
+        }
+        keys.len() < BY_KEY
+    })
+    .await?;
+    let mut hidden = not_found(remote, keys).await?;
+    if hidden.is_empty() {
+        return Ok(None);
+    }
+    // Others may have removed them in between, or they have ended: then they are not shown again.
+    let mut again = Vec::new();
+    sample(remote, None, |key| {
+        if let Some(at) = hidden.iter().position(|hidden| *hidden == key) {
+            again.push(hidden.swap_remove(at));
+        }
+        !hidden.is_empty()
+    })
+    .await?;
+    let hidden = not_found(remote, again).await?;
+    Ok(hidden.first().map(|key| {
+        let (number, key) = (hidden.len(), shown(key));
+        let text = format!(
+            "the source shows entries that it does not find by their keys, {number} of some that were tried, such as \
+             '{key}': reads would miss them. Its keys may not survive the conversion to the media type in which they \
+             are read: create the caches on both sides with the media type in which the source's clients write"
+        );
+        problem(ProblemCode::MediaTypes, text)
+    }))
+}
+
+/// Those of these keys under which the source finds nothing.
+async fn not_found(remote: &RemoteCache, keys: Vec<Bytes>) -> Result<Vec<Bytes>, ClientError> {
+    let mut hidden = Vec::new();
+    for key in keys {
+        if remote.get_with_metadata(&key).await?.is_none() {
+            hidden.push(key);
+        }
+    }
+    Ok(hidden)
 }
 
 pub(crate) fn could_come_back(plan: &Plan<'_>, gap: Gap) -> Problem {

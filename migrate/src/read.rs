@@ -34,7 +34,8 @@ const BATCH_BYTES: usize = 256 * 1024;
 /// Keys that the source is asked for at the same time.
 const AT_ONCE: usize = 16;
 
-/// Longest time for which segments that the source has given out wait until it is seen to be still the same.
+/// Time for which segments that the source has given out wait, at least, until it is seen to be still the same: it can
+/// be asked only at the end of an answer, of which [`Shared::next_batch`] bounds the length.
 const CONFIRM: Lifetime = Lifetime::from_millis(1_000);
 
 /// What it takes to read a unit.
@@ -308,10 +309,8 @@ impl<'r> Page<'r> {
             if matches!(import, Import::Failed(_) | Import::Outdated) {
                 *self.failed.entry(segment).or_default() += 1;
             }
-            if let Import::Failed(error) = import {
-                shared.fail(segment, key, error);
-            }
         };
+        let mut refused = Vec::new();
         let mut ended = Vec::new();
         let mut living = Vec::with_capacity(entries.len());
         for (index, (key, imported)) in entries.iter().enumerate() {
@@ -319,17 +318,25 @@ impl<'r> Page<'r> {
                 ended.push(segment_of(key).0);
             } else if key.len() > max {
                 // Clients could neither read nor remove it.
-                count(key, &Import::Failed(CacheError::KeyTooLong { len: key.len(), max }));
+                let error = CacheError::KeyTooLong { len: key.len(), max };
+                count(key, &Import::Failed(error.clone()));
+                refused.push((*key, error));
             } else {
                 living.push((*key, *imported));
             }
         }
         let entries = living;
         connection.cache().import(&entries, ImportRule::Copy, over, now, |index, import| {
-            if let Some((key, _)) = entries.get(index) {
-                count(key, &import);
+            let Some((key, _)) = entries.get(index) else { return };
+            count(key, &import);
+            // Noted below: the segment is locked here.
+            if let Import::Failed(error) = import {
+                refused.push((*key, error));
             }
         });
+        for (key, error) in refused {
+            shared.fail(segment_of(key).0, key, &error);
+        }
         for segment in ended {
             counts.count_expired();
             by_segment.entry(segment).or_default().count_expired();

@@ -28,6 +28,7 @@ struct State {
     silent: AtomicBool,
     refuses: AtomicBool,
     holds_walks: AtomicBool,
+    hides_keys: AtomicBool,
     /// Answers that were held.
     held: AtomicU64,
     /// Bytes a second towards the client; 0 is no limit.
@@ -51,6 +52,7 @@ impl Faulty {
             silent: AtomicBool::new(false),
             refuses: AtomicBool::new(false),
             holds_walks: AtomicBool::new(false),
+            hides_keys: AtomicBool::new(false),
             held: AtomicU64::new(0),
             rate: AtomicU64::new(0),
             connections: AtomicU64::new(0),
@@ -78,6 +80,12 @@ impl Faulty {
     /// Entries that the server gives out in a walk arrive no more, or again; all else does.
     pub fn hold_walks(&self, hold: bool) {
         self.state.holds_walks.store(hold, Ordering::Relaxed);
+    }
+
+    /// To whoever asks for one entry with its metadata, the server seems to have none from now on, or answers again: if
+    /// its answer arrives in one piece.
+    pub fn hide_keys(&self, hide: bool) {
+        self.state.hides_keys.store(hide, Ordering::Relaxed);
     }
 
     /// Answers with entries of a walk that were held so far.
@@ -126,10 +134,22 @@ impl State {
 
 /// Whether an answer to ITERATION_NEXT begins here: on its connection, nothing else is asked meanwhile.
 fn is_of_walk(bytes: &[u8]) -> bool {
-    let Some((0xA1, rest)) = bytes.split_first() else { return false };
+    operation(bytes).is_some_and(|(at, _)| bytes.get(at) == Some(&0x34))
+}
+
+/// Where the operation stands in an answer that begins here, and what comes before it.
+fn operation(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let (0xA1, rest) = bytes.split_first()? else { return None };
     // The number of the message ends with its first byte below 0x80.
-    let end = rest.iter().position(|byte| *byte < 0x80);
-    end.and_then(|end| rest.get(end + 1)) == Some(&0x34)
+    let at = rest.iter().position(|byte| *byte < 0x80)? + 2;
+    Some((at, bytes.get(..at)?))
+}
+
+/// The answer of a server that has no such entry, if the one that begins here is to GET_WITH_METADATA.
+fn hidden(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (at, head) = operation(bytes)?;
+    // There is no such key, and the topology has not changed.
+    (bytes.get(at) == Some(&0x1C)).then(|| [head, &[0x1C, 0x02, 0x00]].concat())
 }
 
 /// Answers a request over HTTP with nothing but a date.
@@ -180,7 +200,11 @@ async fn relay(client: TcpStream, state: Arc<State>, mut cut: watch::Receiver<u6
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
             }
-            to_client.write_all(buffer.get(..read).unwrap_or_default()).await?;
+            let answer = buffer.get(..read).unwrap_or_default();
+            match hidden(answer).filter(|_| state.hides_keys.load(Ordering::Relaxed)) {
+                Some(hidden) => to_client.write_all(&hidden).await?,
+                None => to_client.write_all(answer).await?,
+            }
         }
     };
     tokio::select! {

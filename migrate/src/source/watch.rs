@@ -109,7 +109,7 @@ impl SourceConnection {
         loop {
             let servers = self.remote.servers();
             readers.retain(|server, _| servers.contains(server));
-            self.clocks.retain(&servers);
+            self.clocks.retain(&servers, self.agreement.clock().now());
             let due = |server: &&ServerAddress| {
                 readers.get(*server).is_none_or(|not_before| *not_before <= Instant::now())
             };

@@ -59,6 +59,20 @@ pub(super) fn may_have_ended(
     ends.is_some_and(|end| earliest(end).is_none_or(|earliest| earliest <= now.millis()))
 }
 
+/// Returns whether such an entry has ended by itself at the source however its clock is, unless somebody has used it
+/// there since.
+pub(super) fn has_surely_ended(
+    theirs: &EntryMetadata,
+    now: Timestamp,
+    uncertainty: Option<u64>,
+) -> bool {
+    let ends = theirs
+        .ends()
+        .zip(uncertainty)
+        .map(|(end, by)| end.millis().saturating_add(by.saturating_add(INSTANT_TOLERANCE)));
+    ends.is_some_and(|latest| latest <= now.millis())
+}
+
 /// What differs between an entry that was brought in and the source's. When it was last used is not
 /// compared: reading moves that.
 pub(super) fn difference(
@@ -160,5 +174,11 @@ mod tests {
         assert!(ended(lives(Some(90_000), Some(30_000)), Some(0)), "the earlier end counts");
         assert!(ended(lives(Some(50_000), Some(90_000)), Some(0)), "the earlier end counts");
         assert!(!ended(lives(Some(90_000), Some(90_000)), Some(0)));
+        let surely = |theirs: EntryMetadata, by| has_surely_ended(&theirs, NOW, by);
+        assert!(!surely(lives(None, None), Some(0)), "it never ends");
+        assert!(surely(lives(None, Some(20_000)), Some(9_000)), "10 s ago");
+        assert!(!surely(lives(None, Some(20_000)), Some(9_001)));
+        assert!(!surely(lives(None, Some(20_000)), None), "nothing is known of the clock");
+        assert!(!surely(lives(None, Some(29_001)), Some(0)), "whole seconds");
     }
 }

@@ -7,7 +7,7 @@ use store::{
     Answer, Cache, ConnectionId, EntryMetadata, Import, ImportRule, Settled, Standing, Timestamp,
 };
 
-use super::compare::{CREATED, INSTANT_TOLERANCE, Seen, may_have_ended};
+use super::compare::{CREATED, INSTANT_TOLERANCE, Seen, has_surely_ended, may_have_ended};
 use crate::{clocks::SourceClocks, entry::SourceEntry, source::ClearedAt};
 
 /// Why an entry may be missing.
@@ -38,8 +38,9 @@ pub(crate) enum Verdict {
     Cleared { certain: bool },
     /// The source has shown it, and does not have it any more.
     Expired,
-    /// It was brought in and lives on here, while the source's has ended by itself.
-    Outlived,
+    /// It was brought in and lives on here, while the source's has ended by itself. If that is not certain, it may also
+    /// have been lost there.
+    Outlived { certain: bool },
     /// It was brought in, and the source has it no more.
     Vanished,
 }
@@ -161,10 +162,15 @@ impl Judge<'_> {
         });
         match ours {
             None => shown.then_some(Verdict::Expired),
-            Some(theirs) if may_have_ended(&theirs, self.now, self.uncertainty(&theirs)) => {
-                Some(Verdict::Outlived)
+            Some(theirs) => {
+                let uncertainty = self.uncertainty(&theirs);
+                if may_have_ended(&theirs, self.now, uncertainty) {
+                    let certain = has_surely_ended(&theirs, self.now, uncertainty);
+                    Some(Verdict::Outlived { certain })
+                } else {
+                    Some(Verdict::Vanished)
+                }
             }
-            Some(_) => Some(Verdict::Vanished),
         }
     }
 

@@ -85,6 +85,8 @@ pub struct VerifyReport {
     /// Entries that were brought in and live on here, while the source's may have ended by themselves by now: they were
     /// used here, or the source's clock is not known exactly. That is no difference.
     pub outlived: u64,
+    /// Those of them of which that is not certain: the source may have lost them.
+    pub perhaps_outlived: u64,
     /// Missing and different entries that were put right; at the end, without as many as had to make room.
     pub repaired: u64,
     /// Entries that are missing, different or vanished, and were not put right.
@@ -205,14 +207,17 @@ impl VerifyReport {
         ))
     }
 
-    /// Why the source may have lost entries, although each could have ended there by itself: they are many.
+    /// Why the source may have lost entries, although each could have ended there by itself: they are many. Those that
+    /// have surely been idle there for longer than their max idle were used here since, or they would have ended here
+    /// too: clients that have moved explain them.
     fn outlived_doubt(&self) -> Option<String> {
-        let Self { same, different, vanished, outlived, .. } = *self;
+        let Self { same, different, vanished, outlived, perhaps_outlived, .. } = *self;
         let all = same + different + vanished + outlived;
-        (outlived > FEW + all / 10).then(|| {
+        (perhaps_outlived > FEW + all / 10).then(|| {
             format!(
-                "{outlived} of {all} entries that were brought in are no longer at the source and live on here: they \
-                 have ended there by themselves, if clients have used them only here, or the source has lost them"
+                "{perhaps_outlived} of {all} entries that were brought in are no longer at the source and live on \
+                 here, and its clock is not known well enough to tell whether they have ended there by themselves or \
+                 were lost: verify again when their lifetimes are surely over there"
             )
         })
     }
@@ -261,7 +266,8 @@ impl VerifyReport {
     /// Counts what is said of a key.
     pub(crate) fn count(&mut self, key: &[u8], verdict: Verdict) {
         // Of the others the source has shown nothing.
-        self.compared += u64::from(!matches!(verdict, Verdict::Outlived | Verdict::Vanished));
+        self.compared +=
+            u64::from(!matches!(verdict, Verdict::Outlived { .. } | Verdict::Vanished));
         match verdict {
             Verdict::Same => self.same += 1,
             Verdict::Expired => self.expired += 1,
@@ -271,7 +277,10 @@ impl VerifyReport {
                     self.note(Finding::ClearedOrLater, key, None, false);
                 }
             }
-            Verdict::Outlived => self.outlived += 1,
+            Verdict::Outlived { certain } => {
+                self.outlived += 1;
+                self.perhaps_outlived += u64::from(!certain);
+            }
             Verdict::ChangedHere => self.note(Finding::ChangedHere, key, None, false),
             Verdict::Missing { why, mended } => self.note(Finding::Missing, key, why, mended),
             Verdict::MissingOrEvicted { mended } => {
@@ -348,6 +357,7 @@ impl VerifyReport {
         self.vanished += part.vanished;
         self.changed_here += part.changed_here;
         self.outlived += part.outlived;
+        self.perhaps_outlived += part.perhaps_outlived;
         self.repaired += part.repaired;
         self.cleared += part.cleared;
         self.cleared_or_later += part.cleared_or_later;
@@ -452,16 +462,20 @@ mod tests {
     }
 
     #[test]
-    fn many_that_have_ended_at_once_raise_a_doubt() {
+    fn many_that_may_have_ended_at_once_raise_a_doubt() {
         let said = Census { entries: Some(90), stored: Some(7) };
-        let concluded = |outlived| {
-            let mut report =
-                VerifyReport { compared: 90, same: 90, outlived, ..VerifyReport::default() };
+        let concluded = |outlived, certain| {
+            let mut unit = VerifyReport { compared: 90, same: 90, ..VerifyReport::default() };
+            (0..outlived).for_each(|_| unit.count(b"k", Verdict::Outlived { certain }));
+            let mut report = VerifyReport::default();
+            report.add(&unit);
             report.conclude(said, said).unwrap();
             report.doubt
         };
-        assert_eq!([concluded(0), concluded(10), concluded(21)], [None, None, None]);
-        let text = concluded(22).unwrap();
+        let none = [0, 10, 21].map(|outlived| concluded(outlived, false));
+        assert_eq!(none, [None, None, None]);
+        assert_eq!(concluded(9_000, true), None, "their sessions have moved");
+        let text = concluded(22, false).unwrap();
         assert!(text.starts_with("22 of 112 entries that were brought in"), "{text}");
     }
 

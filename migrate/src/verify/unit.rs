@@ -9,6 +9,7 @@ use client::{Bytes, Item, Iterate, SegmentSet};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use media::hash;
 use store::{EntryMetadata, SegmentId, SourceSegment, SourceSpace, Timestamp, Walk, WalkStep};
+use tokio::sync::SemaphorePermit;
 
 use super::{
     Shared,
@@ -21,6 +22,7 @@ use crate::{
     loader::Loaded,
     overlap::overlap,
     read,
+    settings::ByteBudget,
     source::{Doubt, PATIENCE, SourceConnection, chain},
     source_clock::Obtained,
     sync::Unit,
@@ -88,6 +90,62 @@ impl From<Doubt> for PassBroken {
 struct Shown {
     key: Bytes,
     entry: SourceEntry,
+}
+
+/// Entries that the walk has shown and that are not compared yet, with their share of the bytes that all jobs may hold.
+#[derive(Default)]
+struct Page<'b> {
+    entries: Vec<Shown>,
+    held: Option<SemaphorePermit<'b>>,
+}
+
+impl<'b> Page<'b> {
+    /// Holds so many bytes more, if they are free.
+    fn try_hold(&mut self, budget: &'b ByteBudget, bytes: usize) -> bool {
+        let held = budget.try_hold(bytes);
+        held.map(|more| self.merge(more)).is_some()
+    }
+
+    fn merge(&mut self, more: SemaphorePermit<'b>) {
+        match &mut self.held {
+            Some(all) => all.merge(more),
+            none => *none = Some(more),
+        }
+    }
+}
+
+/// A key that the source is asked for again.
+struct Asked<K> {
+    key: K,
+    /// What the walk has shown of it, if it has.
+    shown: Option<EntryMetadata>,
+    /// Bytes that the answer will have, about.
+    bytes: usize,
+}
+
+/// Asks the source for an entry of about `expected` bytes, once the budget has room for them. `None` if it turns out
+/// to have more, for which there is no room: `expected` says then how many.
+async fn ask_within<'b>(
+    budget: &'b ByteBudget,
+    expected: &mut usize,
+    ask: impl Future<Output = Loaded>,
+) -> Option<(Loaded, Option<SemaphorePermit<'b>>)> {
+    let mut held = budget.hold(*expected).await;
+    let answer = ask.await;
+    if let Loaded::Entry(entry) = &answer
+        && entry.value().len() > *expected
+    {
+        // Waiting for the rest while this is held, all who ask could wait for each other.
+        let Some(more) = budget.try_hold(entry.value().len() - *expected) else {
+            *expected = entry.value().len();
+            return None;
+        };
+        match &mut held {
+            Some(all) => all.merge(more),
+            none => *none = Some(more),
+        }
+    }
+    Some((answer, held))
 }
 
 impl Comparison {
@@ -162,21 +220,28 @@ impl Comparison {
         connection.check_iteration(&mut iteration).await?;
         let clock = connection.clocks().of(iteration.server());
         let mut left = segments.unwrap_or_default();
-        let (mut page, mut bytes, mut read) = (Vec::new(), 0, 0);
+        let budget = &connection.settings().buffer;
+        let (mut page, mut bytes, mut read) = (Page::default(), 0, 0);
         while let Some(item) = iteration.next().await.map_err(silent)? {
             match item {
                 Item::Entry { key, value, metadata } => {
                     if !self.is_of_unit(&key) {
                         return Err(PassBroken::Unit(Broken::Misplaced));
                     }
-                    (bytes, read) = (bytes + key.len() + value.len(), read + 1);
+                    let size = key.len() + value.len();
+                    (bytes, read) = (bytes + size, read + 1);
                     match met.meet(&key) {
                         Meeting::New => {
+                            if !page.try_hold(budget, size) {
+                                // What this reader holds comes first, or all readers could wait for each other.
+                                self.compare_page(&mut page).await?;
+                                page.held = budget.hold(size).await;
+                            }
                             let metadata = metadata.unwrap_or_default();
                             let (walked, now) = (Obtained::InWalk, self.now());
                             let entry =
                                 SourceEntry::new(value, &metadata, &clock, walked, asked, now);
-                            page.push(Shown { key, entry });
+                            page.entries.push(Shown { key, entry });
                         }
                         Meeting::Again | Meeting::OfAnotherPass => {}
                         Meeting::TooMany => return Err(PassBroken::TooManyKeys),
@@ -216,14 +281,18 @@ impl Comparison {
     }
 
     /// Compares what the walk has shown.
-    async fn compare_page(&self, page: &mut Vec<Shown>) -> Result<(), Doubt> {
+    async fn compare_page(&self, page: &mut Page<'_>) -> Result<(), Doubt> {
         let mut doubtful = Vec::new();
-        for Shown { key, entry } in page.drain(..) {
+        for Shown { key, entry } in page.entries.drain(..) {
             match self.judge().shown(&key, &entry) {
                 Some(verdict) => self.note(|report| report.count(&key, verdict)),
-                None => doubtful.push((key, Some(*entry.metadata()))),
+                None => {
+                    let (shown, bytes) = (Some(*entry.metadata()), entry.value().len());
+                    doubtful.push(Asked { key, shown, bytes });
+                }
             }
         }
+        page.held = None;
         self.ask_again(doubtful).await?;
         tokio::task::yield_now().await;
         Ok(())
@@ -241,19 +310,24 @@ impl Comparison {
     }
 
     /// Asks the source again for keys that are not here as the walk has shown them, or that it has not shown.
-    async fn ask_again<K: AsRef<[u8]>>(
-        &self,
-        keys: Vec<(K, Option<EntryMetadata>)>,
-    ) -> Result<(), Doubt> {
-        let asked = keys
-            .into_iter()
-            .map(|(key, shown)| async move { self.ask_for(key.as_ref(), shown).await });
+    async fn ask_again<K: AsRef<[u8]>>(&self, keys: Vec<Asked<K>>) -> Result<(), Doubt> {
+        let asked = keys.into_iter().map(|Asked { key, shown, bytes }| async move {
+            self.ask_for(key.as_ref(), shown, bytes).await
+        });
         stream::iter(asked).buffer_unordered(AT_ONCE).try_collect().await
     }
 
-    async fn ask_for(&self, key: &[u8], shown: Option<EntryMetadata>) -> Result<(), Doubt> {
+    async fn ask_for(
+        &self,
+        key: &[u8],
+        shown: Option<EntryMetadata>,
+        mut expected: usize,
+    ) -> Result<(), Doubt> {
+        let budget = &self.connection.settings().buffer;
         for _ in 0..MOST_ASKED {
-            match self.connection.ask(key).await {
+            let asked = ask_within(budget, &mut expected, self.connection.ask(key)).await;
+            let Some((answer, _held)) = asked else { continue };
+            match answer {
                 // Judged before the report is held: whoever reads it may hold what is asked here.
                 Loaded::Entry(theirs) => {
                     if let Some(verdict) = self.judge().given(key, &theirs, || self.remembered()) {
@@ -315,12 +389,13 @@ impl Comparison {
     async fn compare_others(&self, met: &Met) -> Result<(), Doubt> {
         let cache = self.connection.cache();
         let mut walk = Walk::new(Arc::clone(cache), self.own_segments());
-        let (mut others, mut bytes): (Vec<(Box<[u8]>, _)>, _) = (Vec::new(), 0);
+        let (mut others, mut bytes): (Vec<Asked<Box<[u8]>>>, _) = (Vec::new(), 0);
         for step in 1_u64.. {
             let walked = walk.step(self.now(), |entry| {
                 let imported = entry.origin() == store::Origin::Imported;
                 if imported && met.misses(entry.key()) && self.is_of_unit(entry.key()) {
-                    others.push((entry.key().into(), None));
+                    let expected = entry.value().bytes().len();
+                    others.push(Asked { key: entry.key().into(), shown: None, bytes: expected });
                     bytes += entry.key().len();
                 }
                 // Keys may be long.
@@ -342,5 +417,64 @@ impl Comparison {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! How much of what the source answers is held at the same time.
+
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        time::Duration,
+    };
+
+    use client::Metadata;
+    use futures_util::future::join_all;
+
+    use super::*;
+    use crate::clocks::tests::synchronous;
+
+    const NOW: Timestamp = Timestamp::from_millis(100_000);
+
+    fn entry(bytes: usize) -> Loaded {
+        let (value, clock) = (Bytes::from(vec![7; bytes]), synchronous(NOW));
+        let metadata = Metadata::default();
+        Loaded::Entry(SourceEntry::new(value, &metadata, &clock, Obtained::ByKey, NOW, NOW).into())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_source_is_asked_for_no_more_than_the_budget_has_room_for() {
+        let budget = ByteBudget::new(25);
+        let (asking, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let ask = || async {
+            let mut expected = 10;
+            let answer = async {
+                most.fetch_max(asking.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                asking.fetch_sub(1, Ordering::Relaxed);
+                entry(10)
+            };
+            assert!(ask_within(&budget, &mut expected, answer).await.is_some());
+        };
+        join_all((0..16).map(|_| ask())).await;
+        assert_eq!((most.load(Ordering::Relaxed), budget.held()), (2, 0));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_larger_than_expected_is_asked_for_again_with_room_for_it() {
+        let budget = ByteBudget::new(25);
+        let other = budget.hold(10).await;
+        let mut expected = 10;
+        let (_, held) = ask_within(&budget, &mut expected, async { entry(15) }).await.unwrap();
+        assert_eq!((budget.held(), expected), (25, 10));
+        drop(held);
+        assert!(ask_within(&budget, &mut expected, async { entry(100) }).await.is_none());
+        assert_eq!((budget.held(), expected), (10, 100));
+        drop(other);
+        // One may be larger than all of the budget.
+        let (_, held) = ask_within(&budget, &mut expected, async { entry(100) }).await.unwrap();
+        assert_eq!(budget.held(), 25);
+        drop(held);
     }
 }

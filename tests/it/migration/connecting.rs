@@ -142,3 +142,18 @@ async fn a_second_connection_neither_brings_back_nor_overwrites() {
     assert_eq!(scene.to.get(&key(4)).await.unwrap().unwrap(), value(4));
     scene.stop().await;
 }
+
+#[tokio::test]
+async fn a_source_that_shows_keys_and_does_not_find_them_is_refused() {
+    let scene = Scene::new().await;
+    scene.fill(100).await;
+    scene.relay.hide_keys(true);
+    let refused = scene.connect_to(scene.relay.address, "c", "").await.with(400);
+    let said = "8 of some that were tried, such as 'key ";
+    assert!(refused.text().contains(said), "{}", refused.text());
+    stands_alone(&scene.target).await;
+    scene.relay.hide_keys(false);
+    scene.connect().await;
+    assert_eq!(scene.target.synchronize("c").await, 100);
+    scene.stop().await;
+}

@@ -63,6 +63,36 @@ async fn what_max_idle_keeps_alive_here_has_not_vanished() {
 }
 
 #[tokio::test]
+async fn sessions_whose_clients_have_moved_do_not_refuse_a_strict_disconnect() {
+    const SESSIONS: u32 = 100;
+    let scene = Scene::new().await;
+    let idle = RequestExpiration { max_idle: client::Duration::Millis(5_000), ..NEVER };
+    scene.connect().await;
+    scene.from.put_all((0..SESSIONS).map(|number| (key(number), b"session")), idle).await.unwrap();
+    assert_eq!(scene.target.synchronize("c").await, u64::from(SESSIONS));
+    let all = || (0..SESSIONS).map(key);
+    eventually("all have ended there", || async {
+        assert_eq!(scene.to.get_all(all()).await.unwrap().len(), SESSIONS as usize, "used here");
+        (scene.from.size().await.unwrap() == 0).then_some(())
+    })
+    .await;
+    // Until it is certain, whatever the clocks say.
+    eventually("it is verified", || async {
+        scene.to.get_all(all()).await.unwrap();
+        let report = scene.action("verify").await.with(200).json();
+        let found = ["outlived", "vanished"].map(|name| number(&report, name));
+        assert_eq!(found, [u64::from(SESSIONS), 0], "{report:#}");
+        let doubt = report["doubt"].as_str().unwrap_or("none");
+        (doubt == "none" || !doubt.contains("lost")).then_some(())
+    })
+    .await;
+    assert_eq!(scene.target.rest.migration("c").await["state"], "VERIFIED");
+    scene.disconnect("?strict=true").await.with(204);
+    assert_eq!(scene.to.get_all(all()).await.unwrap().len(), SESSIONS as usize);
+    scene.stop().await;
+}
+
+#[tokio::test]
 async fn everything_is_counted_once_and_a_thousand_of_a_kind_are_listed() {
     let scene = Scene::connected(3_000).await;
     assert_eq!(scene.target.synchronize("c").await, 3_000);

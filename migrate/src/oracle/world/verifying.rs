@@ -279,7 +279,10 @@ impl World {
             return Err("a client has changed it, and that is undone");
         }
         match verdict {
-            Verdict::Same | Verdict::Different { .. } | Verdict::Vanished | Verdict::Outlived
+            Verdict::Same
+            | Verdict::Different { .. }
+            | Verdict::Vanished
+            | Verdict::Outlived { .. }
                 if is_ours =>
             {
                 Err("a client has changed it")
@@ -311,7 +314,9 @@ impl World {
             {
                 Err("it has ended by itself")
             }
-            Verdict::Outlived if source.was_removed_forever(number) => Err("it does not end"),
+            Verdict::Outlived { .. } if source.was_removed_forever(number) => {
+                Err("it does not end")
+            }
             _ => Ok(()),
         }
     }
