@@ -87,7 +87,7 @@ impl CacheConfig {
 }
 
 impl CacheConfig {
-    /// Whether queries were to find its entries.
+    /// Returns whether queries were to find its entries.
     #[must_use]
     pub fn is_indexed(&self) -> bool {
         let is = |value: Option<&str>, word: &str| {
@@ -132,7 +132,7 @@ pub enum CacheMode {
 }
 
 impl CacheMode {
-    /// Whether clients are told of its topology.
+    /// Returns whether clients are told of its topology.
     #[must_use]
     pub const fn is_clustered(self) -> bool {
         !matches!(self, Self::Local)

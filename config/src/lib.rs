@@ -21,6 +21,8 @@ mod nearest;
 mod notes;
 mod options;
 mod quantity;
+#[cfg(test)]
+mod random;
 mod remote_store;
 mod server;
 mod stored;

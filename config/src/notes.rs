@@ -121,7 +121,7 @@ impl Notes {
         }
     }
 
-    /// Whether nothing comes of another name that is refused, so that what was meant need not be found out.
+    /// Returns whether nothing comes of another name that is refused, so that what was meant need not be found out.
     pub(crate) const fn is_full_of_names(&self) -> bool {
         if self.tolerance.lenient {
             self.ignored.len() >= self.room.notes
@@ -172,7 +172,7 @@ impl Notes {
         }
     }
 
-    /// Whether there are problems.
+    /// Returns whether there are problems.
     pub(crate) const fn has_problems(&self) -> bool {
         !self.problems.is_empty()
     }

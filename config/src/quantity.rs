@@ -40,12 +40,12 @@ pub(crate) fn size(text: &str) -> Option<u64> {
     amount(text, SIZES)
 }
 
-/// Whether a number means "no limit".
+/// Returns whether a number means "no limit".
 pub(crate) fn is_unlimited(text: &str) -> bool {
     text.trim() == "-1"
 }
 
-/// Whether a time is negative, which means "never".
+/// Returns whether a time is negative, which means "never".
 pub(crate) fn is_never(text: &str) -> bool {
     text.trim().strip_prefix('-').is_some_and(|rest| amount(rest, TIMES).is_some())
 }

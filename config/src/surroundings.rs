@@ -2,16 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::{
-    RemoteServer,
-    tree::{Attribute, Element},
-};
+use crate::tree::{Attribute, Element};
 
 /// What a remote store may refer to elsewhere in its document.
 #[derive(Debug, Default)]
 pub(crate) struct Surroundings<'a> {
-    /// Socket bindings that lead out, of a `standalone.xml`.
-    pub(crate) bindings: BTreeMap<&'a str, RemoteServer>,
+    /// Host and port of the socket bindings of a `standalone.xml` that lead out, by name.
+    pub(crate) bindings: BTreeMap<&'a str, (&'a Attribute, u16)>,
     /// Clients that remote stores share.
     pub(crate) containers: BTreeMap<&'a str, &'a Element>,
 }
@@ -39,8 +36,7 @@ impl<'a> Surroundings<'a> {
         let (name, host) = (binding.attribute("name"), destination.attribute("host"));
         let port = destination.attribute("port").and_then(|port| port.number(1..=u16::MAX).ok());
         if let (Some(name), Some(host), Some(port)) = (name, host, port) {
-            let server = RemoteServer { host: host.value.clone(), port };
-            self.bindings.insert(&name.value, server);
+            self.bindings.insert(&name.value, (host, port));
         }
     }
 

@@ -130,7 +130,7 @@ impl Element {
         }
     }
 
-    /// Whether it says nothing.
+    /// Returns whether it says nothing.
     pub(crate) fn is_empty(&self) -> bool {
         self.attributes.is_empty() && self.children.is_empty() && self.text.is_empty()
     }

@@ -3,7 +3,7 @@
 //! With rules, a preflight is always answered here, and a request of an origin that no rule is about,
 //! and that is not the server's own, is refused. Start reading at [`obey`].
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::{Request, State},
@@ -20,20 +20,52 @@ use http::{
     },
 };
 use media::MediaType;
+use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::answer::{empty, text};
 
+/// Least time between two warnings about refused requests: any page can cause them.
+const WARNING: Duration = Duration::from_secs(60);
+
+/// The rules of a server, and the requests that they refused.
+pub(crate) struct Cors {
+    rules: Vec<CorsRule>,
+    refused: Mutex<Refused>,
+}
+
+impl Cors {
+    pub(crate) fn new(rules: Vec<CorsRule>) -> Self {
+        Self { rules, refused: Mutex::default() }
+    }
+}
+
+/// Refused requests of which the log does not know yet.
+#[derive(Debug, Default)]
+struct Refused {
+    unreported: u64,
+    reported: Option<Instant>,
+}
+
+impl Refused {
+    /// Counts a request. Returns the number to report, if it is time for that.
+    fn count(&mut self, now: Instant) -> Option<u64> {
+        self.unreported += 1;
+        if self.reported.is_some_and(|before| now.duration_since(before) < WARNING) {
+            return None;
+        }
+        self.reported = Some(now);
+        Some(std::mem::take(&mut self.unreported))
+    }
+}
+
 /// Answers preflights, refuses other origins, and says of answers who may read them.
-pub(crate) async fn obey(
-    State(rules): State<Arc<Vec<CorsRule>>>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(crate) async fn obey(State(cors): State<Arc<Cors>>, request: Request, next: Next) -> Response {
     let Some(origin) = request.headers().get(ORIGIN).cloned() else {
         // No browser, or a page of our own.
         return next.run(request).await;
     };
-    let rule = rule_for(&rules, &origin);
+    let rule = rule_for(&cors.rules, &origin);
     if is_preflight(&request) {
         let mut response = empty(StatusCode::OK);
         if let Some(rule) = rule {
@@ -42,7 +74,7 @@ pub(crate) async fn obey(
         return response;
     }
     if rule.is_none() && !is_own(&origin, &request) {
-        return refuse(&origin);
+        return refuse(&cors, &origin);
     }
     let mut response = next.run(request).await;
     if let Some(rule) = rule {
@@ -55,9 +87,14 @@ pub(crate) async fn obey(
     response
 }
 
-fn refuse(origin: &HeaderValue) -> Response {
+fn refuse(cors: &Cors, origin: &HeaderValue) -> Response {
     let origin = String::from_utf8_lossy(origin.as_bytes());
-    tracing::warn!(%origin, "a request from a page of this origin is refused: no CORS rule allows it");
+    if let Some(requests) = cors.refused.lock().count(Instant::now()) {
+        tracing::warn!(
+            %origin, requests,
+            "refused requests from pages of other origins, which no CORS rule allows; this is the last origin"
+        );
+    }
     let reason = format!(
         "no CORS rule allows pages of '{origin}' to use this server: add the origin to 'cors-rules' of \
          the 'rest-connector'"
@@ -144,7 +181,7 @@ mod tests {
     async fn answer(rules: Vec<CorsRule>, method: Method, headers: &[(&str, &str)]) -> Response {
         let router = Router::new()
             .route("/", get(|| async { "content" }))
-            .layer(middleware::from_fn_with_state(Arc::new(rules), obey));
+            .layer(middleware::from_fn_with_state(Arc::new(Cors::new(rules)), obey));
         let mut request = Request::new(Body::empty());
         *request.method_mut() = method;
         for (name, value) in headers {
@@ -191,6 +228,17 @@ mod tests {
             assert_eq!(answer(rules(), Method::GET, &own).await.status(), 200);
         }
         assert_eq!(answer(rules(), Method::GET, &[]).await.status(), 200);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refused_requests_are_reported_once_a_minute() {
+        let mut refused = Refused::default();
+        assert_eq!(refused.count(Instant::now()), Some(1), "the first at once");
+        tokio::time::advance(WARNING - Duration::from_millis(1)).await;
+        assert_eq!([refused.count(Instant::now()), refused.count(Instant::now())], [None, None]);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(refused.count(Instant::now()), Some(3));
+        assert_eq!(refused.count(Instant::now()), None);
     }
 
     #[tokio::test]

@@ -72,7 +72,7 @@ pub struct About {
 
 /// Everything that is answered over HTTP: the API under `/rest/v2` and `/v2`, and what probes ask.
 pub fn router(app: App) -> Router {
-    let rules = Arc::new(app.about.cors.clone());
+    let rules = app.about.cors.clone();
     let node: Shared = Arc::new(Node::from(app));
     let api = resource::api();
     let router = Router::new()
@@ -87,5 +87,6 @@ pub fn router(app: App) -> Router {
     if rules.is_empty() {
         return router;
     }
-    router.layer(middleware::from_fn_with_state(rules, cors::obey))
+    let cors = Arc::new(cors::Cors::new(rules));
+    router.layer(middleware::from_fn_with_state(cors, cors::obey))
 }

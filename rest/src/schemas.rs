@@ -29,6 +29,7 @@ const STRETCH: usize = 64;
 pub struct Schemas<'a> {
     driver: &'a Driver,
     cache: Arc<Cache>,
+    max_key: usize,
 }
 
 /// When a schema is stored.
@@ -62,6 +63,16 @@ pub enum SchemaError {
     /// A name does not show that it is one of a schema.
     #[error("ISPN028009: The key must be a String ending with \"{ENDING}\" : {0}")]
     Name(String),
+    /// Nobody could read the schema as an entry, because its name is too long for a key.
+    #[error(
+        "the name of the schema takes {len} bytes as a key, and limits.max-key is {most} bytes"
+    )]
+    LongName {
+        /// Bytes that it takes.
+        len: usize,
+        /// Most bytes of a key.
+        most: usize,
+    },
     /// The cache could not do it.
     #[error(transparent)]
     Cache(#[from] CacheError),
@@ -82,14 +93,15 @@ struct Stored {
 }
 
 impl<'a> Schemas<'a> {
-    /// Those of the server that `driver` belongs to.
+    /// Those of the server that `driver` belongs to. Names take at most `max_key` bytes, as the keys of other
+    /// entries do.
     ///
     /// # Errors
     ///
     /// If it has no cache for them.
-    pub fn of(driver: &'a Driver) -> Result<Self, SchemaError> {
+    pub fn of(driver: &'a Driver, max_key: usize) -> Result<Self, SchemaError> {
         let cache = driver.agreement().container().cache(CACHE).ok_or(SchemaError::NoCache)?;
-        Ok(Self { driver, cache })
+        Ok(Self { driver, cache, max_key })
     }
 
     /// All names in order, each with what was wrong with the schema at the server it came from.
@@ -151,6 +163,10 @@ impl<'a> Schemas<'a> {
             return Err(SchemaError::Name(name.to_owned()));
         }
         let (key, value) = (self.bytes_of(name)?, self.bytes_of(text)?);
+        let (len, most) = (key.len(), self.max_key);
+        if len > most {
+            return Err(SchemaError::LongName { len, most });
+        }
         loop {
             let (condition, saved) = match (self.stored(name).await?, saving) {
                 (None, Saving::Update) | (Some(_), Saving::Create) => return Ok(Saved::Unchanged),

@@ -16,7 +16,7 @@ use crate::{
 
 /// A step that comes out otherwise here.
 struct Difference {
-    /// Names of steps that begin so.
+    /// Name of the step.
     step: &'static str,
     /// What comes of it here, or how that begins.
     ours: &'static str,

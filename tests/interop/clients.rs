@@ -24,7 +24,7 @@ struct Difference {
 }
 
 impl Difference {
-    /// Whether it is by this that a line of the transcripts differs.
+    /// Returns whether it is by this that a line of the transcripts differs.
     fn explains(&self, theirs: &str, ours: &str) -> bool {
         let told = |line: &str| {
             let (version, line) = line.split_once(' ')?;

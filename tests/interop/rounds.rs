@@ -31,6 +31,9 @@ use crate::harness::{OCTETS, note};
 /// Keys of a round.
 const KEYS: usize = 400;
 
+/// Most milliseconds that may be unknown of the source's clock, which answers whenever its status is looked at.
+const MOST_UNKNOWN: u64 = 2_000;
+
 /// Clients that work at the same time.
 const CLIENTS: usize = 8;
 
@@ -101,10 +104,19 @@ async fn round(seed: u64, length: Duration) {
         Some(wrong) => Err((wrong, operator.steps)),
         None => operator.finish(keys).await,
     };
+    // Lives may be wrong by as much, so a large one would hide that they are.
+    let unknown = shared.log.uncertainty();
     match finished {
-        Ok(left) => note(format_args!(
-            "{taken} steps, {answered} commands answered and {failed} failed; {left} entries are left"
-        )),
+        Ok(left) => {
+            note(format_args!(
+                "{taken} steps, {answered} commands answered and {failed} failed; {left} entries are left; up to \
+                 {unknown} ms were unknown of the source's clock"
+            ));
+            assert!(
+                unknown <= MOST_UNKNOWN,
+                "SEED={seed}: {unknown} ms of the source's clock are unknown"
+            );
+        }
         Err((wrong, steps)) => {
             panic!("SEED={seed}: {wrong}\nsteps:\n  {}", steps.join("\n  "));
         }

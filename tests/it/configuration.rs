@@ -397,6 +397,16 @@ async fn schemas_are_kept_as_they_were_sent_and_an_index_is_asked_for_in_vain() 
     }
     rest.get("/rest/v2/schemas?action=types").await.with(501);
     rest.post("/rest/v2/schemas/boat", "").await.with(400);
+    // A name that is no key: nobody could read or remove the entry.
+    let long = "x".repeat(64 << 10);
+    let parameters = [
+        ("name", format!("{long}.proto")),
+        ("content", "message X { }".into()),
+        ("op", "c".into()),
+    ];
+    let parameters = parameters.each_ref().map(|(name, value)| (*name, value.as_bytes()));
+    let refused = client.exec("@@schemas@createOrUpdate", &parameters).await.unwrap_err();
+    assert!(refused.to_string().contains("limits.max-key is 65536 bytes"), "{refused}");
     let boat = rest.post("/rest/v2/schemas/boat", "message Boat { }").await.with(200).json();
     assert_eq!(boat, json!({ "name": "boat.proto", "error": null }));
     let put = rest.call(Method::PUT, "/rest/v2/schemas/boat.proto", &[], "message B { }").await;

@@ -112,13 +112,13 @@ const WORDS: &[&str] = &[
 /// Elements that mean something although nothing is in them.
 const MARKS: &[&str] = &["indexing", "security/authorization"];
 
-/// Whether an element means something by being there.
+/// Returns whether an element means something by being there.
 pub(super) fn means_something(path: &str) -> bool {
     MARKS.contains(&path)
         || path.strip_prefix("persistence/").is_some_and(|store| !store.contains('/'))
 }
 
-/// Whether a [normalized] value is what is taken for given.
+/// Returns whether a [normalized] value is what is taken for given.
 pub(super) fn is_default(path: &str, name: &str, value: &str) -> bool {
     let attributes = DEFAULTS.iter().find(|(known, _)| *known == path).map(|(_, known)| *known);
     let mut defaults = attributes.unwrap_or_default().iter();

@@ -138,6 +138,14 @@ impl Kept {
         }
     }
 
+    /// Removes the attributes and elements of these names.
+    pub(super) fn remove_names(&mut self, names: &[&str]) {
+        for name in names {
+            self.attributes.remove(*name);
+            self.children.remove(*name);
+        }
+    }
+
     /// Removes the children of a name from a child.
     pub(super) fn remove_children(&mut self, of: &str, name: &str) {
         for child in self.children.get_mut(of).into_iter().flatten() {
@@ -146,7 +154,7 @@ impl Kept {
         self.remove_if_empty(of);
     }
 
-    /// Whether there is nothing.
+    /// Returns whether there is nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.attributes.is_empty() && self.children.is_empty() && self.properties.is_empty()
@@ -375,7 +383,7 @@ fn are_same(some: &[Kept], others: &[Kept]) -> bool {
     some.len() == others.len() && some.iter().zip(others).all(|(one, other)| one.is_same(other))
 }
 
-/// Whether an element wraps a list of texts.
+/// Returns whether an element wraps a list of texts.
 fn is_wrapper(element: &Element) -> bool {
     let item = WRAPPED.iter().find(|(name, _)| *name == element.name);
     item.is_some_and(|(_, item)| {
@@ -385,12 +393,12 @@ fn is_wrapper(element: &Element) -> bool {
     })
 }
 
-/// Whether there is a text and nothing else in an element.
+/// Returns whether there is a text and nothing else in an element.
 fn is_text(element: &Element) -> bool {
     element.attributes.is_empty() && element.children.is_empty() && !element.text.is_empty()
 }
 
-/// Whether every format can have this as a name.
+/// Returns whether every format can have this as a name.
 fn is_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_lowercase())
         && name
@@ -398,7 +406,7 @@ fn is_name(name: &str) -> bool {
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
-/// Whether the value of this name is not for everyone to see.
+/// Returns whether the value of this name is not for everyone to see.
 fn is_secret(name: &str) -> bool {
     ["password", "secret", "credential", "token"].iter().any(|part| name.contains(part))
 }

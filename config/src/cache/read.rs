@@ -166,25 +166,52 @@ fn mode(element: &Element, kind: Kind, notes: &mut Notes) -> CacheMode {
     }
 }
 
-/// Reads how entries are spread. Attributes that a mode does not have stay unknown.
+/// What distributed caches alone may have, each with the values that are what is done here anyway.
+const DONE_ANYWAY: &[(&str, &[&str])] =
+    &[("capacity-factor", &["1", "1.0"]), ("l1-lifespan", &["0", "-1"])];
+
+/// What distributed caches, and scattered ones, alone may have and that has no effect here.
+const OF_DISTRIBUTED: &[&str] = &[
+    "bias-acquisition",
+    "bias-lifespan",
+    "capacity",
+    "groups",
+    "invalidation-batch-size",
+    "l1-cleanup-interval",
+];
+
+/// What clustered caches alone may have and that has no effect here.
+const OF_CLUSTERED: &[&str] = &[
+    "async-marshalling",
+    "consistent-hash-factory",
+    "queue-flush-interval",
+    "queue-size",
+    "remote-timeout",
+    "state-transfer",
+];
+
+/// Reads how entries are spread. Attributes that a mode does not have stay unknown; those of a parent that has
+/// another mode go.
 fn distribution(fields: &mut Fields<'_, '_>, config: &mut CacheConfig) {
     match config.mode {
         CacheMode::Distributed => {
             if let Some(owners) = fields.number("owners", 1..=MAX_OWNERS) {
                 config.owners = owners;
             }
-            fields.ignore_unless("l1-lifespan", &["0", "-1"]);
-            fields.ignore_unless("capacity-factor", &["1", "1.0"]);
-            fields.ignore(&["capacity", "groups", "l1-cleanup-interval"]);
-            // Of scattered caches.
-            fields.ignore(&["invalidation-batch-size", "bias-acquisition", "bias-lifespan"]);
+            for (name, as_here) in DONE_ANYWAY {
+                fields.ignore_unless(name, as_here);
+            }
+            fields.ignore(OF_DISTRIBUTED);
         }
         CacheMode::Replicated | CacheMode::Local => {
             config.owners = DEFAULT_OWNERS;
             config.given.remove("owners");
+            config.kept.remove_names(OF_DISTRIBUTED);
+            DONE_ANYWAY.iter().for_each(|(name, _)| config.kept.remove_names(&[name]));
         }
     }
     if !config.mode.is_clustered() {
+        config.kept.remove_names(OF_CLUSTERED);
         config.segments = DEFAULT_SEGMENTS;
         config.given.remove("segments");
         config.replication = Replication::default();
@@ -206,8 +233,7 @@ fn distribution(fields: &mut Fields<'_, '_>, config: &mut CacheConfig) {
             fields.notes.ignore(note, class.place);
         }
     }
-    fields.ignore(&["async-marshalling", "consistent-hash-factory", "remote-timeout"]);
-    fields.ignore(&["queue-flush-interval", "queue-size", "state-transfer"]);
+    fields.ignore(OF_CLUSTERED);
 }
 
 /// Reads other names of the cache: a list, or a text with spaces between them.

@@ -49,7 +49,7 @@ impl<'a> Found<'a> {
         is_name.then_some(Self { name, ..cache })
     }
 
-    /// Whether an element that usually holds caches is the name of one: `{"config":{"local-cache":{}}}`.
+    /// Returns whether an element that usually holds caches is the name of one: `{"config":{"local-cache":{}}}`.
     pub(super) fn is_called_like_an_element(element: &Element) -> bool {
         let named = |cache: Found<'_>| cache.element.attribute("name").is_some();
         element.name != "cache-container"
@@ -77,7 +77,7 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// Whether [`Found::collect`] had something to do with an element.
+    /// Returns whether [`Found::collect`] had something to do with an element.
     pub(crate) fn was_collected(element: &Element) -> bool {
         CacheKind::of(element).is_some()
             || Found::inside(element).is_some()
@@ -90,7 +90,7 @@ impl<'a> Found<'a> {
     }
 }
 
-/// Whether an element may be the name of a cache, and what is in it is none.
+/// Returns whether an element may be the name of a cache, and what is in it is none.
 fn is_name_without_cache(element: &Element) -> bool {
     let is_cache = |child| CacheKind::of(child).is_some();
     element.attributes.is_empty()

@@ -1,7 +1,7 @@
 //! No document ends in a panic, and none takes longer than its length allows.
 
 use super::*;
-use crate::{ConfigError, convert, tree::MAX_DOCUMENT};
+use crate::{ConfigError, convert, random::Random, tree::MAX_DOCUMENT};
 
 const SAMPLES: &[&str] = &[
     include_str!("../../samples/godwit.toml"),
@@ -62,22 +62,6 @@ const PARTS: &[&str] = &[
     "1e9",
     ".5s",
 ];
-
-/// Numbers that are the same in every run (SplitMix64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % bound as u64).unwrap()
-    }
-}
 
 /// Changes a few places of a document.
 fn mutate(document: &[u8], random: &mut Random) -> Vec<u8> {
@@ -163,7 +147,7 @@ fn a_document_full_of_names_is_read_in_a_time_that_its_length_allows() {
         assert!(config.differences(&other).len() > 10_000);
     }
     let yaml = full_of("localCache:\n  indexing:\n", |n| format!("    a{n}: {{}}\n"), "");
-    rewrite(&parse_cache(yaml.as_bytes(), Format::Yaml, &strict).unwrap().value);
+    rewrite(&parse_cache(yaml.as_bytes(), Format::Yaml, &strict).unwrap().value, &strict);
 
     for (begin, part, end) in [
         ("<local-cache><indexing>", "<x/>", "</indexing></local-cache>"),

@@ -138,7 +138,7 @@ impl Draft {
     }
 }
 
-/// Whether a property says how to connect, and so becomes a part of the configuration.
+/// Returns whether a property says how to connect, and so becomes a part of the configuration.
 pub(crate) fn is_client_setting(name: &str) -> bool {
     const SETTINGS: &[&str] = &[
         "auth_password",

@@ -179,29 +179,32 @@ fn remote_server(
     let binding = fields.text("outbound-socket-binding");
     let port = fields.number("port", 1..=u16::MAX).unwrap_or(DEFAULT_PORT);
     let server = match (fields.text("host"), binding) {
-        (Some(host), _) => {
-            let bare = host.value.trim();
-            let bare =
-                bare.strip_prefix('[').and_then(|bare| bare.strip_suffix(']')).unwrap_or(bare);
-            if uri::is_host(bare) {
-                Ok(RemoteServer { host: bare.into(), port })
-            } else {
-                Err(host.error("the name or address of a machine"))
-            }
-        }
+        (Some(host), _) => server_at(host, port),
         (None, Some(Attribute { value, place, .. })) => {
-            let server = surroundings.bindings.get(value.as_str()).cloned();
-            server.ok_or_else(|| ConfigError::NotDefined {
-                kind: "outbound-socket-binding",
-                name: value.clone(),
-                place: *place,
-            })
+            match surroundings.bindings.get(value.as_str()) {
+                Some((host, port)) => server_at(host, *port),
+                None => Err(ConfigError::NotDefined {
+                    kind: "outbound-socket-binding",
+                    name: value.clone(),
+                    place: *place,
+                }),
+            }
         }
         (None, None) => Err(fields.missing("host")),
     };
     let server = fields.notes.check(server);
     fields.finish();
     server
+}
+
+fn server_at(host: &Attribute, port: u16) -> Result<RemoteServer, ConfigError> {
+    let bare = host.value.trim();
+    let bare = bare.strip_prefix('[').and_then(|bare| bare.strip_suffix(']')).unwrap_or(bare);
+    if uri::is_host(bare) {
+        Ok(RemoteServer { host: bare.into(), port })
+    } else {
+        Err(host.error("the name or address of a machine"))
+    }
 }
 
 /// Reads `security`, whose parts stood in the store itself in 9.x. The outer option is whether an

@@ -79,6 +79,10 @@ fn a_store_of_the_eighth_line_stands_in_the_cache_and_names_a_binding() {
     assert_eq!(store.servers, [server("old", 11322)]);
     assert_eq!(store.socket_timeout, Some(Duration::from_mins(1)));
 
+    let wrong = binding.replace("'old'", "'o l d'");
+    let error = parse_cache(document(&wrong).as_bytes(), Format::Xml, &Options::default());
+    let error = error.unwrap_err().to_string();
+    assert!(error.starts_with("'host' is \"o l d\""), "{error}");
     let error = parse_cache(document("").as_bytes(), Format::Xml, &Options::default()).unwrap_err();
     assert!(
         error.to_string().starts_with("there is no outbound-socket-binding 'x' in this document"),

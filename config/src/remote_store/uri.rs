@@ -62,7 +62,7 @@ pub(crate) fn server(text: &str) -> Option<RemoteServer> {
     (is_host(host) && port > 0).then(|| RemoteServer { host: host.into(), port })
 }
 
-/// Whether a text can be the name or address of a machine.
+/// Returns whether a text can be the name or address of a machine.
 pub(crate) fn is_host(host: &str) -> bool {
     let is_letter = |letter: char| letter.is_alphanumeric() || "-._:%".contains(letter);
     (1..=255).contains(&host.len()) && host.chars().all(is_letter)

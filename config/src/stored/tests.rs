@@ -1,23 +1,14 @@
 //! Whatever is accepted is read back from its stored form as what it is.
 
+use std::panic::AssertUnwindSafe;
+
 use super::*;
-use crate::{Format, Options, fuzz::store, parse_cache, parse_remote_store, parse_server_as};
-
-/// Numbers that are the same in every run (SplitMix64).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) % bound as u64).unwrap()
-    }
-
-    fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
-        of[self.below(of.len())]
-    }
-}
+use crate::{
+    Format, NamedCache, Options,
+    fuzz::{rewrite, store},
+    parse_cache, parse_remote_store, parse_server_as,
+    random::Random,
+};
 
 /// Kinds of caches, with what only those of the kind may say.
 const KINDS: &[(&str, &[&str])] = &[
@@ -171,8 +162,10 @@ fn every_accepted_configuration_is_read_back_as_what_it_is() {
                 accepted += 1;
                 let file = parsed.value;
                 for (name, config) in file.caches.iter().chain(&file.templates) {
-                    let stored = std::panic::catch_unwind(|| store(config));
-                    assert!(stored.is_ok(), "SEED={seed}: {name} in {document}");
+                    let cache = NamedCache { name: Some(name.clone()), config: config.clone() };
+                    let read_back = AssertUnwindSafe(|| rewrite(&cache, &options));
+                    let read_back = std::panic::catch_unwind(read_back);
+                    assert!(read_back.is_ok(), "SEED={seed}: {name} in {document}");
                 }
             }
             Err(_) => refused += 1,

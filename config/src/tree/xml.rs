@@ -157,7 +157,7 @@ impl Document<'_> {
     }
 }
 
-/// Whether an attribute belongs to XML and not to the configuration.
+/// Returns whether an attribute belongs to XML and not to the configuration.
 fn is_of_xml(spelled: &str) -> bool {
     spelled == "xmlns" || ["xmlns:", "xml:", "xsi:"].iter().any(|own| spelled.starts_with(own))
 }

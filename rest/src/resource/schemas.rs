@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     answer::{Answer, Json, empty, text},
-    node::Shared,
+    node::{Node, Shared},
     problem::Problem,
     request::{Content, NamePath, Parameters},
     schemas::{Saved, Saving, SchemaError, Schemas},
@@ -27,13 +27,13 @@ async fn list(State(node): State<Shared>, parameters: Parameters) -> Answer {
         Some("types") => return Err(Problem::not_implemented("a list of the types in schemas")),
         Some(_) => return Err(Problem::unknown_action()),
     }
-    let schemas = Schemas::of(&node.driver)?.list().await?;
+    let schemas = of(&node)?.list().await?;
     let schemas = schemas.iter().map(|(name, error)| described(name, error.as_deref()));
     Json(schemas.collect()).into()
 }
 
 async fn show(State(node): State<Shared>, NamePath(name): NamePath) -> Answer {
-    let schema = Schemas::of(&node.driver)?.get(&full(&name)).await?;
+    let schema = of(&node)?.get(&full(&name)).await?;
     Ok(schema.map_or_else(|| empty(StatusCode::NOT_FOUND), |schema| text(&MediaType::TEXT, schema)))
 }
 
@@ -57,7 +57,7 @@ async fn save(
         return Err(Problem::bad_request("Schema data not sent in the request"));
     }
     let name = full(&name);
-    let saved = Schemas::of(&node.driver)?.save(&name, schema, saving).await?;
+    let saved = of(&node)?.save(&name, schema, saving).await?;
     match (saving, saved) {
         (Saving::Create, Saved::Unchanged) => Ok(empty(StatusCode::CONFLICT)),
         _ => Json(described(&name, None)).into(),
@@ -65,11 +65,15 @@ async fn save(
 }
 
 async fn remove(State(node): State<Shared>, NamePath(name): NamePath) -> Answer {
-    let removed = Schemas::of(&node.driver)?.remove(&full(&name)).await?;
+    let removed = of(&node)?.remove(&full(&name)).await?;
     Ok::<Response, Problem>(empty(match removed {
         true => StatusCode::NO_CONTENT,
         false => StatusCode::NOT_FOUND,
     }))
+}
+
+fn of(node: &Node) -> Result<Schemas<'_>, SchemaError> {
+    Schemas::of(&node.driver, node.about.max_key)
 }
 
 /// The name with its ending, which may be left out.
@@ -87,7 +91,7 @@ impl From<SchemaError> for Problem {
     fn from(error: SchemaError) -> Self {
         match error {
             SchemaError::Cache(error) => error.into(),
-            SchemaError::Name(_) => Self::bad_request(error),
+            SchemaError::Name(_) | SchemaError::LongName { .. } => Self::bad_request(error),
             SchemaError::NoCache | SchemaError::NoText { .. } => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, error)
             }

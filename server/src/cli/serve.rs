@@ -10,7 +10,9 @@ use std::{
 };
 
 use clap::{Args, builder::BoolishValueParser};
-use config::{Advertised, Format, Listen, MemoryLimit, Options, ServerConfig, ServerFile};
+use config::{
+    Advertised, Format, Listen, MemoryLimit, MigrationFile, Options, ServerConfig, ServerFile,
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
@@ -414,31 +416,33 @@ impl ServeArgs {
         whole
     }
 
-    /// These settings, and the file's where nothing is said here.
+    /// Lays what the flags say over a file.
     fn over(self, mut file: ServerFile) -> ServerFile {
-        file.lenient = self.lenient;
-        fn lay<T>(over: Option<T>, under: &mut Option<T>) {
-            if over.is_some() {
-                *under = over;
-            }
-        }
-        self.bind_address.into_iter().for_each(|listen| file.listen_on(listen));
-        lay(self.port, &mut file.port);
-        lay(self.port_offset, &mut file.port_offset);
-        lay(self.node_name, &mut file.node_name);
-        lay(self.cluster_name, &mut file.cluster_name);
-        lay(self.data_dir, &mut file.data_dir);
-        lay(self.max_memory, &mut file.max_memory);
-        lay(self.insecure.then_some(true), &mut file.insecure);
-        lay(self.advertised, &mut file.advertised);
-        lay(self.log, &mut file.log);
-        let timeout = self.source_timeout_ms.map(Duration::from_millis);
-        lay(timeout, &mut file.migration.source_timeout);
         let on_source_error = self.on_source_error.map(|policy| match policy {
             OnSourceError::Fail => config::OnSourceError::Fail,
             OnSourceError::Absent => config::OnSourceError::Absent,
         });
-        lay(on_source_error, &mut file.migration.on_source_error);
+        let mut flags = ServerFile {
+            port: self.port,
+            port_offset: self.port_offset,
+            node_name: self.node_name,
+            cluster_name: self.cluster_name,
+            data_dir: self.data_dir,
+            max_memory: self.max_memory,
+            insecure: self.insecure.then_some(true),
+            lenient: self.lenient,
+            advertised: self.advertised,
+            log: self.log,
+            migration: MigrationFile {
+                source_timeout: self.source_timeout_ms.map(Duration::from_millis),
+                on_source_error,
+                ..MigrationFile::default()
+            },
+            ..ServerFile::default()
+        };
+        self.bind_address.into_iter().for_each(|listen| flags.listen_on(listen));
+        // Flags have no caches, so no cache is configured otherwise.
+        let _ = file.overlay(flags);
         file
     }
 }
@@ -476,7 +480,7 @@ fn format_of(file: &Path, content: &[u8]) -> Format {
     }
 }
 
-/// Whether a filter of log lines is the name of a file instead.
+/// Returns whether a filter of log lines is the name of a file instead.
 fn is_log_file(text: &str) -> bool {
     [".xml", ".properties", ".yaml", ".yml", ".json"].iter().any(|ending| text.ends_with(ending))
 }

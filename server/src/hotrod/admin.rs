@@ -46,7 +46,7 @@ pub(super) async fn exec(node: &Node, request: &Exec<'_>) -> Result<Vec<u8>, Fai
         "@@cache@templates" => Ok(json(&node.caches.template_names())),
         "@@schemas@createOrUpdate" => save_schema(node, request).await,
         "@@schemas@delete" => {
-            let schemas = Schemas::of(&node.driver).map_err(schema_error)?;
+            let schemas = schemas(node)?;
             let removed = schemas.remove(text(request, "name")?).await.map_err(schema_error)?;
             Ok(if removed { b"1".to_vec() } else { b"0".to_vec() })
         }
@@ -77,7 +77,7 @@ async fn save_schema(node: &Node, request: &Exec<'_>) -> Result<Vec<u8>, Failure
         "s" => Saving::CreateOrUpdate,
         other => return Err(errors::failed(format!("'op' is '{other}'; it has to be c, u or s"))),
     };
-    let schemas = Schemas::of(&node.driver).map_err(schema_error)?;
+    let schemas = schemas(node)?;
     let saved = schemas.save(name, content, saving).await.map_err(schema_error)?;
     Ok(match saved {
         Saved::Created => b"c".to_vec(),
@@ -86,12 +86,17 @@ async fn save_schema(node: &Node, request: &Exec<'_>) -> Result<Vec<u8>, Failure
     })
 }
 
+fn schemas(node: &Node) -> Result<Schemas<'_>, Failure> {
+    Schemas::of(&node.driver, node.limits.wire.key).map_err(schema_error)
+}
+
 fn schema_error(error: SchemaError) -> Failure {
     match error {
         SchemaError::Cache(error) => errors::cache_error(&error),
-        other @ (SchemaError::NoCache | SchemaError::Name(_) | SchemaError::NoText { .. }) => {
-            errors::failed(other)
-        }
+        other @ (SchemaError::NoCache
+        | SchemaError::Name(_)
+        | SchemaError::LongName { .. }
+        | SchemaError::NoText { .. }) => errors::failed(other),
     }
 }
 
@@ -105,7 +110,7 @@ async fn create_template(node: &Node, request: &Exec<'_>) -> Result<Vec<u8>, Fai
     created.map(|()| Vec::new()).map_err(|error| admin_error(&error))
 }
 
-/// Whether a request has a flag: VOLATILE for what goes with the process, UPDATE for what may be there.
+/// Returns whether a request has a flag: VOLATILE for what goes with the process, UPDATE for what may be there.
 fn has_flag(request: &Exec<'_>, name: &str) -> bool {
     let flags = request.parameter("flags").map(String::from_utf8_lossy).unwrap_or_default();
     flags.split(',').any(|flag| flag.trim().eq_ignore_ascii_case(name))

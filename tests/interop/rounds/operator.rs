@@ -184,7 +184,7 @@ impl Operator {
     async fn restart(&mut self) {
         let connected = self.is_connected().await;
         let (effect, mode) = match connected {
-            true => (Effect::Nothing, Mode::Connected),
+            true => (Effect::Reloaded, Mode::Connected),
             false => (Effect::Forgotten, Mode::Partial),
         };
         let (kill, ahead) =
@@ -400,7 +400,7 @@ impl Operator {
     }
 }
 
-/// Whether a restart has lost what clients had written, and nobody has accepted that yet.
+/// Returns whether a restart has lost what clients had written, and nobody has accepted that yet.
 fn is_lost(status: &serde_json::Value) -> bool {
     let problem = status["problem"].as_str().unwrap_or_default();
     problem.contains("were lost with the process")

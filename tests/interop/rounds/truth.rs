@@ -46,6 +46,8 @@ pub(super) enum Mode {
 pub(super) enum Effect {
     /// None.
     Nothing,
+    /// What was here is lost and is read from the source again, where nobody has used it since.
+    Reloaded,
     /// Every entry is removed.
     Clear,
     /// A clear that failed: any entry may have been removed.
@@ -72,7 +74,9 @@ impl Effect {
             (Self::ClearFailed, _) => vec![state.clone(), State::Gone],
             (Self::Fresh, State::Gone) => vec![State::Gone, State::Source],
             (Self::Lost, _) => vec![State::Source],
-            (Self::Nothing | Self::Fresh | Self::Forgotten, _) => vec![state.clone()],
+            (Self::Nothing | Self::Reloaded | Self::Fresh | Self::Forgotten, _) => {
+                vec![state.clone()]
+            }
         }
     }
 }
@@ -135,7 +139,12 @@ impl Log {
         log.uncertainty = log.uncertainty.max(uncertainty);
     }
 
-    /// Whether a step had this effect.
+    /// The most milliseconds that were shown as unknown of the source's clock.
+    pub(super) fn uncertainty(&self) -> u64 {
+        self.lock().uncertainty
+    }
+
+    /// Returns whether a step had this effect.
     pub(super) fn has_had(&self, effect: Effect) -> bool {
         self.lock().steps.iter().any(|step| step.effect == effect)
     }
@@ -213,7 +222,7 @@ impl Window {
         (self.from, self.to)
     }
 
-    /// Whether the operator did something meanwhile.
+    /// Returns whether the operator did something meanwhile.
     pub(super) fn is_disturbed(&self) -> bool {
         !self.overlapping.is_empty()
     }
@@ -260,7 +269,6 @@ impl Key {
             self.change(step.effect, step.at, kept);
             self.steps += 1;
             self.blurred = false;
-            self.used = None;
         }
         let begin = log.ticks;
         let from = now();
@@ -280,7 +288,6 @@ impl Key {
             window.overlapping.push(step.effect);
             window.modes.extend([step.before, step.mode]);
             self.change(step.effect, step.at, self.states.clone());
-            self.used = None;
             if step.end.is_none() {
                 self.blurred = true;
                 break;
@@ -291,6 +298,9 @@ impl Key {
     }
 
     fn change(&mut self, effect: Effect, at: Option<u64>, kept: Vec<State>) {
+        if effect != Effect::Nothing {
+            self.used = None;
+        }
         let before = std::mem::replace(&mut self.states, kept);
         let at = at.unwrap_or_else(now);
         for state in before.iter().flat_map(|state| effect.of(state, at)) {
@@ -364,6 +374,7 @@ impl Key {
         for state in after {
             self.add(state);
         }
+        // Also forgets the use, if the entry may have been lost after it.
         for effect in &window.overlapping {
             self.change(*effect, None, self.states.clone());
         }
@@ -422,8 +433,8 @@ impl Key {
         self.history.push(format!("{from} to {to} {modes:?} {:?}: {what}", window.overlapping));
     }
 
-    /// Whether the entry that a client was shown has the lifetimes of one that may stand there. The target's
-    /// clock was ahead by `ahead`.
+    /// Returns whether the entry that a client was shown has the lifetimes of one that may stand there. The
+    /// target's clock was ahead by `ahead`.
     ///
     /// # Errors
     ///
@@ -489,5 +500,31 @@ impl fmt::Display for Key {
         self.states.iter().try_for_each(|state| writeln!(f, "    {state:?}"))?;
         writeln!(f, "  after")?;
         self.history.iter().try_for_each(|line| writeln!(f, "    {line}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! What has to be there after a step of the operator.
+
+    use super::*;
+
+    #[test]
+    fn an_entry_that_was_used_a_moment_ago_is_there_unless_a_step_may_have_lost_it() {
+        let is_missed_after = |effect: Effect| {
+            let value = b"v".to_vec();
+            let written = Written { value, lifespan: None, between: (now(), now()) };
+            let source = AtSource { written, max_idle: Some(20_000), version: 1 };
+            let mut key = Key::new(b"k".to_vec(), Some(source));
+            let log = Log::default();
+            log.begin(effect, Mode::Connected);
+            log.end(effect, Mode::Connected);
+            let mut window = key.begin(&log);
+            key.end(&log, &mut window);
+            let absent = |view: View<'_>| (!view.is_present()).then_some(After::Stays);
+            key.told("get: nothing", &window, absent).is_err()
+        };
+        assert!(is_missed_after(Effect::Nothing));
+        assert!(!is_missed_after(Effect::Reloaded));
     }
 }

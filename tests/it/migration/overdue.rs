@@ -1,10 +1,11 @@
 //! Entries that live at the source although their time is over here, and entries that end there while a walk
 //! shows them.
 
-use std::collections::BTreeSet;
+use std::{cell::Cell, collections::BTreeSet};
 
 use client::{Item, Iterate, RemoteCache, RequestExpiration};
 use serde_json::Value;
+use tokio::time::{Duration, Instant};
 
 use super::{NEVER, Scene, key, lasting};
 use crate::harness::{Faulty, OCTETS, TestServer, eventually, source_document};
@@ -18,6 +19,29 @@ struct Unit {
     relay: Faulty,
     target: TestServer,
     to: RemoteCache,
+    sessions: Sessions,
+}
+
+/// When every session is known to have lived.
+#[derive(Debug)]
+struct Sessions {
+    idle: Cell<u64>,
+    used: Cell<Instant>,
+}
+
+impl Sessions {
+    /// Each of them was used after this instant.
+    fn used_after(&self, begin: Instant) {
+        self.used.set(begin);
+    }
+
+    /// One of them is gone: asserts that it may have ended, because the machine stood still.
+    fn may_have_ended(&self) {
+        // The clock of a server may be slewed by 1 %.
+        let least = Duration::from_millis(self.idle.get() - self.idle.get() / 50);
+        let since = self.used.get().elapsed();
+        assert!(since >= least, "a session is lost that was used {since:?} ago");
+    }
 }
 
 impl Unit {
@@ -29,7 +53,8 @@ impl Unit {
         let from = source.cache_of("c", &local).await;
         let relay = Faulty::start(source.address()).await;
         let to = target.cache("c").await;
-        Self { source, from, relay, target, to }
+        let sessions = Sessions { idle: Cell::new(0), used: Cell::new(Instant::now()) };
+        Self { source, from, relay, target, to, sessions }
     }
 
     /// Connects, and copies so many entries.
@@ -43,12 +68,18 @@ impl Unit {
     /// has ended before, because the machine stood still.
     async fn with_sessions(idle: u64) -> Option<Self> {
         let unit = Self::new().await;
+        unit.sessions.idle.set(idle);
+        unit.sessions.used_after(Instant::now());
         let idle = RequestExpiration { max_idle: client::Duration::Millis(idle), ..NEVER };
         for number in 0..SESSIONS {
             unit.from.put(&key(number), b"session", idle).await.unwrap();
         }
         unit.target.connect("c", &source_document(unit.relay.address, "c")).await;
-        (unit.target.synchronize("c").await == u64::from(SESSIONS)).then_some(unit)
+        if unit.target.synchronize("c").await == u64::from(SESSIONS) {
+            return Some(unit);
+        }
+        unit.sessions.may_have_ended();
+        None
     }
 
     /// Uses the sessions at the source. `None` if one has ended, because the machine stood still.
@@ -57,11 +88,15 @@ impl Unit {
     }
 
     async fn use_sessions_from(&self, first: u32) -> Option<()> {
-        let mut live = true;
+        let begin = Instant::now();
         for number in first..SESSIONS {
-            live &= self.from.get(&key(number)).await.unwrap().is_some();
+            if self.from.get(&key(number)).await.unwrap().is_none() {
+                self.sessions.may_have_ended();
+                return None;
+            }
         }
-        live.then_some(())
+        self.sessions.used_after(begin);
+        Some(())
     }
 
     /// Keeps using the sessions until their time is over here, where nobody uses them. `None` if one has ended

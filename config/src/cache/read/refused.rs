@@ -97,7 +97,7 @@ pub(crate) fn memory_only(config: &CacheConfig) -> Vec<&str> {
     stores.map(String::as_str).filter(|name| STORES.contains(name)).collect()
 }
 
-/// Whether a configuration names an authorization that is not there.
+/// Returns whether a configuration names an authorization that is not there.
 pub(crate) fn open_to_everyone(config: &CacheConfig) -> bool {
     let security = config.kept.child("security");
     let authorization = security.and_then(|security| security.child("authorization"));

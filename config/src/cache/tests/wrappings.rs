@@ -1,6 +1,7 @@
 //! Where a cache stands in a document, what it is called, and what kind it is.
 
 use super::*;
+use crate::{Secrets, Writing};
 
 #[test]
 fn the_sample_in_json_is_read_with_its_name() {
@@ -176,4 +177,26 @@ fn aliases_are_other_names_and_are_checked() {
     );
     let error = error("<local-cache aliases='a&#7;'/>").to_string();
     assert!(error.contains("control character"), "{error}");
+}
+
+#[test]
+fn a_cache_of_another_mode_than_its_parent_has_nothing_that_its_mode_cannot_have() {
+    let document = |kind: &str| {
+        format!(
+            "<caches><distributed-cache-configuration name='t' l1-lifespan='5s' capacity='2' remote-timeout='1s'>\
+             <state-transfer timeout='1'/></distributed-cache-configuration>\
+             <{kind} name='c' configuration='t'/></caches>"
+        )
+    };
+    let shown = |kind: &str| {
+        let file = crate::parse_server(document(kind).as_bytes(), &Options::default()).unwrap();
+        let (name, config) = &file.value.caches[0];
+        let writing = Writing { secrets: Secrets::Kept, pretty: false };
+        let json = CacheConfig::write(config, Some(name), Format::Json, writing);
+        assert!(parse_cache(json.as_bytes(), Format::Json, &Options::default()).is_ok(), "{json}");
+        ["l1-lifespan", "capacity", "remote-timeout", "state-transfer"].map(|it| json.contains(it))
+    };
+    assert_eq!(shown("distributed-cache"), [true; 4]);
+    assert_eq!(shown("replicated-cache"), [false, false, true, true]);
+    assert_eq!(shown("local-cache"), [false; 4]);
 }
