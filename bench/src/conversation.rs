@@ -40,10 +40,10 @@ pub(crate) trait Talk {
     /// Nothing more is to be asked.
     fn stop(&mut self);
 
-    /// Whether something can be asked before anything more is answered.
+    /// Returns whether something can be asked before anything more is answered.
     fn can_ask(&self) -> bool;
 
-    /// Whether all is asked and answered.
+    /// Returns whether all is asked and answered.
     fn is_over(&self) -> bool;
 }
 

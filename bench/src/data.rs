@@ -53,7 +53,7 @@ impl Data {
         (&self.key, value)
     }
 
-    /// Whether this is the value that belongs to the key of this number: its length and both ends.
+    /// Returns whether this is the value that belongs to the key of this number: its length and both ends.
     pub(crate) fn check(&self, number: u64, value: &[u8]) -> Result<(), WrongAnswer> {
         let mark = mix(number);
         let expected = self.values.get(self.size_of(mark)).map_or(0, |(_, value)| value.len());

@@ -141,7 +141,7 @@ impl Mix {
 }
 
 impl Mix {
-    /// Whether entries are taken away.
+    /// Returns whether entries are taken away.
     pub(crate) fn removes(self) -> bool {
         self.remove > 0
     }
@@ -263,7 +263,7 @@ const MOST_CONNECTIONS: u32 = 20_000;
 const MOST_DEPTH: u32 = 65_536;
 
 impl Load {
-    /// Whether this can be done at all.
+    /// Returns whether this can be done at all.
     pub(crate) fn check(&self) -> Result<(), LoadError> {
         within("connections", self.connections.into(), 1, MOST_CONNECTIONS.into())?;
         within("requests in flight", self.depth.into(), 1, MOST_DEPTH.into())?;

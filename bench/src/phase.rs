@@ -188,7 +188,7 @@ impl Threads {
 }
 
 impl Watched {
-    /// Whether the thread has received nothing for this long. It always has something to wait for.
+    /// Returns whether the thread has received nothing for this long. It always has something to wait for.
     fn is_silent(&mut self, now: Instant, timeout: Duration) -> bool {
         let received = self.recorder.lock().received;
         if received != self.received.0 {

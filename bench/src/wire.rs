@@ -44,7 +44,7 @@ pub(crate) enum Outcome<'a> {
 }
 
 impl Outcome<'_> {
-    /// Whether it can be what came of a request of this kind.
+    /// Returns whether it can be what came of a request of this kind.
     pub(crate) fn is_of(self, kind: Kind) -> bool {
         match self {
             Self::Value(_) => kind == Kind::Get,

@@ -237,7 +237,7 @@ fn rotated(servers: &[Arc<Server>], turn: usize) -> impl Iterator<Item = &Arc<Se
     before.iter().chain(after)
 }
 
-/// Whether there are servers, not too many, and each owner is one of them.
+/// Returns whether there are servers, not too many, and each owner is one of them.
 fn makes_sense(topology: &Topology) -> bool {
     let Topology { servers, owners, .. } = topology;
     let is_server = |owner: &u32| (*owner as usize) < servers.len();

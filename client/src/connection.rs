@@ -81,7 +81,7 @@ impl Connection {
         }
     }
 
-    /// Whether something can be asked.
+    /// Returns whether something can be asked.
     pub(crate) fn is_open(&self) -> bool {
         self.table.is_open()
     }

@@ -51,7 +51,7 @@ pub enum Changed {
 }
 
 impl Changed {
-    /// Whether the change was made.
+    /// Returns whether the change was made.
     #[must_use]
     pub fn is_done(&self) -> bool {
         matches!(self, Self::Done { .. })

@@ -155,7 +155,7 @@ pub enum ClientError {
 }
 
 impl ClientError {
-    /// Whether the login failed, which it would on every other server, too.
+    /// Returns whether the login failed, which it would on every other server, too.
     pub(crate) fn is_about_login(&self) -> bool {
         matches!(self, Self::Refused { .. } | Self::NoMechanism { .. } | Self::Untrusted { .. })
     }
@@ -181,8 +181,8 @@ impl ClientError {
         }
     }
 
-    /// Whether the operation may have been carried out although it failed. For one that only reads, that
-    /// means nothing.
+    /// Returns whether the operation may have been carried out although it failed. For one that only reads,
+    /// that means nothing.
     #[must_use]
     pub fn is_in_doubt(&self) -> bool {
         match self {

@@ -66,7 +66,7 @@ impl Login {
         }
     }
 
-    /// Whether nothing is left to be said or proved.
+    /// Returns whether nothing is left to be said or proved.
     pub(crate) fn is_finished(&self) -> bool {
         match self {
             Self::Scram(scram) => scram.is_finished(),

@@ -135,7 +135,7 @@ impl Server {
         }
     }
 
-    /// Whether it was tried more than once to connect, and never succeeded.
+    /// Returns whether it was tried more than once to connect, and never succeeded.
     pub(crate) fn was_never_reached(&self) -> bool {
         let state = self.state.lock();
         state.failures > 1 && !state.was_open

@@ -96,7 +96,7 @@ impl Table {
         Ok((message_id, outcome))
     }
 
-    /// Whether a message is to be sent: somebody still wants its answer. From now on it counts as sent.
+    /// Returns whether a message is to be sent: somebody still wants its answer. From now on it counts as sent.
     pub(crate) fn sends(&self, message_id: u64) -> bool {
         let mut state = self.state.lock();
         let Some(pending) = state.pending.get_mut(&message_id) else { return false };
@@ -108,7 +108,7 @@ impl Table {
         true
     }
 
-    /// Whether a message was sent, at least in part. One that is not known any more was.
+    /// Returns whether a message was sent, at least in part. One that is not known any more was.
     pub(crate) fn was_sent(&self, message_id: u64) -> bool {
         self.state.lock().pending.get(&message_id).is_none_or(|pending| pending.sent)
     }
@@ -142,7 +142,7 @@ impl Table {
         ConnectionError::Answer(unreadable.error)
     }
 
-    /// Whether an answer is overdue.
+    /// Returns whether an answer is overdue.
     pub(crate) fn has_overdue(&self, now: Instant) -> bool {
         let state = self.state.lock();
         state.pending.values().any(|pending| pending.sent && pending.overdue_at < now)

@@ -113,7 +113,7 @@ impl Walk {
         (self.state, self.needed) = (State::Asked { message_id }, 0);
     }
 
-    /// Whether no answer is on its way.
+    /// Returns whether no answer is on its way.
     pub(crate) fn is_quiet(&self) -> bool {
         match self.state {
             State::Idle | State::Last { .. } | State::Ended => true,

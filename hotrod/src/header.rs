@@ -33,7 +33,7 @@ impl Flags {
     /// The source is neither read nor written.
     pub const SKIP_CACHE_LOAD: u32 = 0x08;
 
-    /// Whether this flag is set.
+    /// Returns whether this flag is set.
     #[must_use]
     pub const fn has(self, flag: u32) -> bool {
         self.0 & flag != 0

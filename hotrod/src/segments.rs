@@ -36,13 +36,13 @@ impl SegmentSet {
         }
     }
 
-    /// Whether the segment is in the set.
+    /// Returns whether the segment is in the set.
     #[must_use]
     pub fn contains(&self, segment: u32) -> bool {
         self.bytes.get(segment as usize / 8).is_some_and(|byte| byte >> (segment % 8) & 1 == 1)
     }
 
-    /// Whether the set has no segment.
+    /// Returns whether the set has no segment.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()

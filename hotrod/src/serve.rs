@@ -92,7 +92,7 @@ macro_rules! keyed {
                 Some(if honoured { Command { source: Source::Skip, ..command } } else { command })
             }
 
-            /// Whether the response shows the value of the entry that the outcome names.
+            /// Returns whether the response shows the value of the entry that the outcome names.
             #[must_use]
             pub fn shows_value(&self, context: &Context<'_>) -> bool {
                 match self {

@@ -78,7 +78,7 @@ impl Status {
         })
     }
 
-    /// Whether a text follows that says what went wrong.
+    /// Returns whether a text follows that says what went wrong.
     #[must_use]
     pub const fn is_error(self) -> bool {
         self.byte() >= 0x80

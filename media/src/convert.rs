@@ -71,9 +71,9 @@ impl Conversion {
         Self::between(storage.map(MediaType::stored), wanted)
     }
 
-    /// Whether two caches that are configured with these media types keep the same bytes of the same
-    /// entry, so that entries move from one to the other untouched. Parameters that change no byte, such
-    /// as a charset that is meant anyway, do not matter.
+    /// Returns whether two caches that are configured with these media types keep the same bytes of the same
+    /// entry, so that entries move from one to the other untouched. Parameters that change no byte, such as a
+    /// charset that is meant anyway, do not matter.
     #[must_use]
     pub fn same_bytes(one: Option<&MediaType>, other: Option<&MediaType>) -> bool {
         let stored = |media_type: Option<&MediaType>| media_type.map(|it| it.stored().clone());
@@ -93,7 +93,7 @@ impl Conversion {
         }
     }
 
-    /// Whether bytes stay as they are.
+    /// Returns whether bytes stay as they are.
     #[must_use]
     pub fn is_identity(self) -> bool {
         self == Self::IDENTITY
@@ -146,8 +146,8 @@ impl Envelope {
     const NONE: Self = Self { encoding: Encoding::Plain, charset: Charset::Utf8 };
 }
 
-/// Whether REST may answer `to` from a cache that stores `from`: not everything that passes
-/// as bytes is what a browser should be told it is.
+/// Returns whether REST may answer `to` from a cache that stores `from`: not everything that passes as bytes
+/// is what a browser should be told it is.
 pub(crate) fn is_offered(from: Option<&MediaType>, to: &MediaType) -> bool {
     let known = Format::of(Some(to)).is_some_and(|format| format.kind != Kind::Other);
     (known || from == Some(to)) && Conversion::of_stored(from, Some(to)).is_ok()

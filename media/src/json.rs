@@ -23,7 +23,7 @@ const INSTANT: &str = "org.infinispan.protostream.commons.Instant";
 const INSTANT_SECONDS: &str = "wrappedInstantSeconds";
 const INSTANT_NANOS: &str = "wrappedInstantNanos";
 
-/// Whether a text is JSON: any number of values, as Infinispan has it.
+/// Returns whether a text is JSON: any number of values, as Infinispan has it.
 pub(crate) fn is_json(text: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(text) else { return false };
     serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>().all(|value| value.is_ok())

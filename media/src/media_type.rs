@@ -53,7 +53,7 @@ impl MediaType {
         parameter.map(|(_, value)| value.as_str())
     }
 
-    /// Whether it says more than type and subtype.
+    /// Returns whether it says more than type and subtype.
     #[must_use]
     pub fn has_parameters(&self) -> bool {
         !self.parameters.is_empty()
@@ -94,7 +94,7 @@ impl MediaType {
         if *self == Self::OBJECT { PROTOSTREAM } else { self }
     }
 
-    /// Whether bytes of this format are taken and given as they are, whatever the other side calls them.
+    /// Returns whether bytes of this format are taken and given as they are, whatever the other side calls them.
     #[must_use]
     pub fn is_opaque(&self) -> bool {
         *self == Self::OCTET_STREAM || *self == Self::UNKNOWN

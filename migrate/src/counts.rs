@@ -44,7 +44,7 @@ impl Counts {
         self.expired += 1;
     }
 
-    /// Whether every entry that was read is accounted for.
+    /// Returns whether every entry that was read is accounted for.
     #[must_use]
     pub fn add_up(&self) -> bool {
         let parts = [

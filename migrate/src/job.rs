@@ -162,7 +162,7 @@ impl JobHandle {
         self.steering.tell(order)
     }
 
-    /// Whether it waits for [`Event::Resume`].
+    /// Returns whether it waits for [`Event::Resume`].
     pub(crate) fn is_paused(&self) -> bool {
         !self.has_ended() && self.steering.is_told_to_pause()
     }

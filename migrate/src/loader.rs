@@ -144,7 +144,7 @@ impl Loader {
 }
 
 impl State {
-    /// Whether the source is left alone for now. One load a moment finds out whether it is back.
+    /// Returns whether the source is left alone for now. One load a moment finds out whether it is back.
     fn is_broken(&self) -> bool {
         let mut breaker = self.breaker.lock();
         match breaker.until {

@@ -521,14 +521,14 @@ impl Migrations {
         })
     }
 
-    /// Whether everything of the source is here.
+    /// Returns whether everything of the source is here.
     fn is_complete(&self, name: &CacheName) -> bool {
         let migration = self.cache(name).ok().and_then(|cache| self.sources.of(&cache));
         let link = migration.and_then(|migration| migration.source().link());
         link.is_some_and(|link| link.is_complete())
     }
 
-    /// Whether the cache is connected, whether or not its source was reached.
+    /// Returns whether the cache is connected, even if its source was never reached.
     fn is_connected(&self, name: &CacheName) -> bool {
         let connected = |known: &cluster::CacheMetadata| known.connection.is_some();
         self.agreement.see(|metadata| metadata.cache(name.as_str()).is_some_and(connected))

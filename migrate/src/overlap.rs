@@ -1,6 +1,6 @@
 //! Segments of divisions of different sizes.
 
-/// Whether segment `a.0` of `a.1` and segment `b.0` of `b.1` share a hash.
+/// Returns whether segment `a.0` of `a.1` and segment `b.0` of `b.1` share a hash.
 pub(crate) fn overlap(a: (u32, u32), b: (u32, u32)) -> bool {
     let range = |(segment, count): (u32, u32)| {
         let size = u64::from((1_u32 << 31).div_ceil(count.max(1)));

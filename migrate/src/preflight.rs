@@ -258,7 +258,7 @@ async fn look_inside(
     }
 }
 
-/// Whether the source is this server: it would be asked for what it asks for.
+/// Returns whether the source is this server: it would be asked for what it asks for.
 async fn ourselves(remote: &RemoteStoreConfig, own: &[ServerAddress]) -> Option<Problem> {
     let servers = remote.servers.clone();
     let own = own.to_vec();
@@ -296,9 +296,9 @@ fn is_same(server: &config::RemoteServer, own: &ServerAddress) -> bool {
     theirs.iter().any(|ip| ours.contains(ip) || (any && ip.is_loopback()))
 }
 
-/// Whether a source keeps protostream although it names no formats. A real server does so for an indexed
-/// cache without an encoding. It shows in what becomes of a key in JSON: only such a cache reads it, and
-/// refuses what is no JSON.
+/// Returns whether a source keeps protostream although it names no formats. A real server does so for an
+/// indexed cache without an encoding. It shows in what becomes of a key in JSON: only such a cache reads it,
+/// and refuses what is no JSON.
 async fn keeps_protostream(remote: &RemoteCache) -> bool {
     let theirs = remote.media_types();
     if theirs.key.is_some()
@@ -316,7 +316,7 @@ async fn keeps_protostream(remote: &RemoteCache) -> bool {
         )
 }
 
-/// Whether keys and values have the same form on both sides: bytes pass as they are.
+/// Returns whether keys and values have the same form on both sides: bytes pass as they are.
 fn media_types(plan: &Plan<'_>, remote: &RemoteCache, keeps_protostream: bool) -> Vec<Problem> {
     if plan.cache.name().is_internal() {
         return Vec::new();
@@ -361,7 +361,7 @@ fn mismatch(
     ))
 }
 
-/// Whether the user may read entries, one by one and all of them. Nothing is written.
+/// Returns whether the user may read entries, one by one and all of them. Nothing is written.
 async fn permissions(remote: &RemoteCache, user: Option<&str>) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut refused = |what: &str, error: &ClientError| {
@@ -395,7 +395,7 @@ fn is_about_permissions(error: &ClientError) -> bool {
     ["SecurityException", "ISPN006017", "ISPN000287"].iter().any(|said| text.contains(said))
 }
 
-/// Whether the cache may hold fewer entries than the source has.
+/// Returns whether the cache may hold fewer entries than the source has.
 async fn too_small(plan: &Plan<'_>, remote: &RemoteCache) -> Option<String> {
     let most = plan.config.memory.max_count?;
     let theirs = remote.size().await.ok()?;

@@ -63,8 +63,8 @@ impl Turn {
         Self { since: Instant::now(), silences: Arc::clone(silences) }
     }
 
-    /// Whether the source was asked for a key over this connection, or for its size if there is no key, and said
-    /// nothing while this request waited.
+    /// Returns whether the source was asked for a key over this connection, or for its size if there is no key,
+    /// and said nothing while this request waited.
     #[must_use]
     pub fn heard_nothing(
         &self,

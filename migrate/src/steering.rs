@@ -59,7 +59,7 @@ impl Steering {
         is_told
     }
 
-    /// Whether the job waits for [`Event::Resume`], or will once it has heard what it was told.
+    /// Returns whether the job waits for [`Event::Resume`], or will once it has heard what it was told.
     pub(crate) fn is_told_to_pause(&self) -> bool {
         *self.told_to_pause.borrow()
     }

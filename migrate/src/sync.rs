@@ -540,13 +540,13 @@ impl SyncJob {
         self.to_read.saturating_sub(self.space.count().saturating_sub(self.complete.len()))
     }
 
-    /// Whether nothing new is begun.
+    /// Returns whether nothing new is begun.
     #[must_use]
     pub fn is_paused(&self) -> bool {
         self.phase == Phase::Paused
     }
 
-    /// Whether some unit waits for the source to come back.
+    /// Returns whether some unit waits for the source to come back.
     #[must_use]
     pub fn is_retrying(&self) -> bool {
         !self.pausing.is_empty()

@@ -16,7 +16,7 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// Whether nothing could ever be copied.
+    /// Returns whether nothing could ever be copied.
     #[must_use]
     pub fn is_standstill(&self) -> bool {
         self.entries_per_second == Some(0) || self.bytes_per_second == Some(0)

@@ -42,8 +42,9 @@ pub(crate) fn heaviest(weights: &BTreeMap<SourceSegment, u64>, most: usize) -> V
     segments.into_iter().take(most).map(|(segment, _)| segment).collect()
 }
 
-/// Whether the tombstones of a cache are worth copying its segments for, where all of these caches together have
-/// many: it has at least half of what each would have if all had the same number. The one with the most has.
+/// Returns whether the tombstones of a cache are worth copying its segments for, where all of these caches
+/// together have many: it has at least half of what each would have if all had the same number. The one with the
+/// most has.
 pub(crate) fn are_worth_it(own: u64, all: &[u64]) -> bool {
     let caches = all.iter().filter(|tombstones| **tombstones > 0).count() as u64;
     let sum = all.iter().fold(0, |sum: u64, tombstones| sum.saturating_add(*tombstones));

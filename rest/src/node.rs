@@ -49,7 +49,7 @@ impl Node {
         caches
     }
 
-    /// Whether a cache is connected to a source.
+    /// Returns whether a cache is connected to a source.
     pub(crate) fn is_connected(&self, name: &CacheName) -> bool {
         self.driver.agreement().see(|metadata| {
             metadata.cache(name.as_str()).is_some_and(|known| known.connection.is_some())

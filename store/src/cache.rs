@@ -227,7 +227,7 @@ impl Cache {
         self.segments.iter().map(|segment| of(&segment.lock())).sum()
     }
 
-    /// Whether there is a limit to what it may hold.
+    /// Returns whether there is a limit to what it may hold.
     #[must_use]
     pub fn is_bounded(&self) -> bool {
         self.bounded
@@ -270,7 +270,7 @@ impl Cache {
         }
     }
 
-    /// Whether commands are carried out at all.
+    /// Returns whether commands are carried out at all.
     ///
     /// # Errors
     ///
@@ -307,7 +307,7 @@ impl Cache {
         }
     }
 
-    /// Whether entries have to go. However many bytes tables and tombstones take, which no eviction
+    /// Returns whether entries have to go. However many bytes tables and tombstones take, which no eviction
     /// frees, entries keep half of the bound.
     fn is_over(&self, bound: &Bound) -> bool {
         let (entries, bytes) = (self.usage.entries(), self.usage.bytes());
@@ -463,8 +463,8 @@ impl Cache {
         self.each(Segment::disconnect);
     }
 
-    /// Whether anything has happened since the last source was disconnected that an import could undo: a
-    /// removal, also of a key that is not here, a clear, or the end of a client's own entry.
+    /// Returns whether anything has happened since the last source was disconnected that an import could
+    /// undo: a removal, also of a key that is not here, a clear, or the end of a client's own entry.
     #[must_use]
     pub fn changed_since_disconnect(&self) -> bool {
         self.segments.iter().any(|segment| segment.lock().changed_since_disconnect())
@@ -476,7 +476,7 @@ impl Cache {
         self.each(|segment| segment.begin(next));
     }
 
-    /// Whether anything had been removed between the last source and the one that is connected now.
+    /// Returns whether anything had been removed between the last source and the one that is connected now.
     #[must_use]
     pub fn changed_before_connect(&self) -> bool {
         self.segments.iter().any(|segment| segment.lock().changed_before_connect())
@@ -507,13 +507,13 @@ impl Cache {
         self.segments.first().is_some_and(|segment| segment.lock().continues_earlier())
     }
 
-    /// Whether there may be removed keys that are not remembered: see [`Cache::may_have_forgotten`].
+    /// Returns whether there may be removed keys that are not remembered: see [`Cache::may_have_forgotten`].
     #[must_use]
     pub fn has_forgotten(&self) -> bool {
         self.segments.iter().any(|segment| segment.lock().has_forgotten())
     }
 
-    /// Whether parts of the source are never brought in: see [`Segment::is_sealed`].
+    /// Returns whether parts of the source are never brought in: see [`Segment::is_sealed`].
     #[must_use]
     pub fn is_sealed(&self) -> bool {
         self.segments.iter().any(|segment| segment.lock().is_sealed())
@@ -561,7 +561,7 @@ impl Cache {
         self.segments.iter().for_each(|segment| change(&mut segment.lock()));
     }
 
-    /// Whether the cache was removed while somebody still holds it.
+    /// Returns whether the cache was removed while somebody still holds it.
     #[must_use]
     pub fn is_removed(&self) -> bool {
         self.removed.load(Ordering::Acquire)

@@ -49,7 +49,7 @@ impl<'a> Command<'a> {
         Self::new(key, Condition::Always, Change::Remove)
     }
 
-    /// Whether its effect or its answer depends on an entry that only the source may know.
+    /// Returns whether its effect or its answer depends on an entry that only the source may know.
     #[must_use]
     pub fn depends_on_entry(&self) -> bool {
         let blind_write = matches!(self.change, Change::Write { .. })
@@ -58,13 +58,13 @@ impl<'a> Command<'a> {
         !blind_write
     }
 
-    /// Whether there may be more in the cache after it than before.
+    /// Returns whether there may be more in the cache after it than before.
     pub(crate) fn may_add(&self) -> bool {
         matches!(self.change, Change::Write { .. })
             || matches!(self.source, Source::Asked(_, Answer::Entry(_)))
     }
 
-    /// Whether it may be carried out although the source is silent: a plain removal, which leaves a
+    /// Returns whether it may be carried out although the source is silent: a plain removal, which leaves a
     /// tombstone in any case.
     #[must_use]
     pub fn may_go_without_source(&self) -> bool {
@@ -93,7 +93,7 @@ pub enum Condition {
 }
 
 impl Condition {
-    /// Whether it fails on a key without an entry.
+    /// Returns whether it fails on a key without an entry.
     #[inline]
     #[must_use]
     pub fn asks_for_entry(self) -> bool {

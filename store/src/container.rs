@@ -32,7 +32,7 @@ impl Container {
         self.caches.get(&name).map(|cache| Arc::clone(&cache))
     }
 
-    /// Whether a cache has another name.
+    /// Returns whether a cache has another name.
     #[must_use]
     pub fn has_aliases(&self) -> bool {
         !self.aliases.is_empty()

@@ -62,7 +62,7 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// Whether somebody reads.
+    /// Returns whether somebody reads.
     #[inline]
     pub(crate) fn is_read(&self) -> bool {
         self.waiting.is_some()

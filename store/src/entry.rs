@@ -411,7 +411,7 @@ impl Record {
         flags(self.head()) & flag::TOMBSTONE != 0
     }
 
-    /// Whether it is what remains of an entry that a client removed, rather than of one that has ended.
+    /// Returns whether it is what remains of an entry that a client removed, rather than of one that has ended.
     pub(crate) fn is_removal(&self) -> bool {
         flags(self.head()) & (flag::TOMBSTONE | flag::ENDED) == flag::TOMBSTONE
     }
@@ -420,18 +420,18 @@ impl Record {
         flags(self.head()) & flag::IMPORTED != 0
     }
 
-    /// Whether it was written here after the write of `stamp`.
+    /// Returns whether it was written here after the write of `stamp`.
     pub(crate) fn is_newer_than(&self, stamp: Stamp) -> bool {
         let head = self.head();
         flags(head) & flag::FOREIGN == 0 && Stamp::from_bits(word(head, 0)) > stamp
     }
 
-    /// Whether it can end by itself.
+    /// Returns whether it can end by itself.
     pub(crate) fn is_mortal(&self) -> bool {
         flags(self.head()) & (flag::LIFESPAN | flag::MAX_IDLE) != 0
     }
 
-    /// Whether the source is known to have an entry under this key.
+    /// Returns whether the source is known to have an entry under this key.
     pub(crate) fn is_at_source(&self) -> bool {
         flags(self.head()) & flag::AT_SOURCE != 0
     }
@@ -467,7 +467,7 @@ impl Record {
                 || max_idle_at(head).is_some_and(|at| passed(at, INSTANT)))
     }
 
-    /// Whether it has a lifespan that ended before this instant.
+    /// Returns whether it has a lifespan that ended before this instant.
     pub(crate) fn lifespan_ended_before(&self, at: Timestamp) -> bool {
         let head = self.head();
         lifespan_at(head).is_some_and(|from| {

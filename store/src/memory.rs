@@ -66,7 +66,7 @@ impl MemoryLimit {
         self.used.load(Ordering::Relaxed).max(0).unsigned_abs()
     }
 
-    /// Whether `more` bytes would be too many.
+    /// Returns whether `more` bytes would be too many.
     #[must_use]
     pub fn refuses(&self, more: usize) -> bool {
         self.used().saturating_add(more as u64) > self.limit()
@@ -84,13 +84,14 @@ impl MemoryLimit {
         self.limit() / TOMBSTONE_SHARE
     }
 
-    /// Whether tombstones take more than they may.
+    /// Returns whether tombstones take more than they may.
     #[must_use]
     pub fn is_full_of_tombstones(&self) -> bool {
         self.tombstones() > self.tombstone_limit()
     }
 
-    /// Whether tombstones take more than half of what they may: time to copy the segments that have the most of them.
+    /// Returns whether tombstones take more than half of what they may: time to copy the segments that have the most
+    /// of them.
     #[must_use]
     pub fn has_many_tombstones(&self) -> bool {
         self.tombstones() > self.limit() / MANY_TOMBSTONES_SHARE
@@ -115,7 +116,7 @@ impl Charge {
         Self { memory: Arc::clone(memory), bytes: 0 }
     }
 
-    /// Whether `more` bytes would be too many.
+    /// Returns whether `more` bytes would be too many.
     pub(crate) fn refuses(&self, more: usize) -> bool {
         self.memory.refuses(more)
     }

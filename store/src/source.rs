@@ -72,7 +72,7 @@ impl Coverage {
         }
     }
 
-    /// Whether the segment is in the set.
+    /// Returns whether the segment is in the set.
     #[must_use]
     pub fn contains(&self, segment: SourceSegment) -> bool {
         self.words
@@ -92,7 +92,7 @@ impl Coverage {
         self.len == self.count
     }
 
-    /// Whether the set has no segment.
+    /// Returns whether the set has no segment.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
@@ -163,13 +163,13 @@ impl Link {
         }
     }
 
-    /// Whether everything is here.
+    /// Returns whether everything is here.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.complete.is_whole()
     }
 
-    /// Whether the source may hold a key with this placement hash that we do not know of.
+    /// Returns whether the source may hold a key with this placement hash that we do not know of.
     #[must_use]
     pub fn may_hold(&self, placement: u32) -> bool {
         let sealed = |(space, complete): &(SourceSpace, Coverage)| {

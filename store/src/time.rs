@@ -87,7 +87,7 @@ impl Expiration {
         }
     }
 
-    /// Whether nothing ends the entry by itself.
+    /// Returns whether nothing ends the entry by itself.
     #[must_use]
     pub const fn is_never(&self) -> bool {
         self.lifespan.is_none() && self.max_idle.is_none()

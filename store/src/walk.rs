@@ -72,7 +72,7 @@ impl Walk {
         &self.cache
     }
 
-    /// Whether all of the segments were shown.
+    /// Returns whether all of the segments were shown.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.ahead.is_empty()

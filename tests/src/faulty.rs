@@ -132,7 +132,7 @@ impl State {
     }
 }
 
-/// Whether an answer to ITERATION_NEXT begins here: on its connection, nothing else is asked meanwhile.
+/// Returns whether an answer to ITERATION_NEXT begins here: on its connection, nothing else is asked meanwhile.
 fn is_of_walk(bytes: &[u8]) -> bool {
     operation(bytes).is_some_and(|(at, _)| bytes.get(at) == Some(&0x34))
 }

@@ -70,7 +70,7 @@ impl RemoteCache {
         Ok((answered.server.address.clone(), entry))
     }
 
-    /// Whether there is an entry under `key`.
+    /// Returns whether there is an entry under `key`.
     ///
     /// # Errors
     ///

@@ -130,7 +130,7 @@ impl Model {
         self.evicted[key] = true;
     }
 
-    /// Whether the entry of a key had to make room, and has not come back.
+    /// Returns whether the entry of a key had to make room, and has not come back.
     pub(super) fn is_evicted(&self, key: usize) -> bool {
         self.evicted[key]
     }
@@ -266,7 +266,7 @@ impl Model {
         }
     }
 
-    /// Whether the entry of a key has ended here while no source was connected.
+    /// Returns whether the entry of a key has ended here while no source was connected.
     pub(super) fn has_ended(&self, key: usize) -> bool {
         self.ended[key]
     }
@@ -278,7 +278,7 @@ impl Model {
         }
     }
 
-    /// Whether a client has changed something that a source could undo.
+    /// Returns whether a client has changed something that a source could undo.
     pub(super) fn is_changed(&self) -> bool {
         self.keys.iter().any(|truth| !matches!(truth, Truth::Source(_)))
     }

@@ -143,12 +143,12 @@ impl Source {
         }
     }
 
-    /// Whether the entry with this value has ended by itself.
+    /// Returns whether the entry with this value has ended by itself.
     pub(super) fn has_expired(&self, number: usize, value: &[u8]) -> bool {
         matches!(self.ended.get(&number), Some(End::Expired(ended)) if ended == value)
     }
 
-    /// Whether an entry was removed that would not have ended by itself.
+    /// Returns whether an entry was removed that would not have ended by itself.
     pub(super) fn was_removed_forever(&self, number: usize) -> bool {
         self.ended.get(&number) == Some(&End::RemovedForever)
     }

@@ -79,7 +79,7 @@ impl AddAssign for Tally {
 }
 
 impl Tally {
-    /// Whether everything that a run is to try has happened, and not only once.
+    /// Returns whether everything that a run is to try has happened, and not only once.
     pub(super) fn is_rich(&self) -> bool {
         [
             self.commands,

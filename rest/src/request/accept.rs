@@ -30,7 +30,7 @@ pub(crate) fn document_type(
         .ok_or_else(|| Problem::not_acceptable(format!("ISPN012007: Cannot convert to {accept}")))
 }
 
-/// Whether a client takes JSON and says nothing of anything else: a program, not a person.
+/// Returns whether a client takes JSON and says nothing of anything else: a program, not a person.
 pub(crate) fn wants_json_only(headers: &HeaderMap) -> bool {
     let accept = accepted(headers);
     let mut ranges = ranges(&accept).peekable();

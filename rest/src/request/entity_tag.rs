@@ -37,7 +37,7 @@ impl EntityTags {
         Self::Of(text.split(',').filter_map(number).collect())
     }
 
-    /// Whether an entry with this entity tag is meant.
+    /// Returns whether an entry with this entity tag is meant.
     pub(crate) fn match_tag(&self, tag: Etag) -> bool {
         match self {
             Self::Any => true,

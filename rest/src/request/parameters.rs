@@ -27,17 +27,17 @@ impl Parameters {
         self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// Whether a parameter is there, with a value or without.
+    /// Returns whether a parameter is there, with a value or without.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
-    /// Whether a parameter is `true`.
+    /// Returns whether a parameter is `true`.
     pub(crate) fn is_true(&self, name: &str) -> bool {
         self.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 
-    /// Whether a parameter of Godwit's own is `true`.
+    /// Returns whether a parameter of Godwit's own is `true`.
     ///
     /// # Errors
     ///

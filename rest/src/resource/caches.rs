@@ -79,7 +79,7 @@ fn convert(
     Ok(with_notices(text(to, document), left_out.as_slice()))
 }
 
-/// Whether two configurations, each a part of the content, say the same.
+/// Returns whether two configurations, each a part of the content, say the same.
 fn compare(node: &Node, parameters: &Parameters, headers: &HeaderMap, content: &[u8]) -> Answer {
     let given = media_type(headers, CONTENT_TYPE)?.unwrap_or(MediaType::ANY);
     if given.essence() != "multipart/form-data" {

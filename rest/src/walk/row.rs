@@ -93,7 +93,7 @@ impl Row {
         Self::Key(Form::text(encoding.key.as_ref()))
     }
 
-    /// Whether the values are needed.
+    /// Returns whether the values are needed.
     pub(crate) fn has_values(&self) -> bool {
         matches!(self, Self::Entry { .. })
     }

@@ -135,7 +135,7 @@ impl Account {
         self.keys.len()
     }
 
-    /// Whether there is no key.
+    /// Returns whether there is no key.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()

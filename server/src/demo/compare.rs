@@ -122,7 +122,7 @@ fn content(key: usize, seed: u64, life: Life, entry: &Entry, asked: Asked) -> Op
     })
 }
 
-/// Whether an entry of the source was last used when it must have been.
+/// Returns whether an entry of the source was last used when it must have been.
 pub(super) fn last_use(noted: &Noted, metadata: &Metadata) -> Option<String> {
     let now = metadata.max_idle.map(|max_idle| max_idle.since);
     let right = match (noted.last_used, now) {

@@ -35,14 +35,14 @@ impl Codec {
         })
     }
 
-    /// Whether bytes go through untouched, both ways.
+    /// Returns whether bytes go through untouched, both ways.
     pub(crate) fn is_identity(&self) -> bool {
         [self.key_in, self.key_out, self.value_in, self.value_out]
             .iter()
             .all(|conversion| conversion.is_identity())
     }
 
-    /// Whether what clients read are the bytes as they are stored.
+    /// Returns whether what clients read are the bytes as they are stored.
     pub(crate) fn reads_untouched(&self) -> bool {
         self.key_out.is_identity() && self.value_out.is_identity()
     }

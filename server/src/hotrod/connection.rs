@@ -205,7 +205,7 @@ impl Connection {
         matches!(self.input, Input::Open) && self.broken.is_none()
     }
 
-    /// Whether as many requests wait as may: until one is answered, none is taken.
+    /// Returns whether as many requests wait as may: until one is answered, none is taken.
     fn is_full(&self) -> bool {
         self.order.len() >= self.node.limits.in_flight || self.waiting_bytes >= WAITING_BYTES
     }

@@ -70,7 +70,7 @@ impl Target {
         CacheId(Arc::as_ptr(&self.cache) as usize)
     }
 
-    /// Whether the cache has become another one.
+    /// Returns whether the cache has become another one.
     pub(super) fn is_stale(&self) -> bool {
         self.cache.is_removed() || !Arc::ptr_eq(&self.cache.config(), &self.config)
     }

@@ -331,7 +331,7 @@ fn remembered(
     Ok(codec)
 }
 
-/// Whether a request is about one cache, which has to be there.
+/// Returns whether a request is about one cache, which has to be there.
 fn needs_cache(request: &AnyRequest<'_>) -> bool {
     !matches!(
         request,

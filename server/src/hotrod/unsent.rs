@@ -22,7 +22,7 @@ impl Unsent {
         Self { memory: Arc::clone(memory), counted: 0 }
     }
 
-    /// Whether nothing is counted.
+    /// Returns whether nothing is counted.
     pub(crate) fn is_empty(&self) -> bool {
         self.counted == 0
     }

@@ -23,8 +23,8 @@ fn sums_up(counts: &Value) -> bool {
             + of("failed")
 }
 
-/// Whether the numbers of a status belong together: each segment's add up, and all segments' are the job's; and
-/// every entry of a complete segment was counted once.
+/// Returns whether the numbers of a status belong together: each segment's add up, and all segments' are the
+/// job's; and every entry of a complete segment was counted once.
 fn adds_up(status: &Value) {
     let of = |counts: &Value, name: &str| counts[name].as_u64().unwrap();
     let (all, by_segment) = (&status["job"]["entries"], &status["job"]["bySegment"]);

@@ -72,7 +72,7 @@ impl Process {
         }
     }
 
-    /// Whether it has said this.
+    /// Returns whether it has said this.
     pub(super) fn has_said(&self, text: &str) -> bool {
         self.log.lock().contains(text)
     }
@@ -82,7 +82,7 @@ impl Process {
         self.child.kill().await.expect("killed");
     }
 
-    /// Whether every thread of it stands still.
+    /// Returns whether every thread of it stands still.
     pub(super) fn is_stopped(&self) -> bool {
         let pid = self.child.id().expect("it runs");
         let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("its threads");

@@ -14,7 +14,7 @@ use super::{
 use crate::entry::SourceEntry;
 
 impl World {
-    /// Whether the source is still asked for a key.
+    /// Returns whether the source is still asked for a key.
     pub(super) fn may_come(&self, number: usize) -> bool {
         let segment = self.target.cache.segment(SegmentId(0));
         segment.link().is_some_and(|link| link.may_hold(placement(number)))
@@ -66,7 +66,7 @@ impl World {
         }
     }
 
-    /// Whether this value was brought in under a key.
+    /// Returns whether this value was brought in under a key.
     pub(super) fn is_here(&self, number: usize, value: &[u8]) -> bool {
         self.target.cache.inspect(&key(number), self.ours(), |standing| match standing {
             Standing::Imported(entry) | Standing::Overdue(entry) => entry.value().bytes() == value,

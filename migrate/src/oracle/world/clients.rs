@@ -190,7 +190,7 @@ impl World {
         }
     }
 
-    /// Whether the live source answers and is the one that it should be; finds out if need be.
+    /// Returns whether the live source answers and is the one that it should be; finds out if need be.
     pub(super) fn believes(&mut self) -> bool {
         let (now, ours) = (self.now, self.ours());
         let Some(live) = &mut self.target.live else { return false };
