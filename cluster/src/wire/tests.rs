@@ -91,6 +91,82 @@ fn the_bytes_of_a_command_keep_their_meaning() {
     assert_eq!(segments, [(SourceSegment(3), 0), (SourceSegment(300), 0)]);
 }
 
+/// The bytes after the cache's name of a connection in every version: its source, segments, one process,
+/// since 1,000, segments 1 and 3 complete, marked, not cleared, forgets, 7 imported.
+fn connection_with<'a>(process: &'a [&'a [u8]]) -> Vec<&'a [u8]> {
+    let remote: &[&[u8]] = &[
+        b"\x86",
+        br#"{"remote-store":{"shared":true,"cache":"old","remote-server":[{"host":"127.0.0.1","port":"11222"}],"#,
+        br#""properties":{"migration":"true"}}}"#,
+        b"\x01\x04",
+    ];
+    [remote, process, &[b"\xFB\xE8\x03\x02\x01\x03\x01\x00\x01\x01\x07"]].concat()
+}
+
+/// One process in every version: started at second 100, and topology 5. In between stand the 70 entries that it had
+/// written, which version 3 has elsewhere.
+const PROCESS: &[&[u8]] = &[b"\x01\x0F127.0.0.1:11222\x01\x64", b"\x01\x46", b"\x01\x05"];
+const PROCESS_V3: &[&[u8]] = &[b"\x01\x0F127.0.0.1:11222\x01\x64", b"\x00", b"\x01\x05"];
+
+/// What version 2 adds: booted at 7 and started 50 seconds after that; at second 9 of the source.
+const STARTED_BY: &[u8] = b"\x01\x01\x07\x64\x01\x09";
+
+/// What version 3 adds: booted at 7, started between -3 and 300 ms after that, read at 8; at second 9 of the
+/// source; seven counters; alone.
+const KNOWN: &[u8] =
+    b"\x01\x01\x07\x05\xFB\x58\x02\x10\x01\x09\x07\x01\x01\x00\x00\x00\x00\x00\x01\x46\x01";
+
+#[test]
+fn the_bytes_of_every_version_of_a_connection_keep_their_meaning() {
+    let bytes = |opcode: &[u8], parts: &[&[u8]]| [&[opcode, b"\x01c"], parts].concat().concat();
+    let process = |started_by: StartedBy, counters: [Option<u64>; 7], alone: bool| SourceProcess {
+        started_by,
+        counters: Counters(counters),
+        topology: Some(ToldTopology { id: 5, alone }),
+        ..connection(4).identity.0.remove(0)
+    };
+    let by = |boot, source| StartedBy { boot: Some(boot), source: Some(source) };
+    let stores = [None, None, None, None, None, None, Some(70)];
+    let seconds = StartInterval { boot: 7, earliest: 47_000, latest: 51_000, read: 50_000 };
+    let exactly = StartInterval { boot: 7, earliest: -3, latest: 300, read: 8 };
+    let mut all = stores;
+    all[0] = Some(1);
+    let versions = [
+        (b"\x03", b"\x08", &[][..], process(StartedBy::default(), stores, false)),
+        (b"\x0F", b"\x10", &[STARTED_BY], process(by(seconds, 9), stores, false)),
+        (b"\x11", b"\x12", &[KNOWN], process(by(exactly, 9), all, true)),
+    ];
+    for (connect, accept, known, process) in versions {
+        let identity = SourceIdentity(vec![process]);
+        let is_counted = connect == b"\x11";
+        let mut expected = Connection {
+            identity: identity.clone(),
+            marked: true,
+            forgets: true,
+            imported: Some(7),
+            count: match is_counted {
+                true => SourceCount { said: Some(40), shown: 9 },
+                false => SourceCount::default(),
+            },
+            ..connection(4)
+        };
+        [1, 3].into_iter().for_each(|segment| expected.complete.insert(SourceSegment(segment)));
+        let count: &[&[u8]] = if is_counted { &[b"\x01\x28\x09"] } else { &[] };
+        let cache = || name("c");
+        let command = MetaCommand::Connect { cache: cache(), connection: Box::new(expected) };
+        let process = if is_counted { PROCESS_V3 } else { PROCESS };
+        let stored = bytes(connect, &[&connection_with(process), known, count].concat());
+        assert_eq!(decode(&stored).unwrap(), command);
+        let accepted = MetaCommand::AcceptSource { cache: cache(), identity };
+        let stored_accepted = bytes(accept, &[process, known].concat());
+        assert_eq!(decode(&stored_accepted).unwrap(), accepted);
+        if is_counted {
+            assert_eq!(encode(&command).unwrap(), stored, "the version that is written");
+            assert_eq!(encode(&accepted).unwrap(), stored_accepted);
+        }
+    }
+}
+
 #[test]
 fn bytes_that_are_no_command_are_refused_without_taking_memory() {
     let text = |bytes: &[u8]| decode(bytes).unwrap_err().to_string();
