@@ -9,7 +9,7 @@ use crate::{
     error::{ConversionError, NoConversion},
     json,
     media_type::MediaType,
-    text::{Charset, xml},
+    text::{Charset, of_xml, xml},
     wrapped::{Scalar, ScalarType},
 };
 
@@ -69,6 +69,25 @@ impl Conversion {
         wanted: Option<&MediaType>,
     ) -> Result<Self, NoConversion> {
         Self::between(storage.map(MediaType::stored), wanted)
+    }
+
+    /// Bytes of the shortest form in which a request can name what a cache keeps as `stored`. Requests are held to their
+    /// limits before they are converted, and what is stored may be longer: it has an envelope, or another charset.
+    #[must_use]
+    pub fn shortest_request(storage: Option<&MediaType>, stored: &[u8]) -> usize {
+        let form = |wanted: MediaType| {
+            let conversion = Self::of_stored(storage, Some(&wanted)).ok()?;
+            conversion.apply(stored).ok()
+        };
+        let kept = Format::of(storage.map(MediaType::stored));
+        let text = match form(MediaType::TEXT) {
+            Some(document) if kept.is_some_and(|kept| kept.kind == Kind::Xml) => {
+                Some(of_xml(&document).map_or(document, Cow::Owned))
+            }
+            text => text,
+        };
+        let forms = [text, form(MediaType::JSON)];
+        forms.iter().flatten().map(|form| form.len()).fold(stored.len(), usize::min)
     }
 
     /// Returns whether two caches that are configured with these media types keep the same bytes of the same

@@ -124,6 +124,18 @@ pub(crate) fn xml(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(document)
 }
 
+/// The text that [`xml`] makes this document of, if it makes it of one.
+pub(crate) fn of_xml(document: &[u8]) -> Option<Vec<u8>> {
+    let escaped = document.strip_prefix(b"<string>")?.strip_suffix(b"</string>")?;
+    let mut text = str::from_utf8(escaped).ok()?.to_owned();
+    // What stands for `&` comes last: the others begin with it.
+    let names = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&#xd;", "\r")];
+    for (name, character) in names.into_iter().chain([("&amp;", "&")]) {
+        text = text.replace(name, character);
+    }
+    (*xml(text.as_bytes()) == *document).then(|| text.into_bytes())
+}
+
 fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Option<String> {
     let (units, []) = bytes.as_chunks::<2>() else { return None };
     char::decode_utf16(units.iter().copied().map(unit)).collect::<Result<_, _>>().ok()

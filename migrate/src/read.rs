@@ -9,8 +9,7 @@ use client::{Item, Iterate, SegmentSet};
 use futures_util::future::join_all;
 use media::hash;
 use store::{
-    CacheError, Import, ImportRule, Imported, Lifetime, SourceSegment, SourceSpace, Standing,
-    Timestamp,
+    Import, ImportRule, Imported, Lifetime, SourceSegment, SourceSpace, Standing, Timestamp,
 };
 use tokio::sync::SemaphorePermit;
 
@@ -20,6 +19,7 @@ use crate::{
     entry::SourceEntry,
     job::{Shared, Teller},
     loader::Loaded,
+    settings::check_key,
     source::{Doubt, PATIENCE, SourceConnection, chain},
     source_clock::Obtained,
     sync::{Event, Unit},
@@ -316,9 +316,8 @@ impl<'r> Page<'r> {
         for (index, (key, imported)) in entries.iter().enumerate() {
             if expired.contains(&index) {
                 ended.push(segment_of(key).0);
-            } else if key.len() > max {
+            } else if let Err(error) = check_key(connection.cache(), key, max) {
                 // Clients could neither read nor remove it.
-                let error = CacheError::KeyTooLong { len: key.len(), max };
                 count(key, &Import::Failed(error.clone()));
                 refused.push((*key, error));
             } else {

@@ -87,7 +87,9 @@ impl From<CacheError> for Problem {
                 StatusCode::BAD_GATEWAY
             }
             CacheError::NotStored(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            CacheError::KeyTooLong { .. } => StatusCode::BAD_REQUEST,
+            CacheError::KeyTooLong { .. } | CacheError::KeyBeyondLimit { .. } => {
+                StatusCode::BAD_REQUEST
+            }
         };
         Self::new(status, error)
     }

@@ -324,11 +324,20 @@ pub enum CacheError {
     NotStored(String),
 
     /// The key is longer than an entry can hold; nothing changed.
-    #[error("the key of {len} bytes is longer than {max} bytes: raise limits.max-key")]
+    #[error("the key of {len} bytes is longer than {max} bytes, the most that an entry can have")]
     KeyTooLong {
         /// Its length in bytes.
         len: usize,
         /// The longest there can be.
+        max: usize,
+    },
+
+    /// Clients cannot send the key, because requests have a limit; nothing changed.
+    #[error("the key of {len} bytes is longer than {max} bytes: raise limits.max-key")]
+    KeyBeyondLimit {
+        /// Its length in bytes, in the shortest form that a client can send.
+        len: usize,
+        /// The longest that is read from clients.
         max: usize,
     },
 }

@@ -303,3 +303,25 @@ fn java_objects_are_kept_as_protostream_which_knows_their_types() {
     let out = Conversion::of_stored(Some(&object), Some(&text)).unwrap();
     assert_eq!(&*out.apply(number).unwrap(), b"7");
 }
+
+#[test]
+fn a_key_is_as_long_as_the_shortest_form_that_a_client_can_send() {
+    for (storage, stored, expected) in [
+        (PROTO, &b"\x4a\x05hello"[..], 5),
+        // A message: nobody reads it without its schema.
+        (PROTO, b"\x8a\x01\x01a\x98\x01\x07", 7),
+        (TEXT, b"hello", 5),
+        ("text/plain; charset=UTF-16BE", b"\0h\0i", 2),
+        ("text/plain; charset=ISO-8859-1", b"\xe4\xf6", 2),
+        (XML, b"<string>a&amp;lt;b&lt;&#xd;</string>", 8),
+        (XML, b"<other>a</other>", 16),
+        (XML, b"<string><b/></string>", 21),
+        (JSON, b"\"hello\"", 7),
+        (OCTETS, b"\x4a\x05hello", 7),
+        (NONE, b"\x4a\x05hello", 7),
+    ] {
+        let storage = (!storage.is_empty()).then(|| storage.parse().unwrap());
+        let len = Conversion::shortest_request(storage.as_ref(), stored);
+        assert_eq!(len, expected, "{storage:?} {stored:?}");
+    }
+}

@@ -8,14 +8,18 @@ use store::{
 };
 
 use super::compare::{CREATED, INSTANT_TOLERANCE, Seen, has_surely_ended, may_have_ended};
-use crate::{clocks::SourceClocks, entry::SourceEntry, source::ClearedAt};
+use crate::{clocks::SourceClocks, entry::SourceEntry, settings::check_key, source::ClearedAt};
 
 /// Why an entry may be missing.
 const REMOVED: &str = "it may have been removed here";
 
 /// Why an entry is missing, and is not fetched.
-const LATER: &str = "the source got it after a client had cleared the cache, since when nothing comes from the source: write \
-                     it here, or remove it there";
+const LATER: &str = "the source got it after a client had cleared the cache, since when nothing comes \
+                     from the source: write it here, or remove it there";
+
+/// Why an entry is missing, and is not fetched.
+const TOO_LONG: &str =
+    "its key is longer than limits.max-key: no client could read or remove it here";
 
 /// Why an entry could not live on.
 const NO_MEMORY: &str = "there is no memory for it";
@@ -76,6 +80,8 @@ pub(crate) struct Judge<'a> {
     pub(crate) since: Timestamp,
     /// Whether what is missing or different is fetched again.
     pub(crate) repair: bool,
+    /// Most bytes of a key in a request.
+    pub(crate) max_key: usize,
     pub(crate) now: Timestamp,
 }
 
@@ -127,6 +133,9 @@ impl Judge<'_> {
             // What may have been removed here does not come back.
             return Verdict::Missing { why: Some(REMOVED), mended: false };
         }
+        if check_key(self.cache, key, self.max_key).is_err() {
+            return Verdict::Missing { why: Some(TOO_LONG), mended: false };
+        }
         let is_evicted = self.cache.evicted_imported() > 0;
         match (self.mend(key, theirs, remembered), is_evicted) {
             (Mended::ByClient, _) => Verdict::ChangedHere,
@@ -174,8 +183,8 @@ impl Judge<'_> {
         }
     }
 
-    /// Whether an entry that the source has shown, and has not found by its key since, may have ended by itself. Otherwise
-    /// somebody has removed it in this moment, or the source does not find what it has.
+    /// Returns whether an entry that the source has shown, and has not found by its key since, may have
+    /// ended by itself. Otherwise somebody has just removed it, or the source does not find what it has.
     pub(super) fn may_have_ended(&self, shown: &EntryMetadata) -> bool {
         may_have_ended(shown, self.now, self.uncertainty(shown))
     }

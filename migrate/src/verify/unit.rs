@@ -305,6 +305,7 @@ impl Comparison {
             connection: self.connection.id(),
             since: self.connection.since(),
             repair: self.repair,
+            max_key: self.connection.settings().max_key,
             now: self.now(),
         }
     }

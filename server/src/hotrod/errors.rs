@@ -89,7 +89,8 @@ pub(crate) fn cache_error(error: &CacheError) -> Failure {
         | CacheError::SourceFailed(_)
         | CacheError::SourceDoubted
         | CacheError::NotStored(_)
-        | CacheError::KeyTooLong { .. } => Status::ServerError,
+        | CacheError::KeyTooLong { .. }
+        | CacheError::KeyBeyondLimit { .. } => Status::ServerError,
     };
     (status, format!("{CACHE_EXCEPTION}: {error}"))
 }

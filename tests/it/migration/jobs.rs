@@ -577,5 +577,14 @@ async fn a_key_that_no_client_could_use_here_is_a_failure_of_the_copy() {
     assert_eq!(reason, said);
     assert!(scene.to.get(&[b'K'; 100]).await.unwrap().is_some());
     assert_eq!(status["canDisconnect"], false, "{status:#}");
+    // Neither does a repair bring in such a key, which the source got after the copy.
+    scene.from.remove(&[b'K'; 101]).await.unwrap();
+    scene.target.synchronize("c").await;
+    scene.from.put(&[b'K'; 102], b"v", NEVER).await.unwrap();
+    let report = scene.action("verify&repair=true").await.json();
+    let counts = ["missing", "repaired", "differences"].map(|count| report[count].as_u64());
+    assert_eq!(counts, [Some(1), Some(0), Some(1)], "{report:#}");
+    let what = report["listed"][0]["what"].as_str().unwrap();
+    assert!(what.contains("longer than limits.max-key"), "{report:#}");
     scene.stop().await;
 }

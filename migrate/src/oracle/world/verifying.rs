@@ -147,6 +147,7 @@ impl World {
             connection: live.id,
             since: Timestamp::from_millis(live.id.0),
             repair,
+            max_key: usize::MAX,
             now: self.ours(),
         }))
     }
