@@ -74,6 +74,8 @@ pub(crate) struct Ledger {
     segments: BTreeMap<u32, Segment>,
     /// What all synchronizations have read, what was read again included.
     synchronized: Counts,
+    /// Whether the source turned out to be one unit.
+    is_unit: bool,
 }
 
 #[derive(Debug, Default)]
@@ -138,9 +140,12 @@ impl Ledger {
         self.segments.get(&segment).is_some_and(|known| known.here.is_some())
     }
 
-    /// The source is one unit from now on, which is read again from its start.
+    /// The source is one unit from now on, which is read again from its start. If that was known, another job may have
+    /// read it by now: what became of its entries stays known.
     pub(crate) fn become_unit(&mut self) {
-        let mut unit = Segment::default();
+        let was_unit = std::mem::replace(&mut self.is_unit, true);
+        let known = if was_unit { self.segments.remove(&0) } else { None };
+        let mut unit = known.unwrap_or_default();
         for segment in std::mem::take(&mut self.segments).into_values() {
             unit.copied += segment.copied;
             unit.ahead += segment.ahead;
@@ -154,7 +159,7 @@ impl Ledger {
         let segments = self.segments.iter().filter(|(_, known)| known.here.is_none());
         let written = |known: &Segment| Segment { here: None, ..*known };
         let segments = segments.map(|(segment, known)| (*segment, written(known))).collect();
-        Self { segments, ..Self::default() }
+        Self { segments, is_unit: self.is_unit, ..Self::default() }
     }
 
     /// What became of the entries of complete segments.

@@ -170,8 +170,9 @@ impl Migrations {
             &ready.opening.connection,
             past.as_ref(),
         );
-        if ready.opening.beginning == Beginning::Unchanged {
-            self.ledgers.go_on(&source, past.as_ref());
+        let goes_on = past.as_ref().filter(|_| ready.opening.beginning == Beginning::Unchanged);
+        if let Some(left) = goes_on.and_then(|past| self.ledgers.left_by(name, past)) {
+            *source.ledger().lock() = left;
         }
         let entries = source.count_first(COUNTING).await;
         if ready.opening.beginning == Beginning::Anew {

@@ -73,6 +73,33 @@ fn a_source_that_becomes_one_unit_is_read_again() {
 }
 
 #[test]
+fn a_second_job_that_hears_that_the_source_is_one_unit_forgets_nothing() {
+    let mut ledger = Ledger::default();
+    ledger.applied(Synchronization, 1, reading(10, 0, 0, 0));
+    ledger.become_unit();
+    // The second job has not heard of it yet.
+    ledger.applied(Synchronization, 2, reading(4, 0, 0, 0));
+    ledger.become_unit();
+    ledger.applied(Ahead, 0, reading(5, 14, 0, 0));
+    ledger.completed(Ahead, 0, reading(5, 14, 0, 0));
+    ledger.become_unit();
+    assert_eq!(ledger.here(), here(19, 14, 0, 5));
+    assert!(ledger.is_complete(0));
+}
+
+#[test]
+fn a_connection_to_one_unit_that_goes_on_counts_what_was_copied_before() {
+    let mut last = Ledger::default();
+    last.applied(Synchronization, 1, reading(10, 0, 0, 0));
+    last.become_unit();
+    let mut ledger = last.left();
+    ledger.applied(Synchronization, 0, reading(5, 10, 0, 0));
+    ledger.completed(Synchronization, 0, reading(5, 10, 0, 0));
+    ledger.become_unit();
+    assert_eq!(ledger.here(), here(15, 15, 0, 0));
+}
+
+#[test]
 fn what_was_evicted_is_not_called_here() {
     let all = Here { kept_for_client: 9, ..here(109, 60, 30, 10) };
     let evicted = |evicted, left| all.with_gone(evicted, left).evicted;

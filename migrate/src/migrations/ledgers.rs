@@ -23,13 +23,58 @@ impl Ledgers {
         ledgers.insert(ended.cache().name().clone(), (ended.since(), left));
     }
 
-    /// Gives a connection that goes on with `past` what that has left.
-    pub(super) fn go_on(&self, source: &SourceConnection, past: Option<&Connection>) {
-        let left = self.0.lock().remove(source.cache().name());
-        if let Some((since, left)) = left
-            && past.is_some_and(|past| past.since == since)
-        {
-            *source.ledger().lock() = left;
+    /// Returns what `past` has left for a connection that goes on with it. It is kept: if that connection cannot be
+    /// stored, the next attempt needs it as well.
+    pub(super) fn left_by(&self, cache: &CacheName, past: &Connection) -> Option<Ledger> {
+        let ledgers = self.0.lock();
+        let (since, left) = ledgers.get(cache)?;
+        (*since == past.since).then(|| left.left())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! What is left for the next connection.
+
+    use cluster::{SourceCount, SourceIdentity};
+    use config::RemoteStoreConfig;
+    use store::{Coverage, SourceSpace};
+
+    use super::*;
+    use crate::{counts::Counts, ledger::Purpose};
+
+    fn past(since: u64) -> Connection {
+        Connection {
+            remote: RemoteStoreConfig::new(Vec::new()),
+            space: SourceSpace::Unit,
+            identity: SourceIdentity::default(),
+            since: Timestamp::from_millis(since),
+            complete: Coverage::none(1),
+            marked: false,
+            cleared: false,
+            forgets: false,
+            imported: None,
+            count: SourceCount::default(),
         }
+    }
+
+    #[test]
+    fn an_attempt_that_fails_leaves_the_ledger_to_the_next_one() {
+        let (cache, since): (CacheName, _) = ("orders".parse().unwrap(), Timestamp::from_millis(7));
+        let (ledgers, mut ledger) = (Ledgers::default(), Ledger::default());
+        let reading = |written, already_here| Counts {
+            read: written + already_here,
+            written,
+            already_here,
+            ..Counts::default()
+        };
+        ledger.applied(Purpose::Synchronization, 0, reading(5, 0));
+        ledgers.0.lock().insert(cache.clone(), (since, ledger));
+        for attempt in 0..2 {
+            let mut left = ledgers.left_by(&cache, &past(7)).unwrap();
+            left.completed(Purpose::Synchronization, 0, reading(0, 5));
+            assert_eq!(left.here().copied, 5, "attempt {attempt}");
+        }
+        assert!(ledgers.left_by(&cache, &past(8)).is_none(), "of another connection");
     }
 }
