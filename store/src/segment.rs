@@ -9,6 +9,7 @@
 
 mod background;
 mod ended;
+mod evicted;
 mod import;
 mod key_hash;
 mod records;
@@ -17,12 +18,12 @@ mod walk;
 use config::MemoryConfig;
 use hashbrown::HashTable;
 
-use self::ended::Ended;
 pub(crate) use self::{background::EVICTION_ROUNDS, key_hash::KeyHasher, walk::Cursor};
 pub use self::{
     background::{EVICTION_SAMPLE, Position, Records, Step},
     import::{Import, ImportRule, Settled, Standing},
 };
+use self::{ended::Ended, evicted::Evicted};
 use crate::{
     command::{
         Answer, CacheError, Change, Command, Condition, Etag, Fence, Outcome, Progress, Reply,
@@ -139,7 +140,7 @@ pub struct Segment {
     /// Entries that had to make room.
     evicted: u64,
     /// Those of them that were imported, over the connections that continue each other.
-    evicted_imported: u64,
+    evicted_imported: Evicted,
     /// Entries that had made room before the first of the connections that continue each other.
     evicted_before: u64,
     outbox: Outbox,
@@ -184,7 +185,7 @@ impl Segment {
             adopted: 0,
             ended: Ended::default(),
             evicted: 0,
-            evicted_imported: 0,
+            evicted_imported: Evicted::default(),
             evicted_before: 0,
             outbox: Outbox::default(),
             stats: Stats::default(),
@@ -253,10 +254,6 @@ impl Segment {
                     match self.take_in(place, command.key, &imported) {
                         Ok(bucket) => {
                             self.lived_on += u64::from(overdue);
-                            if found.is_none() && !self.may_be_at_source(placement) {
-                                // If it was evicted before, it is no longer gone.
-                                self.evicted_imported = self.evicted_imported.saturating_sub(1);
-                            }
                             (found, overdue) = (Some(bucket), false);
                         }
                         Err(error) => {
@@ -529,11 +526,11 @@ impl Segment {
         self.evicted - self.evicted_before
     }
 
-    /// Imported entries that had to make room, without those that a repair has brought in again. Another
+    /// Imported entries that had to make room, without those that have come in again. Another
     /// source, or a fresh beginning, starts at 0.
     #[must_use]
     pub fn evicted_imported(&self) -> u64 {
-        self.evicted_imported
+        self.evicted_imported.count()
     }
 
     /// Starts counting anew.

@@ -124,8 +124,11 @@ impl Segment {
             if !record.forgive_use() || *sample == 0 {
                 self.stats.evictions += 1;
                 self.evicted += 1;
-                self.evicted_imported += u64::from(record.is_imported());
+                let is_imported = record.is_imported();
                 let place = self.place_of(bucket);
+                if is_imported {
+                    self.note_evicted(place.hash);
+                }
                 self.end(place, Cause::Evict);
                 return true;
             }

@@ -124,13 +124,7 @@ impl Segment {
         }
         let place = Place { hash, placement, bucket: found, overdue: false };
         match self.take_in(place, key, imported) {
-            Ok(_) => {
-                if found.is_none() && rule == ImportRule::Repair {
-                    // If it was evicted before, it is no longer gone.
-                    self.evicted_imported = self.evicted_imported.saturating_sub(1);
-                }
-                Import::Written
-            }
+            Ok(_) => Import::Written,
             Err(error) => Import::Failed(error),
         }
     }
@@ -250,6 +244,10 @@ impl Segment {
         }
         let draft = self.imported_draft(key, imported);
         self.make_room_for_import(place.bucket, key, draft.memory())?;
+        if place.bucket.is_none() {
+            let late = !self.may_be_at_source(place.placement);
+            self.evicted_imported.comes_in(place.hash, late);
+        }
         self.stamp = self.versions.next_stamp(self.stamp);
         let bucket = self.put(place.hash, place.bucket, &draft);
         self.emit(Cause::Import, bucket);
@@ -298,7 +296,8 @@ impl Segment {
         let beginning = std::mem::take(&mut self.next);
         self.continues = beginning != Beginning::Anew;
         if !self.continues {
-            (self.evicted_imported, self.evicted_before) = (0, self.evicted);
+            self.evicted_before = self.evicted;
+            self.forget_evicted();
             self.forget_ended();
         }
         self.changed_between = std::mem::take(&mut self.changed);

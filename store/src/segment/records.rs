@@ -237,7 +237,24 @@ impl Segment {
     }
 
     fn count_ended(&mut self, before: usize) {
-        let now = self.ended.memory();
+        self.count_memory(before, self.ended.memory());
+    }
+
+    /// Notes that an entry of the source has to make room.
+    pub(super) fn note_evicted(&mut self, hash: u64) {
+        let before = self.evicted_imported.memory();
+        self.evicted_imported.insert(hash);
+        self.count_memory(before, self.evicted_imported.memory());
+    }
+
+    /// Forgets which of them have.
+    pub(super) fn forget_evicted(&mut self) {
+        let before = std::mem::take(&mut self.evicted_imported).memory();
+        self.count_memory(before, 0);
+    }
+
+    /// Counts the bytes of what is remembered beside the table.
+    fn count_memory(&mut self, before: usize, now: usize) {
         self.account.change(before, now, 0);
         self.account.change_fixed(before, now);
     }

@@ -3,10 +3,7 @@
 use store::{Cause, Effect};
 
 use super::{
-    super::{
-        model::KEYS,
-        source::{SEGMENTS, key},
-    },
+    super::{model::KEYS, source::key},
     World,
 };
 
@@ -19,15 +16,14 @@ pub(super) struct Evictions {
     imported: [bool; KEYS],
     /// All entries that had to make room.
     all: u64,
-    /// Those of them that were brought in, by the segment of the target. One that comes in where everything is here
-    /// counts as one of them that has come back.
-    of_source: [u64; SEGMENTS as usize],
+    /// Keys of those of them that were brought in and have not come back.
+    of_source: [bool; KEYS],
 }
 
 impl Evictions {
     /// Entries of the source that had to make room, and have not come back.
     pub(super) fn imported(&self) -> u64 {
-        self.of_source.iter().sum()
+        self.of_source.iter().map(|is_evicted| u64::from(*is_evicted)).sum()
     }
 
     /// A connection begins anew: what is here is nobody's.
@@ -55,16 +51,13 @@ impl World {
                     }
                     continue;
                 };
-                let comes_late = cause == Cause::Import && !self.may_come(number);
                 let evictions = &mut self.target.evictions;
-                if comes_late && !evictions.here[number] {
-                    let left = &mut evictions.of_source[segment.0 as usize];
-                    *left = left.saturating_sub(1);
+                if cause == Cause::Import && !evictions.here[number] {
+                    evictions.of_source[number] = false;
                 }
                 if cause == Cause::Evict {
                     evictions.all += 1;
-                    let of_source = u64::from(evictions.imported[number]);
-                    evictions.of_source[segment.0 as usize] += of_source;
+                    evictions.of_source[number] |= evictions.imported[number];
                     self.tally.evicted += 1;
                     self.model.evict(number);
                     self.steps.push(format!("          key {number} is evicted"));

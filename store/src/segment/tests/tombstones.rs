@@ -229,6 +229,42 @@ fn an_evicted_entry_that_comes_again_before_all_segments_are_complete_is_not_gon
     assert_eq!((segment.evicted_imported(), segment.evicted()), (0, 1));
 }
 
+/// Reads a key through that the source has.
+fn read_through(segment: &mut Segment, key: &[u8]) {
+    let source = answered(Answer::Entry(imported(b"theirs", 5)));
+    assert_eq!(run(segment, &Command { source, ..Command::read(key) }, at(1_000)), found("theirs"));
+}
+
+fn evict(segment: &mut Segment) {
+    assert!((0..=EVICTION_ROUNDS).any(|_| segment.evict(None, &mut 64)));
+}
+
+#[test]
+fn an_evicted_entry_that_comes_again_into_a_segment_that_is_not_complete_is_not_gone() {
+    let mut segment = connected(MemoryLimit::unlimited());
+    read_through(&mut segment, b"key");
+    evict(&mut segment);
+    assert_eq!(segment.evicted_imported(), 1);
+    read_through(&mut segment, b"key");
+    assert_eq!(segment.evicted_imported(), 0);
+    evict(&mut segment);
+    assert_eq!(copy(&mut segment, b"other"), Import::Written);
+    assert_eq!(segment.evicted_imported(), 1, "another one has come");
+    assert_eq!(copy(&mut segment, b"key"), Import::Written);
+    assert_eq!((segment.evicted_imported(), segment.evicted()), (0, 2));
+}
+
+#[test]
+fn a_misplaced_key_that_is_read_through_is_not_taken_for_one_that_was_evicted() {
+    let mut segment = connected(MemoryLimit::unlimited());
+    read_through(&mut segment, b"key");
+    evict(&mut segment);
+    let (misplaced, _) = half_copied(&mut segment);
+    assert_eq!(get(&mut segment, &misplaced), Seen::Load);
+    read_through(&mut segment, &misplaced);
+    assert_eq!((segment.evicted_imported(), segment.evicted()), (1, 1));
+}
+
 #[test]
 fn nothing_is_asked_for_in_a_complete_segment_where_a_removed_key_may_be_forgotten() {
     let forget: [fn(&mut Segment, &[u8; 1]); 3] = [

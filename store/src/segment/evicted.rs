@@ -1,0 +1,86 @@
+//! Which entries of the source had to make room here.
+//!
+//! A verification excuses as many missing entries as were evicted, so one that comes in again must not count any more,
+//! and one that was never evicted must not be taken for it. The first of them are known by their hashes. Of those
+//! beyond, only the number is known: one of them is taken to have come back when an entry comes in where everything of
+//! the source was here before.
+
+/// Entries that are known by their hashes, for each segment: a kibibyte.
+const MOST: usize = 128;
+
+/// Entries of the source that had to make room, and have not come back.
+#[derive(Debug, Default)]
+pub(super) struct Evicted {
+    /// Hashes of their keys. Set aside as a whole when the first one is inserted.
+    hashes: Vec<u64>,
+    /// Those that are not known by their hashes.
+    beyond: u64,
+}
+
+impl Evicted {
+    /// Number of them.
+    pub(super) fn count(&self) -> u64 {
+        self.hashes.len() as u64 + self.beyond
+    }
+
+    /// Bytes that they take.
+    pub(super) fn memory(&self) -> usize {
+        self.hashes.capacity() * size_of::<u64>()
+    }
+
+    /// The entry of a key had to make room.
+    pub(super) fn insert(&mut self, hash: u64) {
+        if self.hashes.is_empty() {
+            self.hashes.reserve_exact(MOST);
+        }
+        match self.hashes.len() < MOST {
+            true => self.hashes.push(hash),
+            false => self.beyond += 1,
+        }
+    }
+
+    /// The entry of a key comes in where there was none. `late` is whether everything of its source segment was here
+    /// before.
+    pub(super) fn comes_in(&mut self, hash: u64, late: bool) {
+        match self.hashes.iter().position(|known| *known == hash) {
+            Some(index) => {
+                self.hashes.swap_remove(index);
+            }
+            None => self.beyond -= u64::from(late && self.beyond > 0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! What counts as gone.
+
+    use super::*;
+
+    #[test]
+    fn only_what_was_evicted_comes_back() {
+        let mut evicted = Evicted::default();
+        assert_eq!(evicted.memory(), 0);
+        (0..10).for_each(|hash| evicted.insert(hash));
+        evicted.comes_in(3, false);
+        evicted.comes_in(4, true);
+        evicted.comes_in(4, true);
+        evicted.comes_in(77, false);
+        evicted.comes_in(78, true);
+        assert_eq!((evicted.count(), evicted.memory()), (8, 1_024));
+    }
+
+    #[test]
+    fn beyond_a_limit_only_their_number_is_known() {
+        let mut evicted = Evicted::default();
+        (0..1_000).for_each(|hash| evicted.insert(hash));
+        assert_eq!((evicted.count(), evicted.memory()), (1_000, 1_024));
+        evicted.comes_in(999, false);
+        assert_eq!(evicted.count(), 1_000, "it may be one that was not here before");
+        evicted.comes_in(999, true);
+        evicted.comes_in(0, false);
+        assert_eq!(evicted.count(), 998);
+        (0..2_000).for_each(|hash| evicted.comes_in(hash, true));
+        assert_eq!(evicted.count(), 0);
+    }
+}
