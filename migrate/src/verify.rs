@@ -8,6 +8,7 @@ mod compare;
 pub(crate) mod judge;
 mod met;
 mod report;
+mod unfound;
 mod unit;
 
 use std::{collections::BTreeMap, sync::Arc};

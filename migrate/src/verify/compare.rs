@@ -44,9 +44,10 @@ impl Seen {
     }
 }
 
-/// Whether an entry may have ended by itself at the source, which has said these instants of it: when it was last
-/// used there, not here. An entry that was brought in lives on as long as it is used here, and the source does not hear of
-/// that. Its end is as uncertain as the source's clock is: by so many milliseconds; `None` if by any number.
+/// Returns whether an entry may have ended by itself at the source. Its instants are those that the
+/// source has reported, with the last use there: the source does not hear of uses here, which let an
+/// imported entry live on. Its end is as uncertain as the source's clock: by so many milliseconds, or
+/// by any number (`None`).
 pub(super) fn may_have_ended(
     theirs: &EntryMetadata,
     now: Timestamp,

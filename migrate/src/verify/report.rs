@@ -68,8 +68,7 @@ pub struct VerifyReport {
     pub same: u64,
     /// Entries that the source has shown, and did not have any more when it was asked again.
     pub expired: u64,
-    /// Those of them that cannot have ended by themselves: somebody has removed them in between, or the source does not
-    /// find by its key what it has.
+    /// Those of them that the source keeps showing, and does not find by their keys.
     pub not_found: u64,
     /// See [`Finding::Missing`].
     pub missing: u64,
@@ -198,12 +197,12 @@ impl VerifyReport {
     fn not_found_doubt(&self) -> Option<String> {
         let (entries, them) = match self.not_found {
             0 => return None,
-            1 => ("1 entry that is not here".to_owned(), "it"),
-            several => (format!("{several} entries that are not here"), "them"),
+            1 => ("1 entry".to_owned(), "it"),
+            several => (format!("{several} entries"), "them"),
         };
         Some(format!(
-            "the source has shown {entries}, and did not find {them} by key when it was asked: somebody has removed \
-             {them} there just then, or the source cannot be read by key; verify again"
+            "the source keeps showing {entries} and does not find {them} by key: it cannot be read by key, or its \
+             clients remove and write {them} all the time; verify again"
         ))
     }
 
@@ -457,8 +456,8 @@ mod tests {
             report.doubt
         };
         assert_eq!(concluded(0), None);
-        assert!(concluded(1).unwrap().starts_with("the source has shown 1 entry that"));
-        assert!(concluded(9).unwrap().starts_with("the source has shown 9 entries that"));
+        assert!(concluded(1).unwrap().starts_with("the source keeps showing 1 entry and"));
+        assert!(concluded(9).unwrap().starts_with("the source keeps showing 9 entries and"));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::{
     judge::{Judge, Remembered, Verdict},
     met::{Meeting, Met},
     report::VerifyReport,
+    unfound::Unfound,
 };
 use crate::{
     entry::SourceEntry,
@@ -115,12 +116,12 @@ impl<'b> Page<'b> {
 }
 
 /// A key that the source is asked for again.
-struct Asked<K> {
-    key: K,
+pub(super) struct Asked {
+    pub(super) key: Bytes,
     /// What the walk has shown of it, if it has.
-    shown: Option<EntryMetadata>,
+    pub(super) shown: Option<EntryMetadata>,
     /// Bytes that the answer will have, about.
-    bytes: usize,
+    pub(super) bytes: usize,
 }
 
 /// Asks the source for an entry of about `expected` bytes, once the budget has room for them. `None` if it turns out
@@ -189,7 +190,7 @@ impl Comparison {
         (expected / self.most_keys.max(1) as u64 + 1).min(MOST_PASSES)
     }
 
-    fn note(&self, note: impl FnOnce(&mut VerifyReport)) {
+    pub(super) fn note(&self, note: impl FnOnce(&mut VerifyReport)) {
         self.shared.note(self.unit.id, note);
     }
 
@@ -222,6 +223,7 @@ impl Comparison {
         let mut left = segments.unwrap_or_default();
         let budget = &connection.settings().buffer;
         let (mut page, mut bytes, mut read) = (Page::default(), 0, 0);
+        let mut unfound = Vec::new();
         while let Some(item) = iteration.next().await.map_err(silent)? {
             match item {
                 Item::Entry { key, value, metadata } => {
@@ -234,7 +236,8 @@ impl Comparison {
                         Meeting::New => {
                             if !page.try_hold(budget, size) {
                                 // What this reader holds comes first, or all readers could wait for each other.
-                                self.compare_page(&mut page).await?;
+                                let more = self.compare_page(&mut page).await?;
+                                self.keep_unfound(&mut unfound, more);
                                 page.held = budget.hold(size).await;
                             }
                             let metadata = metadata.unwrap_or_default();
@@ -252,12 +255,14 @@ impl Comparison {
                 }
             }
             if read >= PAGE || bytes >= PAGE_BYTES {
-                self.compare_page(&mut page).await?;
+                let more = self.compare_page(&mut page).await?;
+                self.keep_unfound(&mut unfound, more);
                 self.shared.throttle.take(read as u64, bytes as u64).await;
                 (bytes, read) = (0, 0);
             }
         }
-        self.compare_page(&mut page).await?;
+        let more = self.compare_page(&mut page).await?;
+        self.keep_unfound(&mut unfound, more);
         self.shared.throttle.take(read as u64, bytes as u64).await;
         if left.iter().next().is_some() {
             let early = "the source ended an iteration without all of its segments";
@@ -265,6 +270,7 @@ impl Comparison {
         }
         connection.confirm_iteration(&mut iteration).await?;
         let _ = iteration.end().await;
+        self.look_again(unfound).await?;
         self.compare_others(&met).await?;
         // A cache that was removed meanwhile has no entry, and says so of each.
         Ok(connection.check_identity().await?)
@@ -280,8 +286,8 @@ impl Comparison {
         }
     }
 
-    /// Compares what the walk has shown.
-    async fn compare_page(&self, page: &mut Page<'_>) -> Result<(), Doubt> {
+    /// Compares what the walk has shown. Returns what the source has not found by key.
+    async fn compare_page(&self, page: &mut Page<'_>) -> Result<Vec<Unfound>, Doubt> {
         let mut doubtful = Vec::new();
         for Shown { key, entry } in page.entries.drain(..) {
             match self.judge().shown(&key, &entry) {
@@ -293,9 +299,9 @@ impl Comparison {
             }
         }
         page.held = None;
-        self.ask_again(doubtful).await?;
+        let unfound = self.ask_again(doubtful).await?;
         tokio::task::yield_now().await;
-        Ok(())
+        Ok(unfound)
     }
 
     fn judge(&self) -> Judge<'_> {
@@ -310,20 +316,25 @@ impl Comparison {
         }
     }
 
-    /// Asks the source again for keys that are not here as the walk has shown them, or that it has not shown.
-    async fn ask_again<K: AsRef<[u8]>>(&self, keys: Vec<Asked<K>>) -> Result<(), Doubt> {
+    /// Asks the source again for keys that are not here as the walk has shown them, or that it has not shown. Returns
+    /// those that it has shown and does not find, although they cannot have ended by themselves: they are not counted.
+    pub(super) async fn ask_again(&self, keys: Vec<Asked>) -> Result<Vec<Unfound>, Doubt> {
         let asked = keys.into_iter().map(|Asked { key, shown, bytes }| async move {
-            self.ask_for(key.as_ref(), shown, bytes).await
+            let unfound = self.ask_for(&key, shown, bytes).await?;
+            Ok(unfound.map(|shown| (key, shown)))
         });
-        stream::iter(asked).buffer_unordered(AT_ONCE).try_collect().await
+        let asked = stream::iter(asked).buffer_unordered(AT_ONCE);
+        asked.try_filter_map(|unfound| async move { Ok(unfound) }).try_collect().await
     }
 
+    /// Asks the source for a key, and counts what comes of it. Returns what a walk has shown of the key if the source
+    /// does not find it, and it cannot have ended by itself: that is not counted.
     async fn ask_for(
         &self,
         key: &[u8],
         shown: Option<EntryMetadata>,
         mut expected: usize,
-    ) -> Result<(), Doubt> {
+    ) -> Result<Option<EntryMetadata>, Doubt> {
         let budget = &self.connection.settings().buffer;
         for _ in 0..MOST_ASKED {
             let asked = ask_within(budget, &mut expected, self.connection.ask(key)).await;
@@ -333,20 +344,21 @@ impl Comparison {
                 Loaded::Entry(theirs) => {
                     if let Some(verdict) = self.judge().given(key, &theirs, || self.remembered()) {
                         self.note(|report| report.count(key, verdict));
-                        return Ok(());
+                        return Ok(None);
                     }
                 }
                 Loaded::Absent => {
                     let judge = self.judge();
-                    if let Some(verdict) = judge.absent(key, shown.is_some()) {
-                        let is_unfound = verdict == Verdict::Expired
-                            && shown.is_some_and(|shown| !judge.may_have_ended(&shown));
-                        self.note(|report| {
-                            report.count(key, verdict);
-                            report.not_found += u64::from(is_unfound);
-                        });
+                    let verdict = judge.absent(key, shown.is_some());
+                    if verdict == Some(Verdict::Expired)
+                        && let Some(shown) = shown.filter(|shown| !judge.may_have_ended(shown))
+                    {
+                        return Ok(Some(shown));
                     }
-                    return Ok(());
+                    if let Some(verdict) = verdict {
+                        self.note(|report| report.count(key, verdict));
+                    }
+                    return Ok(None);
                 }
                 Loaded::Failed(text) => return Err(Doubt::Silent(text.to_string())),
                 Loaded::Silent => {
@@ -390,13 +402,14 @@ impl Comparison {
     async fn compare_others(&self, met: &Met) -> Result<(), Doubt> {
         let cache = self.connection.cache();
         let mut walk = Walk::new(Arc::clone(cache), self.own_segments());
-        let (mut others, mut bytes): (Vec<Asked<Box<[u8]>>>, _) = (Vec::new(), 0);
+        let (mut others, mut bytes) = (Vec::new(), 0);
         for step in 1_u64.. {
             let walked = walk.step(self.now(), |entry| {
                 let imported = entry.origin() == store::Origin::Imported;
                 if imported && met.misses(entry.key()) && self.is_of_unit(entry.key()) {
-                    let expected = entry.value().bytes().len();
-                    others.push(Asked { key: entry.key().into(), shown: None, bytes: expected });
+                    let (key, expected) = (entry.key(), entry.value().bytes().len());
+                    let key = Bytes::copy_from_slice(key);
+                    others.push(Asked { key, shown: None, bytes: expected });
                     bytes += entry.key().len();
                 }
                 // Keys may be long.
@@ -407,6 +420,7 @@ impl Comparison {
             });
             let walked = walked.map_err(|error| Doubt::Another(error.to_string()))?;
             if others.len() >= PAGE || bytes >= PAGE_BYTES || walked == WalkStep::End {
+                // Of what the walk has not shown, nothing is unfound.
                 self.ask_again(std::mem::take(&mut others)).await?;
                 bytes = 0;
             }

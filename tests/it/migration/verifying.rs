@@ -22,6 +22,34 @@ fn adds_up(report: &Value) -> bool {
 }
 
 #[tokio::test]
+async fn what_is_removed_at_the_source_while_it_is_compared_is_no_reason_to_doubt_it() {
+    let scene = Scene::connected(100).await;
+    assert_eq!(scene.target.synchronize("c").await, 100);
+    let newer = || (1_000..2_000).map(key);
+    scene.from.put_all(newer().map(|key| (key, b"v")), NEVER).await.unwrap();
+    scene.relay.hold_walks(true);
+    scene.action("verify&async=true").await.with(202);
+    // The walk shows some that a client of the source removes before the source is asked for them.
+    eventually("a walk is held", || async { (scene.relay.held() > 0).then_some(()) }).await;
+    for key in newer() {
+        scene.from.remove(&key).await.unwrap();
+    }
+    scene.relay.hold_walks(false);
+    let report = eventually("everything is compared", || async {
+        let status = scene.target.rest.migration("c").await;
+        let report = status["verify"].clone();
+        (report["state"] != "running").then_some((status, report))
+    });
+    let (status, report) = report.await;
+    assert!(number(&report, "expired") > 0, "{report:#}");
+    assert_eq!((number(&report, "notFound"), &report["doubt"]), (0, &Value::Null), "{report:#}");
+    assert!(adds_up(&report), "{report:#}");
+    assert_eq!(status["state"], "VERIFIED", "{status:#}");
+    scene.disconnect("?strict=true").await.with(204);
+    scene.stop().await;
+}
+
+#[tokio::test]
 async fn what_max_idle_keeps_alive_here_has_not_vanished() {
     let scene = Scene::new().await;
     scene.fill(50).await;
