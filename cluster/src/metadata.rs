@@ -149,7 +149,7 @@ pub struct Connection {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SourceCount {
     /// Entries that it said it had when it was connected; before the first of several connections that continue each
-    /// other. `None` if it did not say.
+    /// other. `None` if it did not say so in time, or an earlier version did not ask.
     pub said: Option<u64>,
     /// Entries that it has shown of the segments that are complete.
     pub shown: u64,

@@ -40,8 +40,8 @@ pub(crate) fn doubt(before: Census, after: Census, shown: u64) -> Option<String>
     };
     if missing > 0 {
         return Some(format!(
-            "the source says that it has {has} entries, and has shown {shown}: {missing} or more of them were not \
-             compared or copied"
+            "the source says that it has {has} entries, and has shown {shown}: {missing} or more of them seem not to \
+             have been compared or copied"
         ));
     }
     match before.entries {

@@ -1,8 +1,7 @@
 //! A cache's live tie to its source: loads, sizes, copies and verifications go through it.
 //!
 //! Whether the source is still the one that it was stands in [`trust`], whether it is there and what its clocks
-//! show in [`watch`], how many entries it has in [`counting`].
-//! When a client has cleared the cache stands in [`cleared`].
+//! show in [`watch`], how many entries it has in [`counting`], and when a client has cleared the cache in [`cleared`].
 
 mod cleared;
 mod counting;

@@ -178,9 +178,9 @@ impl<'a> EntryRef<'a> {
         metadata
     }
 
-    /// When the source's clients had last used an imported entry with a max idle, as the source said when it was
-    /// brought in, in whole seconds; whoever has used it here since. After 47 days of use here it is known no more, and
-    /// a later instant is given.
+    /// When an imported entry with a max idle was last used at the source, in whole seconds. That is what the source
+    /// said when the entry was brought in; uses here do not change it. After 47 days of use here it is not known any
+    /// more, and a later instant is returned.
     #[must_use]
     pub fn last_used_at_source(&self) -> Option<Timestamp> {
         let at = max_idle_at(self.head).filter(|_| self.origin() == Origin::Imported)?;

@@ -14,7 +14,8 @@ pub(crate) struct ClearedAt {
     pub(crate) began: Timestamp,
     /// When it was over; `None` if that is not known.
     pub(crate) ended: Option<Timestamp>,
-    /// Entries that the source had after that. Of those that it had before, it has no more.
+    /// Entries that the source had after that: an upper bound for the entries that the CLEAR has removed here and
+    /// that the source still has.
     pub(crate) had: Option<u64>,
 }
 
