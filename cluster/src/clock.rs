@@ -53,7 +53,9 @@ impl Clock {
     /// starting this process again.
     #[must_use]
     pub fn since_boot(&self) -> SinceBoot {
-        SinceBoot { boot: self.boot, millis: monotonic_millis() }
+        // This one first: the machine may be suspended in between.
+        let awake = millis_of(ClockId::Monotonic);
+        SinceBoot { boot: self.boot, millis: monotonic_millis(), awake }
     }
 
     /// The time.
@@ -129,7 +131,11 @@ fn boot_id() -> Option<u128> {
 }
 
 fn monotonic_millis() -> i64 {
-    let time = clock_gettime(ClockId::Boottime);
+    millis_of(ClockId::Boottime)
+}
+
+fn millis_of(clock: ClockId) -> i64 {
+    let time = clock_gettime(clock);
     time.tv_sec * 1000 + time.tv_nsec / 1_000_000
 }
 
@@ -168,7 +174,8 @@ mod tests {
         let boot = || Clock::start().since_boot();
         let (one, other) = (boot(), boot());
         assert_eq!(one.boot, other.boot);
-        assert!(other.millis >= one.millis);
+        assert!(other.millis >= one.millis && other.awake >= one.awake);
+        assert!(one.awake <= one.millis, "it counts no more");
     }
 
     #[test]

@@ -108,10 +108,10 @@ impl SourceProcess {
     /// machine was started decides where it can. Otherwise any clock may have been set between the two
     /// readings, and one that agrees is enough: by it, a process that was started again is younger.
     fn started_with(&self, earlier: &Self) -> Option<bool> {
-        if let (Some(now), Some(then)) = (self.started_by.boot, earlier.started_by.boot)
-            && now.boot == then.boot
-        {
-            return Some(now.agrees_with(&then) || self.has_stood_still(earlier, &now, &then));
+        if let Some(agrees) = self.started_by.agrees_with(&earlier.started_by) {
+            let boot = self.started_by.boot.zip(earlier.started_by.boot);
+            let stood = |(now, then)| self.has_stood_still(earlier, &now, &then);
+            return Some(agrees || boot.is_some_and(stood));
         }
         let clocks =
             [(self.started, earlier.started), (self.started_by.source, earlier.started_by.source)];
@@ -130,11 +130,7 @@ impl SourceProcess {
 
     /// Adds what an earlier reading of the same process says about when it was started.
     fn narrow(&mut self, earlier: &Self) {
-        if let (Some(now), Some(then)) = (&mut self.started_by.boot, earlier.started_by.boot)
-            && now.boot == then.boot
-        {
-            *now = now.narrowed(&then);
-        }
+        self.started_by.narrow(&earlier.started_by);
     }
 }
 

@@ -126,6 +126,8 @@ enum CommandV1 {
     ConnectV3 { cache: String, connection: ConnectionV1, processes: Vec<ProcessV3>, count: CountV3 },
     AcceptSourceV3 { cache: String, identity: Vec<ProcessV1>, processes: Vec<ProcessV3> },
     CompleteV3 { cache: String, since: u64, space: Option<u32>, segments: Vec<(u32, u64)> },
+    ConnectV4 { cache: String, connection: ConnectionV1, processes: Vec<ProcessV4>, count: CountV3 },
+    AcceptSourceV4 { cache: String, identity: Vec<ProcessV1>, processes: Vec<ProcessV4> },
 }
 
 #[derive(Encode, Decode)]
@@ -148,6 +150,13 @@ struct ProcessV3 {
     started_by_source: Option<u64>,
     counters: Vec<Option<u64>>,
     alone: bool,
+}
+
+/// The same, and when it was started without the time for which a machine was suspended.
+#[derive(Encode, Decode)]
+struct ProcessV4 {
+    known: ProcessV3,
+    awake: Option<StartV3>,
 }
 
 #[derive(Encode, Decode)]
@@ -196,7 +205,7 @@ impl From<&MetaCommand> for CommandV1 {
                 let (cache, processes) = (name(cache), known_of(&connection.identity));
                 let SourceCount { said, shown } = connection.count;
                 let count = CountV3 { said, shown };
-                Self::ConnectV3 { cache, connection: (&**connection).into(), processes, count }
+                Self::ConnectV4 { cache, connection: (&**connection).into(), processes, count }
             }
             MetaCommand::Complete { cache, since, space, segments } => {
                 let segments =
@@ -211,7 +220,7 @@ impl From<&MetaCommand> for CommandV1 {
             }
             MetaCommand::AcceptSource { cache, identity } => {
                 let (known, identity) = (known_of(identity), processes(identity));
-                Self::AcceptSourceV3 { cache: name(cache), identity, processes: known }
+                Self::AcceptSourceV4 { cache: name(cache), identity, processes: known }
             }
             MetaCommand::AcceptLoss { cache } => Self::AcceptLoss { cache: name(cache) },
             MetaCommand::BecomeUnit { cache } => Self::BecomeUnit { cache: name(cache) },
@@ -284,6 +293,17 @@ impl TryFrom<CommandV1> for MetaCommand {
             CommandV1::AcceptSourceV3 { cache, identity, processes } => {
                 let mut identity = identity_of(identity);
                 add_known(&mut identity, processes);
+                Self::AcceptSource { cache: name(&cache)?, identity }
+            }
+            CommandV1::ConnectV4 { cache, connection, processes, count } => {
+                let mut connection = Box::new(Connection::try_from(connection)?);
+                connection.count = SourceCount { said: count.said, shown: count.shown };
+                add_all_known(&mut connection.identity, processes);
+                Self::Connect { cache: name(&cache)?, connection }
+            }
+            CommandV1::AcceptSourceV4 { cache, identity, processes } => {
+                let mut identity = identity_of(identity);
+                add_all_known(&mut identity, processes);
                 Self::AcceptSource { cache: name(&cache)?, identity }
             }
             CommandV1::AcceptLoss { cache } => Self::AcceptLoss { cache: name(&cache)? },
@@ -390,30 +410,45 @@ fn add_starts(identity: &mut SourceIdentity, started_by: Vec<StartedByV1>) {
         StartInterval { boot, earliest: at(-3), latest: at(1), read: at(0) }
     };
     for (process, StartedByV1 { boot, source }) in identity.0.iter_mut().zip(started_by) {
-        process.started_by = StartedBy { boot: boot.map(interval), source };
+        process.started_by = StartedBy { boot: boot.map(interval), awake: None, source };
     }
 }
 
-fn known_of(identity: &SourceIdentity) -> Vec<ProcessV3> {
-    let known = |process: &SourceProcess| ProcessV3 {
-        started: process.started_by.boot.map(|start| {
-            let StartInterval { boot, earliest, latest, read } = start;
-            StartV3 { boot, earliest, latest, read }
-        }),
-        started_by_source: process.started_by.source,
-        counters: process.counters.0.to_vec(),
-        alone: process.topology.is_some_and(|topology| topology.alone),
+fn known_of(identity: &SourceIdentity) -> Vec<ProcessV4> {
+    let start = |start: StartInterval| {
+        let StartInterval { boot, earliest, latest, read } = start;
+        StartV3 { boot, earliest, latest, read }
+    };
+    let known = |process: &SourceProcess| ProcessV4 {
+        known: ProcessV3 {
+            started: process.started_by.boot.map(start),
+            started_by_source: process.started_by.source,
+            counters: process.counters.0.to_vec(),
+            alone: process.topology.is_some_and(|topology| topology.alone),
+        },
+        awake: process.started_by.awake.map(start),
     };
     identity.0.iter().map(known).collect()
 }
 
+fn start_of(start: StartV3) -> StartInterval {
+    let StartV3 { boot, earliest, latest, read } = start;
+    StartInterval { boot, earliest, latest, read }
+}
+
+fn add_all_known(identity: &mut SourceIdentity, processes: Vec<ProcessV4>) {
+    let (known, awake): (Vec<ProcessV3>, Vec<Option<StartV3>>) =
+        processes.into_iter().map(|ProcessV4 { known, awake }| (known, awake)).unzip();
+    add_known(identity, known);
+    for (process, awake) in identity.0.iter_mut().zip(awake) {
+        process.started_by.awake = awake.map(start_of);
+    }
+}
+
 fn add_known(identity: &mut SourceIdentity, processes: Vec<ProcessV3>) {
     for (process, known) in identity.0.iter_mut().zip(processes) {
-        let boot = known.started.map(|start| {
-            let StartV3 { boot, earliest, latest, read } = start;
-            StartInterval { boot, earliest, latest, read }
-        });
-        process.started_by = StartedBy { boot, source: known.started_by_source };
+        let boot = known.started.map(start_of);
+        process.started_by = StartedBy { boot, awake: None, source: known.started_by_source };
         // A later version may know more of them, at the end.
         let mut counted = known.counters.into_iter();
         process.counters = Counters::of(|_| counted.next().flatten());

@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use client::{ClientError, Identity, RemoteCache, Statistics};
-use cluster::{
-    Clock, Counters, SinceBoot, SourceIdentity, SourceProcess, StartInterval, StartedBy,
-    ToldTopology,
-};
+use cluster::{Clock, Counters, SinceBoot, SourceIdentity, SourceProcess, StartedBy, ToldTopology};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tokio::time::Instant;
 
@@ -153,8 +150,10 @@ pub(crate) fn process(
         server: identity.server.to_string(),
         started: identity.running.map(|running| seconds.saturating_sub(running.as_secs())),
         started_by: StartedBy {
-            boot: identity.running.and_then(|it| StartInterval::of(it, asked, answered)),
             source: identity.running.and_then(by_source),
+            ..identity
+                .running
+                .map_or_else(StartedBy::default, |running| StartedBy::of(running, asked, answered))
         },
         counters: Counters::of(|name| u64::try_from(statistics.number(name)?).ok()),
         topology: identity.topology.map(|told| ToldTopology { id: told.id, alone: told.alone }),

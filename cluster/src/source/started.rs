@@ -31,6 +31,9 @@ const MOST: i64 = START_TOLERANCE.cast_signed() * 1_000 - APART;
 pub struct StartedBy {
     /// By the time since this machine was started.
     pub boot: Option<StartInterval>,
+    /// By the same without the time for which it was suspended: a process on the same machine, or on one that is
+    /// suspended together with it, does not count that time.
+    pub awake: Option<StartInterval>,
     /// In seconds since the Unix epoch by the clock of the source, if that was read.
     pub source: Option<u64>,
 }
@@ -42,6 +45,61 @@ pub struct SinceBoot {
     pub boot: u128,
     /// Milliseconds since then.
     pub millis: i64,
+    /// The same without those for which it was suspended.
+    pub awake: i64,
+}
+
+impl StartedBy {
+    /// When a process was started that has run for so many whole seconds, by the clocks of this machine. It said so
+    /// between the two instants.
+    #[must_use]
+    pub fn of(running: Duration, asked: SinceBoot, answered: SinceBoot) -> Self {
+        let awake = |at: SinceBoot| SinceBoot { millis: at.awake, ..at };
+        Self {
+            boot: StartInterval::of(running, asked, answered),
+            awake: StartInterval::of(running, awake(asked), awake(answered)),
+            source: None,
+        }
+    }
+
+    /// Returns whether both may be of one process by the clocks of this machine; `None` if those do not say. One of them
+    /// is enough: if the machine was suspended in between, they differ.
+    pub(super) fn agrees_with(&self, earlier: &Self) -> Option<bool> {
+        let agree = |now: Option<StartInterval>, then: Option<StartInterval>| {
+            let (now, then) = now.zip(then).filter(|(now, then)| now.boot == then.boot)?;
+            Some(now.agrees_with(&then))
+        };
+        let both = [agree(self.boot, earlier.boot), agree(self.awake, earlier.awake)];
+        both.into_iter().flatten().reduce(|one, other| one || other)
+    }
+
+    /// Adds what an earlier reading of the same process says. What one clock knows counts for the other as well: if the
+    /// machine was suspended in between, only one of them agrees.
+    pub(super) fn narrow(&mut self, earlier: &Self) {
+        let (Some(boot), Some(awake)) = (self.boot, self.awake) else {
+            self.boot = narrowed(self.boot, earlier.boot).or(self.boot);
+            return;
+        };
+        let suspended = boot.latest.saturating_sub(awake.latest);
+        match (narrowed(self.boot, earlier.boot), narrowed(self.awake, earlier.awake)) {
+            (Some(boot), Some(awake)) => (self.boot, self.awake) = (Some(boot), Some(awake)),
+            (Some(boot), None) => {
+                (self.boot, self.awake) =
+                    (Some(boot), Some(boot.moved(suspended.saturating_neg())));
+            }
+            (None, Some(awake)) => {
+                (self.boot, self.awake) = (Some(awake.moved(suspended)), Some(awake));
+            }
+            // A machine stood still: this is all that is known.
+            (None, None) => {}
+        }
+    }
+}
+
+/// What both readings say of one process, if they agree.
+fn narrowed(now: Option<StartInterval>, then: Option<StartInterval>) -> Option<StartInterval> {
+    let (now, then) = now.zip(then).filter(|(now, then)| now.boot == then.boot)?;
+    now.agrees_with(&then).then(|| now.narrowed(&then))
 }
 
 /// An interval in which a process was started, in milliseconds since a machine was started.
@@ -63,7 +121,8 @@ impl StartInterval {
     pub fn of(running: Duration, asked: SinceBoot, answered: SinceBoot) -> Option<Self> {
         let running = i64::try_from(running.as_secs()).ok()?.checked_mul(1_000)?;
         // Instants are cut off to the millisecond.
-        let (SinceBoot { boot, millis: read }, latest) = (asked, answered.millis.checked_add(1)?);
+        let SinceBoot { boot, millis: read, .. } = asked;
+        let latest = answered.millis.checked_add(1)?;
         let since = |at: i64| at.checked_sub(running);
         let (earliest, latest) = (since(read.checked_sub(1_000)?)?, since(latest)?);
         (answered.boot == boot).then_some(Self { boot, earliest, latest, read })
@@ -118,12 +177,8 @@ impl StartInterval {
 
     /// What both intervals say of one process: the instants that are in both. If there are none although they agree,
     /// a clock was corrected, and the process was started close to where this interval comes nearest to the earlier
-    /// one: all of this interval would let a twin in. If they do not agree, a machine stood still, and this is all
-    /// that is known.
+    /// one: all of this interval would let a twin in.
     pub(super) fn narrowed(&self, earlier: &Self) -> Self {
-        if !self.agrees_with(earlier) {
-            return *self;
-        }
         let drift = self.drift_since(earlier);
         let earliest = self.earliest.max(earlier.earliest.saturating_sub(drift));
         let latest = self.latest.min(earlier.latest.saturating_add(drift));
@@ -135,6 +190,13 @@ impl StartInterval {
             (self.earliest.max(latest.saturating_sub(WIDE)), latest)
         };
         Self { earliest, latest, ..*self }
+    }
+
+    /// The same by a clock that shows so many milliseconds more.
+    fn moved(&self, by: i64) -> Self {
+        let [earliest, latest, read] =
+            [self.earliest, self.latest, self.read].map(|at| at.saturating_add(by));
+        Self { earliest, latest, read, ..*self }
     }
 
     /// Milliseconds by which clocks may have drifted apart since then, up to [`MOST`].

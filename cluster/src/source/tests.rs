@@ -7,7 +7,7 @@ use super::*;
 const HERE: u128 = 7;
 
 fn at(millis: i64) -> SinceBoot {
-    SinceBoot { boot: HERE, millis }
+    SinceBoot { boot: HERE, millis, awake: millis }
 }
 
 /// Whole seconds that a process has run which was started at `start`, as it says at `now`; its answer takes so long.
@@ -19,7 +19,8 @@ fn reading(start: i64, now: i64, trip: i64) -> StartInterval {
 
 /// A process that says so much, as it was last asked at `now`.
 fn process(start: i64, now: i64) -> SourceProcess {
-    let started_by = StartedBy { boot: Some(reading(start, now, 1)), source: None };
+    let start_by = Some(reading(start, now, 1));
+    let started_by = StartedBy { boot: start_by, awake: start_by, source: None };
     let started = Some((1_000_000 + start.unsigned_abs()) / 1_000);
     SourceProcess { server: "a:1".into(), started, started_by, ..SourceProcess::default() }
 }
@@ -170,6 +171,51 @@ fn a_machine_that_stood_still_is_known_by_its_topology() {
 }
 
 #[test]
+fn a_source_is_known_to_a_machine_that_was_suspended_whether_or_not_it_was_suspended_too() {
+    const SLEPT: i64 = 60_000;
+    let read = |slept: i64, awake: i64, running: i64| {
+        let now = SinceBoot { boot: HERE, millis: awake + slept, awake };
+        let running = Duration::from_millis(running.unsigned_abs());
+        let started_by = StartedBy::of(Duration::from_secs(running.as_secs()), now, now);
+        SourceProcess { server: "a:1".into(), started_by, ..SourceProcess::default() }
+    };
+    let close = |of: &SourceProcess| {
+        [of.started_by.boot, of.started_by.awake].map(|start| start.unwrap().width_ms())
+    };
+    let start = 4_321;
+    let known = (0..9).fold(read(0, 10_000, 10_000 - start), |known, _| {
+        let at = known.started_by.boot.unwrap();
+        let at = at.best_reading(at.read + 500);
+        let mut next = read(0, at, at - start);
+        next.narrow(&known);
+        next
+    });
+    assert!(close(&known).iter().all(|width| *width < 80), "{known:?}");
+    // On the same machine it has not counted the time; elsewhere it has.
+    for counted in [0, SLEPT] {
+        let now = |later: i64| read(SLEPT, 40_000, 40_000 - start - later + counted);
+        let mut same = now(0);
+        assert!(same.continues(&known), "{counted}");
+        same.narrow(&known);
+        assert!(close(&same).iter().all(|width| *width < 300), "{counted}: {same:?}");
+        assert!(read(SLEPT, 41_500, 41_500 - start + counted).continues(&same));
+        for later in [-2_000, 2_000] {
+            assert!(!now(later).continues(&known), "{counted}: another one");
+            assert!(!now(later).continues(&same), "{counted}: another one");
+        }
+    }
+    let one = read(SLEPT, 40_000, 60_000);
+    assert!(!one.continues(&known), "it was started while the machine was suspended");
+    // Of an earlier version, only one clock is known.
+    let mut earlier = known;
+    earlier.started_by.awake = None;
+    let mut next = read(0, 40_000, 40_000 - start);
+    assert!(next.continues(&earlier));
+    next.narrow(&earlier);
+    assert!(close(&next).iter().all(|width| *width < 200), "{next:?}");
+}
+
+#[test]
 fn a_lone_server_with_another_number_is_another_process() {
     let then = SourceProcess { topology: alone(5), ..process(1_000, 60_000) };
     let now = |topology| SourceProcess { topology, ..process(1_000, 61_000) };
@@ -267,7 +313,7 @@ fn a_process_is_known_although_a_clock_was_set() {
             let (earliest, latest) = (millis - 500, millis + 500);
             StartInterval { boot, earliest, latest, read: 60_000 }
         });
-        let (server, started_by) = ("a:1".into(), StartedBy { boot, source });
+        let (server, started_by) = ("a:1".into(), StartedBy { boot, awake: None, source });
         SourceProcess { server, started: Some(started), started_by, ..SourceProcess::default() }
     };
     let then = process(10_000, Some((HERE, -50_000)), Some(10_600));

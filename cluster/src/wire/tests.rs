@@ -15,6 +15,7 @@ fn commands() -> Vec<MetaCommand> {
     let process = &mut busy.identity.0[0];
     process.started_by = StartedBy {
         boot: Some(StartInterval { boot: u128::MAX, earliest: -3, latest: i64::MAX, read: 7 }),
+        awake: Some(StartInterval { boot: u128::MAX, earliest: -9, latest: 2, read: i64::MIN }),
         source: Some(1_800_000_000),
     };
     process.topology = Some(ToldTopology { id: 9, alone: true });
@@ -70,7 +71,7 @@ fn a_process_of_an_earlier_version_is_known_by_whole_seconds() {
     let started_by = vec![StartedByV1 { boot: Some((7, 50)), source: Some(9) }];
     let old = CommandV1::AcceptSourceV2 { cache: "orders".into(), identity: vec![v1], started_by };
     let start = StartInterval { boot: 7, earliest: 47_000, latest: 51_000, read: 50_000 };
-    process.started_by = StartedBy { boot: Some(start), source: Some(9) };
+    process.started_by = StartedBy { boot: Some(start), awake: None, source: Some(9) };
     process.counters = Counters([None, None, None, None, None, None, Some(70)]);
     let expected = MetaCommand::AcceptSource {
         cache: name("orders"),
@@ -165,6 +166,35 @@ fn the_bytes_of_every_version_of_a_connection_keep_their_meaning() {
             assert_eq!(encode(&accepted).unwrap(), stored_accepted);
         }
     }
+}
+
+#[test]
+fn the_bytes_of_an_accepted_source_keep_their_meaning() {
+    let start = |earliest| Some(StartInterval { boot: 7, earliest, latest: 2, read: 3 });
+    let process = SourceProcess {
+        server: "a:1".into(),
+        started: Some(9),
+        started_by: StartedBy { boot: start(-1), awake: start(1), source: Some(8) },
+        counters: Counters([None; 7]),
+        topology: Some(ToldTopology { id: 5, alone: true }),
+    };
+    let accept = |process| MetaCommand::AcceptSource {
+        cache: name("c"),
+        identity: SourceIdentity(vec![process]),
+    };
+    let parts: [&[u8]; 4] = [
+        b"\x01c\x01\x03a:1\x01\x09\x00\x01\x05",
+        b"\x01\x01\x07\x01\x04\x06\x01\x08",
+        b"\x07\x00\x00\x00\x00\x00\x00\x00\x01",
+        b"\x01\x07\x02\x04\x06",
+    ];
+    let bytes = [b"\x15", parts.concat().as_slice()].concat();
+    assert_eq!(encode(&accept(process.clone())).unwrap(), bytes);
+    // Of an earlier version, which knew one clock.
+    let old = [b"\x12", parts[..3].concat().as_slice()].concat();
+    let mut known = process;
+    known.started_by.awake = None;
+    assert_eq!(decode(&old).unwrap(), accept(known));
 }
 
 #[test]
