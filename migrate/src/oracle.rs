@@ -42,6 +42,13 @@ fn no_migration_loses_an_entry_or_undoes_what_a_client_did() {
     say(&format!("{count} seeds: {done:?}"));
 }
 
+#[test]
+fn a_seed_repeats_step_by_step() {
+    for seed in 0..60 {
+        assert!(world::steps(seed) == world::steps(seed), "seed {seed}");
+    }
+}
+
 /// Tells whoever runs the test by hand, with `--nocapture`.
 fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");

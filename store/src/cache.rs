@@ -60,9 +60,33 @@ impl Cache {
         memory: Arc<MemoryLimit>,
         now: Timestamp,
     ) -> Self {
+        Self::hashed(name, config, versions, memory, now, KeyHasher::default())
+    }
+
+    /// As [`Cache::new`], but its tables are ordered alike in every process: for tests that have to be repeated
+    /// exactly. Anyone who knows the seed can construct keys that collide.
+    #[must_use]
+    pub fn seeded(
+        name: CacheName,
+        config: Arc<CacheConfig>,
+        versions: VersionKey,
+        memory: Arc<MemoryLimit>,
+        now: Timestamp,
+        seed: u64,
+    ) -> Self {
+        Self::hashed(name, config, versions, memory, now, KeyHasher::seeded(seed))
+    }
+
+    fn hashed(
+        name: CacheName,
+        config: Arc<CacheConfig>,
+        versions: VersionKey,
+        memory: Arc<MemoryLimit>,
+        now: Timestamp,
+        hasher: KeyHasher,
+    ) -> Self {
         let bound = Bound::from(&config.memory);
         let usage = Usage::new(memory, bound.is_some());
-        let hasher = KeyHasher::default();
         let segment = |_| {
             let account = Account::new(Arc::clone(&usage));
             Mutex::new(Segment::new(versions, hasher.clone(), account, bound))

@@ -106,13 +106,14 @@ impl Tally {
 /// Runs one seed. Returns what happened, or the violation with the steps that led to it.
 pub(super) fn run(seed: u64) -> Result<Tally, String> {
     let mut world = World::new(seed);
-    for _ in 0..STEPS {
-        if let Err(violation) = world.step().and_then(|()| world.check_evictions()) {
-            let steps = world.steps.join("\n");
-            return Err(format!("{steps}\n=> {violation}"));
-        }
-    }
-    Ok(world.tally)
+    world.run().map(|()| world.tally)
+}
+
+/// The steps of one seed.
+pub(super) fn steps(seed: u64) -> Vec<String> {
+    let mut world = World::new(seed);
+    let _ = world.run();
+    world.steps
 }
 
 struct World {
@@ -180,6 +181,16 @@ struct Live {
 }
 
 impl World {
+    fn run(&mut self) -> Result<(), String> {
+        for _ in 0..STEPS {
+            if let Err(violation) = self.step().and_then(|()| self.check_evictions()) {
+                let steps = self.steps.join("\n");
+                return Err(format!("{steps}\n=> {violation}"));
+            }
+        }
+        Ok(())
+    }
+
     fn new(seed: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let now = BEGINNING;
@@ -299,8 +310,8 @@ impl Target {
         config.memory.max_count = limits.entries;
         let config = Arc::new(config);
         let at = Timestamp::from_millis((now + clock).unsigned_abs());
-        let (versions, memory) = (VersionKey::new(versions), MemoryLimit::unlimited());
-        let cache = Cache::new(name.clone(), Arc::clone(&config), versions, memory, at);
+        let (key, memory) = (VersionKey::new(versions), MemoryLimit::unlimited());
+        let cache = Cache::seeded(name.clone(), Arc::clone(&config), key, memory, at, versions);
         let mut metadata = Metadata::default();
         let create = MetaCommand::CreateCache { cache: name.clone(), config, volatile: false };
         metadata.apply(&create).expect("a new cache");

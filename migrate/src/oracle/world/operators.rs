@@ -183,6 +183,13 @@ impl World {
         if opening.must_mark(&self.target.cache) {
             self.propose(MetaCommand::Mark { cache: name })?;
         }
+        let Opening { connection, .. } = opening;
+        for number in 0..KEYS {
+            let segment = connection.space.segment_of(placement(number));
+            if connection.complete.contains(segment) {
+                self.expect_here(number, "its segment was complete before")?;
+            }
+        }
         Ok(())
     }
 
@@ -247,7 +254,9 @@ impl World {
             self.expect_everything("a disconnect that was not refused")?;
         }
         self.note(format!("disconnect, clean {clean}"));
-        self.let_go()
+        self.let_go()?;
+        // What was here goes with the process, and a connection that goes on must not count on it.
+        if self.random.random_bool(0.1) { self.restart_target() } else { Ok(()) }
     }
 
     pub(super) fn restart_target(&mut self) -> Result<(), String> {
