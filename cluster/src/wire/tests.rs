@@ -117,6 +117,9 @@ const STARTED_BY: &[u8] = b"\x01\x01\x07\x64\x01\x09";
 const KNOWN: &[u8] =
     b"\x01\x01\x07\x05\xFB\x58\x02\x10\x01\x09\x07\x01\x01\x00\x00\x00\x00\x00\x01\x46\x01";
 
+/// What version 4 adds: by the time that this machine was awake, started between -4 and 3 ms, read at 5.
+const AWAKE: &[u8] = b"\x01\x07\x07\x06\x0A";
+
 #[test]
 fn the_bytes_of_every_version_of_a_connection_keep_their_meaning() {
     let bytes = |opcode: &[u8], parts: &[&[u8]]| [&[opcode, b"\x01c"], parts].concat().concat();
@@ -126,20 +129,22 @@ fn the_bytes_of_every_version_of_a_connection_keep_their_meaning() {
         topology: Some(ToldTopology { id: 5, alone }),
         ..connection(4).identity.0.remove(0)
     };
-    let by = |boot, source| StartedBy { boot: Some(boot), source: Some(source) };
+    let by = |boot, awake, source| StartedBy { boot: Some(boot), awake, source: Some(source) };
     let stores = [None, None, None, None, None, None, Some(70)];
     let seconds = StartInterval { boot: 7, earliest: 47_000, latest: 51_000, read: 50_000 };
     let exactly = StartInterval { boot: 7, earliest: -3, latest: 300, read: 8 };
+    let awake = StartInterval { boot: 7, earliest: -4, latest: 3, read: 5 };
     let mut all = stores;
     all[0] = Some(1);
     let versions = [
         (b"\x03", b"\x08", &[][..], process(StartedBy::default(), stores, false)),
-        (b"\x0F", b"\x10", &[STARTED_BY], process(by(seconds, 9), stores, false)),
-        (b"\x11", b"\x12", &[KNOWN], process(by(exactly, 9), all, true)),
+        (b"\x0F", b"\x10", &[STARTED_BY], process(by(seconds, None, 9), stores, false)),
+        (b"\x11", b"\x12", &[KNOWN], process(by(exactly, None, 9), all, true)),
+        (b"\x14", b"\x15", &[KNOWN, AWAKE], process(by(exactly, Some(awake), 9), all, true)),
     ];
     for (connect, accept, known, process) in versions {
         let identity = SourceIdentity(vec![process]);
-        let is_counted = connect == b"\x11";
+        let (is_counted, is_written) = (connect >= b"\x11", connect == b"\x14");
         let mut expected = Connection {
             identity: identity.clone(),
             marked: true,
@@ -161,7 +166,7 @@ fn the_bytes_of_every_version_of_a_connection_keep_their_meaning() {
         let accepted = MetaCommand::AcceptSource { cache: cache(), identity };
         let stored_accepted = bytes(accept, &[process, known].concat());
         assert_eq!(decode(&stored_accepted).unwrap(), accepted);
-        if is_counted {
+        if is_written {
             assert_eq!(encode(&command).unwrap(), stored, "the version that is written");
             assert_eq!(encode(&accepted).unwrap(), stored_accepted);
         }
