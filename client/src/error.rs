@@ -214,11 +214,11 @@ pub enum ConnectionError {
     Ended,
 
     /// The server said something that cannot be read.
-    #[error("the server said what cannot be read")]
+    #[error("the server sent bytes that cannot be read")]
     Answer(#[source] AnswerError),
 
     /// The server owed answers and said nothing.
-    #[error("the server said nothing any more")]
+    #[error("the server stopped answering")]
     Silent,
 
     /// This side closed it.

@@ -86,7 +86,7 @@ pub(crate) fn nonce() -> String {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SaslError {
     /// What it said is not a message of this mechanism.
-    #[error("there is no {field} that can be read in what the server says")]
+    #[error("the server's message has no readable {field}")]
     Malformed {
         /// What is missing in it.
         field: &'static str,
@@ -120,7 +120,7 @@ pub enum SaslError {
     Reported(String),
 
     /// It ends the login before its proof, or goes on after the end.
-    #[error("the server speaks out of turn")]
+    #[error("the server sent a message that does not belong here")]
     OutOfTurn,
 }
 

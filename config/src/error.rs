@@ -240,7 +240,7 @@ pub enum ConfigError {
     },
     /// An alias leads to another cache as well.
     #[error(
-        "the alias '{alias}' of cache '{cache}' is a name of cache '{owner}', too; take it from one of them"
+        "the alias '{alias}' of cache '{cache}' is a name of cache '{owner}', too; remove one of them"
     )]
     AliasTaken {
         /// The alias.

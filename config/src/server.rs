@@ -28,11 +28,11 @@ pub const MAX_KEY: usize = (1 << 24) - 1;
 /// Settings of a server, complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
-    /// Address that it listens on.
+    /// Address to listen on.
     pub bind_address: IpAddr,
-    /// Port, before the offset; 0 is any that is free.
+    /// Port, before the offset is added; 0 stands for any free port.
     pub port: u16,
-    /// What is added to the port.
+    /// Number that is added to the port.
     pub port_offset: u16,
     /// Name of this member.
     pub node_name: String,
@@ -40,32 +40,32 @@ pub struct ServerConfig {
     pub cluster_name: String,
     /// Name of the container.
     pub container_name: String,
-    /// Whether the container shows statistics.
+    /// Set if the container shows statistics.
     pub statistics: bool,
-    /// Where caches, connections and checkpoints are remembered; `None` is nowhere.
+    /// Directory that keeps caches, connections and checkpoints. Without it, they end with the process.
     pub data_dir: Option<PathBuf>,
-    /// Memory that entries may take; `None` is what the server takes without a setting.
+    /// Memory that entries may take; `None` is the server's default.
     pub max_memory: Option<MemoryLimit>,
-    /// Whether it may be reached from other machines without a password.
+    /// Set if other machines may reach the server although there is no authentication.
     pub insecure: bool,
-    /// Whether configurations are read leniently: see [`Options::lenient`](crate::Options::lenient).
+    /// Set if configurations are read leniently: see [`Options::lenient`](crate::Options::lenient).
     pub lenient: bool,
-    /// Where clients are told to connect to, if not to where it listens.
+    /// Address that clients are told to connect to, if it is not the one that the server listens on.
     pub advertised: Option<Advertised>,
-    /// The port that clients are told with the address that they have connected to, where `advertised` is not
-    /// given: this server listens on every address, and only another port leads to it.
+    /// Port that clients are told, together with the address at which their connection arrived. Set where this
+    /// server listens on every address and is reached by another port; not used where `advertised` is given.
     pub advertised_port: Option<u16>,
-    /// Which pages of other origins may use the REST interface; with no rule, none.
+    /// Rules for pages of other origins that use the REST interface. Without rules, no CORS headers are sent.
     pub cors: Vec<CorsRule>,
-    /// What clients may ask for.
+    /// Limits for clients.
     pub limits: Limits,
-    /// How entries come over from a source.
+    /// Settings of migrations.
     pub migration: Migration,
-    /// Which log lines are written: `info`, `config=debug,info`.
+    /// Filter of log lines, such as `info` or `config=debug,info`.
     pub log: String,
-    /// The cache that clients mean if they name none.
+    /// Cache of clients that name none.
     pub default_cache: Option<CacheName>,
-    /// Caches that are there from the start.
+    /// Caches that the server creates at its start.
     pub caches: Vec<(CacheName, CacheConfig)>,
     /// Configurations that caches can be made from.
     pub templates: Vec<(CacheName, CacheConfig)>,
@@ -100,7 +100,7 @@ impl std::str::FromStr for Advertised {
     }
 }
 
-/// What clients may ask for.
+/// Limits for clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Most bytes of a request.
@@ -109,45 +109,46 @@ pub struct Limits {
     pub max_key: u64,
     /// Most connections at a time.
     pub max_connections: u32,
-    /// Most requests of a connection that wait for something.
+    /// Most requests of a connection that wait, for example for the source.
     pub max_in_flight: u32,
 }
 
-/// How entries come over from a source.
+/// Settings of migrations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Migration {
-    /// Time that a read waits for the source.
+    /// Longest time that a read waits for the source.
     pub source_timeout: Duration,
-    /// What a read answers if the source does not.
+    /// What a read answers if the source does not answer.
     pub on_source_error: OnSourceError,
-    /// Most removed entries that are remembered, in a cache.
+    /// Most tombstones of a cache.
     pub max_tombstones: u64,
-    /// Most bytes on their way from sources, of all caches.
+    /// Most bytes that are being received from sources, over all caches.
     pub buffer: u64,
-    /// Parts of a source that are copied at a time; `None` is one for each processor.
+    /// Number of units of a source that are copied at the same time; `None` is one for each processor.
     pub threads: Option<NonZeroU32>,
-    /// Most entries that are copied in a second.
+    /// Most entries to copy per second.
     pub max_entries_per_second: Option<u64>,
-    /// Most bytes that are copied in a second.
+    /// Most bytes to copy per second.
     pub max_bytes_per_second: Option<u64>,
 }
 
-/// What a read answers if the source does not.
+/// What a read answers if the source does not answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnSourceError {
     /// An error.
     #[default]
     Fail,
-    /// That there is no such entry.
+    /// No entry, as if there were none.
     Absent,
 }
 
-/// Settings of a server as far as they are given.
+/// Settings of a server, of which each may be missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerFile {
     /// See [`ServerConfig::bind_address`].
     pub bind_address: Option<IpAddr>,
-    /// Name of a host whose address is to be listened on. Whoever resolves the file looks its address up first.
+    /// Name of the host whose address to listen on. The caller of [`ServerFile::resolve`] looks the address up
+    /// before.
     pub bind_host: Option<String>,
     /// See [`ServerConfig::port`].
     pub port: Option<u16>,
@@ -191,7 +192,7 @@ pub struct ServerFile {
     pub templates: Vec<(CacheName, CacheConfig)>,
 }
 
-/// Limits as far as they are given.
+/// Limits, of which each may be missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LimitsFile {
     /// See [`Limits::max_content`].
@@ -204,7 +205,7 @@ pub struct LimitsFile {
     pub max_in_flight: Option<u32>,
 }
 
-/// Settings of migrations as far as they are given.
+/// Settings of migrations, of which each may be missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MigrationFile {
     /// See [`Migration::source_timeout`].
@@ -224,7 +225,7 @@ pub struct MigrationFile {
 }
 
 impl ServerConfig {
-    /// Where it listens.
+    /// Returns the address and port to listen on.
     #[must_use]
     pub const fn socket_address(&self) -> SocketAddr {
         // Any free port stays any free port.
@@ -353,8 +354,8 @@ fn problems_of_names(caches: &[(CacheName, CacheConfig)]) -> Vec<ConfigError> {
 }
 
 impl ServerFile {
-    /// Where clients are told to connect to: as a whole, or as an Infinispan server has it, by host, by
-    /// port, or by both.
+    /// Returns the address that clients are told: `advertised`, or as Infinispan has it, made of an external host,
+    /// an external port, or both.
     fn advertised(&self) -> Option<Advertised> {
         let listens = self.port.unwrap_or(DEFAULT_PORT);
         let listens = match listens {

@@ -46,11 +46,11 @@ pub enum Saving {
 /// What became of a schema that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Saved {
-    /// There was none.
+    /// There was no schema of this name.
     Created,
-    /// It took the place of another text.
+    /// It replaced another text.
     Updated,
-    /// Nothing was changed: it was there like that, or may not be stored.
+    /// Nothing was changed: the same text was stored already, or [`Saving`] did not allow it.
     Unchanged,
 }
 
@@ -60,7 +60,7 @@ pub enum SchemaError {
     /// The server has no cache for them.
     #[error("there is no cache {CACHE}")]
     NoCache,
-    /// A name does not show that it is one of a schema.
+    /// The name does not have the ending that names of schemas have.
     #[error("ISPN028009: The key must be a String ending with \"{ENDING}\" : {0}")]
     Name(String),
     /// Nobody could read the schema as an entry, because its name is too long for a key.
@@ -76,8 +76,8 @@ pub enum SchemaError {
     /// The cache could not do it.
     #[error(transparent)]
     Cache(#[from] CacheError),
-    /// The entry is no text.
-    #[error("what {CACHE} has under {name} is no text: {why}")]
+    /// The entry is not text.
+    #[error("the entry {name} of {CACHE} is not text: {why}")]
     NoText {
         /// Name of the schema.
         name: String,
@@ -157,7 +157,7 @@ impl<'a> Schemas<'a> {
     ///
     /// # Errors
     ///
-    /// If its name is none of a schema, or the cache cannot be changed.
+    /// If the name cannot be that of a schema, or the cache cannot be changed.
     pub async fn save(&self, name: &str, text: &str, saving: Saving) -> Result<Saved, SchemaError> {
         if !name.ends_with(ENDING) {
             return Err(SchemaError::Name(name.to_owned()));

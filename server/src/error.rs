@@ -21,7 +21,7 @@ pub enum StartError {
     /// It would be open to everybody.
     #[error(
         "{0} can be reached from other machines, and there is no authentication yet: bind to 127.0.0.1, \
-         or say --insecure if everybody who reaches it may do everything"
+         or pass --insecure to let everybody who can reach it do everything"
     )]
     Insecure(IpAddr),
     /// The data directory cannot be used.

@@ -14,7 +14,7 @@ use crate::{
     hotrod::{Iterations, TopologyIds},
 };
 
-/// What clients may ask for.
+/// Limits for clients.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NodeLimits {
     pub(crate) wire: Limits,
@@ -22,10 +22,10 @@ pub(crate) struct NodeLimits {
     pub(crate) connections: usize,
 }
 
-/// Part of the memory limit that answers may take on top of it, until they are sent.
+/// Answers that are not sent yet may take this part of the memory limit, in addition to it.
 const ANSWERS: u64 = 8;
 
-/// Bytes that they may take however little memory there is.
+/// Bytes that unsent answers may take even if that part is smaller.
 const LEAST_FOR_ANSWERS: u64 = 16 * 1024 * 1024;
 
 /// A running member.
@@ -37,16 +37,16 @@ pub(crate) struct Node {
     pub(crate) iterations: Iterations,
     pub(crate) limits: NodeLimits,
     pub(crate) topologies: TopologyIds,
-    /// Where clients are told to connect to, if not to where they are connected.
+    /// Address that clients are told to connect to, if it is not the one at which their connection arrived.
     pub(crate) advertised: Option<ServerAddress>,
-    /// The port that they are told otherwise, if it is not the one that they are connected to.
+    /// Port that they are told without `advertised`, if it is not the one at which their connection arrived.
     pub(crate) advertised_port: Option<u16>,
     /// What it answers in [`migrate::PROCESS`].
     pub(crate) process: String,
     pub(crate) traffic: Traffic,
     /// Memory of answers that are not sent yet.
     pub(crate) unsent: Arc<MemoryLimit>,
-    /// Told when the process is to end.
+    /// Cancelled when the process is to end.
     pub(crate) stopping: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }
@@ -111,7 +111,7 @@ impl Node {
         self.driver.agreement().container().cache(name)
     }
 
-    /// Ends everything that is under way, and returns when it has.
+    /// Ends everything that is running, and returns when it has ended.
     pub(crate) async fn stop(&self) {
         self.stopping.cancel();
         self.migrations.stop().await;
@@ -120,7 +120,7 @@ impl Node {
     }
 }
 
-/// Creates the caches of the configuration that are not there from an earlier start.
+/// Creates the configured caches that the data directory does not have yet.
 async fn create_configured(caches: &Caches, config: &ServerConfig) -> Result<(), StartError> {
     let internal = config::SERVER_CACHES.iter().filter_map(|name| {
         let config = CacheConfig {
@@ -146,22 +146,22 @@ async fn create_configured(caches: &Caches, config: &ServerConfig) -> Result<(),
                     continue;
                 };
                 let (cache, config) = (name, Arc::new(config));
-                // Written down, as what becomes of it at run time is.
+                // Not volatile: changes at run time have to find it at the next start.
                 let create = MetaCommand::CreateCache { cache, config, volatile: false };
                 caches.agreement().propose(create).await?;
             }
-            // What was agreed on at run time stands before what a file says.
+            // Changes at run time take precedence over files.
             Some(standing) if *standing == config => {}
             Some(_) => {
-                tracing::warn!(cache = %name, "is configured otherwise in the data directory: the file is not used");
+                tracing::warn!(cache = %name, "the data directory has another configuration of this cache, which is used instead of the one in the file");
             }
         }
     }
     Ok(())
 }
 
-/// The configuration of a cache that is not there, without aliases that were given to other caches at run time.
-/// `None` if its own name was.
+/// Returns the configuration of a cache to create, without aliases that other caches were given at run time. `None`
+/// if another cache was given the name of the cache itself.
 fn without_names_of_others(
     name: &CacheName,
     mut config: CacheConfig,

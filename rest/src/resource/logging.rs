@@ -33,6 +33,10 @@ async fn appenders() -> Json {
 /// Taken, because operators set levels whenever they look at a server, and told.
 async fn set(State(node): State<Shared>, parameters: Parameters) -> Response {
     let level = parameters.get("level").unwrap_or("the default");
-    tracing::info!(node = node.about.node_name, level, "a level of logging is asked for and stays");
+    tracing::info!(
+        node = node.about.node_name,
+        level,
+        "a request to change a log level has no effect: log levels are set at the start"
+    );
     empty(StatusCode::NO_CONTENT)
 }

@@ -58,43 +58,42 @@ pub(super) struct ServeArgs {
     #[arg(short = 'g', long, env = "GODWIT_CLUSTER_NAME", value_name = "NAME")]
     cluster_name: Option<String>,
 
-    /// Where caches, source connections and checkpoints are remembered; without it, they end with the
-    /// process
+    /// Directory that keeps caches, source connections and checkpoints; without it, they end with the process
     #[arg(long, env = "GODWIT_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
-    /// Memory that entries may take, such as 80% (of the container or machine) or 512MB; beyond it writes
-    /// are refused [default: 80%]
+    /// Memory that entries may take, such as 80% (of the container or machine) or 512MB; when it is used up,
+    /// writes are refused [default: 80%]
     #[arg(long, env = "GODWIT_MAX_MEMORY", value_name = "SIZE")]
     max_memory: Option<MemoryLimit>,
 
-    /// Listen on other addresses than loopback although there is no authentication: everybody who reaches
-    /// the port may do everything
+    /// Allow addresses other than loopback although there is no authentication: everybody who can reach the
+    /// port may do everything
     #[arg(long, env = "GODWIT_INSECURE", value_parser = BoolishValueParser::new())]
     insecure: bool,
 
-    /// Where clients are told to connect to, if not to where it listens
+    /// Address that clients are told to connect to, if it is not the one that the server listens on
     #[arg(long, env = "GODWIT_ADVERTISED", value_name = "HOST:PORT")]
     advertised: Option<Advertised>,
 
-    /// Most time that a read waits for the source, in milliseconds [default: 1500]
+    /// Longest time that a read waits for the source, in milliseconds [default: 1500]
     #[arg(long, env = "GODWIT_SOURCE_TIMEOUT_MS", value_name = "MS")]
     source_timeout_ms: Option<u64>,
 
-    /// What a plain read answers while the source is silent [default: fail]
+    /// What a plain read answers while the source does not answer [default: fail]
     #[arg(long, env = "GODWIT_ON_SOURCE_ERROR", value_name = "POLICY")]
     on_source_error: Option<OnSourceError>,
 
-    /// Note what is unknown in the file instead of refusing it, and keep caches with a store that is not
-    /// there in memory only
+    /// Warn of unknown settings instead of refusing them, and keep caches whose store is not supported in
+    /// memory only
     #[arg(long, env = "GODWIT_LENIENT", value_parser = BoolishValueParser::new())]
     lenient: bool,
 
-    /// Value of a property that the file names as ${name}
+    /// Value of a property that files refer to as ${name}
     #[arg(short = 'D', long = "property", value_name = "NAME=VALUE", value_parser = property)]
     definitions: Vec<(String, String)>,
 
-    /// File with such values, one NAME=VALUE a line; or a value itself
+    /// File of properties, one NAME=VALUE per line; or a single NAME=VALUE
     #[arg(short = 'P', long = "properties", value_name = "FILE|NAME=VALUE")]
     properties: Vec<String>,
 
@@ -110,7 +109,7 @@ pub(super) struct ServeArgs {
     log: Option<String>,
 }
 
-/// What Infinispan's server.sh takes beside that, and has no effect here.
+/// Flags of Infinispan's server.sh that are accepted and have no effect.
 #[derive(Args, Debug, Default)]
 struct JavaArgs {
     #[arg(short = 'j', long, value_name = "NAME", hide = true)]
@@ -133,7 +132,7 @@ struct JavaArgs {
 }
 
 impl JavaArgs {
-    /// Says which of them were given.
+    /// Returns a notice for each flag that was given.
     fn notices(&self) -> Vec<String> {
         let given = [
             ("--cluster-stack", "there is one member", self.cluster_stack.is_some()),
@@ -152,11 +151,11 @@ impl JavaArgs {
 enum OnSourceError {
     /// An error
     Fail,
-    /// That there is no such entry
+    /// No entry, as if there were none
     Absent,
 }
 
-/// The settings make no sense, or are not there: everything that is wrong with them.
+/// Everything that is wrong with the settings.
 #[derive(Debug, thiserror::Error)]
 pub(super) struct WrongConfiguration(Vec<String>);
 
@@ -172,10 +171,10 @@ impl std::fmt::Display for WrongConfiguration {
     }
 }
 
-/// The settings as far as they can be told, and what is to be said about them.
+/// The settings, as far as they could be read, with notices and problems.
 struct Resolved {
     log: String,
-    /// Missing only if there are problems.
+    /// `None` only if there are problems.
     config: Option<ServerConfig>,
     ignored: Vec<String>,
     problems: Vec<String>,
@@ -218,7 +217,7 @@ pub(super) async fn run(arguments: ServeArgs) -> anyhow::Result<ExitCode> {
     }
     let begin = tokio::time::Instant::now();
     let (node, insecure) = (config.node_name.clone(), config.insecure);
-    // Before anybody can see that it is there: a signal must not end it without a closing mark.
+    // Before anybody can reach the server: a signal must not end it without a closing mark.
     let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
     let server = Server::start(config).await?;
     let (address, memory) = (server.address(), server.memory_limit());
@@ -252,7 +251,7 @@ pub(super) fn start_logging(filter: &str) {
         .try_init();
 }
 
-/// What is wrong with a filter: a word without `=` has to be a level.
+/// Returns what is wrong with a log filter, if anything. A word without `=` has to be a level.
 fn check_log(filter: &str) -> Option<String> {
     let is_level = |text: &str| text.parse::<LevelFilter>().is_ok();
     let level = |part: &str| match part.split_once('=') {
@@ -275,7 +274,7 @@ async fn until_ended(server: &Server, [mut terminated, mut interrupted]: [Signal
 }
 
 impl ServeArgs {
-    /// Files, environment and flags as one, and everything that is wrong with them.
+    /// Combines files, environment and flags, and collects everything that is wrong with them.
     fn resolve(mut self) -> Resolved {
         let mut problems = Vec::new();
         let mut ignored: Vec<String> = self.java.notices();
@@ -409,7 +408,7 @@ impl ServeArgs {
             problems.extend(reading.problems.iter().map(|problem| format!("{name}: {problem}")));
             for (what, cache) in whole.overlay(reading.value.unwrap_or_default()) {
                 problems.push(format!(
-                    "{name}: {what} '{cache}' is configured otherwise in an earlier file; leave one out"
+                    "{name}: {what} '{cache}' is configured differently in an earlier file; remove one of them"
                 ));
             }
         }
@@ -441,7 +440,7 @@ impl ServeArgs {
             ..ServerFile::default()
         };
         self.bind_address.into_iter().for_each(|listen| flags.listen_on(listen));
-        // Flags have no caches, so no cache is configured otherwise.
+        // Flags have no caches, so none can differ.
         let _ = file.overlay(flags);
         file
     }

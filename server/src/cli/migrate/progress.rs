@@ -11,8 +11,8 @@ use crate::cli::{api::Api, show};
 /// Time between two looks at the progress.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Shows a progress bar until the status says that it is over. Returns the last status. As much is `done` as
-/// the largest of these numbers says.
+/// Shows a progress bar until the job is over, and returns the last status. `done` are pointers to numbers in the
+/// status; the bar shows the largest of them.
 pub(super) async fn watch(
     api: &Api,
     target: &Target,
@@ -42,7 +42,7 @@ pub(super) async fn watch(
             said = true;
         }
         if state == "PAUSED" && !paused {
-            bar.suspend(|| show::note("it is paused: resume goes on"));
+            bar.suspend(|| show::note("the job is paused; resume continues it"));
         }
         paused = state == "PAUSED";
         if is_over(&status) {
