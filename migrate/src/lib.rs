@@ -38,6 +38,7 @@ mod sources;
 mod status;
 mod steering;
 pub mod sync;
+mod tally;
 mod throttle;
 mod tombstones;
 mod verify;

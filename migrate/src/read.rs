@@ -23,6 +23,7 @@ use crate::{
     source::{Doubt, PATIENCE, SourceConnection, chain},
     source_clock::Obtained,
     sync::{Event, Unit},
+    tally::Tally,
 };
 
 /// Entries that are brought in together, at most.
@@ -165,11 +166,9 @@ struct Page<'r> {
     entries: Vec<(client::Bytes, SourceEntry)>,
     bytes: usize,
     held: Option<SemaphorePermit<'r>>,
-    /// Entries of each segment that could not be taken, in this reading.
-    failed: BTreeMap<u32, u64>,
-    /// What became of entries of each segment that is not finished, in this reading.
-    met: BTreeMap<u32, Counts>,
-    /// Segments that are.
+    /// What became of the entries, in this reading.
+    tally: Tally,
+    /// Segments that are finished.
     finished: BTreeSet<u32>,
     /// Those of them that the job has not heard of: see [`SourceConnection::confirm_iteration`].
     untold: Vec<u32>,
@@ -187,8 +186,7 @@ impl<'r> Page<'r> {
             entries: Vec::new(),
             bytes: 0,
             held: None,
-            failed: BTreeMap::new(),
-            met: BTreeMap::new(),
+            tally: Tally::new(reading.connection.cache().memory_limit()),
             finished: BTreeSet::new(),
             untold: Vec::new(),
             told: BTreeSet::new(),
@@ -297,25 +295,17 @@ impl<'r> Page<'r> {
         if self.misplaced {
             return self.drop_held();
         }
-        let mut counts = Counts::default();
-        let mut by_segment = BTreeMap::<u32, Counts>::new();
         let now = connection.agreement().clock().now();
         let over = connection.id();
         let max = connection.settings().max_key;
-        let mut count = |key: &[u8], import: &Import| {
-            let segment = segment_of(key).0;
-            counts.count(import);
-            by_segment.entry(segment).or_default().count(import);
-            if matches!(import, Import::Failed(_) | Import::Outdated) {
-                *self.failed.entry(segment).or_default() += 1;
-            }
-        };
+        let tally = &mut self.tally;
+        let mut count = |key: &[u8], import: &Import| tally.count(segment_of(key).0, key, import);
         let mut refused = Vec::new();
         let mut ended = Vec::new();
         let mut living = Vec::with_capacity(entries.len());
         for (index, (key, imported)) in entries.iter().enumerate() {
             if expired.contains(&index) {
-                ended.push(segment_of(key).0);
+                ended.push(*key);
             } else if let Err(error) = check_key(connection.cache(), key, max) {
                 // Clients could neither read nor remove it.
                 count(key, &Import::Failed(error.clone()));
@@ -336,14 +326,13 @@ impl<'r> Page<'r> {
         for (key, error) in refused {
             shared.fail(segment_of(key).0, key, &error);
         }
-        for segment in ended {
-            counts.count_expired();
-            by_segment.entry(segment).or_default().count_expired();
+        for key in ended {
+            tally.count_expired(segment_of(key).0, key);
         }
+        let by_segment = tally.take();
+        let mut counts = Counts::default();
+        by_segment.values().for_each(|of_segment| counts += *of_segment);
         shared.count(unit.id, counts, &by_segment);
-        for (segment, counts) in by_segment {
-            *self.met.entry(segment).or_default() += counts;
-        }
         use std::sync::atomic::Ordering::Relaxed;
         shared.entries_read.fetch_add(counts.read, Relaxed);
         shared.bytes_read.fetch_add(self.bytes as u64, Relaxed);
@@ -364,10 +353,7 @@ impl<'r> Page<'r> {
     /// an entry may be of any segment.
     fn failed_in(&self, segment: Option<u32>) -> u64 {
         let by_segment = matches!(self.reading.shared.space(), SourceSpace::Segments(_));
-        match segment.filter(|_| by_segment) {
-            Some(segment) => self.failed.get(&segment).copied().unwrap_or(0),
-            None => self.failed.values().sum(),
-        }
+        self.tally.failed_in(segment.filter(|_| by_segment))
     }
 
     /// Notes what was met of segments that are finished: of each, or of all together if the source is one unit.
@@ -376,12 +362,10 @@ impl<'r> Page<'r> {
         let mut readings = BTreeMap::new();
         if matches!(shared.space(), SourceSpace::Segments(_)) {
             for segment in finished {
-                readings.insert(*segment, self.met.remove(segment).unwrap_or_default());
+                readings.insert(*segment, self.tally.finish(*segment));
             }
         } else if let Some(first) = finished.first() {
-            let mut together = Counts::default();
-            std::mem::take(&mut self.met).into_values().for_each(|counts| together += counts);
-            readings.insert(*first, together);
+            readings.insert(*first, self.tally.finish_all());
         }
         shared.note_reading(finished, &readings);
     }
