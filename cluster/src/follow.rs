@@ -51,7 +51,9 @@ pub fn follow(
             cache.disconnect();
             cache.fence(None);
         }
-        MetaCommand::Finish { .. } | MetaCommand::AcceptSource { .. } => {}
+        MetaCommand::Count { .. }
+        | MetaCommand::Finish { .. }
+        | MetaCommand::AcceptSource { .. } => {}
     }
 }
 

@@ -67,6 +67,15 @@ pub enum MetaCommand {
         /// Its name.
         cache: CacheName,
     },
+    /// The source has reported how many entries it has, and not all of them are here yet.
+    Count {
+        /// Name of the cache.
+        cache: CacheName,
+        /// When the connection was made over which it was asked.
+        since: Timestamp,
+        /// Entries that the source has.
+        entries: u64,
+    },
     /// A sync job of a cache has come to its end.
     Finish {
         /// Its name.
@@ -148,8 +157,8 @@ pub struct Connection {
 /// How many entries a source had, and how many of them it has shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SourceCount {
-    /// Entries that it said it had when it was connected; before the first of several connections that continue each
-    /// other. `None` if it did not say so in time, or an earlier version did not ask.
+    /// Most entries that it has reported, from the first of several connections that continue each other until all of
+    /// them are here; `None` if it did not report any before some were, or an earlier version did not ask.
     pub said: Option<u64>,
     /// Entries that it has shown of the segments that are complete.
     pub shown: u64,
@@ -160,6 +169,20 @@ impl Connection {
     #[must_use]
     pub fn id(&self) -> ConnectionId {
         ConnectionId(self.since.millis())
+    }
+
+    /// Takes in how many entries the source has now. The largest number counts: of so many, it must show most. Once
+    /// everything is here, a number says nothing about that any more; and one that comes when some of it is here does
+    /// not stand for what the source had before.
+    pub fn counted(&mut self, entries: u64) {
+        if self.complete.is_whole() {
+            return;
+        }
+        match &mut self.count.said {
+            Some(said) => *said = entries.max(*said),
+            said @ None if self.complete.is_empty() => *said = Some(entries),
+            None => {}
+        }
     }
 }
 
@@ -328,6 +351,13 @@ impl Metadata {
                 let connection = self.connection_mut(cache)?;
                 connection.complete = Coverage::all(connection.space.count());
                 (connection.marked, connection.cleared) = (true, true);
+            }
+            MetaCommand::Count { cache, since, entries } => {
+                let connection = self.connection_mut(cache)?;
+                if connection.since != *since {
+                    return Err(MetaError::Outdated(cache.clone()));
+                }
+                connection.counted(*entries);
             }
             MetaCommand::Finish { cache, imported } => {
                 let sum = &mut self.connection_mut(cache)?.imported;
@@ -512,6 +542,7 @@ impl MetaCommand {
             | Self::Complete { cache, .. }
             | Self::Mark { cache }
             | Self::Clear { cache }
+            | Self::Count { cache, .. }
             | Self::Finish { cache, .. }
             | Self::AcceptSource { cache, .. }
             | Self::AcceptLoss { cache }

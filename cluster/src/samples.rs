@@ -73,6 +73,7 @@ pub(crate) fn story() -> Vec<MetaCommand> {
         connect("orders", 4),
         complete("orders", 4, &[1, 3]),
         MetaCommand::Mark { cache: orders() },
+        MetaCommand::Count { cache: orders(), since: Timestamp::from_millis(1_000), entries: 50 },
         MetaCommand::Finish { cache: orders(), imported: 1_000 },
         MetaCommand::AcceptSource { cache: orders(), identity },
         MetaCommand::AcceptLoss { cache: orders() },

@@ -128,6 +128,7 @@ enum CommandV1 {
     CompleteV3 { cache: String, since: u64, space: Option<u32>, segments: Vec<(u32, u64)> },
     ConnectV4 { cache: String, connection: ConnectionV1, processes: Vec<ProcessV4>, count: CountV3 },
     AcceptSourceV4 { cache: String, identity: Vec<ProcessV1>, processes: Vec<ProcessV4> },
+    Count { cache: String, since: u64, entries: u64 },
 }
 
 #[derive(Encode, Decode)]
@@ -215,6 +216,9 @@ impl From<&MetaCommand> for CommandV1 {
             }
             MetaCommand::Mark { cache } => Self::Mark { cache: name(cache) },
             MetaCommand::Clear { cache } => Self::Clear { cache: name(cache) },
+            MetaCommand::Count { cache, since, entries } => {
+                Self::Count { cache: name(cache), since: since.millis(), entries: *entries }
+            }
             MetaCommand::Finish { cache, imported } => {
                 Self::Finish { cache: name(cache), imported: *imported }
             }
@@ -268,6 +272,10 @@ impl TryFrom<CommandV1> for MetaCommand {
             }
             CommandV1::Mark { cache } => Self::Mark { cache: name(&cache)? },
             CommandV1::Clear { cache } => Self::Clear { cache: name(&cache)? },
+            CommandV1::Count { cache, since, entries } => {
+                let since = Timestamp::from_millis(since);
+                Self::Count { cache: name(&cache)?, since, entries }
+            }
             CommandV1::Finish { cache, imported } => {
                 Self::Finish { cache: name(&cache)?, imported }
             }

@@ -175,8 +175,8 @@ impl Migrations {
             *source.ledger().lock() = left;
         }
         let entries = source.count_first(COUNTING).await;
-        if ready.opening.beginning == Beginning::Anew {
-            ready.opening.connection.count.said = entries;
+        if let Some(entries) = entries {
+            ready.opening.connection.counted(entries);
         }
         // The live connection stands before the metadata says that there is one: whoever needs it then
         // finds it.
@@ -279,8 +279,7 @@ impl Migrations {
             }
             return Ok(Synchronizing(Asked::Job(name.clone(), job)));
         }
-        // So that the status can say how much there is to copy.
-        let _ = source.size().await;
+        source.count_again().await;
         let job = migration.synchronize(request).map_err(MigrationError::NotNow)?;
         tracing::info!(cache = %name, source = source.server_names(), "synchronizing");
         Ok(Synchronizing(Asked::Job(name.clone(), job)))

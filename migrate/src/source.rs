@@ -178,7 +178,9 @@ impl SourceConnection {
         // A doubt is noted; and who does not answer is asked again before anything else.
         let _ = reached.check_identity().await;
         let patience = reached.settings.source_timeout;
-        reached.count_first(patience).await;
+        if let Some(entries) = reached.count_first(patience).await {
+            reached.record_count(entries).await;
+        }
         Ok(reached)
     }
 

@@ -22,6 +22,9 @@ pub(super) fn command(command: &MetaCommand) -> String {
         }
         MetaCommand::Mark { .. } => format!("note that clients change entries of cache {cache}"),
         MetaCommand::Clear { .. } => format!("clear cache {cache}"),
+        MetaCommand::Count { entries, .. } => {
+            format!("note that the source of cache {cache} has {entries} entries")
+        }
         MetaCommand::Finish { imported, .. } => {
             format!("finish a sync job of cache {cache} that copied {imported} entries")
         }

@@ -103,6 +103,35 @@ fn what_the_source_has_shown_counts_once_and_as_long_as_it_is_complete() {
 }
 
 #[test]
+fn of_what_the_source_reports_until_everything_is_here_the_largest_number_counts() {
+    let count = |entries, since| {
+        let (cache, since) = (name("orders"), Timestamp::from_millis(since));
+        MetaCommand::Count { cache, since, entries }
+    };
+    let mut metadata = connected();
+    for (entries, said) in [(30, 40), (50, 50), (45, 50)] {
+        metadata.apply(&count(entries, 1_000)).unwrap();
+        assert_eq!(tie(&metadata).count.said, Some(said), "{entries}");
+    }
+    let outdated = Err(MetaError::Outdated(name("orders")));
+    assert_eq!(metadata.apply(&count(90, 999)), outdated, "over another connection");
+    metadata.apply(&complete("orders", 4, &[0, 1, 2])).unwrap();
+    metadata.apply(&count(60, 1_000)).unwrap();
+    assert_eq!(tie(&metadata).count.said, Some(60), "some are not here yet");
+    metadata.apply(&complete("orders", 4, &[3])).unwrap();
+    metadata.apply(&count(90, 1_000)).unwrap();
+    assert_eq!(tie(&metadata).count.said, Some(60), "nothing more comes");
+
+    let mut silent = Connection { count: SourceCount::default(), ..connection(4) };
+    silent.counted(7);
+    assert_eq!(silent.count.said, Some(7), "nothing is here yet");
+    silent.count.said = None;
+    silent.complete.insert(SourceSegment(0));
+    silent.counted(7);
+    assert_eq!(silent.count.said, None, "what is here may have been more of it");
+}
+
+#[test]
 fn a_clear_stays_one_when_the_source_becomes_a_unit() {
     let mut metadata = connected();
     metadata.apply(&MetaCommand::Clear { cache: name("orders") }).unwrap();

@@ -30,6 +30,7 @@ fn commands() -> Vec<MetaCommand> {
         MetaCommand::Mark { cache: cache() },
         MetaCommand::Clear { cache: cache() },
         MetaCommand::Finish { cache: cache(), imported: u64::MAX },
+        MetaCommand::Count { cache: cache(), since: Timestamp::from_millis(7), entries: u64::MAX },
         MetaCommand::AcceptSource { cache: cache(), identity },
         MetaCommand::AcceptLoss { cache: cache() },
         MetaCommand::BecomeUnit { cache: cache() },

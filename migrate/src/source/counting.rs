@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cluster::MetaCommand;
 use futures_util::future::join_all;
 use store::CacheError;
 
@@ -55,6 +56,38 @@ impl SourceConnection {
         let census = self.census_before(patience).await;
         *self.first_census.lock() = Some(census);
         census.entries
+    }
+
+    /// Asks the source how many entries it has, before more of them is copied. The status says how many there are to
+    /// copy, and what the source loses from now on is noticed.
+    pub(crate) async fn count_again(&self) {
+        if let Ok(entries) = self.size().await {
+            self.record_count(entries).await;
+        }
+    }
+
+    /// Records that the source has so many entries, if that tells anything new.
+    pub(super) async fn record_count(&self, entries: u64) {
+        let cache = self.cache.name().clone();
+        let is_new = self.agreement.see(|metadata| {
+            let known = metadata.cache(cache.as_str()).and_then(|known| known.connection.as_ref());
+            known.filter(|known| known.since == self.since).is_some_and(|known| {
+                let mut counted = known.clone();
+                counted.counted(entries);
+                counted.count != known.count
+            })
+        });
+        if !is_new {
+            return;
+        }
+        let count = MetaCommand::Count { cache, since: self.since, entries };
+        if let Err(error) = self.record(count).await {
+            tracing::warn!(
+                cache = %self.cache.name(), error,
+                "not recorded that the source has {entries} entries: if it loses some of them before they are \
+                 copied, nobody notices"
+            );
+        }
     }
 
     /// Compares what the source has shown of its segments, all of which are complete, with what it says it has.

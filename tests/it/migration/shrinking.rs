@@ -1,10 +1,12 @@
 //! Sources that lose entries after the connection and before the copy: whichever way the segments become complete,
 //! no verdict says that all is well.
 
+use std::path::Path;
+
 use client::RemoteCache;
 use config::ServerFile;
 
-use super::{Scene, key};
+use super::{NEVER, Scene, key, value};
 use crate::harness::{TestServer, eventually};
 
 const ENTRIES: u32 = 100;
@@ -21,7 +23,7 @@ async fn is_doubted(scene: &Scene) {
     scene.action("verify").await.with(200);
     let status = scene.target.rest.migration("c").await;
     let doubts = status["doubts"].to_string();
-    assert!(doubts.contains("had 100 entries when the cache was connected"), "{status:#}");
+    assert!(doubts.contains("has had 100 entries since the cache was connected"), "{status:#}");
     assert_eq!(status["state"], "SYNCED", "{status:#}");
     assert_eq!(status["verify"]["differences"], 0, "{status:#}");
     scene.disconnect("?strict=true").await.with(409);
@@ -54,20 +56,67 @@ async fn it_is_doubted_over_a_connection_that_continues_the_first() {
 }
 
 #[tokio::test]
-async fn it_is_doubted_by_a_target_that_was_restarted_meanwhile() {
-    let data = tempfile::tempdir().unwrap();
-    let file = || ServerFile { data_dir: Some(data.path().to_path_buf()), ..ServerFile::default() };
-    let mut scene = Scene::with_target(file()).await;
+async fn it_is_doubted_where_the_source_has_grown_between_two_connections() {
+    let scene = Scene::connected(10).await;
+    scene.disconnect("?force=true").await.with(200);
     scene.fill(ENTRIES).await;
     scene.connect().await;
-    scene.target.stop().await;
     shrink(&scene.from).await;
+    assert_eq!(scene.target.synchronize("c").await, u64::from(ENTRIES) / 2);
+    is_doubted(&scene).await;
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn it_is_doubted_where_the_source_has_grown_before_it_was_copied() {
+    let scene = Scene::connected(10).await;
+    scene.fill(ENTRIES).await;
+    scene.relay.hold_walks(true);
+    scene.target.rest.post("/rest/v2/caches/c?action=sync-data&async=true", "").await.with(202);
+    scene.action("cancel").await.with(204);
+    eventually("the job ends", || async {
+        let status = scene.target.rest.migration("c").await;
+        (status["job"]["state"] == "cancelled").then_some(())
+    })
+    .await;
+    scene.relay.hold_walks(false);
+    shrink(&scene.from).await;
+    assert_eq!(scene.target.synchronize("c").await, u64::from(ENTRIES) / 2);
+    is_doubted(&scene).await;
+    scene.stop().await;
+}
+
+/// Restarts a target that was connected when the source had so many entries, and copies what is left of [`ENTRIES`].
+/// The source has lost half of them before the restart, or else has got them by then and loses them after it.
+async fn restarted(entries_before: u32, data: &Path) -> Scene {
+    let file = || ServerFile { data_dir: Some(data.to_path_buf()), ..ServerFile::default() };
+    let mut scene = Scene::with_target(file()).await;
+    scene.fill(entries_before).await;
+    scene.connect().await;
+    scene.target.stop().await;
+    let all = (0..ENTRIES).map(|number| (key(number), value(number)));
+    scene.from.put_all(all, NEVER).await.unwrap();
+    if entries_before == ENTRIES {
+        shrink(&scene.from).await;
+    }
     scene.target = TestServer::start_with(file()).await;
     eventually("the source is reached", || async {
         (scene.target.rest.migration("c").await["source"]["reachable"] == true).then_some(())
     })
     .await;
+    if entries_before < ENTRIES {
+        shrink(&scene.from).await;
+    }
     assert_eq!(scene.target.synchronize("c").await, u64::from(ENTRIES) / 2);
-    is_doubted(&scene).await;
-    scene.stop().await;
+    scene
+}
+
+#[tokio::test]
+async fn it_is_doubted_by_a_target_that_was_restarted_meanwhile() {
+    for entries_before in [ENTRIES, 10] {
+        let data = tempfile::tempdir().unwrap();
+        let scene = restarted(entries_before, data.path()).await;
+        is_doubted(&scene).await;
+        scene.stop().await;
+    }
 }
