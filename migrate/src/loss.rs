@@ -172,9 +172,9 @@ impl Standing<'_> {
             let entries = if adopted == 1 { "entry counts" } else { "entries count" };
             doubts.push(
                 format!(
-                    "{adopted} {entries} as changed here since the cache was connected with --fresh, although an \
-                     earlier connection brought them in: whether the source has changed or removed any since then, \
-                     no verification tells"
+                    "{adopted} {entries} as changed here since the cache was connected with --fresh (fresh=true), \
+                     although an earlier connection brought them in and no client has written or removed them here \
+                     since: whether the source has changed or removed any, no verification tells"
                 )
                 .into(),
             );
@@ -251,14 +251,25 @@ impl Standing<'_> {
 fn differences_of(report: &VerifyReport) -> Option<Reason> {
     let differences = report.differences();
     let vanished = report.vanished.min(differences);
+    let not_fetched = report.not_fetched.min(differences - vanished);
     let what = match differences {
         0 => return None,
         1 => "verify has found 1 difference".to_owned(),
         several => format!("verify has found {several} differences"),
     };
     let mut remedies = vec![format!("verify and {LISTS} list them")];
-    if differences > vanished {
-        remedies.push("verify --repair fetches what is missing or different here".into());
+    match differences - vanished - not_fetched {
+        0 => {}
+        _ if not_fetched == 0 => {
+            remedies.push("verify --repair fetches what is missing or different here".into());
+        }
+        fetched => remedies.push(format!("verify --repair fetches {fetched} of them")),
+    }
+    if not_fetched > 0 {
+        remedies.push(format!(
+            "{not_fetched} of them are missing here and not fetched, and the list says why: write them here, or \
+             remove them from the source, and verify again"
+        ));
     }
     if vanished > 0 {
         remedies.push(format!(

@@ -531,7 +531,8 @@ impl Cache {
         self.segments.first().is_some_and(|segment| segment.lock().continues_earlier())
     }
 
-    /// Returns whether there may be removed keys that are not remembered: see [`Cache::may_have_forgotten`].
+    /// Returns whether there may be removed keys that are not remembered: there were too many, the cache was cleared, or
+    /// they were removed just before the source was connected again.
     #[must_use]
     pub fn has_forgotten(&self) -> bool {
         self.segments.iter().any(|segment| segment.lock().has_forgotten())
@@ -550,12 +551,17 @@ impl Cache {
         while self.segment(id).release_tombstones(&mut position, BACKGROUND_STEP) == Step::More {}
     }
 
-    /// Returns whether this key may be one that was removed and is not remembered: there were too many, the cache was
-    /// cleared, or it was just before the source was connected again. It may also be one of an entry that a client
-    /// wrote where everything of the source is here, and that has ended.
+    /// Returns whether this key may be one that was removed and is not remembered: see [`Cache::has_forgotten`].
     #[must_use]
-    pub fn may_have_forgotten(&self, key: &[u8]) -> bool {
-        self.placed(hash::hash(key)).lock().may_have_forgotten(key)
+    pub fn may_have_removed(&self, key: &[u8]) -> bool {
+        self.placed(hash::hash(key)).lock().has_forgotten()
+    }
+
+    /// Returns whether this key may be one of an entry that a client wrote, which is here or has ended where everything
+    /// of the source is here. Some other keys cannot be told from those.
+    #[must_use]
+    pub fn may_have_been_written(&self, key: &[u8]) -> bool {
+        self.placed(hash::hash(key)).lock().may_have_been_written(key)
     }
 
     /// Drops the tombstones that a connection has left in one segment, a bounded step at a time. Does

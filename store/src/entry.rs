@@ -40,7 +40,8 @@ mod flag {
     pub(super) const TOMBSTONE: u8 = 1 << 2;
     /// Brought in from the source that is connected now.
     pub(super) const IMPORTED: u8 = 1 << 3;
-    /// The version is the source's own, not a stamp.
+    /// The version is the source's own, not a stamp. Without `IMPORTED`, an earlier connection brought the entry in;
+    /// of a tombstone, such an entry has ended by itself, or had to make room.
     pub(super) const FOREIGN: u8 = 1 << 4;
     /// Two bits: how often the entry was used lately, for eviction.
     pub(super) const USES: u8 = 0b11 << 5;
@@ -418,6 +419,17 @@ impl Record {
 
     pub(crate) fn is_imported(&self) -> bool {
         flags(self.head()) & flag::IMPORTED != 0
+    }
+
+    /// Returns whether it was brought in over an earlier connection than those that the present one continues, and no
+    /// client has written or removed it since; or is what remains of such an entry.
+    pub(crate) fn is_adopted(&self) -> bool {
+        flags(self.head()) & (flag::IMPORTED | flag::FOREIGN) == flag::FOREIGN
+    }
+
+    /// It is what remains of an adopted entry.
+    pub(crate) fn remains_of_adopted(&mut self) {
+        self.head_mut()[8] |= flag::FOREIGN;
     }
 
     /// Returns whether it was written here after the write of `stamp`.

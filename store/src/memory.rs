@@ -30,6 +30,8 @@ pub struct MemoryLimit {
     used: AtomicI64,
     /// Bytes of tombstones, exact.
     tombstones: AtomicI64,
+    /// Bytes of the filters that remember which entries have ended, exact.
+    filters: AtomicI64,
 }
 
 /// Share of the memory limit that tombstones may take: a quarter. Beyond it, writes that could lead to more of
@@ -40,12 +42,15 @@ const TOMBSTONE_SHARE: u64 = 4;
 /// that can be done without, and the segments with the most of them are copied.
 const MANY_TOMBSTONES_SHARE: u64 = 8;
 
+/// Share of the memory limit that filters of ended entries may grow to: a 32nd, and an eighth is left for entries.
+const FILTER_SHARE: u64 = 32;
+
 impl MemoryLimit {
     /// At most `limit` bytes.
     #[must_use]
     pub fn new(limit: u64) -> Arc<Self> {
-        let [used, tombstones] = [const { AtomicI64::new(0) }; 2];
-        Arc::new(Self { limit: AtomicU64::new(limit), used, tombstones })
+        let [used, tombstones, filters] = [const { AtomicI64::new(0) }; 3];
+        Arc::new(Self { limit: AtomicU64::new(limit), used, tombstones, filters })
     }
 
     /// No limit: for tests and tools that hold a cache of their own.
@@ -95,6 +100,14 @@ impl MemoryLimit {
     #[must_use]
     pub fn has_many_tombstones(&self) -> bool {
         self.tombstones() > self.limit() / MANY_TOMBSTONES_SHARE
+    }
+
+    /// Whether there may be `more` bytes of filters of ended entries.
+    pub(crate) fn has_room_for_filter(&self, more: usize) -> bool {
+        let filters = self.filters.load(Ordering::Relaxed).max(0).unsigned_abs();
+        let reserve = usize::try_from(self.limit() / 8).unwrap_or(usize::MAX);
+        filters.saturating_add(more as u64) <= self.limit() / FILTER_SHARE
+            && !self.refuses(reserve.saturating_add(more))
     }
 
     /// Takes (or gives back) memory: that of segments, and of answers that are being put together.
@@ -200,6 +213,7 @@ pub(crate) struct Account {
     entries: i64,
     fixed: i64,
     tombstones: i64,
+    filters: i64,
     unreported_bytes: i64,
     unreported_entries: i64,
 }
@@ -212,6 +226,7 @@ impl Account {
             entries: 0,
             fixed: 0,
             tombstones: 0,
+            filters: 0,
             unreported_bytes: 0,
             unreported_entries: 0,
         }
@@ -219,7 +234,7 @@ impl Account {
 
     /// Bytes that the segment takes.
     pub(crate) fn bytes(&self) -> u64 {
-        self.bytes.max(0).unsigned_abs()
+        (self.bytes + self.filters).max(0).unsigned_abs()
     }
 
     /// Entries (not tombstones) in the segment.
@@ -263,7 +278,18 @@ impl Account {
         self.usage.node.tombstones.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Everything is gone.
+    /// A filter of ended entries that took `from` bytes takes `to` now. It counts against the limit of the member, and
+    /// not against the bound of the cache, which is for what clients store.
+    pub(crate) fn change_filter(&mut self, from: usize, to: usize) {
+        let bytes = signed(to) - signed(from);
+        if bytes != 0 {
+            self.filters += bytes;
+            self.usage.node.filters.fetch_add(bytes, Ordering::Relaxed);
+            self.usage.node.add(bytes);
+        }
+    }
+
+    /// Everything is gone, but for the filter.
     pub(crate) fn clear(&mut self) {
         self.unreported_bytes -= self.bytes;
         self.unreported_entries -= self.entries;
@@ -293,6 +319,7 @@ impl Drop for Account {
     /// A cache that is removed gives back what it took.
     fn drop(&mut self) {
         self.clear();
+        self.change_filter(usize::try_from(self.filters).unwrap_or(0), 0);
     }
 }
 

@@ -133,8 +133,10 @@ pub struct Segment {
     silent: Option<Timestamp>,
     /// Imported entries whose time was over here and that the source still had.
     lived_on: u64,
-    /// See [`Segment::adopted`].
+    /// Records of [`Record::is_adopted`].
     adopted: u64,
+    /// Adopted entries that have ended without a client, and of which no record is left.
+    adopted_gone: u64,
     /// Clients' entries that have ended and left nothing.
     ended: Ended,
     /// Entries that had to make room.
@@ -183,6 +185,7 @@ impl Segment {
             silent: None,
             lived_on: 0,
             adopted: 0,
+            adopted_gone: 0,
             ended: Ended::default(),
             evicted: 0,
             evicted_imported: Evicted::default(),

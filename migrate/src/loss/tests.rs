@@ -85,6 +85,12 @@ fn each_difference_has_a_remedy_that_ends_it() {
     assert!(several.starts_with("verify has found 5 differences"), "{several}");
     assert!(!put_right.contains("--repair") && put_right.contains("; 3 vanished"), "{put_right}");
     assert_eq!(differences_of(&report("finished", 0)), None);
+    let by_hand = VerifyReport { not_fetched: 2, ..report("finished", 2) };
+    let some = VerifyReport { not_fetched: 2, vanished: 1, ..report("finished", 5) };
+    let (by_hand, some) = (text(&by_hand), text(&some));
+    assert!(by_hand.contains("; 2 of them are missing here and not fetched"), "{by_hand}");
+    assert!(!by_hand.contains("--repair"), "no advice that does nothing: {by_hand}");
+    assert!(some.contains("; verify --repair fetches 3 of them; 2 of them are"), "{some}");
 }
 
 #[test]

@@ -121,6 +121,16 @@ fn what_another_job_has_completed_meanwhile_is_not_read_again_and_not_recorded_a
     let (mut job, _) = SyncJob::start(space, &none, &[0, 0], settings);
     assert_eq!(job.on(Event::CompleteAlready { unit: FIRST, segments: vec![A, B] }), []);
     assert_eq!(job.on(Event::UnitRead { unit: FIRST, failed: 0 }), ended);
+    // What could not be taken has come in by another job.
+    let (mut job, _) = SyncJob::start(space, &none, &[0, 0], settings);
+    let full = Event::SegmentRead { unit: FIRST, segment: A, failed: 1 };
+    assert_eq!(job.on(full), []);
+    assert!(matches!(job.on(lost(FIRST))[..], [Action::Wait { .. }]));
+    let again = job.on(Event::Again { unit: FIRST });
+    assert!(matches!(again[..], [Action::Read(_)]), "{again:?}");
+    assert_eq!(job.on(Event::CompleteAlready { unit: FIRST, segments: vec![A] }), []);
+    assert_eq!(job.on(read(FIRST, B)), [Action::Complete(vec![B])]);
+    assert_eq!(job.on(Event::UnitRead { unit: FIRST, failed: 0 }), ended);
     // A late word of a unit that is not read any more.
     let (mut job, _) = SyncJob::start(space, &none, &[0, 0], settings);
     let _ = job.on(Event::Misplaced);

@@ -14,6 +14,10 @@ use crate::{clocks::SourceClocks, entry::SourceEntry, settings::check_key, sourc
 const REMOVED: &str = "it may have been removed here";
 
 /// Why an entry is missing, and is not fetched.
+const ENDED: &str = "a client's entry under this key, or under one that cannot be told from it, has ended here: \
+                     what the source has may be older";
+
+/// Why an entry is missing, and is not fetched.
 const LATER: &str = "the source got it after a client had cleared the cache, since when nothing comes \
                      from the source: write it here, or remove it there";
 
@@ -129,9 +133,9 @@ impl Judge<'_> {
         if let Some(cleared) = remembered.cleared {
             return self.cleared(cleared, theirs);
         }
-        if self.may_have_removed(key, remembered) {
+        if let Some(why) = self.may_be_outdated(key, remembered) {
             // What may have been removed here does not come back.
-            return Verdict::Missing { why: Some(REMOVED), mended: false };
+            return Verdict::Missing { why: Some(why), mended: false };
         }
         if check_key(self.cache, key, self.max_key).is_err() {
             return Verdict::Missing { why: Some(TOO_LONG), mended: false };
@@ -140,7 +144,11 @@ impl Judge<'_> {
         match (self.mend(key, theirs, remembered), is_evicted) {
             (Mended::ByClient, _) => Verdict::ChangedHere,
             (mended, true) => Verdict::MissingOrEvicted { mended: mended == Mended::Now },
-            (mended, false) => Verdict::Missing { why: None, mended: mended == Mended::Now },
+            (Mended::Now, false) => Verdict::Missing { why: None, mended: true },
+            // A client's entry may have ended meanwhile.
+            (_, false) => {
+                Verdict::Missing { why: self.may_be_outdated(key, remembered), mended: false }
+            }
         }
     }
 
@@ -217,15 +225,18 @@ impl Judge<'_> {
         });
         match mended {
             // A client has removed it since the source was asked, unless nobody knows what was removed here.
-            Mended::Removed if !self.may_have_removed(key, remembered) => Mended::ByClient,
+            Mended::Removed if self.may_be_outdated(key, remembered).is_none() => Mended::ByClient,
             Mended::Removed => Mended::Not,
             mended => mended,
         }
     }
 
-    /// Whether a client may have removed a key here of which nothing is known.
-    fn may_have_removed(&self, key: &[u8], remembered: Remembered) -> bool {
-        remembered.forgets || self.cache.may_have_forgotten(key)
+    /// Why what the source has under a key of which nothing is known here may be older than what a client did with it.
+    fn may_be_outdated(&self, key: &[u8], remembered: Remembered) -> Option<&'static str> {
+        if remembered.forgets || self.cache.may_have_removed(key) {
+            return Some(REMOVED);
+        }
+        self.cache.may_have_been_written(key).then_some(ENDED)
     }
 
     /// Milliseconds by which the end of this entry's lifespan may differ from its end at the source; `None` if

@@ -72,6 +72,8 @@ pub struct VerifyReport {
     pub not_found: u64,
     /// See [`Finding::Missing`].
     pub missing: u64,
+    /// Those of them that a repair does not fetch. What is listed says why, and what to do.
+    pub not_fetched: u64,
     /// See [`Finding::MissingOrEvicted`]. No more of them are left over than entries of the source were evicted
     /// here; those beyond that number count as missing.
     pub missing_or_evicted: u64,
@@ -252,6 +254,7 @@ impl VerifyReport {
         self.cleared -= beyond;
         self.cleared_or_later -= beyond;
         self.missing += beyond;
+        self.not_fetched += beyond;
         let most = usize::try_from(beyond).unwrap_or(usize::MAX);
         let is_unsure = |one: &&mut Listed| one.finding == Finding::ClearedOrLater;
         // Which of them they are, nobody knows.
@@ -281,7 +284,10 @@ impl VerifyReport {
                 self.perhaps_outlived += u64::from(!certain);
             }
             Verdict::ChangedHere => self.note(Finding::ChangedHere, key, None, false),
-            Verdict::Missing { why, mended } => self.note(Finding::Missing, key, why, mended),
+            Verdict::Missing { why, mended } => {
+                self.not_fetched += u64::from(why.is_some());
+                self.note(Finding::Missing, key, why, mended);
+            }
             Verdict::MissingOrEvicted { mended } => {
                 self.note(Finding::MissingOrEvicted, key, None, mended);
             }
@@ -349,6 +355,7 @@ impl VerifyReport {
         self.expired += part.expired;
         self.not_found += part.not_found;
         self.missing += part.missing;
+        self.not_fetched += part.not_fetched;
         self.missing_or_evicted += part.missing_or_evicted;
         self.mended_missing += part.mended_missing;
         self.mended_evicted += part.mended_evicted;
@@ -551,6 +558,7 @@ mod tests {
             part.count(b"f", Verdict::Cleared { certain: false });
             part.count(b"a", Verdict::ChangedHere);
             part.count(b"b", is_missing(true));
+            part.count(b"g", Verdict::Missing { why: Some("removed"), mended: false });
             part.count(b"e", Verdict::MissingOrEvicted { mended: false });
             part.count(b"c", Verdict::Different { what: "value", mended: false });
             part.count(b"d", Verdict::Vanished);
@@ -563,9 +571,10 @@ mod tests {
         let VerifyReport { different, changed_here, cleared, missing_or_evicted, .. } = whole;
         let here = same + changed_here + cleared;
         assert_eq!(compared, here + expired + missing + missing_or_evicted + different);
-        assert_eq!((compared, whole.vanished, whole.outlived), (24, 3, 3));
+        assert_eq!((compared, whole.vanished, whole.outlived), (27, 3, 3));
+        assert_eq!((missing, whole.not_fetched), (6, 3), "of those fetched none is left");
         assert_eq!((cleared, whole.cleared_or_later), (6, 3));
-        assert_eq!((whole.repaired, whole.segments_compared, whole.listed.len()), (3, 24, 18));
+        assert_eq!((whole.repaired, whole.segments_compared, whole.listed.len()), (3, 24, 21));
         let mut full = VerifyReport::default();
         (0..MOST_LISTED).for_each(|_| full.count(b"k", is_missing(false)));
         full.add(&part());
@@ -589,7 +598,7 @@ mod tests {
             report.bound_cleared(had);
             let VerifyReport { cleared, cleared_or_later, missing, .. } = report;
             assert_eq!([cleared, cleared_or_later, missing], expected, "{had}");
-            assert_eq!(report.differences(), missing);
+            assert_eq!((report.differences(), report.not_fetched), (missing, missing));
             let of = |finding| report.listed.iter().filter(|one| one.finding == finding).count();
             let listed = (of(Finding::ClearedOrLater) as u64, of(Finding::Missing) as u64);
             assert_eq!(listed, (cleared_or_later, missing));

@@ -148,7 +148,6 @@ impl Segment {
         }
         // Of what is removed here no tombstones stay.
         self.forgotten = self.link.is_some();
-        self.adopted = 0;
         self.note_change();
         Some(self.take_records())
     }
@@ -186,6 +185,7 @@ impl Segment {
         self.generation += 1;
         (self.mortal, self.tombstones, self.imported, self.hand) = (0, 0, 0, 0);
         (self.balance, self.unremembered) = (0, 0);
+        (self.adopted, self.adopted_gone) = (0, 0);
         if self.outbox.is_read() {
             let (stamp, key) = (self.stamp, Box::default());
             self.outbox.push(Effect { stamp, key, cause: Cause::Clear, entry: None });

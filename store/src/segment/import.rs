@@ -118,8 +118,9 @@ impl Segment {
                 return Import::AlreadyHere;
             }
         }
-        if found.is_none() && rule == ImportRule::Repair && (cleared || self.forgotten) {
-            // A client may have removed it meanwhile.
+        let may_be_outdated = || cleared || self.forgotten || self.may_have_ended(placement);
+        if found.is_none() && rule == ImportRule::Repair && may_be_outdated() {
+            // A client may have removed it meanwhile, or its own entry in its place has ended.
             return Import::Tombstone;
         }
         let place = Place { hash, placement, bucket: found, overdue: false };
@@ -298,7 +299,8 @@ impl Segment {
         if !self.continues {
             self.evicted_before = self.evicted;
             self.forget_evicted();
-            self.forget_ended();
+            // What has ended comes again, if the source still has it.
+            self.adopted_gone = 0;
         }
         self.changed_between = std::mem::take(&mut self.changed);
         if self.changed_between && beginning == Beginning::Unchanged {
@@ -388,6 +390,8 @@ impl Segment {
     pub fn disconnect(&mut self) {
         self.link = None;
         self.changed = false;
+        // A connection that continues this one repairs nothing that is not here if clients have written anything.
+        self.forget_ended();
     }
 
     /// Whether anything has happened since the source was disconnected that an import could undo: a
@@ -409,11 +413,12 @@ impl Segment {
         self.forget(position, limit, true)
     }
 
-    /// Entries that were imported once and count as a client's since a connection began anew. Whether the source has
-    /// changed or removed them since, nobody knows. Those that clients have changed or removed here are included.
+    /// Entries that were imported once, count as a client's since a connection began anew, and were not written or
+    /// removed by any client since; those included that have ended here since then. Whether the source has changed or
+    /// removed them, nobody knows.
     #[must_use]
     pub fn adopted(&self) -> u64 {
-        self.adopted
+        self.adopted + self.adopted_gone
     }
 
     fn forget(&mut self, position: &mut Position, limit: usize, origins: bool) -> Step {
@@ -423,6 +428,9 @@ impl Segment {
             self.balance -= occupied.get().balance();
             if occupied.get().is_tombstone() {
                 self.tombstones -= 1;
+                let adopted = u64::from(occupied.get().is_adopted());
+                (self.adopted, self.adopted_gone) =
+                    (self.adopted - adopted, self.adopted_gone + adopted);
                 let memory = occupied.get().memory();
                 occupied.remove();
                 self.account.change(memory, 0, 0);

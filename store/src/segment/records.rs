@@ -25,6 +25,7 @@ impl Segment {
             let from = record.memory();
             self.mortal -= u64::from(record.is_mortal());
             self.imported -= u64::from(record.is_imported());
+            self.adopted -= u64::from(record.is_adopted());
             self.balance -= record.balance();
             let was_tombstone = record.is_tombstone();
             draft.replace(record);
@@ -133,11 +134,14 @@ impl Segment {
                 continue;
             }
             let (memory, balance) = (record.memory(), record.balance());
+            let adopted = u64::from(record.is_adopted());
             let ended = (!is_needed).then(|| hash::hash(record.key()));
             let Ok(occupied) = self.table.get_bucket_entry(bucket) else { continue };
             occupied.remove();
             self.forgotten |= is_needed;
             self.released = true;
+            (self.adopted, self.adopted_gone) =
+                (self.adopted - adopted, self.adopted_gone + adopted);
             self.tombstones -= 1;
             // The source has its key all the same.
             self.balance -= balance;
@@ -162,6 +166,10 @@ impl Segment {
         let from = record.memory();
         self.mortal -= u64::from(record.is_mortal());
         self.imported -= u64::from(record.is_imported());
+        let is_adopted = record.is_adopted();
+        let is_still_adopted = is_adopted && cause != Cause::Remove;
+        self.adopted -= u64::from(is_adopted && !(is_still_adopted && leaves_tombstone));
+        self.adopted_gone += u64::from(is_still_adopted && !leaves_tombstone);
         let to = if leaves_tombstone { Record::tombstone_memory(record.key()) } else { 0 };
         self.account.change(from, to, -1);
         if leaves_tombstone {
@@ -173,6 +181,9 @@ impl Segment {
         if leaves_tombstone {
             let ended = cause != Cause::Remove;
             *record = Record::tombstone(record.key(), self.stamp, record.is_at_source(), ended);
+            if is_still_adopted {
+                record.remains_of_adopted();
+            }
             self.balance += record.balance();
         } else {
             occupied.remove();
@@ -226,18 +237,15 @@ impl Segment {
     /// Notes that a client's entry has ended, of which nothing is kept.
     fn note_ended(&mut self, placement: u32) {
         let before = self.ended.memory();
-        self.ended.insert(placement);
-        self.count_ended(before);
+        let node = self.account.usage().node();
+        self.ended.insert(placement, |bytes| node.has_room_for_filter(bytes));
+        self.account.change_filter(before, self.ended.memory());
     }
 
     /// Forgets which of them have.
     pub(super) fn forget_ended(&mut self) {
         let before = std::mem::take(&mut self.ended).memory();
-        self.count_ended(before);
-    }
-
-    fn count_ended(&mut self, before: usize) {
-        self.count_memory(before, self.ended.memory());
+        self.account.change_filter(before, 0);
     }
 
     /// Notes that an entry of the source has to make room.
@@ -259,14 +267,20 @@ impl Segment {
         self.account.change_fixed(before, now);
     }
 
-    /// Returns whether a client may have removed a key of which nothing is known, or written an entry that has ended,
-    /// be it that nobody has swept it yet.
-    pub(crate) fn may_have_forgotten(&self, key: &[u8]) -> bool {
+    /// Returns whether a client's own entry under this key may have ended, of which nothing is kept: what the source
+    /// has could be older than that.
+    pub(super) fn may_have_ended(&self, placement: u32) -> bool {
+        self.ended.may_contain(placement)
+    }
+
+    /// Returns whether a client has written an entry under this key, or may have: one that is here, swept or not, or
+    /// one that has ended.
+    pub(crate) fn may_have_been_written(&self, key: &[u8]) -> bool {
         let record = self.table.find(self.hash(key), |record| record.key() == key);
         let was_written = record.zip(self.link.as_ref()).is_some_and(|(record, link)| {
             !record.is_tombstone() && !record.is_imported() && self.stood_connected(record, link)
         });
-        self.forgotten || was_written || self.ended.may_contain(hash::hash(key))
+        was_written || self.may_have_ended(hash::hash(key))
     }
 
     /// Whether keys could come back if what is complete now were read again.

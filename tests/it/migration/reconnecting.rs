@@ -177,3 +177,46 @@ async fn what_the_last_connection_has_copied_is_not_called_read_through() {
     assert_eq!((&here["readThrough"], &here["copied"]), (&0.into(), &here["read"]), "{here:#}");
     scene.stop().await;
 }
+
+#[tokio::test]
+async fn what_an_earlier_connection_brought_in_is_doubted_until_clients_have_rewritten_it() {
+    let scene = Scene::connected(10).await;
+    assert_eq!(scene.target.synchronize("c").await, 10);
+    scene.disconnect("").await.with(204);
+    scene.connect_to(scene.relay.address, "c", "?fresh=true").await.with(204);
+    assert_eq!(scene.target.synchronize("c").await, 0);
+    let verified = async || {
+        let report = scene.action("verify").await.with(200).json();
+        assert_eq!(report["differences"], 0, "{report:#}");
+        let status = scene.target.rest.migration("c").await;
+        (status["state"].as_str().unwrap().to_owned(), status["doubts"].to_string())
+    };
+    let (state, doubts) = verified().await;
+    assert!(state == "SYNCED" && doubts.contains("10 entries count as changed"), "{doubts}");
+    scene.disconnect("?strict=true").await.with(409);
+    for number in 0..9 {
+        scene.to.put(&key(number), b"ours", NEVER).await.unwrap();
+    }
+    let (state, doubts) = verified().await;
+    assert!(state == "SYNCED" && doubts.contains("1 entry counts as changed"), "{doubts}");
+    scene.to.remove(&key(9)).await.unwrap();
+    assert_eq!(verified().await, ("VERIFIED".into(), "[]".into()));
+    scene.disconnect("?strict=true").await.with(204);
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_source_gets_between_two_connections_is_not_taken_for_cleared() {
+    let scene = Scene::connected(10).await;
+    assert_eq!(scene.target.synchronize("c").await, 10);
+    scene.to.clear().await.unwrap();
+    scene.from.clear().await.unwrap();
+    scene.disconnect("").await.with(204);
+    scene.from.put(b"new", b"theirs", lasting(3_600_000)).await.unwrap();
+    scene.connect().await;
+    let report = scene.action("verify").await.with(200).json();
+    assert_eq!((&report["cleared"], &report["clearedOrLater"]), (&1.into(), &1.into()));
+    assert_eq!(scene.target.rest.migration("c").await["state"], "SYNCED", "{report:#}");
+    scene.disconnect("?strict=true").await.with(409);
+    scene.stop().await;
+}

@@ -2,7 +2,7 @@
 
 mod schedule;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 
@@ -48,6 +48,8 @@ struct Model {
     cleared: bool,
     /// Keys have ended, or were cleared, in complete segments that are not remembered.
     released: bool,
+    /// Those of them that were clients' own and have ended.
+    ended: BTreeSet<Vec<u8>>,
     /// Whether the segment has met one of them.
     met: bool,
     /// While the source is silent: lifespans that ended before this have ended there too.
@@ -71,7 +73,7 @@ impl Model {
     fn expire(&mut self) {
         let now = self.now;
         let complete = self.complete.clone();
-        let released = &mut self.released;
+        let (released, ended) = (&mut self.released, &mut self.ended);
         self.records.retain(|key, record| {
             let ModelRecord::Entry(entry) = record else { return true };
             let ends =
@@ -85,7 +87,10 @@ impl Model {
                 let at_source = entry.at_source;
                 let is_kept = complete.is_some() && (at_source || may_hold(complete.as_ref(), key));
                 *record = ModelRecord::Tombstone { at_source, removal: false };
-                *released |= complete.is_some() && !is_kept;
+                if complete.is_some() && !is_kept {
+                    *released = true;
+                    ended.insert(key.clone());
+                }
                 return is_kept;
             }
             complete.is_some()
@@ -258,7 +263,9 @@ impl Model {
             record.is_seen_at_source();
         }
         match self.records.get(key) {
-            None if settled || (repair && self.cleared) => return Import::Tombstone,
+            None if settled || (repair && (self.cleared || self.ended.contains(key))) => {
+                return Import::Tombstone;
+            }
             Some(ModelRecord::Tombstone { .. }) => return Import::Tombstone,
             Some(ModelRecord::Entry(entry)) if !entry.imported => return Import::KeptForClient,
             Some(ModelRecord::Entry(_)) if !repair => return Import::AlreadyHere,

@@ -222,6 +222,59 @@ fn a_connection_that_continues_goes_on_with_what_was_imported() {
     assert_eq!((segment.local_len(), copy(&mut segment, b"k")), (2, Import::KeptForClient));
 }
 
+/// Connected anew, with five entries `a` to `e` of an earlier connection, of which `d` and `e` end at 2,000.
+fn adopting() -> Segment {
+    let mut segment = segment(Bound::default());
+    connect(&mut segment);
+    for key in [b"a", b"b", b"c"] {
+        copy(&mut segment, key);
+    }
+    for key in [b"d", b"e"] {
+        let mut entry = imported(b"theirs", 5);
+        entry.metadata.created = Some(at(0));
+        entry.metadata.expiration.lifespan = Some(Lifetime::from_millis(2_000));
+        import(&mut segment, key, &entry, ImportRule::Copy, at(500));
+    }
+    put(&mut segment, b"ours", b"v");
+    begin_anew(&mut segment, SECOND);
+    segment
+}
+
+fn begin_anew(segment: &mut Segment, connection: ConnectionId) {
+    disconnect(segment);
+    segment.forget_source(&mut Position::default(), usize::MAX);
+    segment.connect(link(connection, &[]));
+    segment.mark();
+}
+
+#[test]
+fn what_clients_write_or_remove_is_their_own_and_what_ends_by_itself_is_still_doubted() {
+    let mut segment = adopting();
+    assert_eq!(segment.adopted(), 5, "one was a client's before");
+    put(&mut segment, b"a", b"ours");
+    put(&mut segment, b"a", b"a longer one, and the second time");
+    assert_eq!(segment.adopted(), 4);
+    run(&mut segment, &Command::remove(b"b"), at(1_000));
+    assert_eq!(segment.adopted(), 3);
+    segment.sweep(0, 64, at(3_000));
+    assert_eq!((segment.len(), segment.adopted()), (3, 3), "two have ended");
+    run(&mut segment, &Command::write(b"d", b"ours", Expiration::NEVER), at(3_000));
+    assert_eq!(segment.adopted(), 2, "a client's again");
+    segment.complete(SourceSegment(0));
+    segment.release_tombstones(&mut Position::default(), usize::MAX);
+    assert_eq!((segment.tombstones(), segment.adopted()), (1, 2), "it is gone without a trace");
+    while segment.evict(None, &mut 64) {}
+    assert_eq!((segment.len(), segment.adopted()), (0, 2), "nor has a client done that");
+
+    let mut segment = adopting();
+    segment.sweep(0, 64, at(3_000));
+    begin_anew(&mut segment, FIRST);
+    assert_eq!(segment.adopted(), 3, "what has ended comes again, if the source has it");
+    segment.end_imports();
+    drop(segment.clear());
+    assert_eq!(segment.adopted(), 0);
+}
+
 /// Connected for the second time, with an imported entry `k` whose lifespan ends at 1,000.
 fn reconnected(beginning: Beginning) -> Segment {
     let mut segment = segment(Bound::default());

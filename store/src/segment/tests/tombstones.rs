@@ -81,8 +81,9 @@ fn what_the_source_has_and_what_clients_removed_stays_known_to_verify() {
     for key in remembered {
         assert_eq!(repair(&mut segment, key), Import::Tombstone);
     }
-    // That the source has this can only have come later.
-    assert_eq!(repair(&mut segment, b"ended"), Import::Written);
+    // The source got this later; what the client wrote may be newer still.
+    assert_eq!(repair(&mut segment, b"ended"), Import::Tombstone);
+    assert_eq!(repair(&mut segment, b"unknown"), Import::Written);
 }
 
 #[test]
@@ -317,19 +318,93 @@ fn the_member_knows_what_its_tombstones_take() {
 
 const SECOND: ConnectionId = ConnectionId(2);
 
-#[test]
-fn a_clients_entry_that_has_ended_where_everything_is_here_may_have_been_there() {
+/// Connected to a source of one segment, which is complete.
+fn whole() -> Segment {
     let mut segment = segment(Bound::default());
     connect(&mut segment);
     segment.complete(SourceSegment(0));
-    let may_have_been = |segment: &Segment, key: &[u8]| segment.may_have_forgotten(key);
-    let expiration = Expiration { lifespan: Some(Lifetime::from_millis(100)), max_idle: None };
-    run(&mut segment, &Command::write(b"k", b"v", expiration), at(1_000));
+    segment
+}
+
+#[test]
+fn a_clients_entry_that_has_ended_where_everything_is_here_may_have_been_there() {
+    let mut segment = whole();
+    let may_have_been = |segment: &Segment, key: &[u8]| segment.may_have_been_written(key);
+    run(&mut segment, &Command::write(b"k", b"v", SHORT), at(1_000));
     assert!(may_have_been(&segment, b"k") && !may_have_been(&segment, b"other"));
     segment.sweep(0, 64, at(2_000));
     assert_eq!((segment.len(), segment.tombstones()), (0, 0));
     assert!(may_have_been(&segment, b"k") && !may_have_been(&segment, b"other"));
+    assert_eq!(repair(&mut segment, b"k"), Import::Tombstone);
+    assert!(!segment.has_forgotten(), "other keys are repaired");
+    assert_eq!(repair(&mut segment, b"other"), Import::Written);
     segment.disconnect();
     connect(&mut segment);
     assert!(!may_have_been(&segment, b"k"), "this connection knows nothing of it");
+}
+
+#[test]
+fn an_entry_that_a_repair_itself_finds_ended_is_not_repaired() {
+    let mut segment = whole();
+    run(&mut segment, &Command::write(b"k", b"v", SHORT), at(800));
+    assert_eq!(repair(&mut segment, b"k"), Import::Tombstone, "nobody has swept it");
+}
+
+#[test]
+fn an_entry_whose_tombstone_is_released_or_that_makes_room_may_have_been_there() {
+    let mut segment = connected(MemoryLimit::unlimited());
+    end(&mut segment, b"released");
+    (0..20).for_each(|number| segment.complete(SourceSegment(number)));
+    assert!(!segment.may_have_been_written(b"released"), "it has a tombstone");
+    release(&mut segment);
+    assert_eq!(segment.tombstones(), 0);
+    put(&mut segment, b"evicted", b"v");
+    while segment.evict(None, &mut 64) {}
+    for key in [&b"released"[..], b"evicted"] {
+        assert!(segment.may_have_been_written(key));
+        assert_eq!(repair(&mut segment, key), Import::Tombstone);
+    }
+    segment.end_imports();
+    drop(segment.clear());
+    assert!(!segment.may_have_been_written(b"evicted") && segment.has_forgotten());
+}
+
+#[test]
+fn the_member_knows_what_filters_take_and_gets_it_back() {
+    let memory = MemoryLimit::new(1_000_000);
+    let mut segment = connected(Arc::clone(&memory));
+    (0..20).for_each(|number| segment.complete(SourceSegment(number)));
+    let used = |segment: &mut Segment| {
+        segment.settle_account();
+        (memory.used(), segment.account.usage().bytes(), segment.memory())
+    };
+    for after in [Segment::disconnect as fn(&mut Segment), |segment| segment.end_imports()] {
+        put(&mut segment, b"other", b"v");
+        let without = used(&mut segment);
+        end(&mut segment, b"k");
+        let (of_member, of_cache, of_segment) = used(&mut segment);
+        assert_eq!(of_member - without.0, 1_024);
+        assert_eq!((of_cache, of_segment - without.2), (without.1, 1_024), "none of its bound");
+        after(&mut segment);
+        drop(segment.clear());
+        assert_eq!(used(&mut segment).0, segment.memory());
+        segment.connect(link(SECOND, &[]));
+        segment.complete(SourceSegment(0));
+    }
+    end(&mut segment, b"k");
+    drop(segment);
+    assert_eq!(memory.used(), 0);
+}
+
+#[test]
+fn filters_grow_with_what_has_ended_and_leave_most_of_the_memory_to_entries() {
+    let memory = MemoryLimit::new(1_000_000);
+    let mut segment = connected(Arc::clone(&memory));
+    segment.end_imports();
+    for number in 0..10_000_u32 {
+        end(&mut segment, &number.to_be_bytes());
+    }
+    let filters = segment.memory() - segment.account.usage().bytes();
+    assert_eq!(filters, (1 + 4 + 16) * 1_024, "another one would take more than a 32nd");
+    assert!((0..10_000_u32).all(|number| segment.may_have_been_written(&number.to_be_bytes())));
 }

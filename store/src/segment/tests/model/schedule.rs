@@ -248,7 +248,10 @@ fn play(segment: &mut Segment, model: &mut Model, act: Act) {
             model.records.retain(|key, record| match record {
                 ModelRecord::Tombstone { at_source, removal } => {
                     let is_kept = *at_source || *removal || may_hold(complete.as_ref(), key);
-                    model.released |= !is_kept;
+                    if !is_kept {
+                        model.released = true;
+                        model.ended.insert(key.clone());
+                    }
                     is_kept
                 }
                 ModelRecord::Entry(_) => true,
@@ -261,6 +264,7 @@ fn play(segment: &mut Segment, model: &mut Model, act: Act) {
             segment.disconnect();
             segment.forget_source(&mut Position::default(), usize::MAX);
             model.complete = None;
+            model.ended.clear();
             model.records.retain(|_, record| match record {
                 ModelRecord::Entry(entry) => {
                     (entry.imported, entry.at_source) = (false, false);
@@ -327,17 +331,18 @@ fn compare(segment: &Segment, model: &mut Model, copy: &BTreeMap<Vec<u8>, Effect
     // Every count, recomputed from scratch.
     let records: Vec<&Record> = segment.table.iter().collect();
     let bytes: usize = records.iter().map(|record| record.memory()).sum();
-    let beside = segment.table.allocation_size() + segment.ended.memory();
-    assert_eq!(segment.memory(), (bytes + beside) as u64);
+    let (table, filters) = (segment.table.allocation_size(), segment.ended.memory());
+    assert_eq!(segment.memory(), (bytes + table + filters) as u64);
     let tombstones = records.iter().filter(|record| record.is_tombstone());
     let fixed = tombstones.map(|record| record.memory()).sum::<usize>();
-    let fixed = (fixed + beside) as u64;
+    let fixed = (fixed + table) as u64;
     let usage = segment.account.usage();
     let reported = (usage.bytes(), usage.entries(), usage.fixed());
-    assert_eq!(reported, (segment.memory(), segment.len(), fixed));
+    assert_eq!(reported, ((bytes + table) as u64, segment.len(), fixed));
     let count = |of: fn(&Record) -> bool| records.iter().filter(|record| of(record)).count() as u64;
     assert_eq!(segment.balance(), records.iter().map(|record| record.balance()).sum::<i64>());
     assert_eq!(segment.tombstones(), count(Record::is_tombstone));
+    assert_eq!(segment.adopted, count(Record::is_adopted));
     assert_eq!(segment.mortal(), count(Record::is_mortal));
     assert_eq!(segment.len() - segment.local_len(), count(Record::is_imported));
     assert_eq!(segment.len(), count(|record| !record.is_tombstone()));
