@@ -141,10 +141,6 @@ impl CacheConfig {
     }
 }
 
-/// Most bytes that the caches of a document may come to in another format: each may be made from the same large
-/// configuration.
-const MAX_CONVERTED: usize = 64 << 20;
-
 /// A document in another format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Converted {
@@ -175,7 +171,7 @@ pub fn convert(
     let container_name = read.settings.container_name.clone();
     let is_part = read.settings
         != ServerFile { container_name: container_name.clone(), ..ServerFile::default() };
-    if read.found < 2 || read.found.saturating_mul(document.len()) > MAX_CONVERTED {
+    if read.found < 2 {
         let cache = only_cache(read, &mut notes);
         let text =
             |NamedCache { name, config }: NamedCache| config.write(name.as_ref(), to, writing);

@@ -205,6 +205,15 @@ pub enum ConfigError {
         /// How many it configures.
         found: usize,
     },
+    /// The caches are too long, each written with all that it is made from.
+    #[error(
+        "the caches come to more than {most} bytes, because each is written with all of the configuration that it is \
+         made from: convert fewer of them at a time"
+    )]
+    TooLong {
+        /// Most bytes.
+        most: usize,
+    },
     /// The port does not exist once the offset is added.
     #[error("port {port} and offset {offset} are more than 65535 together; lower one of them")]
     Port {
@@ -311,6 +320,7 @@ impl ConfigError {
             Self::Several { problems } => problems.first()?.place(),
             Self::TooLarge { .. }
             | Self::NotOneCache { .. }
+            | Self::TooLong { .. }
             | Self::Port { .. }
             | Self::NoDefaultCache { .. }
             | Self::AliasTaken { .. }

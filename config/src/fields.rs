@@ -164,9 +164,10 @@ impl<'a, 'n> Fields<'a, 'n> {
                 notes.refuse(ConfigError::UnexpectedAttribute { name, place, nearest });
             }
         }
-        for child in element.children.iter().filter(|child| !is_taken(child)) {
+        for child in &element.children {
             let name = child.name.as_str();
-            if !children.contains(&name) && !notes.is_full_of_names() {
+            // Comparing names takes time, and no more of them would be listed.
+            if !notes.is_full_of_names() && !is_taken(child) && !children.contains(&name) {
                 let (nearest, name, place) = (nearest(name, &elements), name.into(), child.place);
                 notes.refuse(ConfigError::UnexpectedElement { name, place, nearest });
             }

@@ -65,7 +65,7 @@ pub(crate) fn shrunk(connection: &Connection) -> Option<String> {
     let Some(had) = said else {
         let text = "it is not known how many entries the source had when the cache was connected, because it did not \
                     say so in time, or an earlier version did not ask: whether it has lost any before they were copied, \
-                    nobody knows. Compare its number of entries with what you expect, and disconnect without strict";
+                    nobody knows. Compare its number of entries with what you expect, and disconnect without --strict";
         return Some(text.into());
     };
     (shown < had - had / 10).then(|| {

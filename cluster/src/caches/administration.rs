@@ -154,6 +154,8 @@ impl Caches {
         name: &CacheName,
         next: impl Fn(&CacheConfig) -> Result<CacheConfig, AdminError>,
     ) -> Result<(), AdminError> {
+        // It may be an alias.
+        let name = &self.resolve(name.as_str())?;
         let mut attempts = 0;
         loop {
             let standing = self.config(name.as_str())?;

@@ -206,6 +206,12 @@ async fn a_cache_that_may_be_there_is_created_once_and_changed_then() {
     let segments = CacheConfig { segments: 60, ..config };
     let error = caches.create_or_update(&name("a"), segments, false).await.unwrap_err();
     assert!(matches!(error, AdminError::Immutable { what: "segments", .. }), "{error}");
+
+    let aliased = CacheConfig { aliases: [name("x")].into(), ..statistics };
+    caches.create_or_update(&name("a"), aliased.clone(), false).await.unwrap();
+    let changed = CacheConfig { statistics: false, ..aliased };
+    caches.create_or_update(&name("x"), changed.clone(), false).await.unwrap();
+    assert_eq!((caches.names(), &*caches.config("a").unwrap()), (vec![name("a")], &changed));
 }
 
 #[tokio::test]

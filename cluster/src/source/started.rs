@@ -148,7 +148,7 @@ impl StartInterval {
             let aside = if second.rem_euclid(2) == 0 { -ASIDE } else { ASIDE };
             middle.saturating_add(second.saturating_mul(1_000)).saturating_add(aside)
         };
-        (second..second.saturating_add(2)).map(instant).find(|next| *next >= at).unwrap_or(at)
+        (second..second.saturating_add(3)).map(instant).find(|next| *next >= at).unwrap_or(at)
     }
 
     /// The next instants from `at` on, on either side of the interval, at which another process says something else

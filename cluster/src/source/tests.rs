@@ -56,6 +56,16 @@ fn told_apart(
 }
 
 #[test]
+fn a_narrow_interval_is_read_at_an_instant_that_tells_something() {
+    let known = StartInterval { boot: HERE, earliest: 4_300, latest: 4_340, read: 0 };
+    for at in 10_000..14_000 {
+        let beside = (known.best_reading(at) - 4_320).rem_euclid(1_000);
+        assert!([250, 750].contains(&beside), "at {at}: {beside}");
+        assert!((at..at + 1_500).contains(&known.best_reading(at)), "at {at}");
+    }
+}
+
+#[test]
 fn readings_of_one_process_narrow_when_it_was_started() {
     let mut known = reading(4_321, 10_000, 2);
     assert_eq!((known.earliest, known.latest), (3_998, 5_003));

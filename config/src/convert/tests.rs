@@ -392,6 +392,23 @@ fn defaults_that_were_said_are_written_and_others_are_not() {
 }
 
 #[test]
+fn a_container_of_many_caches_is_converted_however_long_it_is() {
+    let caches: String = (0..2_000)
+        .map(|number| format!("<distributed-cache name='c{number}' configuration='t'/>"))
+        .collect();
+    let xml = format!(
+        "<infinispan><cache-container><distributed-cache-configuration name='t' owners='3'/>{caches}\
+         </cache-container></infinispan>"
+    );
+    let options = Options::default();
+    let yaml = convert(xml.as_bytes(), Format::Xml, Format::Yaml, true, &options).unwrap();
+    let again = yaml.value.text.as_bytes();
+    let again = convert(again, Format::Yaml, Format::Json, false, &options).unwrap().value.text;
+    assert!(again.contains("\"c0\"") && again.contains("\"c1999\""));
+    assert_eq!(again.matches(r#""owners":"3""#).count(), 2_001);
+}
+
+#[test]
 fn a_changed_value_is_not_written_as_the_old_one_was_spelled() {
     let json = br#"{"local-cache":{"expiration":{"lifespan":"10 s","interval":"-1"},"memory":{"max-count":"10"}}}"#;
     let config = parse_cache(json, Format::Json, &Options::default()).unwrap().value.config;

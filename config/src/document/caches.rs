@@ -130,6 +130,10 @@ pub(crate) enum Templates {
     MayBeUnused,
 }
 
+/// Most bytes that all caches of a document may come to if all of them are asked for: each may be made from the same
+/// large configuration.
+const MOST_BYTES: usize = 64 << 20;
+
 /// Reads the caches, then the configurations for caches. Problems of a configuration are problems of
 /// the caches that are made from it.
 pub(crate) fn resolve<'a>(
@@ -149,11 +153,19 @@ pub(crate) fn resolve<'a>(
     }
     let mut resolver = Resolver { found, by_name, done: HashMap::new(), surroundings, options };
     let (mut caches, mut usable) = (Vec::new(), Vec::new());
+    let mut left = MOST_BYTES;
     for (index, cache) in found.iter().enumerate() {
         let name = cache.name.map(|(name, place)| cache_name(name, place));
         let name = name.and_then(|name| notes.check(name));
         let Resolved { config, problems } = resolver.config(index, cache, 0, notes);
         let shown = cache.name.map_or("", |(name, _)| name);
+        if templates == Templates::All {
+            let Some(less) = left.checked_sub(config.to_stored_json().len()) else {
+                notes.problem(ConfigError::TooLong { most: MOST_BYTES });
+                break;
+            };
+            left = less;
+        }
         let read = ReadCache { name, config, element: cache.element };
         if cache.kind.is_template && templates == Templates::MayBeUnused {
             if problems.is_empty() {

@@ -78,8 +78,9 @@ pub(crate) fn caches<'a>(element: &'a Element, found: &mut Vec<Found<'a>>, notes
     // Whatever is not nearly a kind of cache is meant to be the name of one.
     let has_no_type =
         |child: &Element| !Found::was_collected(child) && nearest(&child.name, CACHES).is_none();
-    for child in element.children.iter().filter(|child| has_no_type(child)) {
-        if !fields.notes.is_full_of_names() {
+    for child in &element.children {
+        // Comparing names takes time, and no more of them would be listed.
+        if !fields.notes.is_full_of_names() && has_no_type(child) {
             let (cache, place) = (child.spelled.clone(), child.place);
             fields.notes.refuse(ConfigError::NoType { cache, place });
         }

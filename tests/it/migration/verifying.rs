@@ -57,7 +57,8 @@ async fn what_max_idle_keeps_alive_here_has_not_vanished() {
         max_idle: client::Duration::Millis(millis),
         ..lasting(3_600_000)
     };
-    scene.from.put(b"session 1", b"v", idle(3_000)).await.unwrap();
+    // Longer than any machine stands still.
+    scene.from.put(b"session 1", b"v", idle(10_000)).await.unwrap();
     scene.from.put(b"session 2", b"v", idle(600_000)).await.unwrap();
     scene.from.put(b"mortal", b"v", lasting(3_600_000)).await.unwrap();
     scene.connect().await;
