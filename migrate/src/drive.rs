@@ -17,6 +17,7 @@ use crate::{
     overdue,
     overlap::overlap,
     silences::Turn,
+    source::ClearUnderWay,
     sources::Sources,
 };
 
@@ -174,17 +175,16 @@ impl Driver {
 
     async fn clear_here(&self, cache: &Arc<Cache>) -> Result<(), CacheError> {
         let mut clearing = Clearing::new(cache);
+        let mut under_way = Vec::new();
         loop {
             match clearing.step() {
                 ClearStep::EndImports => {
                     cache.check_served()?;
-                    self.end_imports(cache).await?;
+                    under_way.extend(self.end_imports(cache).await?);
                 }
                 ClearStep::Emptied(_) | ClearStep::Rid(_) => {}
                 ClearStep::End => {
-                    if let Some(migration) = self.sources.of(cache) {
-                        migration.clear_ended();
-                    }
+                    under_way.into_iter().for_each(ClearUnderWay::end);
                     return Ok(());
                 }
             }
@@ -193,13 +193,13 @@ impl Driver {
     }
 
     /// Records that nothing comes from the source any more, if there is one.
-    async fn end_imports(&self, cache: &Arc<Cache>) -> Result<(), CacheError> {
+    async fn end_imports(&self, cache: &Arc<Cache>) -> Result<Option<ClearUnderWay>, CacheError> {
         let name = cache.name().clone();
         let cleared = self.agreement.see(|metadata| {
             let connection = metadata.cache(name.as_str())?.connection.as_ref()?;
             Some(connection.cleared)
         });
-        let Some(cleared) = cleared else { return Ok(()) };
+        let Some(cleared) = cleared else { return Ok(None) };
         match self.agreement.propose_for(cache, MetaCommand::Clear { cache: name.clone() }).await {
             // Once: a client may do it often.
             Ok(()) if !cleared => tracing::warn!(
@@ -211,10 +211,7 @@ impl Driver {
                 return Err(CacheError::NotStored(error.to_string()));
             }
         }
-        if let Some(migration) = self.sources.of(cache) {
-            migration.cleared();
-        }
-        Ok(())
+        Ok(self.sources.of(cache).map(|migration| migration.cleared()))
     }
 
     /// The number of entries that are here.

@@ -15,7 +15,7 @@ use crate::{
     copy::{self, Part, SyncRequest},
     job::{CopyStatus, JobHandle},
     relief::Relief,
-    source::SourceConnection,
+    source::{ClearUnderWay, SourceConnection},
     sync::{Ending, Event, SyncSettings, UNIT_SEGMENTS},
     tombstones,
     verify::{self, VerifyHandle, VerifyReport, VerifyRequest},
@@ -253,17 +253,12 @@ impl Migration {
         self.cache().evicted_since_source().saturating_sub(seen)
     }
 
-    /// A client has cleared the cache: there is nothing left to copy.
-    pub(crate) fn cleared(&self) {
-        self.source.clear_begins();
+    /// A client clears the cache: there is nothing left to copy.
+    pub(crate) fn cleared(&self) -> ClearUnderWay {
         if let Some(job) = &*self.job.lock() {
             job.tell(Event::Cleared);
         }
-    }
-
-    /// The cache is empty, apart from what clients have written meanwhile.
-    pub(crate) fn clear_ended(&self) {
-        self.source.clear_ended();
+        self.source.clear_begins()
     }
 
     /// Compares everything with the source, or joins the running verification. `None` if that one repairs and this

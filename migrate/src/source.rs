@@ -24,7 +24,11 @@ use store::{Cache, ConnectionId, Timestamp};
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(crate) use self::{cleared::ClearedAt, trust::Doubt};
+use self::cleared::Clears;
+pub(crate) use self::{
+    cleared::{ClearUnderWay, ClearedAt},
+    trust::Doubt,
+};
 use crate::{
     census::Census,
     clocks::SourceClocks,
@@ -81,8 +85,8 @@ pub(crate) struct SourceConnection {
     first_census: Mutex<Option<Census>>,
     /// Why it may not have shown all of them to the last synchronization.
     not_shown: Mutex<Option<String>>,
-    /// The last CLEAR of a client that this process has carried out.
-    clear: Mutex<Option<ClearedAt>>,
+    /// The CLEARs of clients that this process has carried out.
+    clears: Mutex<Clears>,
     tasks: TaskTracker,
     ended: CancellationToken,
 }
@@ -139,7 +143,7 @@ impl SourceConnection {
             ledger: Arc::default(),
             first_census: Mutex::default(),
             not_shown: Mutex::default(),
-            clear: Mutex::default(),
+            clears: Mutex::default(),
             tasks,
             ended: CancellationToken::new(),
         })

@@ -36,30 +36,72 @@ impl ClearedAt {
     }
 }
 
-impl SourceConnection {
-    /// A client clears the cache from now on.
-    pub(crate) fn clear_begins(&self) {
-        let began = self.agreement.clock().now();
-        *self.clear.lock() = Some(ClearedAt { began, ended: None, had: None });
+/// The CLEARs of clients that this process has carried out, of which several may be under way at the same time.
+#[derive(Debug, Default)]
+pub(crate) struct Clears {
+    under_way: usize,
+    /// The last one that began. It is over when none is under way any more.
+    last: Option<ClearedAt>,
+}
+
+impl Clears {
+    fn begin(&mut self, now: Timestamp) {
+        self.under_way += 1;
+        self.last = Some(ClearedAt { began: now, ended: None, had: None });
     }
 
-    /// A client has cleared the cache. The source is asked how many entries it has.
-    pub(crate) fn clear_ended(self: &Arc<Self>) {
-        let ended = self.agreement.clock().now();
-        let known = match &mut *self.clear.lock() {
-            Some(clear) => {
-                clear.ended = Some(ended);
-                *clear
-            }
-            None => return,
-        };
+    /// One has come to its end. Returns the last one if none is under way any more.
+    fn end(&mut self, now: Timestamp) -> Option<ClearedAt> {
+        self.give_up();
+        let last = self.last.as_mut().filter(|_| self.under_way == 0)?;
+        last.ended = Some(now);
+        Some(*last)
+    }
+
+    /// One has failed.
+    fn give_up(&mut self) {
+        self.under_way = self.under_way.saturating_sub(1);
+    }
+}
+
+/// A CLEAR of a client that is under way. If it is dropped before its end, it has failed.
+#[must_use = "when it has ended is not known otherwise"]
+pub(crate) struct ClearUnderWay(Option<Arc<SourceConnection>>);
+
+impl ClearUnderWay {
+    /// The cache is cleared. The source is asked how many entries it has.
+    pub(crate) fn end(mut self) {
+        if let Some(source) = self.0.take() {
+            source.clear_ended();
+        }
+    }
+}
+
+impl Drop for ClearUnderWay {
+    fn drop(&mut self) {
+        if let Some(source) = &self.0 {
+            source.clears.lock().give_up();
+        }
+    }
+}
+
+impl SourceConnection {
+    /// A client clears the cache from now on.
+    pub(crate) fn clear_begins(self: &Arc<Self>) -> ClearUnderWay {
+        self.clears.lock().begin(self.agreement.clock().now());
+        ClearUnderWay(Some(Arc::clone(self)))
+    }
+
+    fn clear_ended(self: &Arc<Self>) {
+        let ended = self.clears.lock().end(self.agreement.clock().now());
+        let Some(known) = ended else { return };
         let asking = Arc::clone(self);
         self.spawn(async move {
             let had = asking.size_within(PATIENCE).await.ok();
             // Another client may have cleared it again meanwhile.
-            let mut clear = asking.clear.lock();
-            if *clear == Some(known) {
-                *clear = Some(ClearedAt { had, ..known });
+            let mut clears = asking.clears.lock();
+            if clears.last == Some(known) {
+                clears.last = Some(ClearedAt { had, ..known });
             }
         });
     }
@@ -68,7 +110,7 @@ impl SourceConnection {
     /// continues, or before a restart.
     pub(crate) fn cleared_at(&self) -> ClearedAt {
         let unknown = ClearedAt { began: Timestamp::default(), ended: None, had: None };
-        self.clear.lock().unwrap_or(unknown)
+        self.clears.lock().last.unwrap_or(unknown)
     }
 }
 
@@ -96,5 +138,21 @@ mod tests {
         assert_eq!(clear.has_removed(None, Some(0)), None);
         let unknown = ClearedAt { ended: None, ..clear };
         assert_eq!(unknown.has_removed(at(90_000), Some(0)), None, "when it ended is not known");
+    }
+
+    #[test]
+    fn clears_at_the_same_time_are_over_when_the_last_of_them_is() {
+        let at = Timestamp::from_millis;
+        let mut clears = Clears::default();
+        clears.begin(at(1));
+        clears.begin(at(2));
+        assert_eq!(clears.end(at(3)), None, "the other one goes on");
+        assert_eq!(clears.last.unwrap().ended, None);
+        let over = ClearedAt { began: at(2), ended: Some(at(4)), had: None };
+        assert_eq!(clears.end(at(4)), Some(over));
+        clears.begin(at(5));
+        clears.begin(at(6));
+        clears.give_up();
+        assert_eq!(clears.end(at(7)).unwrap().ended, Some(at(7)), "the other one has failed");
     }
 }
