@@ -30,7 +30,7 @@ pub struct MemoryLimit {
     used: AtomicI64,
     /// Bytes of tombstones, exact.
     tombstones: AtomicI64,
-    /// Bytes of the filters that remember which entries have ended, exact.
+    /// Bytes of what remembers which entries have ended or were evicted, exact.
     filters: AtomicI64,
 }
 
@@ -278,7 +278,7 @@ impl Account {
         self.usage.node.tombstones.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// A filter of ended entries that took `from` bytes takes `to` now. It counts against the limit of the member, and
+    /// What remembers ended or evicted entries took `from` bytes and takes `to` now. It counts against the limit of the member, and
     /// not against the bound of the cache, which is for what clients store.
     pub(crate) fn change_filter(&mut self, from: usize, to: usize) {
         let bytes = signed(to) - signed(from);

@@ -252,19 +252,13 @@ impl Segment {
     pub(super) fn note_evicted(&mut self, hash: u64) {
         let before = self.evicted_imported.memory();
         self.evicted_imported.insert(hash);
-        self.count_memory(before, self.evicted_imported.memory());
+        self.account.change_filter(before, self.evicted_imported.memory());
     }
 
     /// Forgets which of them have.
     pub(super) fn forget_evicted(&mut self) {
         let before = std::mem::take(&mut self.evicted_imported).memory();
-        self.count_memory(before, 0);
-    }
-
-    /// Counts the bytes of what is remembered beside the table.
-    fn count_memory(&mut self, before: usize, now: usize) {
-        self.account.change(before, now, 0);
-        self.account.change_fixed(before, now);
+        self.account.change_filter(before, 0);
     }
 
     /// Returns whether a client's own entry under this key may have ended, of which nothing is kept: what the source

@@ -394,6 +394,15 @@ fn the_member_knows_what_filters_take_and_gets_it_back() {
     end(&mut segment, b"k");
     drop(segment);
     assert_eq!(memory.used(), 0);
+
+    let mut segment = connected(Arc::clone(&memory));
+    copy(&mut segment, b"k");
+    while segment.evict(None, &mut 64) {}
+    segment.end_imports();
+    drop(segment.clear());
+    segment.disconnect();
+    segment.connect(link(SECOND, &[]));
+    assert_eq!((used(&mut segment).0, segment.memory()), (0, 0), "what was evicted is forgotten");
 }
 
 #[test]

@@ -293,6 +293,11 @@ fn follow(segment: &mut Segment, copy: &mut BTreeMap<Vec<u8>, EffectEntry>, newe
     }
 }
 
+/// Bytes of what is remembered of ended and evicted entries.
+fn beside_table(segment: &Segment) -> usize {
+    segment.ended.memory() + segment.evicted_imported.memory()
+}
+
 fn compare(segment: &Segment, model: &mut Model, copy: &BTreeMap<Vec<u8>, EffectEntry>) {
     let now = at(model.now);
     model.expire();
@@ -331,7 +336,7 @@ fn compare(segment: &Segment, model: &mut Model, copy: &BTreeMap<Vec<u8>, Effect
     // Every count, recomputed from scratch.
     let records: Vec<&Record> = segment.table.iter().collect();
     let bytes: usize = records.iter().map(|record| record.memory()).sum();
-    let (table, filters) = (segment.table.allocation_size(), segment.ended.memory());
+    let (table, filters) = (segment.table.allocation_size(), beside_table(segment));
     assert_eq!(segment.memory(), (bytes + table + filters) as u64);
     let tombstones = records.iter().filter(|record| record.is_tombstone());
     let fixed = tombstones.map(|record| record.memory()).sum::<usize>();
