@@ -21,6 +21,8 @@ pub struct Caches {
     tolerance: Tolerance,
     /// The cache that clients mean if they name none.
     default_cache: Option<CacheName>,
+    /// Most caches that there may be for another one to be created.
+    most: usize,
 }
 
 /// What of a configuration is noted instead of refused.
@@ -37,7 +39,13 @@ impl Caches {
     #[must_use]
     pub fn new(agreement: Arc<Agreement>, templates: Vec<(CacheName, CacheConfig)>) -> Self {
         let (tolerance, templates) = (Tolerance::default(), Arc::new(templates));
-        Self { agreement, templates, tolerance, default_cache: None }
+        Self { agreement, templates, tolerance, default_cache: None, most: usize::MAX }
+    }
+
+    /// The same, with at most so many caches: those of the configuration are there beside them, but count.
+    #[must_use]
+    pub fn with_most(self, most: usize) -> Self {
+        Self { most, ..self }
     }
 
     /// The same, with a cache that clients mean if they name none.

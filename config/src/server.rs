@@ -107,6 +107,8 @@ pub struct Limits {
     pub max_content: u64,
     /// Most bytes of a key.
     pub max_key: u64,
+    /// Number of caches from which on no more is created.
+    pub max_caches: u32,
     /// Most connections at a time.
     pub max_connections: u32,
     /// Most requests of a connection that wait, for example for the source.
@@ -199,6 +201,8 @@ pub struct LimitsFile {
     pub max_content: Option<u64>,
     /// See [`Limits::max_key`].
     pub max_key: Option<u64>,
+    /// See [`Limits::max_caches`].
+    pub max_caches: Option<u32>,
     /// See [`Limits::max_connections`].
     pub max_connections: Option<u32>,
     /// See [`Limits::max_in_flight`].
@@ -239,6 +243,7 @@ impl Default for Limits {
         Self {
             max_content: 10_000_000,
             max_key: 64 << 10,
+            max_caches: 10_000,
             max_connections: 10_000,
             max_in_flight: 256,
         }
@@ -381,6 +386,7 @@ impl LimitsFile {
         Ok(Limits {
             max_content: at_least_one("limits.max-content", self.max_content, default.max_content)?,
             max_key: max_key(self.max_key.unwrap_or(default.max_key))?,
+            max_caches: at_least_one("limits.max-caches", self.max_caches, default.max_caches)?,
             max_connections: at_least_one(
                 "limits.max-connections",
                 self.max_connections,

@@ -230,7 +230,7 @@ impl Driver {
     ) -> Result<u64, CacheError> {
         let (mut entries, mut walked) = (0, Vec::new());
         for id in cache.segment_ids() {
-            let segment = cache.segment(id);
+            let Some(segment) = cache.used_segment(id) else { continue };
             // Where no entry can end by itself, all that are there are alive.
             match segment.mortal() {
                 0 => entries += segment.len(),

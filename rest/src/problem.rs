@@ -108,7 +108,9 @@ impl From<AdminError> for Problem {
             | AdminError::GivenTemplate(_)
             | AdminError::NotStorable(_)
             | AdminError::Reserved(_)
+            | AdminError::TooManyCaches { .. }
             | AdminError::Internal(_) => StatusCode::BAD_REQUEST,
+            AdminError::NoMemory { .. } => StatusCode::INSUFFICIENT_STORAGE,
             AdminError::Conflict(_) | AdminError::WouldLose(_) => StatusCode::CONFLICT,
             AdminError::NotStored(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };

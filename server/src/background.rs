@@ -1,8 +1,9 @@
 //! What is done beside requests: the clock, sweeps over entries that nobody reads, what memory they take,
 //! old iterations.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use config::CacheName;
 use store::Cache;
 
 use crate::node::Node;
@@ -37,28 +38,31 @@ fn every(node: &Arc<Node>, interval: Duration, act: impl Fn() + Send + 'static) 
 
 /// Ends entries whose time is over, each cache as often as it is configured; and counts its memory.
 async fn sweep(node: Arc<Node>) {
-    let mut swept = std::collections::HashMap::<String, u64>::new();
+    let mut swept = HashMap::<CacheName, u64>::new();
     loop {
         tokio::time::sleep(LOOK).await;
         let now = node.driver.now();
-        let caches = node.driver.agreement().container().caches();
-        swept.retain(|name, _| caches.iter().any(|cache| cache.name().as_str() == name));
-        for cache in caches {
+        // Caches that are gone are left out.
+        let mut last_times = std::mem::take(&mut swept);
+        for cache in node.driver.agreement().container().caches() {
             cache.settle_accounts();
             let interval = cache.config().expiration.interval;
-            let last = swept.entry(cache.name().to_string()).or_insert_with(|| now.millis());
+            let mut last = last_times.remove(cache.name()).unwrap_or_else(|| now.millis());
             let due = last.saturating_add(u64::try_from(interval.as_millis()).unwrap_or(u64::MAX));
             if now.millis() >= due {
-                *last = now.millis();
+                last = now.millis();
                 sweep_cache(&cache, &node).await;
             }
+            swept.insert(cache.name().clone(), last);
         }
     }
 }
 
 async fn sweep_cache(cache: &Arc<Cache>, node: &Node) {
     for segment in cache.segment_ids() {
-        cache.sweep(segment, node.driver.now());
-        tokio::task::yield_now().await;
+        if cache.used_segment(segment).is_some() {
+            cache.sweep(segment, node.driver.now());
+            tokio::task::yield_now().await;
+        }
     }
 }

@@ -76,6 +76,7 @@ impl Node {
         let tolerance = Tolerance { lenient: config.lenient, insecure: config.insecure };
         let caches = Caches::new(Arc::clone(&agreement), config.templates.clone())
             .with_tolerance(tolerance)
+            .with_most(config.limits.max_caches as usize)
             .with_default_cache(config.default_cache.clone());
         create_configured(&caches, &config).await?;
         let advertised = config.advertised.as_ref().map(|advertised| ServerAddress {

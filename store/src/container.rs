@@ -69,6 +69,18 @@ impl Container {
         Some(cache)
     }
 
+    /// The number of caches.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.caches.len()
+    }
+
+    /// Returns whether there is no cache.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.caches.is_empty()
+    }
+
     /// All caches, by name.
     #[must_use]
     pub fn caches(&self) -> Vec<Arc<Cache>> {

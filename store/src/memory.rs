@@ -161,6 +161,8 @@ pub(crate) struct Usage {
     entries: AtomicI64,
     /// Bytes of tables and tombstones, which no eviction frees.
     fixed: AtomicI64,
+    /// Bytes that the cache and its segments take without any record.
+    held: AtomicI64,
     /// Bytes that a segment may gather before it reports them; 0 if it reports every change.
     step: i64,
 }
@@ -172,8 +174,15 @@ impl Usage {
     pub(crate) fn new(node: Arc<MemoryLimit>, exact: bool) -> Arc<Self> {
         let step = if exact { 0 } else { (node.limit() / STEPS).min(16 * 1024) };
         let step = i64::try_from(step).unwrap_or(0);
-        let [bytes, entries, fixed] = [const { AtomicI64::new(0) }; 3];
-        Arc::new(Self { node, bytes, entries, fixed, step })
+        let [bytes, entries, fixed, held] = [const { AtomicI64::new(0) }; 4];
+        Arc::new(Self { node, bytes, entries, fixed, held, step })
+    }
+
+    /// Counts `bytes` that are there until the cache is dropped. They are part of the member's memory, and not of
+    /// what the cache holds: its bound is about entries.
+    pub(crate) fn hold(&self, bytes: usize) {
+        self.held.fetch_add(signed(bytes), Ordering::Relaxed);
+        self.node.add(signed(bytes));
     }
 
     /// Bytes reported.
@@ -202,6 +211,12 @@ impl Usage {
     #[must_use]
     pub(crate) fn node(&self) -> &Arc<MemoryLimit> {
         &self.node
+    }
+}
+
+impl Drop for Usage {
+    fn drop(&mut self) {
+        self.node.add(-*self.held.get_mut());
     }
 }
 
@@ -377,5 +392,9 @@ mod tests {
         assert_eq!(node.used(), 100_010);
         drop(account);
         assert_eq!((usage.bytes(), usage.entries(), node.used()), (0, 0, 0));
+        usage.hold(1_000);
+        assert_eq!((usage.bytes(), node.used()), (0, 1_000));
+        drop(usage);
+        assert_eq!(node.used(), 0);
     }
 }

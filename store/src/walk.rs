@@ -95,10 +95,14 @@ impl Walk {
         let Some(&id) = self.ahead.last() else { return Ok(WalkStep::End) };
         let most = self.most_hashes();
         self.cursor.prepare(most);
-        let segment = self.cache.segment(id);
-        segment.check_served()?;
-        let step = segment.walk(&mut self.cursor, most, now, visit);
-        drop(segment);
+        let step = match self.cache.used_segment(id) {
+            Some(segment) => {
+                segment.check_served()?;
+                segment.walk(&mut self.cursor, most, now, visit)
+            }
+            None if self.cache.is_removed() => return Err(CacheError::NotExecuted),
+            None => Step::End,
+        };
         self.charge.set(self.cursor.memory());
         if step == Step::More {
             return Ok(WalkStep::More);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use config::{CacheConfig, CacheName, SERVER_CACHES};
-use store::{CacheError, Fence};
+use store::{Cache, CacheError, Fence};
 
 use super::{AdminError, Caches};
 use crate::{
@@ -114,8 +114,22 @@ impl Caches {
         if name.is_internal() && self.agreement.see(|known| known.cache(name.as_str()).is_none()) {
             return Err(AdminError::Reserved(name.clone()));
         }
+        self.check_room(name)?;
         let (cache, config) = (name.clone(), Arc::new(config));
         self.agreement.propose(MetaCommand::CreateCache { cache, config, volatile }).await?;
+        Ok(())
+    }
+
+    /// Refuses another cache where there are too many, or there is no memory for what it takes while it is empty.
+    fn check_room(&self, name: &CacheName) -> Result<(), AdminError> {
+        let container = self.agreement.container();
+        if container.len() >= self.most {
+            return Err(AdminError::TooManyCaches { cache: name.clone(), most: self.most });
+        }
+        let memory = container.memory();
+        if memory.refuses(Cache::EMPTY) {
+            return Err(AdminError::NoMemory { cache: name.clone(), limit: memory.limit() });
+        }
         Ok(())
     }
 

@@ -54,6 +54,27 @@ pub enum AdminError {
         "cache {0} cannot be created: names that begin with ___ or org.infinispan belong to the server; take another"
     )]
     Reserved(CacheName),
+    /// There are as many caches as there may be.
+    #[error(
+        "cache {cache} cannot be created: there are {most} caches already; remove some, or raise limits.max-caches"
+    )]
+    TooManyCaches {
+        /// Name of the cache that was to be created.
+        cache: CacheName,
+        /// Most caches that there may be.
+        most: usize,
+    },
+    /// There is no memory for a cache, even an empty one.
+    #[error(
+        "cache {cache} cannot be created: the {limit} bytes that caches may take are used up; remove entries or caches, \
+         or raise limits.max-memory"
+    )]
+    NoMemory {
+        /// Name of the cache that was to be created.
+        cache: CacheName,
+        /// Bytes that all caches may take.
+        limit: u64,
+    },
     /// It could not be written down.
     #[error(transparent)]
     NotStored(#[from] LogError),

@@ -226,3 +226,31 @@ async fn an_attribute_is_set_alone() {
     let error = caches.set_attribute("a", "clustering.mode", "ASYNC").await.unwrap_err();
     assert_eq!(error.to_string(), "ISPN012035: Attribute 'clustering.mode' is immutable");
 }
+
+#[tokio::test]
+async fn no_more_caches_are_created_than_there_may_be_or_there_is_memory_for() {
+    let caches = caches().with_most(2);
+    let config = || CacheConfig::new(CacheMode::Local);
+    caches.create(&name("a"), config(), false).await.unwrap();
+    caches.create(&name("b"), config(), false).await.unwrap();
+    let refused = caches.create(&name("c"), config(), false).await.unwrap_err().to_string();
+    assert!(
+        refused.ends_with("there are 2 caches already; remove some, or raise limits.max-caches"),
+        "{refused}"
+    );
+    caches.remove(&name("b"), RemoveRule::Careful).await.unwrap();
+    caches.create(&name("c"), config(), false).await.unwrap();
+
+    let container = Arc::new(Container::new(MemoryLimit::new(100_000)));
+    let agreement = Agreement::start(None, container, Arc::new(Clock::start()), 10).unwrap();
+    let caches = Caches::new(Arc::new(agreement), Vec::new());
+    let mut made = 0;
+    let refused = loop {
+        match caches.create(&name(&format!("c{made}")), config(), false).await {
+            Ok(()) => made += 1,
+            Err(error) => break error.to_string(),
+        }
+    };
+    assert!((5..25).contains(&made), "{made}");
+    assert!(refused.contains("the 100000 bytes that caches may take are used up"), "{refused}");
+}

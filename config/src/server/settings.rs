@@ -71,6 +71,7 @@ fn limits(element: &Element, notes: &mut Notes) -> LimitsFile {
     let limits = LimitsFile {
         max_content: fields.read("max-content", Attribute::size),
         max_key: fields.read("max-key", Attribute::size),
+        max_caches: fields.number("max-caches", 1..=u32::MAX),
         max_connections: fields.number("max-connections", 1..=u32::MAX),
         max_in_flight: fields.number("max-in-flight", 1..=u32::MAX),
     };
