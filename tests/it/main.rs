@@ -9,6 +9,7 @@
 
 use godwit_tests as harness;
 
+mod architecture;
 mod cli;
 mod configuration;
 mod connection;
