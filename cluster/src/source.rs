@@ -187,13 +187,14 @@ impl SourceIdentity {
     }
 
     /// Returns whether `now` should be recorded instead of this: a process has come that is not in it, or it is known
-    /// much more closely when one was started.
+    /// much more closely when one was started, or by this machine's present boot.
     #[must_use]
     pub fn is_outdated_by(&self, now: &Self) -> bool {
         let is_close = |process: &SourceProcess, known: &SourceProcess| {
             let starts = process.started_by.boot.zip(known.started_by.boot);
+            // What another boot says does not help after the next start of this program.
             starts.is_none_or(|(now, then)| {
-                now.boot != then.boot || then.width_ms() <= now.width_ms().saturating_add(MUCH)
+                now.boot == then.boot && then.width_ms() <= now.width_ms().saturating_add(MUCH)
             })
         };
         let is_in = |process: &SourceProcess| {

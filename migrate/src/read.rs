@@ -334,13 +334,14 @@ impl<'r> Page<'r> {
         by_segment.values().for_each(|of_segment| counts += *of_segment);
         shared.count(unit.id, counts, &by_segment);
         use std::sync::atomic::Ordering::Relaxed;
-        shared.entries_read.fetch_add(counts.read, Relaxed);
-        shared.bytes_read.fetch_add(self.bytes as u64, Relaxed);
-        let bytes = self.bytes as u64;
+        // With those that were shown before: they take time and bytes, too.
+        let (shown, bytes) = (self.entries.len() as u64, self.bytes as u64);
+        shared.entries_read.fetch_add(shown, Relaxed);
+        shared.bytes_read.fetch_add(bytes, Relaxed);
         drop(entries);
         // Other readers need the memory while this one waits.
         self.drop_held();
-        shared.throttle.take(counts.read, bytes).await;
+        shared.throttle.take(shown, bytes).await;
     }
 
     fn drop_held(&mut self) {

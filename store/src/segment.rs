@@ -445,6 +445,7 @@ impl Segment {
             self.check_tombstones()?;
         }
         let number = Number::Stamp(self.stamp);
+        let is_new = place.bucket.is_none();
         let standing = place.bucket.and_then(|at| self.table.get_bucket(at));
         let at_source = standing.is_some_and(Record::is_at_source);
         let mut draft =
@@ -457,6 +458,9 @@ impl Segment {
         self.stamp = self.versions.next_stamp(self.stamp);
         draft.number = Number::Stamp(self.stamp);
         let bucket = self.put(place.hash, place.bucket, &draft);
+        if is_new {
+            self.evicted_imported.comes_in(place.hash, false);
+        }
         self.emit(Cause::Write, bucket);
         Ok(Progress::Done)
     }

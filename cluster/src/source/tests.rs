@@ -367,5 +367,9 @@ fn what_is_recorded_of_a_source_is_outdated_once_another_process_has_come() {
     let start = StartInterval { earliest: 990, latest: 1_010, ..reading(1_000, 61_000, 1) };
     let mut closely = process(1_000, 61_000);
     closely.started_by.boot = Some(start);
-    assert!(vague.is_outdated_by(&SourceIdentity(vec![closely])));
+    assert!(vague.is_outdated_by(&SourceIdentity(vec![closely.clone()])));
+    let recorded = SourceIdentity(vec![closely.clone()]);
+    assert!(!recorded.is_outdated_by(&recorded));
+    closely.started_by.boot = Some(StartInterval { boot: start.boot + 1, ..start });
+    assert!(recorded.is_outdated_by(&SourceIdentity(vec![closely])), "this machine was booted");
 }

@@ -2,8 +2,8 @@
 //!
 //! A verification excuses as many missing entries as were evicted, so one that comes in again must not count any more,
 //! and one that was never evicted must not be taken for it. The first of them are known by their hashes. Of those
-//! beyond, only the number is known: one of them is taken to have come back when an entry comes in where everything of
-//! the source was here before.
+//! beyond, only the number is known: an entry that is brought in where its source segment was complete is taken for one
+//! of those.
 
 /// Entries that are known by their hashes, for each segment: a kibibyte.
 const MOST: usize = 128;
@@ -39,8 +39,8 @@ impl Evicted {
         }
     }
 
-    /// The entry of a key comes in where there was none. `late` is whether everything of its source segment was here
-    /// before.
+    /// The entry of a key comes in where there was none, or a client writes or removes the key: it is not missing any
+    /// more. `late` is whether the source has given it although everything of its segment was here before.
     pub(super) fn comes_in(&mut self, hash: u64, late: bool) {
         match self.hashes.iter().position(|known| *known == hash) {
             Some(index) => {

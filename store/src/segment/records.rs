@@ -76,6 +76,7 @@ impl Segment {
         self.make_memory(key, memory)?;
         self.stamp = self.versions.next_stamp(self.stamp);
         let tombstone = Record::tombstone(key, self.stamp, at_source, false);
+        self.evicted_imported.comes_in(hash, false);
         self.account.change(0, memory, 0);
         self.account.change_tombstone(0, memory);
         self.tombstones += 1;

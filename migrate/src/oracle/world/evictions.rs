@@ -52,7 +52,8 @@ impl World {
                     continue;
                 };
                 let evictions = &mut self.target.evictions;
-                if cause == Cause::Import && !evictions.here[number] {
+                let comes = matches!(cause, Cause::Import | Cause::Write | Cause::Remove);
+                if comes && !evictions.here[number] {
                     evictions.of_source[number] = false;
                 }
                 if cause == Cause::Evict {

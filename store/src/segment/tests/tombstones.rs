@@ -256,6 +256,20 @@ fn an_evicted_entry_that_comes_again_into_a_segment_that_is_not_complete_is_not_
 }
 
 #[test]
+fn an_evicted_entry_that_a_client_writes_or_removes_is_not_gone() {
+    let mut segment = connected(MemoryLimit::unlimited());
+    for key in [b"a", b"b"] {
+        read_through(&mut segment, key);
+        evict(&mut segment);
+    }
+    assert_eq!(segment.evicted_imported(), 2);
+    put(&mut segment, b"a", b"ours");
+    assert_eq!(segment.evicted_imported(), 1);
+    remove(&mut segment, b"b");
+    assert_eq!((segment.evicted_imported(), segment.evicted()), (0, 2));
+}
+
+#[test]
 fn a_misplaced_key_that_is_read_through_is_not_taken_for_one_that_was_evicted() {
     let mut segment = connected(MemoryLimit::unlimited());
     read_through(&mut segment, b"key");
