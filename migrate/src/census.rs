@@ -70,7 +70,7 @@ pub(crate) fn shrunk(connection: &Connection) -> Option<String> {
     };
     (shown < had - had / 10).then(|| {
         format!(
-            "the source has had {had} entries since the cache was connected, and has shown {shown}: the others have ended \
+            "the source had up to {had} entries since the cache was connected, and has shown {shown}: the others have ended \
              or were removed there, or the source has lost them"
         )
     })
@@ -160,7 +160,9 @@ mod tests {
         assert_eq!(shrunk(Some(1_000), 900, false), None);
         let text = shrunk(Some(1_000), 899, false).unwrap();
         assert!(
-            text.contains("has had 1000 entries since the cache was connected, and has shown 899")
+            text.contains(
+                "had up to 1000 entries since the cache was connected, and has shown 899"
+            )
         );
         assert!(shrunk(Some(3), 2, false).is_some() && shrunk(Some(1), 0, false).is_some());
         assert_eq!([shrunk(Some(0), 0, false), shrunk(Some(9), 0, true)], [None, None]);

@@ -67,7 +67,7 @@ pub enum AdminError {
     /// There is no memory for a cache, even an empty one.
     #[error(
         "cache {cache} cannot be created: the {limit} bytes that caches may take are used up; remove entries or caches, \
-         or raise limits.max-memory"
+         or raise max-memory"
     )]
     NoMemory {
         /// Name of the cache that was to be created.

@@ -95,7 +95,7 @@ async fn what_max_idle_keeps_alive_here_has_not_vanished() {
 async fn sessions_whose_clients_have_moved_do_not_refuse_a_strict_disconnect() {
     const SESSIONS: u32 = 100;
     let scene = Scene::new().await;
-    let idle = RequestExpiration { max_idle: client::Duration::Millis(5_000), ..NEVER };
+    let idle = RequestExpiration { max_idle: client::Duration::Millis(10_000), ..NEVER };
     scene.connect().await;
     scene.from.put_all((0..SESSIONS).map(|number| (key(number), b"session")), idle).await.unwrap();
     assert_eq!(scene.target.synchronize("c").await, u64::from(SESSIONS));
