@@ -241,6 +241,7 @@ impl Driver {
         self.completing.spawn(async move {
             let shown = shared.shown_of(space, &segments);
             let complete = MetaCommand::Complete { cache, since, space, segments: shown };
+            connection.record_count().await;
             connection.record(complete).await?;
             // Only what is recorded counts as here.
             shared.settle(space, &segments);

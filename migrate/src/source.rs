@@ -83,6 +83,8 @@ pub(crate) struct SourceConnection {
     ledger: Arc<Mutex<Ledger>>,
     /// What the source said of its entries before any of them was copied.
     first_census: Mutex<Option<Census>>,
+    /// Most entries that it has said it has, later than that or after a restart.
+    noted_count: Mutex<Option<u64>>,
     /// Why it may not have shown all of them to the last synchronization.
     not_shown: Mutex<Option<String>>,
     /// The CLEARs of clients that this process has carried out.
@@ -142,6 +144,7 @@ impl SourceConnection {
             unfinished: AtomicU64::new(0),
             ledger: Arc::default(),
             first_census: Mutex::default(),
+            noted_count: Mutex::default(),
             not_shown: Mutex::default(),
             clears: Mutex::default(),
             tasks,
@@ -183,7 +186,7 @@ impl SourceConnection {
         let _ = reached.check_identity().await;
         let patience = reached.settings.source_timeout;
         if let Some(entries) = reached.count_first(patience).await {
-            reached.record_count(entries).await;
+            reached.note_count(entries);
         }
         Ok(reached)
     }

@@ -62,12 +62,26 @@ impl SourceConnection {
     /// copy, and what the source loses from now on is noticed.
     pub(crate) async fn count_again(&self) {
         if let Ok(entries) = self.size().await {
-            self.record_count(entries).await;
+            self.note_count(entries);
         }
     }
 
-    /// Records that the source has so many entries, if that tells anything new.
-    pub(super) async fn record_count(&self, entries: u64) {
+    /// Notes that the source has so many entries. Another process that has taken its place may not be recognised at
+    /// once, so that is recorded only when something that was read later is complete.
+    pub(super) fn note_count(&self, entries: u64) {
+        let mut noted = self.noted_count.lock();
+        *noted = Some(noted.map_or(entries, |noted| noted.max(entries)));
+    }
+
+    /// Forgets what was noted of a source that was not the one that it should be.
+    pub(super) fn forget_count(&self) {
+        *self.noted_count.lock() = None;
+    }
+
+    /// Records how many entries the source has had, if that tells anything new. It has just been seen to be the one that
+    /// it should be.
+    pub(crate) async fn record_count(&self) {
+        let Some(entries) = *self.noted_count.lock() else { return };
         let cache = self.cache.name().clone();
         let is_new = self.agreement.see(|metadata| {
             let known = metadata.cache(cache.as_str()).and_then(|known| known.connection.as_ref());

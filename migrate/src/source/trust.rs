@@ -294,6 +294,7 @@ impl SourceConnection {
         *self.unheard_since.lock() = None;
         *self.identity.write() = identity;
         self.seen_at.store(made, Ordering::Release);
+        self.forget_count();
         *self.changed.write() = None;
         Ok(())
     }
