@@ -1,11 +1,6 @@
 //! Which pages of other origins may use the REST interface, as Infinispan has it.
 
-use crate::{
-    ConfigError,
-    fields::Fields,
-    notes::Notes,
-    tree::{Attribute, Element},
-};
+use crate::{fields::Fields, notes::Notes, tree::Element};
 
 /// What pages of some origins may do. The first rule that is about an origin counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,12 +38,8 @@ fn rule(element: &Element, notes: &mut Notes) -> CorsRule {
     let mut rule = CorsRule { name: named.clone(), ..CorsRule::default() };
     rule.credentials = fields.flag("allow-credentials").unwrap_or_default();
     rule.max_age = fields.number("max-age-seconds", 0..=u64::MAX).unwrap_or_default();
-    let origins = words(
-        &mut fields,
-        "allowed-origins",
-        is_origin,
-        "* or origins such as http://app.example.org",
-    );
+    let origins =
+        fields.words("allowed-origins", is_origin, "* or origins such as http://app.example.org");
     if origins.iter().any(|origin| origin == "*") {
         if origins.len() > 1 {
             let what = "'allowed-origins': with * among them, every origin is allowed";
@@ -57,39 +48,11 @@ fn rule(element: &Element, notes: &mut Notes) -> CorsRule {
     } else {
         rule.origins = origins;
     }
-    rule.methods = words(&mut fields, "allowed-methods", is_token, "methods such as GET");
-    rule.headers = words(&mut fields, "allowed-headers", is_token, "names of headers");
-    rule.expose = words(&mut fields, "expose-headers", is_token, "names of headers");
+    rule.methods = fields.words("allowed-methods", is_token, "methods such as GET");
+    rule.headers = fields.words("allowed-headers", is_token, "names of headers");
+    rule.expose = fields.words("expose-headers", is_token, "names of headers");
     fields.finish();
     rule
-}
-
-/// Words between commas or spaces: a list, a text, or the text of an element.
-fn words(
-    fields: &mut Fields<'_, '_>,
-    name: &'static str,
-    fits: fn(&str) -> bool,
-    expected: &'static str,
-) -> Vec<String> {
-    let attribute = fields.text(name).cloned();
-    let elements: Vec<_> = fields.children(name).collect();
-    let texts = elements.iter().map(|element| Attribute::new(name, &*element.text, element.place));
-    let mut words = Vec::new();
-    for text in attribute.into_iter().chain(texts) {
-        let separators = |letter: char| letter == ',' || letter.is_whitespace();
-        let mut said = text.value.split(separators).filter(|word| !word.is_empty());
-        match said.find(|word| !fits(word)) {
-            None => {
-                let said = text.value.split(separators).filter(|word| !word.is_empty());
-                words.extend(said.map(str::to_owned));
-            }
-            Some(_) => {
-                let error: ConfigError = text.error(expected);
-                fields.notes.problem(error);
-            }
-        }
-    }
-    words
 }
 
 fn is_origin(word: &str) -> bool {

@@ -90,6 +90,31 @@ impl<'a, 'n> Fields<'a, 'n> {
         self.element.children(name)
     }
 
+    /// Reads the words of a list: a list of its own, or a text with commas or spaces between the words. Reports
+    /// a list with a word that does not fit, and leaves it out.
+    pub(crate) fn words(
+        &mut self,
+        name: &'static str,
+        fits: fn(&str) -> bool,
+        expected: &'static str,
+    ) -> Vec<String> {
+        let attribute = self.text(name).cloned();
+        let elements = self.children(name);
+        let elements = elements.map(|element| Attribute::new(name, &*element.text, element.place));
+        let mut words = Vec::new();
+        for text in attribute.into_iter().chain(elements) {
+            let separators = |letter: char| letter == ',' || letter.is_whitespace();
+            let said = text.value.split(separators).filter(|word| !word.is_empty());
+            let said: Vec<_> = said.map(str::to_owned).collect();
+            if said.iter().all(|word| fits(word)) {
+                words.extend(said);
+            } else {
+                self.notes.problem(text.error(expected));
+            }
+        }
+        words
+    }
+
     /// Names that a slip may have meant, beside those that are asked for.
     pub(crate) const fn suggest(&mut self, names: &'static [&'static str]) {
         self.suggested = names;

@@ -16,6 +16,7 @@ mod error;
 mod fields;
 mod format;
 mod fuzz;
+mod host_name;
 mod name;
 mod nearest;
 mod notes;
@@ -46,6 +47,7 @@ pub use self::{
     error::{ConfigError, Place},
     format::Format,
     fuzz::fuzz_config,
+    host_name::{HostName, NotAHostName},
     name::{CacheName, CacheNameError, MAX_CACHE_NAME, SERVER_CACHES},
     notes::{Ignored, Parsed, Reading},
     options::{Lookup, Options},

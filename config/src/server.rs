@@ -17,7 +17,9 @@ use std::{
 
 pub use self::settings::{Listen, NoAddress};
 pub(crate) use self::settings::{listen, read};
-use crate::{CacheConfig, CacheName, ConfigError, CorsRule, MemoryLimit, SERVER_CACHES};
+use crate::{
+    CacheConfig, CacheName, ConfigError, CorsRule, HostName, MemoryLimit, SERVER_CACHES,
+};
 
 /// Port to listen on unless it is configured.
 const DEFAULT_PORT: u16 = 11222;
@@ -55,8 +57,10 @@ pub struct ServerConfig {
     /// Port that clients are told, together with the address at which their connection arrived. Set where this
     /// server listens on every address and is reached by another port; not used where `advertised` is given.
     pub advertised_port: Option<u16>,
-    /// Rules for pages of other origins that use the REST interface. Without rules, no CORS headers are sent.
+    /// Rules for pages of other origins that use the REST interface. Without rules, they may not.
     pub cors: Vec<CorsRule>,
+    /// Names in the `Host` header of requests that are accepted on loopback, beside `localhost` and IP addresses.
+    pub allowed_hosts: Vec<HostName>,
     /// Limits for clients.
     pub limits: Limits,
     /// Settings of migrations.
@@ -180,6 +184,8 @@ pub struct ServerFile {
     pub external_port: Option<u16>,
     /// See [`ServerConfig::cors`].
     pub cors: Vec<CorsRule>,
+    /// See [`ServerConfig::allowed_hosts`].
+    pub allowed_hosts: Vec<HostName>,
     /// See [`ServerConfig::limits`].
     pub limits: LimitsFile,
     /// See [`ServerConfig::migration`].
@@ -309,6 +315,7 @@ impl ServerFile {
             advertised,
             advertised_port,
             cors: self.cors,
+            allowed_hosts: self.allowed_hosts,
             limits: take(self.limits.resolve(), &mut problems),
             migration: take(self.migration.resolve(), &mut problems),
             log: self.log.unwrap_or_else(|| "info".into()),

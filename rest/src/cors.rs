@@ -1,7 +1,6 @@
-//! Which pages of other origins may use the API, as Infinispan decides it.
+//! Refuses requests of foreign web pages, and tells browsers which pages may read answers.
 //!
-//! With rules, a preflight is always answered here, and a request of an origin that no rule is about,
-//! and that is not the server's own, is refused. Start reading at [`obey`].
+//! Start reading at [`obey`]; what is refused, [`Policy::judge`] decides.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,20 +22,35 @@ use media::MediaType;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::answer::{empty, text};
+use crate::{
+    answer::{empty, text},
+    origin::{Claims, Policy, Verdict},
+};
+
+/// Most letters of an origin or host that are repeated in a message.
+const MAX_SHOWN: usize = 100;
 
 /// Least time between two warnings about refused requests: any page can cause them.
 const WARNING: Duration = Duration::from_secs(60);
 
-/// The rules of a server, and the requests that they refused.
-pub(crate) struct Cors {
-    rules: Vec<CorsRule>,
+/// Guards the API against web pages.
+pub(crate) struct Guard {
+    policy: Policy,
     refused: Mutex<Refused>,
 }
 
-impl Cors {
-    pub(crate) fn new(rules: Vec<CorsRule>) -> Self {
-        Self { rules, refused: Mutex::default() }
+impl Guard {
+    pub(crate) fn new(policy: Policy) -> Arc<Self> {
+        Arc::new(Self { policy, refused: Mutex::default() })
+    }
+
+    fn refuse(&self, reason: String) -> Response {
+        if let Some(requests) = self.refused.lock().count(Instant::now()) {
+            tracing::warn!(requests, "refused requests; the last one because {reason}");
+        }
+        let mut response = text(&MediaType::TEXT, reason);
+        *response.status_mut() = StatusCode::FORBIDDEN;
+        response
     }
 }
 
@@ -59,73 +73,69 @@ impl Refused {
     }
 }
 
-/// Answers preflights, refuses other origins, and says of answers who may read them.
-pub(crate) async fn obey(State(cors): State<Arc<Cors>>, request: Request, next: Next) -> Response {
-    let Some(origin) = request.headers().get(ORIGIN).cloned() else {
-        // No browser, or a page of our own.
-        return next.run(request).await;
-    };
-    let rule = rule_for(&cors.rules, &origin);
-    if is_preflight(&request) {
-        let mut response = empty(StatusCode::OK);
-        if let Some(rule) = rule {
-            preflight(rule, &origin, response.headers_mut());
+/// Refuses requests of foreign pages, answers preflights, and says of answers who may read them.
+pub(crate) async fn obey(
+    State(guard): State<Arc<Guard>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let claims = claims(&request);
+    match guard.policy.judge(&claims) {
+        Verdict::Own => next.run(request).await,
+        Verdict::ForeignOrigin => guard.refuse(foreign_origin(&claims)),
+        Verdict::ForeignHost => guard.refuse(foreign_host(&claims)),
+        Verdict::Allowed(rule) => {
+            let Some(origin) = request.headers().get(ORIGIN).cloned() else {
+                return next.run(request).await;
+            };
+            if is_preflight(&request) {
+                let mut response = empty(StatusCode::OK);
+                preflight(rule, &origin, response.headers_mut());
+                return response;
+            }
+            let mut response = next.run(request).await;
+            let headers = response.headers_mut();
+            allow_origin(rule, &origin, headers);
+            if !rule.expose.is_empty() {
+                set_list(headers, ACCESS_CONTROL_EXPOSE_HEADERS, &rule.expose);
+            }
+            response
         }
-        return response;
     }
-    if rule.is_none() && !is_own(&origin, &request) {
-        return refuse(&cors, &origin);
-    }
-    let mut response = next.run(request).await;
-    if let Some(rule) = rule {
-        let headers = response.headers_mut();
-        allow_origin(rule, &origin, headers);
-        if !rule.expose.is_empty() {
-            set_list(headers, ACCESS_CONTROL_EXPOSE_HEADERS, &rule.expose);
-        }
-    }
-    response
 }
 
-fn refuse(cors: &Cors, origin: &HeaderValue) -> Response {
-    let origin = String::from_utf8_lossy(origin.as_bytes());
-    if let Some(requests) = cors.refused.lock().count(Instant::now()) {
-        tracing::warn!(
-            %origin, requests,
-            "refused requests from pages of other origins, which no CORS rule allows; this is the last origin"
-        );
-    }
-    let reason = format!(
-        "no CORS rule allows pages of '{origin}' to use this server: add the origin to 'cors-rules' of \
-         the 'rest-connector'"
-    );
-    let mut response = text(&MediaType::TEXT, reason);
-    *response.status_mut() = StatusCode::FORBIDDEN;
-    response
+/// What a request says about where it comes from.
+fn claims(request: &Request) -> Claims<'_> {
+    let all = |name| request.headers().get_all(name).iter().map(HeaderValue::as_bytes);
+    let target = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+    Claims { origins: all(ORIGIN).collect(), hosts: target.into_iter().chain(all(HOST)).collect() }
 }
 
-/// The first rule that is about an origin.
-fn rule_for<'a>(rules: &'a [CorsRule], origin: &HeaderValue) -> Option<&'a CorsRule> {
-    let is_about = |rule: &&CorsRule| {
-        rule.origins.is_empty()
-            || rule.origins.iter().any(|known| known.as_bytes() == origin.as_bytes())
-    };
-    rules.iter().find(is_about)
+fn foreign_origin(claims: &Claims<'_>) -> String {
+    format!(
+        "web pages of '{}' may not use this server. To allow them, add the origin to 'cors-rules' of the \
+         'rest-connector', or to [cors.NAME] in TOML. If they are pages of this server behind a proxy, have the \
+         proxy pass on the Host header unchanged",
+        shown(&claims.origins)
+    )
+}
+
+fn foreign_host(claims: &Claims<'_>) -> String {
+    format!(
+        "'{}' is not a known name of this server, which listens on loopback. Use localhost or an IP address, or \
+         add the name to 'allowed-hosts' (--allowed-hosts, GODWIT_ALLOWED_HOSTS)",
+        shown(&claims.hosts)
+    )
+}
+
+fn shown(values: &[&[u8]]) -> String {
+    let values: Vec<_> = values.iter().map(|value| String::from_utf8_lossy(value)).collect();
+    values.join(", ").chars().take(MAX_SHOWN).collect()
 }
 
 fn is_preflight(request: &Request) -> bool {
     request.method() == Method::OPTIONS
         && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
-}
-
-/// Returns whether a page comes from this server itself, over HTTPS if a proxy in front of it speaks that.
-fn is_own(origin: &HeaderValue, request: &Request) -> bool {
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    let host = host.or_else(|| request.uri().authority().map(http::uri::Authority::as_str));
-    let origin = origin.to_str().ok();
-    let from = |scheme| origin.and_then(|origin| origin.strip_prefix(scheme));
-    let origin = from("http://").or_else(|| from("https://"));
-    origin.is_some() && origin == host
 }
 
 fn preflight(rule: &CorsRule, origin: &HeaderValue, headers: &mut HeaderMap) {
@@ -164,6 +174,7 @@ mod tests {
     use tower::ServiceExt as _;
 
     use super::*;
+    use crate::origin::Hosts;
 
     fn rules() -> Vec<CorsRule> {
         let app = CorsRule {
@@ -179,9 +190,10 @@ mod tests {
     }
 
     async fn answer(rules: Vec<CorsRule>, method: Method, headers: &[(&str, &str)]) -> Response {
+        let guard = Guard::new(Policy { rules, hosts: Hosts::Local(Vec::new()) });
         let router = Router::new()
             .route("/", get(|| async { "content" }))
-            .layer(middleware::from_fn_with_state(Arc::new(Cors::new(rules)), obey));
+            .layer(middleware::from_fn_with_state(guard, obey));
         let mut request = Request::new(Body::empty());
         *request.method_mut() = method;
         for (name, value) in headers {
@@ -215,19 +227,41 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_origin_without_a_rule_is_told_nothing_and_refused() {
+    async fn a_request_that_is_not_accepted_is_told_what_to_do() {
         let other = ("origin", "http://evil.example");
-        let response = answer(rules(), Method::OPTIONS, &[other, WANTS]).await;
-        assert_eq!(response.status(), 200);
-        assert!(response.headers().keys().all(|name| !name.as_str().starts_with("access-control")));
-        let response = answer(rules(), Method::GET, &[other]).await;
-        assert_eq!(response.status(), 403);
-        let own = ["http://127.0.0.1:11222", "https://127.0.0.1:11222"];
-        for own in own {
-            let own = [("origin", own), ("host", "127.0.0.1:11222")];
-            assert_eq!(answer(rules(), Method::GET, &own).await.status(), 200);
+        let host = ("host", "evil.example");
+        for (method, headers, what) in [
+            (Method::GET, &[other] as &[_], "'cors-rules'"),
+            (Method::POST, &[other], "web pages of 'http://evil.example' may not"),
+            (Method::OPTIONS, &[other, WANTS], "'cors-rules'"),
+            (Method::GET, &[("origin", "null")], "web pages of 'null'"),
+            (Method::GET, &[host], "--allowed-hosts"),
+            (Method::GET, &[host, other], "'evil.example' is not a known name"),
+            (Method::OPTIONS, &[host, APP, WANTS], "--allowed-hosts"),
+        ] {
+            let response = answer(rules(), method, headers).await;
+            assert_eq!(response.status(), 403, "{headers:?}");
+            let allows = |name: &http::HeaderName| name.as_str().starts_with("access-control");
+            assert!(!response.headers().keys().any(allows), "{headers:?}");
+            let text = axum::body::to_bytes(response.into_body(), 1_000).await.unwrap();
+            let text = str::from_utf8(&text).unwrap();
+            assert!(text.contains(what), "{headers:?}: {text}");
         }
-        assert_eq!(answer(rules(), Method::GET, &[]).await.status(), 200);
+        let long = "h".repeat(1_000);
+        let response = answer(rules(), Method::GET, &[("origin", &long)]).await;
+        let text = axum::body::to_bytes(response.into_body(), 500).await.unwrap();
+        assert!(text.len() < 500);
+    }
+
+    #[tokio::test]
+    async fn pages_of_the_server_itself_are_told_nothing_and_accepted() {
+        for own in ["http://127.0.0.1:11222", "https://127.0.0.1:11222"] {
+            let own = [("origin", own), ("host", "127.0.0.1:11222")];
+            let response = answer(Vec::new(), Method::GET, &own).await;
+            assert_eq!(response.status(), 200);
+            assert_eq!(header(&response, "access-control-allow-origin"), None);
+        }
+        assert_eq!(answer(Vec::new(), Method::GET, &[]).await.status(), 200);
     }
 
     #[tokio::test(start_paused = true)]

@@ -13,6 +13,7 @@ mod health;
 mod http_date;
 mod multipart;
 mod node;
+mod origin;
 mod patience;
 mod problem;
 mod request;
@@ -26,8 +27,13 @@ use axum::{Router, middleware};
 use config::{CacheName, CorsRule};
 use tokio_util::sync::CancellationToken;
 
-use self::node::{Node, Shared};
+pub use self::origin::Hosts;
 pub use self::schemas::{Saved, Saving, SchemaError, Schemas};
+use self::{
+    cors::Guard,
+    node::{Node, Shared},
+    origin::Policy,
+};
 
 /// What the endpoint works with.
 pub struct App {
@@ -64,29 +70,28 @@ pub struct About {
     pub max_key: usize,
     /// The cache of requests that name none.
     pub default_cache: Option<CacheName>,
-    /// Which pages of other origins may use the API; with no rule, the API knows nothing of origins.
+    /// Which web pages of other origins may use the API; without a rule, none.
     pub cors: Vec<CorsRule>,
+    /// Names under which the server may be reached.
+    pub hosts: Hosts,
     /// What it answers in [`migrate::PROCESS`].
     pub process: String,
 }
 
 /// Everything that is answered over HTTP: the API under `/rest/v2` and `/v2`, and what probes ask.
 pub fn router(app: App) -> Router {
-    let rules = app.about.cors.clone();
+    let (rules, hosts) = (app.about.cors.clone(), app.about.hosts.clone());
+    let guard = Guard::new(Policy { rules, hosts });
     let node: Shared = Arc::new(Node::from(app));
     let api = resource::api();
-    let router = Router::new()
+    Router::new()
         .nest("/rest", api.clone())
         .merge(api)
         .merge(resource::outside())
         .fallback(answer::not_found)
         .method_not_allowed_fallback(answer::not_allowed)
+        .layer(middleware::from_fn_with_state(guard, cors::obey))
         .layer(middleware::from_fn(answer::render))
         .layer(middleware::from_fn_with_state(Arc::clone(&node), answer::date))
-        .with_state(node);
-    if rules.is_empty() {
-        return router;
-    }
-    let cors = Arc::new(cors::Cors::new(rules));
-    router.layer(middleware::from_fn_with_state(cors, cors::obey))
+        .with_state(node)
 }

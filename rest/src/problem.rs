@@ -38,6 +38,12 @@ impl Problem {
         Self::bad_request("Invalid 'action' parameter supplied")
     }
 
+    /// The action changes something, and GET changes nothing.
+    pub(crate) fn not_by_get(action: &str) -> Self {
+        let text = format!("GET changes nothing, so it cannot do '{action}': use POST");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, text)
+    }
+
     /// A parameter that is needed is not there.
     pub(crate) fn missing(parameter: &str) -> Self {
         Self::bad_request(format!("ISPN012051: Argument '{parameter}' is required"))

@@ -3,6 +3,7 @@
 use std::{io, sync::Arc};
 
 use axum::Router;
+use config::ServerConfig;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
@@ -35,11 +36,20 @@ pub(crate) fn router(node: &Arc<Node>, address: std::net::SocketAddr) -> Router 
             max_key: node.limits.wire.key,
             default_cache: node.config.default_cache.clone(),
             cors: node.config.cors.clone(),
+            hosts: hosts(&node.config, address),
             process: node.process.clone(),
         },
         metrics: Arc::new(move || metrics.render()),
         stop: node.stopping.clone(),
     })
+}
+
+/// Names under which a server at this address may be reached.
+fn hosts(config: &ServerConfig, address: std::net::SocketAddr) -> rest::Hosts {
+    match address.ip().is_loopback() {
+        true => rest::Hosts::Local(config.allowed_hosts.clone()),
+        false => rest::Hosts::Any,
+    }
 }
 
 /// Serves a connection until its peer leaves.

@@ -22,3 +22,4 @@ mod replay;
 mod sources;
 mod tidy;
 mod walks;
+mod web;

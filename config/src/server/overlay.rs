@@ -28,6 +28,7 @@ impl ServerFile {
             external_host,
             external_port,
             cors,
+            allowed_hosts,
             limits,
             migration,
             log,
@@ -52,6 +53,9 @@ impl ServerFile {
         lay(external_host, &mut self.external_host);
         lay(external_port, &mut self.external_port);
         self.cors.extend(cors);
+        if !allowed_hosts.is_empty() {
+            self.allowed_hosts = allowed_hosts;
+        }
         self.limits.overlay(limits);
         self.migration.overlay(migration);
         lay(log, &mut self.log);

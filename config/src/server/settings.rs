@@ -8,6 +8,7 @@ use crate::{
     ConfigError, Options, cors,
     document::{self, Found, Templates},
     fields::Fields,
+    host_name,
     notes::Notes,
     remote_store::is_host,
     surroundings::Surroundings,
@@ -58,6 +59,8 @@ pub(crate) fn read(root: &Element, options: &Options<'_>, notes: &mut Notes) -> 
     if let Some(cors) = fields.child("cors") {
         file.cors = cors::read(cors, fields.notes);
     }
+    let hosts = fields.words("allowed-hosts", host_name::is_host_name, host_name::EXPECTED);
+    file.allowed_hosts = hosts.iter().filter_map(|host| host.parse().ok()).collect();
     fields.finish();
     let (caches, templates) =
         document::resolve(&found, Templates::MayBeUnused, &Surroundings::default(), options, notes);

@@ -81,6 +81,7 @@ fn the_sample_has_every_setting() {
             headers: vec!["Content-Type".into()],
             expose: vec!["Etag".into()],
         }],
+        allowed_hosts: vec!["cache.example.org".parse().unwrap()],
         limits: Limits::default(),
         migration,
         log: "info".into(),

@@ -47,8 +47,8 @@ async fn show(
         Some("keys") => iteration::keys(&node, &name, &parameters).await,
         Some("entries") => iteration::entries(&node, &name, &parameters).await,
         Some("size") => size(&node, &name, &parameters).await,
-        // As in 10.x.
-        Some("clear") => clear(&node, &name).await,
+        // 10.x has it so. Any web page can make a browser send a GET.
+        Some("clear") => Err(Problem::not_by_get("clear")),
         Some("distribution") => distribution(&node, &name),
         Some("get-availability") => availability(&node, &name),
         Some("get-mutable-attributes") => attributes::list(&node, &name, &parameters),

@@ -29,7 +29,14 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/v2/caches/{cache}/rolling-upgrade/{action}", post(act_below))
 }
 
-async fn show(State(node): State<Shared>, CachePath { cache: name, .. }: CachePath) -> Answer {
+async fn show(
+    State(node): State<Shared>,
+    CachePath { cache: name, .. }: CachePath,
+    parameters: Parameters,
+) -> Answer {
+    if let Some(action) = parameters.action()? {
+        return Err(Problem::not_by_get(action));
+    }
     let status = node.migrations.status(&name_of(&node, &name)?)?;
     Json::of(&status).into()
 }

@@ -11,7 +11,8 @@ use std::{
 
 use clap::{Args, builder::BoolishValueParser};
 use config::{
-    Advertised, Format, Listen, MemoryLimit, MigrationFile, Options, ServerConfig, ServerFile,
+    Advertised, Format, HostName, Listen, MemoryLimit, MigrationFile, Options, ServerConfig,
+    ServerFile,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
@@ -75,6 +76,12 @@ pub(super) struct ServeArgs {
     /// Address that clients are told to connect to, if it is not the one that the server listens on
     #[arg(long, env = "GODWIT_ADVERTISED", value_name = "HOST:PORT")]
     advertised: Option<Advertised>,
+
+    /// Names that lead to this server while it listens on loopback, for example through a proxy on the same
+    /// machine. HTTP requests whose Host is another name than these, localhost or an IP address are refused
+    /// there, so that web pages cannot reach it under a name of their own
+    #[arg(long, env = "GODWIT_ALLOWED_HOSTS", value_name = "HOST", value_delimiter = ',')]
+    allowed_hosts: Vec<HostName>,
 
     /// Longest time that a read waits for the source, in milliseconds [default: 1500]
     #[arg(long, env = "GODWIT_SOURCE_TIMEOUT_MS", value_name = "MS")]
@@ -431,6 +438,7 @@ impl ServeArgs {
             insecure: self.insecure.then_some(true),
             lenient: self.lenient,
             advertised: self.advertised,
+            allowed_hosts: self.allowed_hosts,
             log: self.log,
             migration: MigrationFile {
                 source_timeout: self.source_timeout_ms.map(Duration::from_millis),
