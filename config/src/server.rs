@@ -17,9 +17,7 @@ use std::{
 
 pub use self::settings::{Listen, NoAddress};
 pub(crate) use self::settings::{listen, read};
-use crate::{
-    CacheConfig, CacheName, ConfigError, CorsRule, HostName, MemoryLimit, SERVER_CACHES,
-};
+use crate::{CacheConfig, CacheName, ConfigError, CorsRule, HostName, MemoryLimit, SERVER_CACHES};
 
 /// Port to listen on unless it is configured.
 const DEFAULT_PORT: u16 = 11222;

@@ -4,7 +4,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use config::CacheName;
-use store::Cache;
+use store::{Cache, Timestamp};
 
 use crate::node::Node;
 
@@ -36,25 +36,54 @@ fn every(node: &Arc<Node>, interval: Duration, act: impl Fn() + Send + 'static) 
     });
 }
 
-/// Ends entries whose time is over, each cache as often as it is configured; and counts its memory.
+/// Ends entries whose time is over, each cache as often as it is configured, and sooner if writes are refused; and
+/// counts its memory.
 async fn sweep(node: Arc<Node>) {
-    let mut swept = HashMap::<CacheName, u64>::new();
+    let mut swept = HashMap::<CacheName, Sweep>::new();
     loop {
         tokio::time::sleep(LOOK).await;
         let now = node.driver.now();
+        let container = node.driver.agreement().container();
+        let all_are_short = container.memory().is_short();
         // Caches that are gone are left out.
         let mut last_times = std::mem::take(&mut swept);
-        for cache in node.driver.agreement().container().caches() {
+        for cache in container.caches() {
             cache.settle_accounts();
+            let is_short = cache.is_short_of_room();
             let interval = cache.config().expiration.interval;
-            let mut last = last_times.remove(cache.name()).unwrap_or_else(|| now.millis());
-            let due = last.saturating_add(u64::try_from(interval.as_millis()).unwrap_or(u64::MAX));
-            if now.millis() >= due {
-                last = now.millis();
+            let mut last = last_times.remove(cache.name()).unwrap_or_else(|| Sweep::new(now));
+            if last.is_due(now, interval, is_short || all_are_short) {
+                let begin = node.driver.now();
                 sweep_cache(&cache, &node).await;
+                last = Sweep { begin, end: node.driver.now() };
             }
             swept.insert(cache.name().clone(), last);
         }
+    }
+}
+
+/// When a cache was last swept.
+#[derive(Clone, Copy, Debug)]
+struct Sweep {
+    begin: Timestamp,
+    end: Timestamp,
+}
+
+impl Sweep {
+    /// Part of the time that sweeps take while writes are refused: one in so many.
+    const SHARE: u64 = 10;
+
+    fn new(now: Timestamp) -> Self {
+        Self { begin: now, end: now }
+    }
+
+    /// Returns whether the next sweep is due: after the interval, or earlier where writes are `short` of room.
+    fn is_due(self, now: Timestamp, interval: Duration, short: bool) -> bool {
+        let interval = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
+        let took = self.end.millis().saturating_sub(self.begin.millis());
+        let soon = self.end.millis().saturating_add(took.saturating_mul(Self::SHARE - 1));
+        now.millis() >= self.begin.millis().saturating_add(interval)
+            || (short && now.millis() >= soon)
     }
 }
 
@@ -64,5 +93,29 @@ async fn sweep_cache(cache: &Arc<Cache>, node: &Node) {
             cache.sweep(segment, node.driver.now());
             tokio::task::yield_now().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! When a cache is swept.
+
+    use super::*;
+
+    #[test]
+    fn a_cache_is_swept_after_its_interval_and_sooner_where_writes_are_refused() {
+        let at = Timestamp::from_millis;
+        let minute = Duration::from_secs(60);
+        let sweep = Sweep { begin: at(1_000), end: at(3_000) };
+        for (now, short, due) in [
+            (60_999, false, false),
+            (61_000, false, true),
+            // It took two seconds: while writes are refused, it is a tenth of the time.
+            (20_999, true, false),
+            (21_000, true, true),
+        ] {
+            assert_eq!(sweep.is_due(at(now), minute, short), due, "at {now}");
+        }
+        assert!(Sweep::new(at(1_000)).is_due(at(1_001), minute, true));
     }
 }

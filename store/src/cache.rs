@@ -1,5 +1,6 @@
 //! One named map: segments, and what is spread over them.
 
+mod room;
 mod segments;
 
 use std::sync::{
@@ -12,7 +13,10 @@ use config::{CacheConfig, CacheName};
 use media::hash;
 use parking_lot::{Mutex, MutexGuard};
 
-use self::segments::Segments;
+use self::{
+    room::{Efforts, Search},
+    segments::Segments,
+};
 use crate::{
     command::{Answer, CacheError, Change, Command, Fence, Imported, Progress, Reply},
     entry::{SHARED_FROM, Value},
@@ -52,6 +56,10 @@ pub struct Cache {
     bounded: bool,
     /// The segment in which eviction goes on.
     hand: AtomicUsize,
+    /// Where the next write that is refused looks for expired entries.
+    search: Mutex<Search>,
+    /// Set when a write is refused because the cache is full.
+    short_of_room: AtomicBool,
     started: Timestamp,
     removed: AtomicBool,
 }
@@ -108,6 +116,8 @@ impl Cache {
             bounded: bound.is_some(),
             bound: ArcSwap::from_pointee(bound),
             hand: AtomicUsize::new(0),
+            search: Mutex::default(),
+            short_of_room: AtomicBool::new(false),
             started: now,
             removed: AtomicBool::new(false),
         }
@@ -181,7 +191,13 @@ impl Cache {
         reply: &mut impl Reply,
     ) -> Result<Progress, CacheError> {
         let placement = hash::hash(command.key);
-        let progress = self.placed(placement).lock().apply(placement, command, now, reply);
+        let mut progress = self.placed(placement).lock().apply(placement, command, now, reply);
+        let mut efforts = Efforts::FULL;
+        while let Err(error) = &progress
+            && self.make_room(error, &mut efforts, now)
+        {
+            progress = self.placed(placement).lock().apply(placement, command, now, reply);
+        }
         if self.bounded && command.may_add() {
             self.keep_bound(Some(command.key));
         }
@@ -390,16 +406,23 @@ impl Cache {
             })
             .collect();
         order.sort_unstable();
+        let mut efforts = Efforts::FULL;
         for of_segment in order.chunk_by(|one, other| one.0 == other.0) {
             for step in of_segment.chunks(BACKGROUND_STEP) {
                 let Some(&(id, ..)) = step.first() else { continue };
                 let mut segment = self.segment(SegmentId(id));
                 for &(_, placement, index) in step {
-                    if let Some((key, imported)) = entries.get(index) {
-                        let import =
-                            segment.import(placement, key, imported, rule, connection, now);
-                        outcome(index, import);
+                    let Some((key, imported)) = entries.get(index) else { continue };
+                    let mut import =
+                        segment.import(placement, key, imported, rule, connection, now);
+                    while let Import::Failed(error) = &import
+                        && MutexGuard::unlocked(&mut segment, || {
+                            self.make_room(error, &mut efforts, now)
+                        })
+                    {
+                        import = segment.import(placement, key, imported, rule, connection, now);
                     }
+                    outcome(index, import);
                 }
             }
         }
@@ -443,7 +466,15 @@ impl Cache {
         now: Timestamp,
     ) -> Result<Settled, CacheError> {
         let placement = hash::hash(key);
-        self.placed(placement).lock().settle(placement, key, answer, connection, now)
+        let settle =
+            || self.placed(placement).lock().settle(placement, key, answer, connection, now);
+        let (mut settled, mut efforts) = (settle(), Efforts::FULL);
+        while let Err(error) = &settled
+            && self.make_room(error, &mut efforts, now)
+        {
+            settled = settle();
+        }
+        settled
     }
 
     /// Imported entries whose time was over here and that the source still had, since it was connected.

@@ -56,7 +56,11 @@ impl Container {
         now: Timestamp,
     ) -> Arc<Cache> {
         let memory = Arc::clone(&self.memory);
-        let start = || Arc::new(Cache::new(name.clone(), config, versions, memory, now));
+        let start = || {
+            let cache = Arc::new(Cache::new(name.clone(), config, versions, memory, now));
+            self.memory.add_cache(&cache);
+            cache
+        };
         Arc::clone(&self.caches.entry(name.clone()).or_insert_with(start))
     }
 

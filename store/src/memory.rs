@@ -1,9 +1,13 @@
 //! What memory costs, and who may still take some.
 
 use std::sync::{
-    Arc,
-    atomic::{AtomicI64, AtomicU64, Ordering},
+    Arc, Weak,
+    atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
 };
+
+use parking_lot::Mutex;
+
+use crate::cache::Cache;
 
 /// Bytes that the allocator sets aside for `len` bytes: jemalloc's size classes, four to a doubling.
 #[must_use]
@@ -32,6 +36,12 @@ pub struct MemoryLimit {
     tombstones: AtomicI64,
     /// Bytes of what remembers which entries have ended or were evicted, exact.
     filters: AtomicI64,
+    /// The caches that take it, as far as they can make room for one another.
+    caches: Mutex<Vec<Weak<Cache>>>,
+    /// Which of them is searched next for expired entries.
+    next: AtomicUsize,
+    /// Set when a write is refused because there is no memory left.
+    short: AtomicBool,
 }
 
 /// Share of the memory limit that tombstones may take: a quarter. Beyond it, writes that could lead to more of
@@ -50,7 +60,15 @@ impl MemoryLimit {
     #[must_use]
     pub fn new(limit: u64) -> Arc<Self> {
         let [used, tombstones, filters] = [const { AtomicI64::new(0) }; 3];
-        Arc::new(Self { limit: AtomicU64::new(limit), used, tombstones, filters })
+        Arc::new(Self {
+            limit: AtomicU64::new(limit),
+            used,
+            tombstones,
+            filters,
+            caches: Mutex::default(),
+            next: AtomicUsize::new(0),
+            short: AtomicBool::new(false),
+        })
     }
 
     /// No limit: for tests and tools that hold a cache of their own.
@@ -108,6 +126,45 @@ impl MemoryLimit {
         let reserve = usize::try_from(self.limit() / 8).unwrap_or(usize::MAX);
         filters.saturating_add(more as u64) <= self.limit() / FILTER_SHARE
             && !self.refuses(reserve.saturating_add(more))
+    }
+
+    /// Adds a cache whose expired entries make room for writes into others.
+    pub(crate) fn add_cache(&self, cache: &Arc<Cache>) {
+        let mut caches = self.caches.lock();
+        caches.retain(|known| known.strong_count() > 0);
+        caches.push(Arc::downgrade(cache));
+    }
+
+    /// Has one cache after the other searched, each once at most, from where the last search has ended, until
+    /// `search` says that it does not go on. Returns the first of what it says. Notes that there is no memory left if
+    /// that is nothing.
+    pub(crate) fn search_others(&self, mut search: impl FnMut(&Cache) -> (bool, bool)) -> bool {
+        let count = self.caches.lock().len();
+        for _ in 0..count {
+            let next = self.next.load(Ordering::Relaxed);
+            let (cache, count) = {
+                let caches = self.caches.lock();
+                (caches.get(next).and_then(Weak::upgrade), caches.len())
+            };
+            let (found, goes_on) = cache.map_or((false, true), |cache| search(&cache));
+            if found {
+                return true;
+            }
+            if !goes_on {
+                break;
+            }
+            let next = if next + 1 < count { next + 1 } else { 0 };
+            self.next.store(next, Ordering::Relaxed);
+        }
+        self.short.store(true, Ordering::Relaxed);
+        false
+    }
+
+    /// Returns whether a write was refused since the last time this was asked: then it is worth sweeping all caches
+    /// at once.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        self.short.swap(false, Ordering::Relaxed)
     }
 
     /// Takes (or gives back) memory: that of segments, and of answers that are being put together.

@@ -77,6 +77,128 @@ fn a_smaller_bound_holds_once_the_excess_is_evicted() {
     assert_eq!(len(&cache, now()), 40);
 }
 
+/// A write that ends a second after it.
+fn put_for_a_second(cache: &Cache, key: &[u8], value: &[u8]) -> Result<Progress, CacheError> {
+    let second = Some(Lifetime::from_millis(1_000));
+    let expiration = Expiration { lifespan: second, ..Expiration::NEVER };
+    cache.execute(&Command::write(key, value, expiration), now(), &mut |_: Outcome<'_>| ())
+}
+
+fn put_at(cache: &Cache, key: &[u8], value: &[u8], millis: u64) -> Result<Progress, CacheError> {
+    let command = Command::write(key, value, Expiration::NEVER);
+    cache.execute(&command, Timestamp::from_millis(millis), &mut |_: Outcome<'_>| ())
+}
+
+#[test]
+fn expired_entries_make_room_in_a_cache_that_refuses() {
+    let memory = |max_count, max_size| MemoryConfig {
+        max_count,
+        max_size,
+        when_full: config::WhenFull::Exception,
+    };
+    for memory in [memory(Some(1_000), None), memory(None, Some(1_000_000))] {
+        let cache = cache(memory);
+        let mut count = 0_u32;
+        while put_for_a_second(&cache, &count.to_be_bytes(), &[7; 500]).is_ok() {
+            count += 1;
+        }
+        assert!(count >= 1_000, "{count}");
+        assert_eq!(put_at(&cache, b"key", &[7; 500], 1_999), Err(CacheError::Full));
+        assert!(cache.is_short_of_room() && !cache.is_short_of_room());
+        let mut written = 0;
+        while put_at(&cache, &(count + written).to_be_bytes(), &[7; 500], 2_000).is_ok() {
+            written += 1;
+        }
+        // Tables may have grown meanwhile, which count as bytes.
+        assert!(written > count / 10 * 9, "{written} of {count}");
+        assert_eq!(cache.stats().expirations, u64::from(count));
+        assert_eq!(len(&cache, Timestamp::from_millis(2_000)), u64::from(written));
+    }
+}
+
+#[test]
+fn expired_entries_of_any_cache_make_room_for_a_write_that_the_members_memory_would_refuse() {
+    let container = crate::Container::new(MemoryLimit::new(4_000_000));
+    let config = Arc::new(CacheConfig::new(CacheMode::Local));
+    let start = |name: &str| {
+        container.start(&name.parse().unwrap(), Arc::clone(&config), VersionKey::new(1), now())
+    };
+    let caches = ["a", "b", "c"].map(start);
+    let [a, b, c] = &caches;
+    let memory = container.memory();
+    put(a, b"forever", &[7; 100_000]);
+    let mut key = 0_u32;
+    while put_for_a_second(if key % 2 == 0 { b } else { c }, &key.to_be_bytes(), &[7; 900]).is_ok()
+    {
+        key += 1;
+    }
+    assert!(key > 3_000, "{key}");
+    assert!(memory.is_short());
+    let refused = put_at(a, b"key", &[7; 100_000], 1_999);
+    assert_eq!(refused, Err(CacheError::OutOfMemory { limit: 4_000_000 }));
+    assert!(memory.is_short() && !memory.is_short());
+    // Also a write that is much larger than the entries which make room for it.
+    for key in 0_u32..30 {
+        assert_eq!(put_at(a, &key.to_be_bytes(), &[7; 100_000], 2_000), Ok(Progress::Done));
+    }
+    assert!(!memory.is_short());
+    assert!(memory.used() <= 4_000_000 + 256 * 1024, "{}", memory.used());
+    let left = b.approximate_len() + c.approximate_len();
+    assert!((1..u64::from(key) / 2).contains(&left), "no more end than have to: {left}");
+    assert!(has(a, b"forever"));
+}
+
+#[test]
+fn a_write_that_is_refused_looks_at_a_bounded_number_of_entries_and_the_next_one_goes_on() {
+    let memory = MemoryConfig {
+        max_count: Some(100_000),
+        when_full: config::WhenFull::Exception,
+        ..MemoryConfig::default()
+    };
+    let cache = cache(memory);
+    let hour = Some(Lifetime::from_millis(3_600_000));
+    let expiration = Expiration { lifespan: hour, ..Expiration::NEVER };
+    for key in 0_u32..99_999 {
+        let key = key.to_be_bytes();
+        let write = Command::write(&key, b"v", expiration);
+        let _ = cache.execute(&write, now(), &mut |_: Outcome<'_>| ()).unwrap();
+    }
+    let _ = put_for_a_second(&cache, b"short", b"v").unwrap();
+    let mut refused = 0;
+    while put_at(&cache, b"key", b"v", 2_000).is_err() {
+        refused += 1;
+        assert!(refused < 1_000, "it is never found");
+    }
+    assert!(refused < 2 * cache.approximate_len() / 1_000, "{refused}");
+    assert_eq!(cache.stats().expirations, 1);
+}
+
+#[test]
+fn an_import_ends_expired_entries_before_it_is_refused() {
+    let config = Arc::new(CacheConfig::new(CacheMode::Distributed));
+    let memory = MemoryLimit::new(1_000_000);
+    let cache =
+        Arc::new(Cache::new("test".parse().unwrap(), config, VersionKey::new(9), memory, now()));
+    let mut key = 0_u32;
+    while put_for_a_second(&cache, &key.to_be_bytes(), &[7; 900]).is_ok() {
+        key += 1;
+    }
+    connect(&cache);
+    let import = |millis| {
+        let value = [7; 900];
+        let metadata = EntryMetadata::default();
+        let imported = Imported { value: Value::Inline(&value), metadata };
+        let (mut import, at) = (None, Timestamp::from_millis(millis));
+        let entries = [(&b"key"[..], imported)];
+        cache.import(&entries, ImportRule::Copy, ConnectionId(1), at, |_, came| {
+            import = Some(came);
+        });
+        import.unwrap()
+    };
+    assert!(matches!(import(1_999), Import::Failed(CacheError::OutOfMemory { .. })));
+    assert_eq!(import(2_000), Import::Written);
+}
+
 #[test]
 fn a_cache_bounded_to_bytes_stays_below_them_and_near_them() {
     let bound = MemoryConfig { max_size: Some(2_000_000), ..MemoryConfig::default() };

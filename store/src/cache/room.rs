@@ -1,0 +1,135 @@
+//! Room for writes that would be refused: expired entries make it at once, without waiting for the sweeper.
+//!
+//! One write looks at a bounded number of buckets, and the next one goes on where it stopped, whoever sends it.
+//! What they do not reach, the sweeper does soon: see [`Cache::is_short_of_room`].
+
+use std::sync::atomic::Ordering;
+
+use super::{BACKGROUND_STEP, Cache, SegmentId};
+use crate::{command::CacheError, time::Timestamp};
+
+/// Buckets without anything to end that one write looks at, in its own cache and then in the others.
+const MOST_FRUITLESS: usize = 1_024;
+
+/// Buckets that one write looks at in all, in its own cache and then in the others.
+const MOST: usize = 64 * 1024;
+
+/// Where the search for expired entries goes on.
+#[derive(Debug, Default)]
+pub(super) struct Search {
+    segment: usize,
+    bucket: usize,
+}
+
+/// What one write may still look at.
+#[derive(Clone, Copy, Debug)]
+struct Effort {
+    fruitless: usize,
+    all: usize,
+}
+
+impl Effort {
+    const FULL: Self = Self { fruitless: MOST_FRUITLESS, all: MOST };
+
+    /// Counts the look at one step. Returns whether there may be another one.
+    fn spend(&mut self, buckets: usize, found: bool) -> bool {
+        self.all = self.all.saturating_sub(buckets);
+        if !found {
+            self.fruitless = self.fruitless.saturating_sub(buckets);
+        }
+        self.all > 0 && self.fruitless > 0
+    }
+}
+
+/// What one write may still look at: in its own cache, and in all that share its memory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Efforts {
+    own: Effort,
+    others: Effort,
+}
+
+impl Efforts {
+    pub(super) const FULL: Self = Self { own: Effort::FULL, others: Effort::FULL };
+}
+
+impl Cache {
+    /// Ends expired entries after a write was refused with `error`. Returns whether there were any, so that it is
+    /// worth trying again.
+    pub(super) fn make_room(
+        &self,
+        error: &CacheError,
+        efforts: &mut Efforts,
+        now: Timestamp,
+    ) -> bool {
+        let node_is_full = match error {
+            CacheError::Full => false,
+            CacheError::OutOfMemory { .. } => true,
+            CacheError::NotExecuted
+            | CacheError::Fenced(_)
+            | CacheError::TooManyTombstones { .. }
+            | CacheError::SourceSilent
+            | CacheError::SourceFailed(_)
+            | CacheError::SourceDoubted
+            | CacheError::NotStored(_)
+            | CacheError::KeyTooLong { .. } => return false,
+        };
+        if self.end_expired(&mut efforts.own, now) {
+            return true;
+        }
+        if !node_is_full {
+            self.short_of_room.store(true, Ordering::Relaxed);
+            return false;
+        }
+        self.memory_limit().search_others(|cache| {
+            let found = cache.end_expired(&mut efforts.others, now);
+            let goes_on = !found && efforts.others.fruitless > 0 && efforts.others.all > 0;
+            (found, goes_on)
+        })
+    }
+
+    /// Ends some expired entries, in one round through the segments at most. Returns whether there were any.
+    fn end_expired(&self, effort: &mut Effort, now: Timestamp) -> bool {
+        if effort.all == 0 || effort.fruitless == 0 {
+            return false;
+        }
+        let mut search = self.search.lock();
+        // Once more the segment in which it begins, of which it may see only the end.
+        // Once more the segment in which it begins, of which it may see only the end.
+        let count = self.segments.count();
+        let mut rounds = count + 1;
+        loop {
+            let id = SegmentId(u32::try_from(search.segment).unwrap_or(u32::MAX));
+            let (mut looked, mut found, mut next) = (1, false, None);
+            if let Some(mut segment) = self.used_segment(id)
+                && segment.mortal() > 0
+            {
+                let before = segment.len();
+                next = segment.sweep(search.bucket, BACKGROUND_STEP, now);
+                found = segment.len() < before;
+                looked = BACKGROUND_STEP;
+                if found {
+                    segment.settle_account();
+                }
+            }
+            match next {
+                Some(bucket) => search.bucket = bucket,
+                None => {
+                    let next = search.segment + 1;
+                    *search = Search { segment: if next < count { next } else { 0 }, bucket: 0 };
+                    rounds = rounds.saturating_sub(1);
+                }
+            }
+            let goes_on = effort.spend(looked, found);
+            if found || !goes_on || rounds == 0 {
+                return found;
+            }
+        }
+    }
+
+    /// Returns whether a write was refused since the last time this was asked, because of the cache's bound or of
+    /// the member's memory: then it is worth sweeping at once.
+    #[must_use]
+    pub fn is_short_of_room(&self) -> bool {
+        self.short_of_room.swap(false, Ordering::Relaxed)
+    }
+}
