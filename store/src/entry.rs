@@ -259,6 +259,18 @@ impl Draft<'_> {
         }
     }
 
+    /// Bytes that a client's entry will take once it is written, when a long value has got an allocation of its own.
+    pub(crate) fn memory_of(key: &[u8], value: &[u8], expiration: Expiration) -> usize {
+        let (number, at_source) = (Number::Stamp(Stamp::default()), false);
+        let (created, last_used) = (Timestamp::default(), Timestamp::default());
+        let inline = Value::Inline(value);
+        let draft = Draft { key, value: inline, number, created, last_used, expiration, at_source };
+        match value.len() > SHARED_FROM {
+            true => shared_memory(draft.head_len(), value.len()),
+            false => draft.memory(),
+        }
+    }
+
     pub(crate) fn record(&self) -> Record {
         match self.value {
             Value::Inline(value) => {

@@ -19,6 +19,7 @@ mod metadata;
 mod migration;
 mod order;
 mod replay;
+mod room;
 mod sources;
 mod tidy;
 mod walks;

@@ -1,6 +1,6 @@
 //! PUT_ALL, GET_ALL, BULK_GET and BULK_GET_KEYS: many entries in one message.
 
-use std::{collections::HashSet, ops::ControlFlow, sync::Arc};
+use std::{borrow::Cow, collections::HashSet, ops::ControlFlow, sync::Arc};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use hotrod::{
@@ -9,7 +9,8 @@ use hotrod::{
     serve::{Context, write_response},
 };
 use store::{
-    Command, EntryRef, Expiration, Outcome, Progress, Reply, Source, TakenEntry, Walk, WalkStep,
+    Command, EntryRef, Expiration, Outcome, Progress, Reply, Source, TakenEntry, Timestamp, Walk,
+    WalkStep,
 };
 
 use super::{
@@ -46,13 +47,15 @@ pub(super) fn put_all_now(
 ) -> Result<Option<Done>, Failure> {
     let codec = Codec::of(context.header, &target.config.encoding)?;
     let expiration = context.expiration(request.expiration);
+    check_room(target, codec, request, expiration, context.now)?;
     for (written, (key, value)) in request.entries.clone().pairs().enumerate() {
-        let (key, value) = (codec.key_in(key)?, codec.value_in(value)?);
-        let command = Command::write(&key, &value, expiration);
-        let progress = target
-            .cache
-            .execute(&command, context.now, &mut |_: Outcome<'_>| ())
-            .map_err(|error| errors::cache_error(&error))?;
+        let write = || {
+            let (key, value) = (codec.key_in(key)?, codec.value_in(value)?);
+            let command = Command::write(&key, &value, expiration);
+            let progress = target.cache.execute(&command, context.now, &mut |_: Outcome<'_>| ());
+            progress.map_err(|error| errors::cache_error(&error))
+        };
+        let progress = write().map_err(|failure| partly(failure, written, request))?;
         if matches!(progress, Progress::Load | Progress::Mark) {
             return Ok(Some(Done::Written(written)));
         }
@@ -72,20 +75,60 @@ pub(super) async fn put_all(
 ) -> Result<(), Failure> {
     let codec = Codec::of(context.header, &target.config.encoding)?;
     let expiration: Expiration = context.expiration(request.expiration);
+    if written == 0 {
+        check_room(target, codec, request, expiration, context.now)?;
+    }
     for (index, (key, value)) in request.entries.clone().pairs().enumerate().skip(written) {
-        let (key, value) = (codec.key_in(key)?, codec.value_in(value)?);
-        let command = Command::write(&key, &value, expiration);
-        scope
-            .node
-            .driver
-            .drive(&target.cache, command, &mut |_: Outcome<'_>| ())
-            .await
-            .map_err(|error| errors::cache_error(&error))?;
+        let write = async || {
+            let (key, value) = (codec.key_in(key)?, codec.value_in(value)?);
+            let command = Command::write(&key, &value, expiration);
+            let driver = &scope.node.driver;
+            let driven = driver.drive(&target.cache, command, &mut |_: Outcome<'_>| ()).await;
+            driven.map_err(|error| errors::cache_error(&error))
+        };
+        write().await.map_err(|failure| partly(failure, index, request))?;
         if index % STRETCH == STRETCH - 1 {
             tokio::task::yield_now().await;
         }
     }
     Ok(())
+}
+
+/// Refuses entries that there is not room for together: otherwise the first of them would be written.
+fn check_room(
+    target: &Target,
+    codec: Codec,
+    request: &op::PutAll<'_>,
+    expiration: Expiration,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let pairs = || request.entries.clone().pairs();
+    let bytes = pairs().map(|(key, value)| key.len() + value.len()).sum();
+    if target.cache.surely_has_room(count(request), bytes) {
+        return Ok(());
+    }
+    let stored = |(key, value)| Ok((codec.key_in(key)?, codec.value_in(value)?));
+    let stored: Vec<(Cow<'_, [u8]>, Cow<'_, [u8]>)> =
+        pairs().map(stored).collect::<Result<_, Failure>>()?;
+    let stored = stored.iter().map(|(key, value)| (&**key, &**value));
+    let checked = target.cache.check_room(stored, expiration, now);
+    checked.map_err(|error| partly(errors::cache_error(&error), 0, request))
+}
+
+/// Entries of a request.
+fn count(request: &op::PutAll<'_>) -> u64 {
+    request.entries.left() / 2
+}
+
+/// Adds to a failure which entries were written before it.
+fn partly((status, text): Failure, written: usize, request: &op::PutAll<'_>) -> Failure {
+    let all = count(request);
+    let which = match written {
+        0 => format!("none of the {all} entries is stored"),
+        1 => format!("of the {all} entries, only the first in the request is stored"),
+        some => format!("of the {all} entries, only the first {some} in the request are stored"),
+    };
+    (status, format!("{text}; {which}"))
 }
 
 /// Reads few entries at once. If some of them may be at the source, or they are large, returns what was

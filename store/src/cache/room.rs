@@ -5,8 +5,15 @@
 
 use std::sync::atomic::Ordering;
 
+use media::hash;
+
 use super::{BACKGROUND_STEP, Cache, SegmentId};
-use crate::{command::CacheError, time::Timestamp};
+use crate::{
+    command::CacheError,
+    entry::Draft,
+    segment::{Bound, WhenFull},
+    time::{Expiration, Timestamp},
+};
 
 /// Buckets without anything to end that one write looks at, in its own cache and then in the others.
 const MOST_FRUITLESS: usize = 1_024;
@@ -85,6 +92,64 @@ impl Cache {
             let goes_on = !found && efforts.others.fruitless > 0 && efforts.others.all > 0;
             (found, goes_on)
         })
+    }
+
+    /// Returns whether there is surely room for `entries` more with so many `bytes` of keys and values. It is not worth
+    /// a closer look then.
+    #[must_use]
+    pub fn surely_has_room(&self, entries: u64, bytes: usize) -> bool {
+        // What an entry takes beyond its bytes, and more than what a table may grow by.
+        const OVERHEAD: usize = 128;
+        let overhead = usize::try_from(entries).unwrap_or(usize::MAX).saturating_mul(OVERHEAD);
+        let bytes = bytes.saturating_mul(2).saturating_add(overhead);
+        self.refusal(&self.bound.load(), entries, bytes).is_none()
+    }
+
+    /// Checks that there is room for all of these entries together, after expired ones have made some. Nothing is set
+    /// aside: other writes may take the room meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// If there is not.
+    pub fn check_room<'a>(
+        &self,
+        entries: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+        expiration: Expiration,
+        now: Timestamp,
+    ) -> Result<(), CacheError> {
+        let (mut new, mut bytes) = (0, 0_usize);
+        for (key, value) in entries {
+            let to = Draft::memory_of(key, value, expiration);
+            let (more, is_new) = self.placed(hash::hash(key)).lock().growth(key, to);
+            new += u64::from(is_new);
+            bytes = bytes.saturating_add(more);
+        }
+        let bound = **self.bound.load();
+        let mut efforts = Efforts::FULL;
+        while let Some(error) = self.refusal(&bound, new, bytes) {
+            if !self.make_room(&error, &mut efforts, now) {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Why the cache would refuse to take so many entries and bytes more. A cache that evicts makes room itself.
+    fn refusal(&self, bound: &Bound, entries: u64, bytes: usize) -> Option<CacheError> {
+        if bound.is_some() && bound.when_full == WhenFull::Evict {
+            return None;
+        }
+        let over = |most: Option<u64>, used: u64, more: u64| {
+            more > 0 && most.is_some_and(|most| used.saturating_add(more) > most)
+        };
+        let usage = &self.usage;
+        if over(bound.entries, usage.entries(), entries)
+            || over(bound.bytes, usage.bytes(), bytes as u64)
+        {
+            return Some(CacheError::Full);
+        }
+        let node = usage.node();
+        (bytes > 0 && node.refuses(bytes)).then(|| CacheError::OutOfMemory { limit: node.limit() })
     }
 
     /// Ends some expired entries, in one round through the segments at most. Returns whether there were any.

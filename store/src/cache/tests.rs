@@ -149,6 +149,29 @@ fn expired_entries_of_any_cache_make_room_for_a_write_that_the_members_memory_wo
 }
 
 #[test]
+fn room_for_many_entries_is_found_before_the_first_is_written() {
+    let memory = MemoryConfig {
+        max_count: Some(10),
+        when_full: config::WhenFull::Exception,
+        ..MemoryConfig::default()
+    };
+    let cache = cache(memory);
+    for key in 0_u32..6 {
+        let _ = put_for_a_second(&cache, &key.to_be_bytes(), b"v").unwrap();
+    }
+    let keys: Vec<_> = (5_u32..12).map(u32::to_be_bytes).collect();
+    let check = |count, millis| {
+        let entries = keys.iter().take(count).map(|key| (&key[..], &b"v"[..]));
+        cache.check_room(entries, Expiration::NEVER, Timestamp::from_millis(millis))
+    };
+    assert_eq!(check(5, 1_999), Ok(()), "one of them is there");
+    assert_eq!(check(6, 1_999), Err(CacheError::Full));
+    assert_eq!(cache.stats().stores, 6);
+    assert_eq!(check(6, 2_000), Ok(()), "expired entries make room");
+    assert!(cache.surely_has_room(4, 100) && !cache.surely_has_room(11, 100));
+}
+
+#[test]
 fn a_write_that_is_refused_looks_at_a_bounded_number_of_entries_and_the_next_one_goes_on() {
     let memory = MemoryConfig {
         max_count: Some(100_000),

@@ -369,6 +369,14 @@ impl Segment {
         self.make_memory(key, more)
     }
 
+    /// Returns how many bytes more there are once an entry of `to` bytes is written under `key`, and whether it
+    /// is one more entry.
+    pub(crate) fn growth(&self, key: &[u8], to: usize) -> (usize, bool) {
+        let standing = self.table.find(self.hash(key), |record| record.key() == key);
+        let from = standing.map_or(0, Record::memory);
+        (to.saturating_sub(from), standing.is_none_or(Record::is_tombstone))
+    }
+
     /// Makes sure that the member has `more` bytes left, for the record of `key`. A cache that evicts
     /// gives up entries of its own for them.
     pub(super) fn make_memory(&mut self, key: &[u8], more: usize) -> Result<(), CacheError> {
