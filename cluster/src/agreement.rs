@@ -189,8 +189,11 @@ impl Agreement {
         let (found, removed) = self.write_and_apply(command, check, prepare)?;
         // Nobody else waits for that: many entries take seconds.
         removed.inspect(|cache| cache.free());
-        if let MetaCommand::UpdateCache { cache, .. } = command {
-            self.container.cache(cache.as_str()).inspect(|cache| cache.evict_excess());
+        if let MetaCommand::UpdateCache { cache, .. } = command
+            && let Some(cache) = self.container.cache(cache.as_str())
+        {
+            // Not even whoever asked for it.
+            tokio::task::spawn_blocking(move || cache.evict_excess());
         }
         Ok(found)
     }

@@ -46,7 +46,7 @@ impl Guard {
 
     fn refuse(&self, reason: String) -> Response {
         if let Some(requests) = self.refused.lock().count(Instant::now()) {
-            tracing::warn!(requests, "refused requests; the last one because {reason}");
+            tracing::warn!(requests, "refused requests; the last one: {reason}");
         }
         let mut response = text(&MediaType::TEXT, reason);
         *response.status_mut() = StatusCode::FORBIDDEN;

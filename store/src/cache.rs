@@ -54,6 +54,8 @@ pub struct Cache {
     /// As the segments have it. What it is at most may change, whether there is one may not.
     bound: ArcSwap<Bound>,
     bounded: bool,
+    /// Set while there is more than a bound that was made smaller, until [`Cache::evict_excess`] is through.
+    shrinking: AtomicBool,
     /// The segment in which eviction goes on.
     hand: AtomicUsize,
     /// Where the next write that is refused looks for expired entries.
@@ -115,6 +117,7 @@ impl Cache {
             usage,
             bounded: bound.is_some(),
             bound: ArcSwap::from_pointee(bound),
+            shrinking: AtomicBool::new(false),
             hand: AtomicUsize::new(0),
             search: Mutex::default(),
             short_of_room: AtomicBool::new(false),
@@ -143,20 +146,33 @@ impl Cache {
 
     /// Configures it to be something else from now on: of what it holds, nothing changes but how much
     /// that may be. Whoever calls this has made sure that nothing else differs, and calls
-    /// [`Cache::evict_excess`] once nobody waits.
+    /// [`Cache::evict_excess`] where nobody waits for it.
     pub fn reconfigure(&self, config: Arc<CacheConfig>) {
         let bound = Bound::from(&config.memory);
         self.config.store(config);
         if self.bounded && bound.is_some() {
+            // First: otherwise the next write would evict all that is too much.
+            self.shrinking.store(self.is_over(&bound), Ordering::Relaxed);
             self.bound.store(Arc::new(bound));
             self.each(|segment| segment.set_bound(bound));
         }
     }
 
-    /// Evicts what is beyond a bound that was made smaller. Many entries take seconds.
+    /// Evicts what is beyond a bound that was made smaller. Many entries take seconds; meanwhile, writes evict
+    /// little more than they add.
     pub fn evict_excess(&self) {
-        if self.bounded {
-            self.keep_bound(None);
+        while self.bounded && !self.is_removed() {
+            self.evict_until_within(None, usize::MAX);
+            self.shrinking.store(false, Ordering::Relaxed);
+            let bound = **self.bound.load();
+            if bound.when_full != WhenFull::Evict || !self.is_over(&bound) {
+                return;
+            }
+            if !self.evict_one(None) {
+                return;
+            }
+            // The bound was made smaller once more, or others write.
+            self.shrinking.store(true, Ordering::Relaxed);
         }
     }
 
@@ -199,7 +215,7 @@ impl Cache {
             progress = self.placed(placement).lock().apply(placement, command, now, reply);
         }
         if self.bounded && command.may_add() {
-            self.keep_bound(Some(command.key));
+            self.keep_bound(Some(command.key), 1);
         }
         progress
     }
@@ -351,11 +367,20 @@ impl Cache {
         }
     }
 
-    /// Holds a bounded cache to its bound after a write of `key`, which stays.
-    fn keep_bound(&self, key: Option<&[u8]>) {
+    /// Holds a bounded cache to its bound after `added` entries were written, of which that of `key` stays.
+    fn keep_bound(&self, key: Option<&[u8]>, added: usize) {
+        let shrinking = self.shrinking.load(Ordering::Relaxed);
+        self.evict_until_within(key, if shrinking { 2 * added } else { usize::MAX });
+    }
+
+    /// Evicts entries until the cache is within its bound, `most` of them at most, and not that of `keep`.
+    fn evict_until_within(&self, keep: Option<&[u8]>, most: usize) {
         let bound = **self.bound.load();
         if bound.when_full == WhenFull::Evict {
-            while self.is_over(&bound) && self.evict_one(key) {}
+            let mut left = most;
+            while left > 0 && self.is_over(&bound) && self.evict_one(keep) {
+                left -= 1;
+            }
         }
     }
 
@@ -427,7 +452,7 @@ impl Cache {
             }
         }
         if self.bounded {
-            self.keep_bound(None);
+            self.keep_bound(None, entries.len());
         }
     }
 

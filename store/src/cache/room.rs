@@ -78,7 +78,8 @@ impl Cache {
             | CacheError::SourceFailed(_)
             | CacheError::SourceDoubted
             | CacheError::NotStored(_)
-            | CacheError::KeyTooLong { .. } => return false,
+            | CacheError::KeyTooLong { .. }
+            | CacheError::KeyBeyondLimit { .. } => return false,
         };
         if self.end_expired(&mut efforts.own, now) {
             return true;

@@ -73,8 +73,35 @@ fn a_smaller_bound_holds_once_the_excess_is_evicted() {
     (0_u32..100).for_each(|key| put(&cache, &key.to_be_bytes(), b"v"));
     cache.reconfigure(Arc::new(config(memory(Some(40)))));
     assert_eq!(len(&cache, now()), 100, "who configures it holds locks that others wait for");
+    put(&cache, b"written", b"v");
+    assert_eq!(len(&cache, now()), 99, "a write makes room for itself and for one more");
     cache.evict_excess();
     assert_eq!(len(&cache, now()), 40);
+    put(&cache, b"another", b"v");
+    assert_eq!(len(&cache, now()), 40);
+    cache.reconfigure(Arc::new(config(memory(Some(50)))));
+    (0_u32..100).for_each(|key| put(&cache, &key.to_be_bytes(), b"v"));
+    assert_eq!(len(&cache, now()), 50, "a larger one is reached by the writes");
+}
+
+#[test]
+fn a_bound_is_reached_although_it_is_made_smaller_again_and_others_write() {
+    let memory = |max_count| MemoryConfig { max_count, ..MemoryConfig::default() };
+    let config = |memory| CacheConfig { memory, ..CacheConfig::new(CacheMode::Local) };
+    let cache = cache(memory(Some(5_000)));
+    (0_u32..5_000).for_each(|key| put(&cache, &key.to_be_bytes(), b"v"));
+    thread::scope(|scope| {
+        for bound in [4_000, 3_000, 500] {
+            cache.reconfigure(Arc::new(config(memory(Some(bound)))));
+            scope.spawn(|| cache.evict_excess());
+            scope
+                .spawn(|| (9_000_u32..9_500).for_each(|key| put(&cache, &key.to_be_bytes(), b"v")));
+        }
+    });
+    // Several that evict at the same time may each evict the last one that is too much.
+    assert!((480..=500).contains(&len(&cache, now())), "{}", len(&cache, now()));
+    (0_u32..100).for_each(|key| put(&cache, &key.to_be_bytes(), b"v"));
+    assert_eq!(len(&cache, now()), 500);
 }
 
 /// A write that ends a second after it.
