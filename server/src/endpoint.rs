@@ -11,7 +11,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::{hotrod::serve as serve_hotrod, http, node::Node};
+use crate::{descriptors::Unaccepted, hotrod::serve as serve_hotrod, http, node::Node};
 
 /// Most time that a client may take to say its first byte.
 const FIRST_BYTE: Duration = Duration::from_secs(10);
@@ -28,6 +28,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Accepts connections until the node stops, then ends them.
 pub(crate) async fn serve(listener: TcpListener, node: Arc<Node>, router: Router) {
     let places = Arc::new(Semaphore::new(node.limits.connections));
+    let mut unaccepted = Unaccepted::new(node.limits.connections);
     let mut connections = JoinSet::new();
     loop {
         let next = async {
@@ -51,7 +52,7 @@ pub(crate) async fn serve(listener: TcpListener, node: Arc<Node>, router: Router
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
+                unaccepted.report(&error, node.driver.now());
                 tokio::time::sleep(PAUSE).await;
             }
         }

@@ -8,6 +8,7 @@
 mod background;
 mod cli;
 pub mod demo;
+mod descriptors;
 mod endpoint;
 mod error;
 mod hotrod;

@@ -1,4 +1,4 @@
-//! Writes for which there is no room.
+//! Writes and connections for which there is no room.
 
 use client::RequestExpiration;
 use config::{MemoryLimit, ServerFile};
@@ -12,7 +12,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::harness::TestServer;
+use crate::harness::{ServerProcess, TestServer, eventually};
 
 /// Sends a PUT_ALL to the cache `c`, and returns what the server says.
 async fn put_all(
@@ -138,4 +138,25 @@ async fn a_put_all_that_fails_in_the_middle_says_what_it_has_stored() {
     );
     assert!(cache.get(b"d").await.unwrap().is_some() && cache.get(b"c").await.unwrap().is_none());
     server.stop().await;
+}
+
+#[tokio::test]
+async fn running_out_of_file_descriptors_is_logged_with_what_to_raise_and_passes() {
+    let server = ServerProcess::start_with_files(&[], 64).await;
+    let mut streams = Vec::new();
+    for _ in 0..100 {
+        // Those beyond the limit wait in the queue of the listener.
+        streams.push(TcpStream::connect(server.address).await.unwrap());
+    }
+    eventually("it is logged", || async {
+        let log = server.later_log();
+        let said = ["all 64 file descriptors", "ulimit -n"].iter().all(|part| log.contains(part));
+        said.then_some(())
+    })
+    .await;
+    drop(streams);
+    server.rest.get("/rest/v2/caches").await.with(200);
+    let log = server.later_log();
+    assert_eq!(log.lines().filter(|line| line.contains("cannot accept")).count(), 1, "{log}");
+    assert!(server.terminate().await.success());
 }

@@ -49,6 +49,17 @@ impl ServerProcess {
         Self::run(command, arguments).await
     }
 
+    /// A server as [`ServerProcess::start`] gives it, which may have so many files open.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    pub async fn start_with_files(arguments: &[&str], most: u32) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {most} && exec \"$@\"")]).arg("sh").arg(binary());
+        Self::run(command, arguments).await
+    }
+
     async fn run(mut command: Command, arguments: &[&str]) -> Self {
         command.arg("serve");
         if !arguments.contains(&"--port") {
