@@ -1,6 +1,6 @@
 //! PUT_ALL, GET_ALL, BULK_GET and BULK_GET_KEYS: many entries in one message.
 
-use std::{borrow::Cow, collections::HashSet, ops::ControlFlow, sync::Arc};
+use std::{collections::HashSet, ops::ControlFlow, sync::Arc};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use hotrod::{
@@ -108,8 +108,7 @@ fn check_room(
         return Ok(());
     }
     let stored = |(key, value)| Ok((codec.key_in(key)?, codec.value_in(value)?));
-    let stored: Vec<(Cow<'_, [u8]>, Cow<'_, [u8]>)> =
-        pairs().map(stored).collect::<Result<_, Failure>>()?;
+    let stored = pairs().map(stored).collect::<Result<Vec<_>, Failure>>()?;
     let stored = stored.iter().map(|(key, value)| (&**key, &**value));
     let checked = target.cache.check_room(stored, expiration, now);
     checked.map_err(|error| partly(errors::cache_error(&error), 0, request))

@@ -155,8 +155,8 @@ fn expired_entries_of_any_cache_make_room_for_a_write_that_the_members_memory_wo
     let memory = container.memory();
     put(a, b"forever", &[7; 100_000]);
     let mut key = 0_u32;
-    while put_for_a_second(if key % 2 == 0 { b } else { c }, &key.to_be_bytes(), &[7; 900]).is_ok()
-    {
+    let cache_of = |key: u32| if key.is_multiple_of(2) { b } else { c };
+    while put_for_a_second(cache_of(key), &key.to_be_bytes(), &[7; 900]).is_ok() {
         key += 1;
     }
     assert!(key > 3_000, "{key}");
