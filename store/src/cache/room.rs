@@ -5,8 +5,6 @@
 
 use std::sync::atomic::Ordering;
 
-use media::hash;
-
 use super::{BACKGROUND_STEP, Cache, SegmentId};
 use crate::{
     command::CacheError,
@@ -121,7 +119,8 @@ impl Cache {
         let (mut new, mut bytes) = (0, 0_usize);
         for (key, value) in entries {
             let to = Draft::memory_of(key, value, expiration);
-            let (more, is_new) = self.placed(hash::hash(key)).lock().growth(key, to);
+            let segment = self.used_segment(self.segment_of(key));
+            let (more, is_new) = segment.map_or((to, true), |segment| segment.growth(key, to));
             new += u64::from(is_new);
             bytes = bytes.saturating_add(more);
         }
