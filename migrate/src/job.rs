@@ -128,6 +128,15 @@ impl CopyStatus {
     pub(crate) fn failed_entries(&self) -> u64 {
         self.failures.len() as u64 + self.failures_not_listed
     }
+
+    /// Why the job failed, with the first entry that could not be taken, if there is one.
+    pub(crate) fn with_first(&self, reason: &str) -> String {
+        let Some(FailedEntry { key, reason: why }) = self.failures.first() else {
+            return reason.to_owned();
+        };
+        let first = if self.failed_entries() == 1 { "" } else { "the first of them " };
+        format!("{reason}, {first}{}: {why}", shortened(key))
+    }
 }
 
 /// An event of readers that were begun in this stretch between two stops.
@@ -390,6 +399,15 @@ pub(crate) async fn guarded<T>(work: impl Future<Output = T>) -> Result<T, Strin
         let text = text.unwrap_or_else(|| "no reason was given".into());
         format!("it ended by a fault of the server, please report it: {text}")
     })
+}
+
+/// A shown key in a sentence, or its beginning if it is long: what follows it must not be cut off.
+fn shortened(key: &str) -> String {
+    const MOST: usize = 100;
+    match key.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", key.get(..end).unwrap_or_default()),
+        None => key.to_owned(),
+    }
 }
 
 /// A key as people can read it, or its beginning if it is long.

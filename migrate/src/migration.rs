@@ -211,11 +211,11 @@ impl Migration {
             .map_err(CacheError::SourceFailed)?;
         let status = self.while_it_answers(&handle).await;
         written.fetch_add(status.counts.written, Ordering::Relaxed);
-        match status.ending {
+        match &status.ending {
             Some(Ending::Finished) => Ok(()),
             // It is there, and says why.
             Some(Ending::Failed { reason }) if self.source.health().problem.is_none() => {
-                Err(CacheError::SourceFailed(reason))
+                Err(CacheError::SourceFailed(status.with_first(reason)))
             }
             _ => Err(CacheError::SourceSilent),
         }

@@ -17,7 +17,7 @@ use self::{changing::Changing, ledgers::Ledgers};
 pub use self::{disconnect::Disconnected, error::MigrationError};
 use crate::{
     copy::SyncRequest,
-    job::{CopyStatus, JobHandle},
+    job::JobHandle,
     loss::Losses,
     migration::Migration,
     preflight::{self, Plan, could_come_back},
@@ -332,7 +332,7 @@ impl Migrations {
     ///
     /// # Errors
     ///
-    /// If the cache is not connected.
+    /// If the cache is not connected, or was not synchronized since it was connected or the server was started.
     pub async fn resume(&self, name: &CacheName) -> Result<(), MigrationError> {
         match self.running(name) {
             Ok(job) if job.tell(Event::Resume) => {}
@@ -341,6 +341,13 @@ impl Migrations {
             Err(MigrationError::NotNow(_)) if self.is_complete(name) => {
                 let text =
                     format!("everything of cache {name} is here: there is nothing to resume");
+                return Err(MigrationError::NotNow(text));
+            }
+            Err(MigrationError::NotNow(_)) if self.is_to_begin(name) => {
+                let text = format!(
+                    "no synchronization of cache {name} has begun since it was connected, or since this server was \
+                     started: synchronize"
+                );
                 return Err(MigrationError::NotNow(text));
             }
             _ => return self.synchronize(name, SyncRequest::default()).await.map(drop),
@@ -528,6 +535,14 @@ impl Migrations {
         link.is_some_and(|link| link.is_complete())
     }
 
+    /// Returns whether a synchronization could begin, and none has since the cache is connected.
+    fn is_to_begin(&self, name: &CacheName) -> bool {
+        let is_served = self.cache(name).is_ok_and(|cache| cache.check_served().is_ok());
+        let migration = self.migration(name).ok();
+        let migration = migration.filter(|migration| migration.source().changed().is_none());
+        is_served && migration.is_some_and(|migration| migration.job_status().is_none())
+    }
+
     /// Returns whether the cache is connected, even if its source was never reached.
     fn is_connected(&self, name: &CacheName) -> bool {
         let connected = |known: &cluster::CacheMetadata| known.connection.is_some();
@@ -565,12 +580,12 @@ impl Synchronizing {
             Asked::Finished(written) => return Ok(written),
             Asked::Job(cache, job) => (cache, job),
         };
-        let Some(CopyStatus { ending, counts, .. }) = job.ended_unless_paused().await else {
+        let Some(status) = job.ended_unless_paused().await else {
             return Err(MigrationError::Paused { cache, what: "synchronization" });
         };
-        let reason = match ending {
-            Some(Ending::Finished) => return Ok(counts.written),
-            Some(Ending::Failed { reason }) => reason,
+        let reason = match &status.ending {
+            Some(Ending::Finished) => return Ok(status.counts.written),
+            Some(Ending::Failed { reason }) => status.with_first(reason),
             Some(Ending::Cancelled) => "it was cancelled".into(),
             None => "the cache was disconnected from its source".into(),
         };

@@ -195,7 +195,9 @@ async fn look_inside(
     if identity.0.iter().all(|process| process.started.is_none()) {
         notices.push(
             "the source's cache keeps no statistics, and cannot say since when it runs: whenever its \
-             cluster changes, it counts as started again. Set statistics=\"true\" there"
+             cluster changes, it counts as started again. Set statistics=\"true\" for this cache (and its container) in the \
+             source's configuration file, and restart the source before you connect; do not set it at run time, \
+             after which an Infinispan server may not start any more (ISPN000438)"
                 .into(),
         );
     }

@@ -282,13 +282,14 @@ impl Facts<'_> {
         }
         match job.and_then(|job| job.ending.as_ref()) {
             Some(Ending::Failed { reason }) if !self.is_complete() => {
-                let first = job.and_then(|job| job.failures.first());
-                Some(match first {
-                    Some(FailedEntry { key, reason: why }) => {
-                        format!(
-                            "{reason}, the first of them {key}: {why} ({LISTS} lists more); synchronize again once \
-                             that is mended"
-                        )
+                Some(match job.filter(|job| !job.failures.is_empty()) {
+                    Some(job) => {
+                        let lists = match job.failed_entries() {
+                            1 => String::new(),
+                            _ => format!(" ({LISTS} lists them)"),
+                        };
+                        let what = job.with_first(reason);
+                        format!("{what}{lists}; synchronize again once that is mended")
                     }
                     None => format!("{reason}; synchronize again to read the rest"),
                 })

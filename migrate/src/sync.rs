@@ -490,7 +490,8 @@ impl SyncJob {
         if !self.defective.is_empty() {
             // What was read twice has not failed twice.
             let failed: u64 = self.failed.values().sum();
-            return self.fail(format!("{failed} entries could not be taken"));
+            let entries = if failed == 1 { "entry" } else { "entries" };
+            return self.fail(format!("{failed} {entries} could not be taken"));
         }
         let mut actions = Vec::new();
         if self.space == SourceSpace::Unit && !self.complete.contains(SourceSegment(0)) {

@@ -36,7 +36,8 @@ Examples:
   godwit migrate cluster verify -c orders
   godwit migrate cluster disconnect -c orders
 
-Exit status: 0 done; 1 failed; 2 wrong arguments; 65 damaged metadata file; 78 wrong configuration.";
+Exit status: 0 done; 1 failed; 2 wrong arguments; 65 damaged metadata file; 78 wrong configuration;
+130 interrupted while it waited.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -85,11 +86,17 @@ const WRONG_CONFIGURATION: u8 = 78;
 /// Exit status for a metadata file that cannot be read: EX_DATAERR of sysexits.
 const DAMAGED_DATA: u8 = 65;
 
+/// Exit status of what was ended by Ctrl-C, as shells have it.
+const INTERRUPTED: u8 = 130;
+
 /// Says why something failed: to people, and to programs that read the answer as JSON.
 fn failed(error: &anyhow::Error, as_json: bool) -> ExitCode {
     show::error(error);
     if as_json {
         show::line(serde_json::json!({ "error": show::chain(error) }));
+    }
+    if error.is::<migrate::Interrupted>() {
+        return ExitCode::from(INTERRUPTED);
     }
     if let Some(crate::StartError::Data(error)) = error.downcast_ref()
         && error.is_damage()

@@ -12,6 +12,7 @@ mod codec;
 mod connection;
 mod errors;
 mod iteration;
+mod logins;
 mod order;
 #[cfg(test)]
 mod samples;
@@ -23,4 +24,6 @@ mod topology;
 mod unsent;
 mod waiting;
 
-pub(crate) use self::{connection::serve, iteration::Iterations, topology::TopologyIds};
+pub(crate) use self::{
+    connection::serve, iteration::Iterations, logins::Logins, topology::TopologyIds,
+};

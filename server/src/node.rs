@@ -11,7 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     error::StartError,
-    hotrod::{Iterations, TopologyIds},
+    hotrod::{Iterations, Logins, TopologyIds},
 };
 
 /// Limits for clients.
@@ -35,6 +35,7 @@ pub(crate) struct Node {
     pub(crate) caches: Caches,
     pub(crate) migrations: Migrations,
     pub(crate) iterations: Iterations,
+    pub(crate) logins: Logins,
     pub(crate) limits: NodeLimits,
     pub(crate) topologies: TopologyIds,
     /// Address that clients are told to connect to, if it is not the one at which their connection arrived.
@@ -89,6 +90,7 @@ impl Node {
             migrations: Migrations::start(agreement, sources, settings),
             caches,
             iterations: Iterations::default(),
+            logins: Logins::default(),
             limits: limits(&config),
             topologies,
             advertised,

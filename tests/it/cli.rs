@@ -1,10 +1,17 @@
 //! The program as people use it: flags, files, exit statuses.
 
-use std::{fs, process::Output};
+use std::{
+    fs,
+    process::{Output, Stdio},
+};
 
-use client::RequestExpiration;
+use client::{Client, ClientConfig, Credentials, RequestExpiration, ServerAddress};
+use config::{MigrationFile, ServerFile};
 use serde_json::Value;
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::Command,
+};
 
 use crate::harness::{OCTETS, ServerProcess, TestServer, binary, eventually, source_document};
 
@@ -151,6 +158,101 @@ async fn verify_says_by_its_exit_status_that_something_differs() {
     assert!(out(&repaired).contains("different    k: version, repaired\n"), "{}", out(&repaired));
     target.stop().await;
     source.stop().await;
+}
+
+/// A command that people have started and look at.
+struct Started {
+    child: tokio::process::Child,
+    lines: tokio::io::Lines<BufReader<tokio::process::ChildStderr>>,
+}
+
+impl Started {
+    fn new(arguments: &[&str]) -> Self {
+        let mut command = Command::new(binary());
+        command.args(arguments).kill_on_drop(true);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    /// Reads what it says until it says this.
+    async fn says(&mut self, part: &str) {
+        while let Some(line) = self.lines.next_line().await.unwrap() {
+            if line.contains(part) {
+                return;
+            }
+        }
+        panic!("it ended without \"{part}\"");
+    }
+
+    async fn interrupt(&self) {
+        let pid = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-s", "INT", &pid]).status().await.unwrap().success());
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_waits_says_that_its_job_is_paused_and_that_it_goes_on_without_it() {
+    let source = TestServer::start().await;
+    let from = source.cache("c").await;
+    for number in 0..300_u32 {
+        from.put(&number.to_be_bytes(), b"v", RequestExpiration::NEVER).await.unwrap();
+    }
+    let migration = MigrationFile { max_entries_per_second: Some(10), ..MigrationFile::default() };
+    let target = TestServer::start_with(ServerFile { migration, ..ServerFile::default() }).await;
+    target.cache("c").await;
+    target.connect("c", &source.as_source("c")).await;
+    let server = format!("http://{}", target.address());
+    let act = async |action: &str, body: &'static str| {
+        let path = format!("/rest/v2/caches/c/rolling-upgrade?action={action}");
+        target.rest.post(&path, body).await.with(204);
+    };
+    for (step, state, job) in [
+        ("synchronize", "/job/state", "the synchronization"),
+        ("verify", "/verify/state", "the verification"),
+    ] {
+        let mut waiting = Started::new(&["migrate", "cluster", step, "-c", "c", "-s", &server]);
+        let is = async |wanted: &str| {
+            eventually(wanted, || async {
+                let status = target.rest.migration("c").await;
+                (status.pointer(state)? == wanted).then_some(())
+            })
+            .await;
+        };
+        is("running").await;
+        act("pause", "").await;
+        waiting.says("it is paused: resume goes on").await;
+        waiting.interrupt().await;
+        waiting
+            .says(&format!("{job} goes on at the target. `godwit migrate cluster status -c c`"))
+            .await;
+        assert_eq!(waiting.child.wait().await.unwrap().code(), Some(130), "{step}");
+        act("throttle", "{}").await;
+        act("resume", "").await;
+        is("finished").await;
+    }
+    target.stop().await;
+    source.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_wants_to_log_in_is_a_warning_in_the_log() {
+    let server = ServerProcess::start(&[]).await;
+    server.rest.post("/rest/v2/caches/c", OCTETS).await.with(200);
+    let address =
+        ServerAddress { host: server.address.ip().to_string(), port: server.address.port() };
+    for _ in 0..2 {
+        let config = ClientConfig {
+            credentials: Some(Credentials::new("app", "secret")),
+            ..ClientConfig::new([address.clone()])
+        };
+        // Unlike the Java client, this one goes on without a login where none is offered.
+        Client::connect(config).await.unwrap().cache("c").await.unwrap();
+    }
+    let warning = "WARN a Hot Rod client wants to log in";
+    eventually(warning, || async { server.later_log().contains(warning).then_some(()) }).await;
+    assert_eq!(server.later_log().matches(warning).count(), 1, "not at each attempt");
+    assert!(server.terminate().await.success());
 }
 
 #[tokio::test]

@@ -77,6 +77,11 @@ async fn what_needs_a_source_says_that_there_is_none() {
         assert!(text.contains("cache c is not connected to a source"), "{action}: {text}");
     }
     target.connect("c", &source.as_source("c")).await;
+    let resumed = act("resume").await;
+    assert!(resumed.contains("no synchronization of cache c has begun"), "{resumed}");
+    assert!(resumed.ends_with(": synchronize"), "{resumed}");
+    let status = target.rest.migration("c").await;
+    assert!(status["job"].is_null(), "nothing was begun: {status:#}");
     assert_eq!(target.synchronize("c").await, 0);
     for action in ["pause", "cancel", "throttle"] {
         let text = act(action).await;

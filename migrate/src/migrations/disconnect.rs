@@ -141,17 +141,28 @@ impl Migrations {
         let cache = self.agreement.container().cache(name.as_str())?;
         // What was lost before is not lost again.
         cache.check_served().ok()?;
-        let (entries, tombstones) = (cache.approximate_len(), cache.tombstones());
+        let entries = cache.approximate_len();
         match marked {
             // The source still has everything.
             Some(false) => None,
-            Some(true) => Some(format!(
-                "cache {name} is connected, and its source does not know what clients have written or removed \
-                 here: it is lost with this process ({entries} entries, {tombstones} removed keys)"
-            )),
+            Some(true) => {
+                // Those of an earlier connection are only here, too, if their source is another one.
+                let (ours, removed) = (cache.local_len(), cache.tombstones());
+                let entries = if ours == 1 { "entry" } else { "entries" };
+                let keys = if removed == 1 { "key" } else { "keys" };
+                Some(format!(
+                    "cache {name} is connected, and its source does not know what clients have written or removed \
+                     here: it is lost with this process ({ours} {entries} written here, {removed} removed {keys})"
+                ))
+            }
             None if entries == 0 => None,
             None => Some(format!(
-                "cache {name} was taken over from a source: its {entries} entries are lost with this process"
+                "cache {name} was taken over from a source: {} lost with this process",
+                if entries == 1 {
+                    "its 1 entry is".into()
+                } else {
+                    format!("its {entries} entries are")
+                }
             )),
         }
     }

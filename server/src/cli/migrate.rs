@@ -11,7 +11,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-pub(super) use self::progress::progress_bar;
+pub(super) use self::progress::{Interrupted, progress_bar};
 use self::{
     connection::{connect, disconnect, source_connection},
     status::status,
@@ -77,6 +77,9 @@ enum Step {
         target: Target,
     },
     /// Copy every entry from the source
+    ///
+    /// The target copies, and goes on although this command is ended by Ctrl-C: `status` shows how far it is, `cancel`
+    /// stops it, and the same command waits for its end again.
     Synchronize {
         #[command(flatten)]
         target: Target,
@@ -122,6 +125,9 @@ enum Step {
         bytes_per_second: Option<u64>,
     },
     /// Compare every entry with the source
+    ///
+    /// The target compares, and goes on although this command is ended by Ctrl-C: `status` shows how far it is,
+    /// `cancel` stops it, and the same command waits for its end again.
     Verify {
         #[command(flatten)]
         target: Target,

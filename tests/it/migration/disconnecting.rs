@@ -220,11 +220,14 @@ async fn stopping_a_server_says_what_is_lost_with_it() {
         let answer = target.rest.post(shutdown, "").await.with(204);
         assert_eq!(notices(&answer), Vec::<String>::new(), "the source has everything");
         let to = target.client().await.cache("c").await.unwrap();
+        assert!(to.get(b"k").await.unwrap().is_some(), "it is here, and the source has it, too");
         to.put(b"mine", b"v", NEVER).await.unwrap();
+        to.remove(b"other").await.unwrap();
         for path in [shutdown, stop] {
             let answer = target.rest.post(path, "").await.with(204);
             let [notice] = &notices(&answer)[..] else { panic!("{answer:?}") };
             assert!(notice.contains("what clients have written or removed"), "{notice}");
+            assert!(notice.ends_with("(1 entry written here, 1 removed key)"), "{notice}");
         }
         assert!(target.ended().await.success());
     }

@@ -575,6 +575,13 @@ async fn a_key_that_no_client_could_use_here_is_a_failure_of_the_copy() {
     assert_eq!(failures.len(), 1, "{status:#}");
     let said = "the key of 101 bytes is longer than 100 bytes: raise limits.max-key";
     assert_eq!(reason, said);
+    let problem = status["problem"].as_str().unwrap();
+    let whole = format!("1 entry could not be taken, {}…: {said}; synchronize", "K".repeat(100));
+    assert!(problem.starts_with(&whole), "the key is cut, not the reason: {problem}");
+    let keys = scene.target.rest.get("/rest/v2/caches/c?action=keys").await.with(502);
+    assert!(keys.text().contains(said), "{}", keys.text());
+    let again = scene.target.rest.post("/rest/v2/caches/c?action=sync-data", "").await.with(500);
+    assert!(again.text().contains(said), "{}", again.text());
     assert!(scene.to.get(&[b'K'; 100]).await.unwrap().is_some());
     assert_eq!(status["canDisconnect"], false, "{status:#}");
     // Neither does a repair bring in such a key, which the source got after the copy.

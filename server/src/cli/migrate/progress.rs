@@ -1,4 +1,4 @@
-//! Waiting for a job, with a bar.
+//! Waiting for a job, with a bar. Who is interrupted while waiting is told that the job goes on.
 
 use std::time::Duration;
 
@@ -11,15 +11,47 @@ use crate::cli::{api::Api, show};
 /// Time between two looks at the progress.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Shows a progress bar until the job is over, and returns the last status. `done` are pointers to numbers in the
-/// status; the bar shows the largest of them.
-pub(super) async fn watch(
+/// A job to wait for.
+pub(super) struct Watched {
+    /// What people call it.
+    pub(super) what: &'static str,
+    /// Pointers to numbers in the status; the bar shows the largest of them.
+    pub(super) done: &'static [&'static str],
+    /// Returns whether the status says that the job is over.
+    pub(super) is_over: fn(&Value) -> bool,
+}
+
+/// The command was interrupted while it waited for a job.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "interrupted: {what} goes on at the target. `godwit migrate cluster status -c {cache}` shows how far it is, \
+     `godwit migrate cluster cancel -c {cache}` stops it"
+)]
+pub(in crate::cli) struct Interrupted {
+    what: &'static str,
+    cache: String,
+}
+
+/// Shows a progress bar until the job is over, and returns the last status.
+pub(super) async fn watch(api: &Api, target: &Target, watched: Watched) -> anyhow::Result<Value> {
+    let (bar, what) = (progress_bar(), watched.what);
+    let interrupted = tokio::signal::ctrl_c();
+    tokio::select! {
+        status = follow(api, target, watched, &bar) => status,
+        Ok(()) = interrupted => {
+            bar.finish_and_clear();
+            Err(Interrupted { what, cache: target.cache.clone() }.into())
+        }
+    }
+}
+
+async fn follow(
     api: &Api,
     target: &Target,
-    done: &[&str],
-    is_over: impl Fn(&Value) -> bool,
+    watched: Watched,
+    bar: &ProgressBar,
 ) -> anyhow::Result<Value> {
-    let bar = progress_bar();
+    let Watched { done, is_over, .. } = watched;
     let (mut said, mut paused) = (false, false);
     loop {
         let status = api.get(&target.path("/rolling-upgrade")).await?.success()?.json()?;
@@ -27,30 +59,36 @@ pub(super) async fn watch(
         bar.set_length(all);
         bar.set_position(done);
         let state = status.get("state").and_then(Value::as_str).unwrap_or_default();
-        if (state == "PAUSED") != paused {
+        let is_paused = is_paused(&status);
+        if is_paused != paused {
             // While it is paused it has no speed, and nobody knows how long it takes.
             bar.set_style(style(if paused { MOVING } else { PAUSED }));
         }
         let problem = status.pointer("/source/problem").and_then(Value::as_str);
-        bar.set_message(if problem.is_some() {
-            "waiting".to_owned()
-        } else {
-            state.to_lowercase()
+        bar.set_message(match problem {
+            Some(_) => "waiting".to_owned(),
+            None if is_paused => "paused".to_owned(),
+            None => state.to_lowercase(),
         });
         if let Some(problem) = problem.filter(|_| !said) {
             bar.suspend(|| show::note(format_args!("the source does not answer: {problem}")));
             said = true;
         }
-        if state == "PAUSED" && !paused {
-            bar.suspend(|| show::note("the job is paused; resume continues it"));
+        if is_paused && !paused {
+            bar.suspend(|| show::note("it is paused: resume goes on"));
         }
-        paused = state == "PAUSED";
+        paused = is_paused;
         if is_over(&status) {
             bar.finish_and_clear();
             return Ok(status);
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// Returns whether the copy or the verification waits until it is resumed.
+fn is_paused(status: &Value) -> bool {
+    status["state"] == "PAUSED" || status.pointer("/verify/paused") == Some(&Value::Bool(true))
 }
 
 /// How much is done, and of how much. A job that was paused or has lost its source reads some entries a second

@@ -6,7 +6,11 @@ use anyhow::bail;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Target, progress::watch, remark, say};
+use super::{
+    Target,
+    progress::{Watched, watch},
+    remark, say,
+};
 
 pub(super) async fn synchronize(
     target: &Target,
@@ -36,11 +40,15 @@ pub(super) async fn synchronize(
         say(target.server.json, json!({ "state": "finished", "text": text }), || text.to_owned());
         return Ok(ExitCode::SUCCESS);
     }
-    let status = watch(&api, target, &["/job/entries/read", "/here/read"], |status| {
-        let state = status.pointer("/job/state").and_then(Value::as_str).unwrap_or_default();
-        !matches!(state, "running" | "paused" | "retrying")
-    })
-    .await?;
+    let watched = Watched {
+        what: "the synchronization",
+        done: &["/job/entries/read", "/here/read"],
+        is_over: |status| {
+            let state = status.pointer("/job/state").and_then(Value::as_str).unwrap_or_default();
+            !matches!(state, "running" | "paused" | "retrying")
+        },
+    };
+    let status = watch(&api, target, watched).await?;
     let state = status.pointer("/job/state").and_then(Value::as_str).unwrap_or_default();
     let entries = status.pointer("/job/entries").cloned().unwrap_or_default();
     if state != "finished" {

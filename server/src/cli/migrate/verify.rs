@@ -5,7 +5,11 @@ use std::process::ExitCode;
 use anyhow::bail;
 use serde_json::Value;
 
-use super::{Target, progress::watch, remark, say};
+use super::{
+    Target,
+    progress::{Watched, watch},
+    remark, say,
+};
 use crate::cli::show::{self, counted};
 
 pub(super) async fn verify(
@@ -18,10 +22,14 @@ pub(super) async fn verify(
     let action = format!("/rolling-upgrade?action=verify&async=true&repair={repair}{threads}");
     let path = target.path(&action);
     api.post(&path, None).await?.success()?;
-    let status = watch(&api, target, &["/verify/compared"], |status| {
-        status.pointer("/verify/state").and_then(Value::as_str) != Some("running")
-    })
-    .await?;
+    let watched = Watched {
+        what: "the verification",
+        done: &["/verify/compared"],
+        is_over: |status| {
+            status.pointer("/verify/state").and_then(Value::as_str) != Some("running")
+        },
+    };
+    let status = watch(&api, target, watched).await?;
     let report = status.get("verify").cloned().unwrap_or_default();
     let number = |name: &str| report.get(name).and_then(Value::as_u64).unwrap_or(0);
     let state = report.get("state").and_then(Value::as_str).unwrap_or("unknown");
