@@ -141,8 +141,9 @@ async fn head(server: &ServerAddress, clock: &Clock) -> Result<Head, NotRead> {
     let silent = |_error: std::io::Error| NotRead::Silent;
     let mut stream = TcpStream::connect((host.as_str(), *port)).await.map_err(silent)?;
     let named = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-    let request =
-        format!("GET {PATH} HTTP/1.1\r\nHost: {named}:{port}\r\nConnection: close\r\n\r\n");
+    let request = format!(
+        "GET {PATH} HTTP/1.1\r\nHost: {named}:{port}\r\n{PROCESS}: ?\r\nConnection: close\r\n\r\n"
+    );
     let sent = clock.now();
     stream.write_all(request.as_bytes()).await.map_err(silent)?;
     let mut head = Vec::new();

@@ -467,15 +467,7 @@ async fn sample(
 /// What is wrong with a source that shows entries in a walk and does not find them by their keys, as one whose keys do
 /// not survive a conversion: reads that go through to it would miss them.
 async fn hidden_keys(remote: &RemoteCache) -> Result<Option<Problem>, ClientError> {
-    let mut keys = Vec::new();
-    sample(remote, None, |key| {
-        if key.len() <= LONG {
-            keys.push(key);
-        }
-        keys.len() < BY_KEY
-    })
-    .await?;
-    let mut hidden = not_found(remote, keys).await?;
+    let mut hidden = not_found(remote, keys_to_ask_for(remote).await?).await?;
     if hidden.is_empty() {
         return Ok(None);
     }
@@ -498,6 +490,26 @@ async fn hidden_keys(remote: &RemoteCache) -> Result<Option<Problem>, ClientErro
         );
         problem(ProblemCode::MediaTypes, text)
     }))
+}
+
+/// Some keys of entries that have no max idle: being asked for, the others would live longer.
+async fn keys_to_ask_for(remote: &RemoteCache) -> Result<Vec<Bytes>, ClientError> {
+    let iterate = Iterate { batch: SAMPLE, with_metadata: true, ..Iterate::default() };
+    let mut iteration = remote.iterate(iterate).await?;
+    let mut keys = Vec::new();
+    let mut seen = 0;
+    while keys.len() < BY_KEY
+        && seen < SAMPLE
+        && let Some(Item::Entry { key, metadata, .. }) = iteration.next().await?
+    {
+        seen += 1;
+        let has_max_idle = metadata.is_none_or(|metadata| metadata.max_idle.is_some());
+        if !has_max_idle && key.len() <= LONG {
+            keys.push(key);
+        }
+    }
+    let _ = iteration.end().await;
+    Ok(keys)
 }
 
 /// Those of these keys under which the source finds nothing.

@@ -39,7 +39,8 @@ pub struct Settings {
     pub process: String,
 }
 
-/// The HTTP header in which a process says which one it is: a random number, the same until it ends.
+/// The HTTP header in which a process says which one it is, to a request that has it, too: a random number, the same
+/// until it ends.
 pub const PROCESS: &str = "godwit-process";
 
 /// Checks that clients can name a key of a cache in requests with at most `max_key` bytes of key: an entry with a longer

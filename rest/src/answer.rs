@@ -79,14 +79,17 @@ pub(crate) async fn not_allowed() -> Problem {
 }
 
 /// Dates answers by the clock that entries are dated by: a target reads it from there. The wall clock, by which
-/// they would be dated otherwise, may have been set since. Says which process answers, so that a target recognises
-/// itself behind an address that leads back to it.
+/// they would be dated otherwise, may have been set since. Says which process answers if it is asked, so that a target
+/// recognises itself behind an address that leads back to it.
 pub(crate) async fn date(State(node): State<Shared>, request: Request, next: Next) -> Response {
+    let is_asked = request.headers().contains_key(migrate::PROCESS);
     let mut response = next.run(request).await;
     if let Some(now) = http_date::write(node.driver.now()) {
         set(&mut response, DATE, &now);
     }
-    set(&mut response, HeaderName::from_static(migrate::PROCESS), &node.about.process);
+    if is_asked {
+        set(&mut response, HeaderName::from_static(migrate::PROCESS), &node.about.process);
+    }
     response
 }
 
