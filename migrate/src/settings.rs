@@ -31,7 +31,7 @@ pub struct Settings {
     pub rates: Rates,
     /// Bytes that are on their way from sources to caches, of all jobs together.
     pub buffer: Arc<ByteBudget>,
-    /// Most bytes of a key in a request: see [`check_key`].
+    /// Most bytes of a key in a request: see `check_key`.
     pub max_key: usize,
     /// Servers that are this one: nobody connects a cache to itself.
     pub own_servers: Vec<client::ServerAddress>,
