@@ -80,25 +80,13 @@ pub(crate) fn shrunk(connection: &Connection) -> Option<String> {
 mod tests {
     //! What a number of entries proves.
 
-    use cluster::SourceIdentity;
-    use config::RemoteStoreConfig;
     use store::{Coverage, SourceSpace, Timestamp};
 
     use super::*;
+    use crate::samples::connection;
 
     fn tie() -> Connection {
-        Connection {
-            remote: RemoteStoreConfig::new(Vec::new()),
-            space: SourceSpace::Segments(4),
-            identity: SourceIdentity::default(),
-            since: Timestamp::default(),
-            complete: Coverage::none(4),
-            marked: false,
-            cleared: false,
-            forgets: false,
-            imported: None,
-            count: SourceCount::default(),
-        }
+        connection(SourceSpace::Segments(4), Timestamp::default())
     }
 
     fn said(entries: u64, stored: u64) -> Census {

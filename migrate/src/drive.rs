@@ -379,12 +379,13 @@ impl Said {
 mod tests {
     //! The first writes after a source was connected.
 
-    use cluster::{Clock, Connection, SourceCount, SourceIdentity};
-    use config::{CacheConfig, CacheMode, CacheName, RemoteStoreConfig};
+    use cluster::Clock;
+    use config::{CacheConfig, CacheMode, CacheName};
     use futures_util::future::join_all;
-    use store::{Container, Coverage, Expiration, MemoryLimit, Outcome, SourceSpace};
+    use store::{Container, Expiration, MemoryLimit, Outcome, SourceSpace};
 
     use super::*;
+    use crate::samples::connection;
 
     #[tokio::test]
     async fn all_first_writes_together_record_once_that_clients_change_entries() {
@@ -395,19 +396,8 @@ mod tests {
         let config = Arc::new(CacheConfig::new(CacheMode::Distributed));
         let create = MetaCommand::CreateCache { cache: name.clone(), config, volatile: false };
         agreement.propose(create).await.unwrap();
-        let space = SourceSpace::Segments(256);
-        let connection = Box::new(Connection {
-            remote: RemoteStoreConfig::new(Vec::new()),
-            space,
-            identity: SourceIdentity::default(),
-            since: Timestamp::from_millis(1_000),
-            complete: Coverage::none(space.count()),
-            marked: false,
-            cleared: false,
-            forgets: false,
-            imported: None,
-            count: SourceCount::default(),
-        });
+        let since = Timestamp::from_millis(1_000);
+        let connection = Box::new(connection(SourceSpace::Segments(256), since));
         agreement.propose(MetaCommand::Connect { cache: name.clone(), connection }).await.unwrap();
 
         let before = *agreement.changes().borrow();

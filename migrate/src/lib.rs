@@ -30,6 +30,8 @@ mod preflight;
 mod read;
 mod relief;
 mod remote;
+#[cfg(test)]
+mod samples;
 mod settings;
 mod silences;
 mod source;

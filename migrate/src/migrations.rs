@@ -1,5 +1,6 @@
 //! What operators do: connect, synchronize, pause, verify, disconnect.
 
+mod asked;
 mod changing;
 mod disconnect;
 mod error;
@@ -13,8 +14,12 @@ use config::{CacheName, RemoteStoreConfig};
 use store::{Beginning, Cache, CacheError, Fence};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{changing::Changing, ledgers::Ledgers};
-pub use self::{disconnect::Disconnected, error::MigrationError};
+use self::{asked::Asked, changing::Changing, ledgers::Ledgers};
+pub use self::{
+    asked::{Synchronizing, Verifying},
+    disconnect::Disconnected,
+    error::MigrationError,
+};
 use crate::{
     copy::SyncRequest,
     job::JobHandle,
@@ -25,9 +30,9 @@ use crate::{
     source::SourceConnection,
     sources::Sources,
     status::{Facts, NOT_REACHED, Status},
-    sync::{Ending, Event},
+    sync::Event,
     throttle::Rates,
-    verify::{VerifyHandle, VerifyReport, VerifyRequest},
+    verify::VerifyRequest,
 };
 
 /// What happens to a cache whose source is in the configuration, if nothing else is remembered.
@@ -547,67 +552,5 @@ impl Migrations {
     fn is_connected(&self, name: &CacheName) -> bool {
         let connected = |known: &cluster::CacheMetadata| known.connection.is_some();
         self.agreement.see(|metadata| metadata.cache(name.as_str()).is_some_and(connected))
-    }
-}
-
-/// A synchronization that was asked for.
-pub struct Synchronizing(Asked);
-
-enum Asked {
-    /// A job, which may still run.
-    Job(CacheName, JobHandle),
-    /// There is no source any more; its finished jobs have written so many entries.
-    Finished(u64),
-}
-
-impl Synchronizing {
-    /// Name of the job, if there is one.
-    #[must_use]
-    pub fn job(&self) -> Option<String> {
-        match &self.0 {
-            Asked::Job(_, job) => Some(job.status().id),
-            Asked::Finished(_) => None,
-        }
-    }
-
-    /// Waits until it is over. The number of entries that it wrote.
-    ///
-    /// # Errors
-    ///
-    /// If not everything is here, or it is paused: then nobody knows how long it takes.
-    pub async fn written(self) -> Result<u64, MigrationError> {
-        let (cache, job) = match self.0 {
-            Asked::Finished(written) => return Ok(written),
-            Asked::Job(cache, job) => (cache, job),
-        };
-        let Some(status) = job.ended_unless_paused().await else {
-            return Err(MigrationError::Paused { cache, what: "synchronization" });
-        };
-        let reason = match &status.ending {
-            Some(Ending::Finished) => return Ok(status.counts.written),
-            Some(Ending::Failed { reason }) => status.with_first(reason),
-            Some(Ending::Cancelled) => "it was cancelled".into(),
-            None => "the cache was disconnected from its source".into(),
-        };
-        Err(MigrationError::NotSynchronized { cache, reason })
-    }
-}
-
-/// A verification that was asked for.
-pub struct Verifying {
-    cache: CacheName,
-    verification: VerifyHandle,
-}
-
-impl Verifying {
-    /// Waits until it is over.
-    ///
-    /// # Errors
-    ///
-    /// If it is paused: then nobody knows how long it takes.
-    pub async fn report(self) -> Result<VerifyReport, MigrationError> {
-        let Self { cache, verification } = self;
-        let report = verification.ended_unless_paused().await;
-        report.ok_or(MigrationError::Paused { cache, what: "verification" })
     }
 }

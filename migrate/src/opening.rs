@@ -72,25 +72,13 @@ pub(crate) fn made(
 mod tests {
     //! Connections are told apart.
 
-    use cluster::{SourceCount, SourceIdentity};
-    use config::RemoteStoreConfig;
-    use store::{Coverage, SourceSpace};
+    use store::SourceSpace;
 
     use super::*;
+    use crate::samples::connection;
 
     fn past(millis: u64) -> Connection {
-        Connection {
-            remote: RemoteStoreConfig::new(Vec::new()),
-            space: SourceSpace::Unit,
-            identity: SourceIdentity::default(),
-            since: Timestamp::from_millis(millis),
-            complete: Coverage::none(1),
-            marked: false,
-            cleared: false,
-            forgets: false,
-            imported: None,
-            count: SourceCount::default(),
-        }
+        connection(SourceSpace::Unit, Timestamp::from_millis(millis))
     }
 
     #[test]

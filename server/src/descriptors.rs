@@ -4,8 +4,7 @@ use std::{fs, io};
 
 use store::Timestamp;
 
-/// Time after which a line is written again.
-const PAUSE_MS: u64 = 60_000;
+use crate::sparingly::Sparingly;
 
 /// Of POSIX: the process has too many open files.
 const EMFILE: i32 = 24;
@@ -19,30 +18,25 @@ pub(crate) struct Unaccepted {
     /// Files that the process may have open, as the system writes it. Read in advance, because that takes a file.
     most_files: Option<String>,
     max_connections: usize,
-    reported: Option<Timestamp>,
+    log: Sparingly,
 }
 
 impl Unaccepted {
     pub(crate) fn new(max_connections: usize) -> Self {
         let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
-        Self { most_files: most_files(&limits), max_connections, reported: None }
+        Self { most_files: most_files(&limits), max_connections, log: Sparingly::default() }
     }
 
     /// Reports a failure, if it is time for that.
-    pub(crate) fn report(&mut self, error: &io::Error, now: Timestamp) {
-        if let Some(line) = self.line(error, now) {
-            tracing::warn!("{line}");
+    pub(crate) fn report(&self, error: &io::Error, now: Timestamp) {
+        if self.log.is_due(now) {
+            tracing::warn!("{}", self.line(error));
         }
     }
 
-    fn line(&mut self, error: &io::Error, now: Timestamp) -> Option<String> {
-        let is_due = |last: Timestamp| now.millis().saturating_sub(last.millis()) >= PAUSE_MS;
-        if !self.reported.is_none_or(is_due) {
-            return None;
-        }
-        self.reported = Some(now);
+    fn line(&self, error: &io::Error) -> String {
         let most = self.most_files.as_deref().unwrap_or("the");
-        Some(match error.raw_os_error() {
+        match error.raw_os_error() {
             Some(EMFILE) => format!(
                 "cannot accept connections: {most} file descriptors that this process may have are in use. New clients \
                  wait until others leave. Raise the limit (ulimit -n, LimitNOFILE of a systemd unit) above \
@@ -54,7 +48,7 @@ impl Unaccepted {
                  until some are free. Raise fs.file-max, or end what uses them"
             ),
             _ => format!("cannot accept connections: {error}"),
-        })
+        }
     }
 }
 
@@ -66,7 +60,7 @@ fn most_files(limits: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    //! Once a minute, and what to do.
+    //! What has run out, and what to do.
 
     use super::*;
 
@@ -74,15 +68,11 @@ mod tests {
         let limits = "Limit                     Soft Limit           Hard Limit           Units     \n\
                       Max processes             63427                63427                processes \n\
                       Max open files            1024                 524288               files     \n";
-        Unaccepted { most_files: most_files(limits), max_connections: 10_000, reported: None }
-    }
-
-    #[test]
-    fn a_failure_is_reported_at_once_and_then_once_a_minute() {
-        let (mut unaccepted, error) = (unaccepted(), io::Error::from_raw_os_error(EMFILE));
-        let due = [5, 6, 60_004, 60_005, 60_006]
-            .map(|at| unaccepted.line(&error, Timestamp::from_millis(at)).is_some());
-        assert_eq!(due, [true, false, false, true, false]);
+        Unaccepted {
+            most_files: most_files(limits),
+            max_connections: 10_000,
+            log: Sparingly::default(),
+        }
     }
 
     #[test]
@@ -95,8 +85,7 @@ mod tests {
             (ENFILE, &["the machine has run out", "fs.file-max"]),
             (103, &["cannot accept connections: "]),
         ] {
-            let line = unaccepted().line(&io::Error::from_raw_os_error(code), Timestamp::default());
-            let line = line.unwrap();
+            let line = unaccepted().line(&io::Error::from_raw_os_error(code));
             assert!(parts.iter().all(|part| line.contains(part)), "{line}");
         }
         assert_eq!(most_files(""), None);

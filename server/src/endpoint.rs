@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Accepts connections until the node stops, then ends them.
 pub(crate) async fn serve(listener: TcpListener, node: Arc<Node>, router: Router) {
     let places = Arc::new(Semaphore::new(node.limits.connections));
-    let mut unaccepted = Unaccepted::new(node.limits.connections);
+    let unaccepted = Unaccepted::new(node.limits.connections);
     let mut connections = JoinSet::new();
     loop {
         let next = async {

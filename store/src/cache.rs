@@ -1,7 +1,9 @@
 //! One named map: segments, and what is spread over them.
 
+mod bound;
 mod room;
 mod segments;
+mod source;
 
 use std::sync::{
     Arc,
@@ -18,14 +20,10 @@ use self::{
     segments::Segments,
 };
 use crate::{
-    command::{Answer, CacheError, Change, Command, Fence, Imported, Progress, Reply},
+    command::{CacheError, Change, Command, Fence, Progress, Reply},
     entry::{SHARED_FROM, Value},
     memory::{MemoryLimit, Usage, allocated},
-    segment::{
-        Bound, EVICTION_ROUNDS, EVICTION_SAMPLE, Import, ImportRule, KeyHasher, Position, Role,
-        Segment, Settled, Standing, Step, WhenFull,
-    },
-    source::{Beginning, ConnectionId, Coverage, Link, SourceSegment},
+    segment::{Bound, KeyHasher, Position, Role, Segment, Standing, Step},
     stamp::VersionKey,
     stats::Stats,
     time::Timestamp,
@@ -142,38 +140,6 @@ impl Cache {
     #[must_use]
     pub fn config(&self) -> Arc<CacheConfig> {
         self.config.load_full()
-    }
-
-    /// Configures it to be something else from now on: of what it holds, nothing changes but how much
-    /// that may be. Whoever calls this has made sure that nothing else differs, and calls
-    /// [`Cache::evict_excess`] where nobody waits for it.
-    pub fn reconfigure(&self, config: Arc<CacheConfig>) {
-        let bound = Bound::from(&config.memory);
-        self.config.store(config);
-        if self.bounded && bound.is_some() {
-            // First: otherwise the next write would evict all that is too much.
-            self.shrinking.store(self.is_over(&bound), Ordering::Relaxed);
-            self.bound.store(Arc::new(bound));
-            self.each(|segment| segment.set_bound(bound));
-        }
-    }
-
-    /// Evicts what is beyond a bound that was made smaller. Many entries take seconds; meanwhile, writes evict
-    /// little more than they add.
-    pub fn evict_excess(&self) {
-        while self.bounded && !self.is_removed() {
-            self.evict_until_within(None, usize::MAX);
-            self.shrinking.store(false, Ordering::Relaxed);
-            let bound = **self.bound.load();
-            if bound.when_full != WhenFull::Evict || !self.is_over(&bound) {
-                return;
-            }
-            if !self.evict_one(None) {
-                return;
-            }
-            // The bound was made smaller once more, or others write.
-            self.shrinking.store(true, Ordering::Relaxed);
-        }
     }
 
     /// Carries out `command` as far as this member can without waiting.
@@ -367,182 +333,9 @@ impl Cache {
         }
     }
 
-    /// Holds a bounded cache to its bound after `added` entries were written, of which that of `key` stays.
-    fn keep_bound(&self, key: Option<&[u8]>, added: usize) {
-        let shrinking = self.shrinking.load(Ordering::Relaxed);
-        self.evict_until_within(key, if shrinking { 2 * added } else { usize::MAX });
-    }
-
-    /// Evicts entries until the cache is within its bound, `most` of them at most, and not that of `keep`.
-    fn evict_until_within(&self, keep: Option<&[u8]>, most: usize) {
-        let bound = **self.bound.load();
-        if bound.when_full == WhenFull::Evict {
-            let mut left = most;
-            while left > 0 && self.is_over(&bound) && self.evict_one(keep) {
-                left -= 1;
-            }
-        }
-    }
-
-    /// Returns whether entries have to go. However many bytes tables and tombstones take, which no eviction
-    /// frees, entries keep half of the bound.
-    fn is_over(&self, bound: &Bound) -> bool {
-        let (entries, bytes) = (self.usage.entries(), self.usage.bytes());
-        bound.entries.is_some_and(|most| entries > most)
-            || bound.bytes.is_some_and(|most| {
-                bytes > most && bytes.saturating_sub(self.usage.fixed()) > most / 2 && entries > 1
-            })
-    }
-
-    fn evict_one(&self, keep: Option<&[u8]>) -> bool {
-        let mut sample = EVICTION_SAMPLE;
-        for _ in 0..=self.segments.count() * EVICTION_ROUNDS {
-            let index = self.hand.load(Ordering::Relaxed) % self.segments.count();
-            let segment = self.used_segment(SegmentId(u32::try_from(index).unwrap_or(0)));
-            if segment.is_some_and(|mut segment| segment.evict(keep, &mut sample)) {
-                return true;
-            }
-            self.hand.store(index + 1, Ordering::Relaxed);
-        }
-        false
-    }
-
     /// What is known of a key, without using it.
     pub fn inspect<T>(&self, key: &[u8], now: Timestamp, see: impl FnOnce(Standing<'_>) -> T) -> T {
         see(self.placed(hash::hash(key)).lock().inspect(key, now))
-    }
-
-    /// Brings in entries that were read over `connection`, and says of each (by its index) what came of it. Entries of
-    /// one segment go in together, at most [`BACKGROUND_STEP`] under one lock.
-    pub fn import(
-        &self,
-        entries: &[(&[u8], Imported<'_>)],
-        rule: ImportRule,
-        connection: ConnectionId,
-        now: Timestamp,
-        mut outcome: impl FnMut(usize, Import),
-    ) {
-        let mut order: Vec<(u32, u32, usize)> = entries
-            .iter()
-            .enumerate()
-            .map(|(index, (key, _))| {
-                let placement = hash::hash(key);
-                (hash::segment(placement, self.segment_count()), placement, index)
-            })
-            .collect();
-        order.sort_unstable();
-        let mut efforts = Efforts::FULL;
-        for of_segment in order.chunk_by(|one, other| one.0 == other.0) {
-            for step in of_segment.chunks(BACKGROUND_STEP) {
-                let Some(&(id, ..)) = step.first() else { continue };
-                let mut segment = self.segment(SegmentId(id));
-                for &(_, placement, index) in step {
-                    let Some((key, imported)) = entries.get(index) else { continue };
-                    let mut import =
-                        segment.import(placement, key, imported, rule, connection, now);
-                    while let Import::Failed(error) = &import
-                        && MutexGuard::unlocked(&mut segment, || {
-                            self.make_room(error, &mut efforts, now)
-                        })
-                    {
-                        import = segment.import(placement, key, imported, rule, connection, now);
-                    }
-                    outcome(index, import);
-                }
-            }
-        }
-        if self.bounded {
-            self.keep_bound(None, entries.len());
-        }
-    }
-
-    /// The keys of imported entries in one segment whose time was over here before `before`, and that the
-    /// source may still have: at most `most`, from `position` on, which moves.
-    #[must_use]
-    pub fn overdue(
-        &self,
-        id: SegmentId,
-        position: &mut Position,
-        most: usize,
-        before: Timestamp,
-    ) -> (Vec<Box<[u8]>>, Step) {
-        let mut keys = Vec::new();
-        loop {
-            let limit = BACKGROUND_STEP.min(most.saturating_sub(keys.len()));
-            let segment = self.segment(id);
-            let step = segment.overdue(position, limit, before, |key| keys.push(key.into()));
-            drop(segment);
-            if step == Step::End || keys.len() >= most {
-                return (keys, step);
-            }
-        }
-    }
-
-    /// Takes in what the source says of an entry whose time is over here.
-    ///
-    /// # Errors
-    ///
-    /// If there is no memory left for it. Nothing has changed then.
-    pub fn settle(
-        &self,
-        key: &[u8],
-        answer: &Answer<'_>,
-        connection: ConnectionId,
-        now: Timestamp,
-    ) -> Result<Settled, CacheError> {
-        let placement = hash::hash(key);
-        let settle =
-            || self.placed(placement).lock().settle(placement, key, answer, connection, now);
-        let (mut settled, mut efforts) = (settle(), Efforts::FULL);
-        while let Err(error) = &settled
-            && self.make_room(error, &mut efforts, now)
-        {
-            settled = settle();
-        }
-        settled
-    }
-
-    /// Imported entries whose time was over here and that the source still had, since it was connected.
-    #[must_use]
-    pub fn lived_on(&self) -> u64 {
-        self.sum(Segment::lived_on)
-    }
-
-    /// Entries that were imported once and count as a client's since a connection began anew: see
-    /// [`Segment::adopted`].
-    #[must_use]
-    pub fn adopted(&self) -> u64 {
-        self.sum(Segment::adopted)
-    }
-
-    /// Lets reads do without the source where everything of it is here: see [`Segment::set_silent`].
-    pub fn set_silent(&self, connection: ConnectionId, over: Option<Timestamp>) {
-        self.each(|segment| segment.set_silent(connection, over));
-    }
-
-    /// Ties the cache to a source.
-    pub fn connect(&self, link: &Link) {
-        self.each(|segment| segment.connect(link.clone()));
-    }
-
-    /// All of a source segment is here.
-    pub fn complete(&self, source_segment: SourceSegment) {
-        self.each(|segment| segment.complete(source_segment));
-    }
-
-    /// It is recorded that a client clears the cache: what is not here does not exist, whatever the source has.
-    pub fn end_imports(&self) {
-        self.each(Segment::end_imports);
-    }
-
-    /// From now on the source is one unit.
-    pub fn become_unit(&self, complete: &Coverage) {
-        self.each(|segment| segment.become_unit(complete));
-    }
-
-    /// It is recorded that clients change entries here.
-    pub fn mark(&self) {
-        self.each(Segment::mark);
     }
 
     /// Refuses every command from now on, or serves them again.
@@ -553,110 +346,6 @@ impl Cache {
             Some(_) => self.each(install),
             // What is not used was never fenced.
             None => self.segments.used().for_each(|mut segment| install(&mut segment)),
-        }
-    }
-
-    /// Lets go of the source. [`Cache::forget_tombstones`] cleans up after it.
-    pub fn disconnect(&self) {
-        self.each(Segment::disconnect);
-    }
-
-    /// Returns whether anything has happened since the last source was disconnected that an import could
-    /// undo: a removal, also of a key that is not here, a clear, or the end of a client's own entry.
-    #[must_use]
-    pub fn changed_since_disconnect(&self) -> bool {
-        self.segments.used().any(|segment| segment.changed_since_disconnect())
-    }
-
-    /// Sets how the next connection begins. Before one that begins anew, [`Cache::forget_source`] has to
-    /// have gone through all segments.
-    pub fn begin(&self, next: Beginning) {
-        self.each(|segment| segment.begin(next));
-    }
-
-    /// Returns whether anything had been removed between the last source and the one that is connected now.
-    #[must_use]
-    pub fn changed_before_connect(&self) -> bool {
-        self.segments.used().any(|segment| segment.changed_before_connect())
-    }
-
-    /// Entries that had to make room, ever.
-    #[must_use]
-    pub fn evicted(&self) -> u64 {
-        self.sum(Segment::evicted)
-    }
-
-    /// Entries that had to make room since the source was first connected: see [`Segment::evicted_since_source`].
-    #[must_use]
-    pub fn evicted_since_source(&self) -> u64 {
-        self.sum(Segment::evicted_since_source)
-    }
-
-    /// Imported entries that had to make room: see [`Segment::evicted_imported`].
-    #[must_use]
-    pub fn evicted_imported(&self) -> u64 {
-        self.sum(Segment::evicted_imported)
-    }
-
-    /// Returns whether the connection to the source continues an earlier one: see [`Segment::continues_earlier`].
-    #[must_use]
-    pub fn continues_earlier(&self) -> bool {
-        // All segments begin alike.
-        self.segments.used().next().is_some_and(|segment| segment.continues_earlier())
-    }
-
-    /// Returns whether there may be removed keys that are not remembered: there were too many, the cache was cleared, or
-    /// they were removed just before the source was connected again.
-    #[must_use]
-    pub fn has_forgotten(&self) -> bool {
-        self.segments.used().any(|segment| segment.has_forgotten())
-    }
-
-    /// Returns whether parts of the source are never brought in: see [`Segment::is_sealed`].
-    #[must_use]
-    pub fn is_sealed(&self) -> bool {
-        self.segments.used().any(|segment| segment.is_sealed())
-    }
-
-    /// Drops tombstones of complete source segments that can be done without in one segment, a bounded step
-    /// at a time.
-    pub fn release_tombstones(&self, id: SegmentId) {
-        let mut position = Position::default();
-        while self.segment(id).release_tombstones(&mut position, BACKGROUND_STEP) == Step::More {}
-    }
-
-    /// Returns whether this key may be one that was removed and is not remembered: see [`Cache::has_forgotten`].
-    #[must_use]
-    pub fn may_have_removed(&self, key: &[u8]) -> bool {
-        self.placed(hash::hash(key)).lock().has_forgotten()
-    }
-
-    /// Returns whether this key may be one of an entry that a client wrote, which is here or has ended where everything
-    /// of the source is here. Some other keys cannot be told from those.
-    #[must_use]
-    pub fn may_have_been_written(&self, key: &[u8]) -> bool {
-        self.placed(hash::hash(key)).lock().may_have_been_written(key)
-    }
-
-    /// Drops the tombstones that a connection has left in one segment, a bounded step at a time. Does
-    /// nothing while a source is connected.
-    pub fn forget_tombstones(&self, id: SegmentId) {
-        self.forget(id, Segment::forget_tombstones);
-    }
-
-    /// As [`Cache::forget_tombstones`]; from then on, all entries count as a client's.
-    pub fn forget_source(&self, id: SegmentId) {
-        self.forget(id, Segment::forget_source);
-    }
-
-    fn forget(&self, id: SegmentId, step: fn(&mut Segment, &mut Position, usize) -> Step) {
-        let mut position = Position::default();
-        while let Some(mut segment) = self.used_segment(id) {
-            if segment.link().is_some()
-                || step(&mut segment, &mut position, BACKGROUND_STEP) == Step::End
-            {
-                return;
-            }
         }
     }
 

@@ -63,6 +63,22 @@ pub(super) fn to_c<'a, R: Request<'a> + Operation>(request: &R) -> Vec<u8> {
     message(&header(R::REQUEST, "c"), request)
 }
 
+/// A PUT_ALL with this header.
+pub(super) fn put_all(
+    header: &RequestHeader<'_>,
+    entries: &[(impl AsRef<[u8]>, impl AsRef<[u8]>)],
+) -> Vec<u8> {
+    let mut arrays = Writer::default();
+    for (key, value) in entries {
+        arrays.array(key.as_ref());
+        arrays.array(value.as_ref());
+    }
+    let mut reader = Reader::new(arrays.bytes(), Limits::NONE);
+    let count = u32::try_from(entries.len()).unwrap();
+    let entries = reader.arrays(count, &["key", "value"]).unwrap();
+    message(header, &op::PutAll { expiration: RequestExpiration::NEVER, entries })
+}
+
 impl Wire {
     pub(super) async fn connect(server: &TestServer) -> Self {
         let stream = TcpStream::connect(server.address()).await.unwrap();

@@ -9,7 +9,7 @@ use hotrod::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
-    connection::{Wire, header, message, to_c},
+    connection::{self, Wire, header, message, to_c},
     harness::{TestServer, eventually, source_document},
     migration::{Scene, key},
 };
@@ -32,15 +32,7 @@ fn put(key: &[u8], value: &[u8]) -> Vec<u8> {
 }
 
 pub(super) fn put_all(entries: &[(&[u8], &[u8])]) -> Vec<u8> {
-    let mut arrays = Writer::default();
-    for (key, value) in entries {
-        arrays.array(key);
-        arrays.array(value);
-    }
-    let mut reader = Reader::new(arrays.bytes(), Limits::NONE);
-    let count = u32::try_from(entries.len()).unwrap();
-    let entries = reader.arrays(count, &["key", "value"]).unwrap();
-    to_c(&op::PutAll { expiration: NEVER, entries })
+    connection::put_all(&header(op::PutAll::REQUEST, "c"), entries)
 }
 
 fn get_all(keys: &[&[u8]]) -> Vec<u8> {

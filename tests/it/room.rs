@@ -3,16 +3,15 @@
 use client::RequestExpiration;
 use config::{MemoryLimit, ServerFile};
 use hotrod::{
-    Flags, Intelligence, Limits, MediaTypeRef, ProtocolVersion, Reader, RequestHeader,
-    ResponseHeader, Status, Writer,
-    op::{Operation, PutAll, Request},
+    MediaTypeRef, RequestHeader, Status,
+    op::{Operation, PutAll},
 };
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::net::TcpStream;
 
-use crate::harness::{ServerProcess, TestServer, eventually};
+use crate::{
+    connection::{self, Wire, header},
+    harness::{ServerProcess, TestServer, eventually},
+};
 
 /// Sends a PUT_ALL to the cache `c`, and returns what the server says.
 async fn put_all(
@@ -20,40 +19,10 @@ async fn put_all(
     entries: &[(Vec<u8>, Vec<u8>)],
     value_type: MediaTypeRef<'_>,
 ) -> (Status, String) {
-    let mut arrays = Writer::default();
-    for (key, value) in entries {
-        arrays.array(key);
-        arrays.array(value);
-    }
-    let mut reader = Reader::new(arrays.bytes(), Limits::NONE);
-    let count = u32::try_from(entries.len()).unwrap();
-    let entries = reader.arrays(count, &["key", "value"]).unwrap();
-    let header = RequestHeader {
-        message_id: 1,
-        version: ProtocolVersion::V4_1,
-        opcode: <PutAll<'_> as Operation>::REQUEST,
-        cache_name: "c",
-        flags: Flags(0),
-        intelligence: Intelligence::Basic,
-        topology_id: 0,
-        key_type: MediaTypeRef::Unspecified,
-        value_type,
-    };
-    let mut writer = Writer::default();
-    header.encode(&mut writer);
-    PutAll { expiration: RequestExpiration::NEVER, entries }.encode(header.version, &mut writer);
-    let mut stream = TcpStream::connect(server.address()).await.unwrap();
-    stream.write_all(writer.bytes()).await.unwrap();
-    stream.shutdown().await.unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.unwrap();
-    let mut reader = Reader::new(&answer, Limits::NONE);
-    let header = ResponseHeader::decode(&mut reader, Intelligence::Basic).unwrap();
-    let text = match header.status {
-        Status::Success => String::new(),
-        _ => reader.text("error").unwrap().to_owned(),
-    };
-    (header.status, text)
+    let header = RequestHeader { value_type, ..header(PutAll::REQUEST, "c") };
+    let mut wire = Wire::connect(server).await;
+    wire.send(&connection::put_all(&header, entries)).await;
+    wire.status().await
 }
 
 /// Entries that are not there yet.

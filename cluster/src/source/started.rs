@@ -96,7 +96,8 @@ impl StartedBy {
     }
 }
 
-/// What both readings say of one process, if they agree.
+/// The interval in which a process was started by two readings together; `None` if they contradict each other, or one
+/// of them is missing or from before this machine was booted again.
 fn narrowed(now: Option<StartInterval>, then: Option<StartInterval>) -> Option<StartInterval> {
     let (now, then) = now.zip(then).filter(|(now, then)| now.boot == then.boot)?;
     now.agrees_with(&then).then(|| now.narrowed(&then))

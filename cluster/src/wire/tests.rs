@@ -110,15 +110,17 @@ fn connection_with<'a>(process: &'a [&'a [u8]]) -> Vec<&'a [u8]> {
 const PROCESS: &[&[u8]] = &[b"\x01\x0F127.0.0.1:11222\x01\x64", b"\x01\x46", b"\x01\x05"];
 const PROCESS_V3: &[&[u8]] = &[b"\x01\x0F127.0.0.1:11222\x01\x64", b"\x00", b"\x01\x05"];
 
-/// What version 2 adds: booted at 7 and started 50 seconds after that; at second 9 of the source.
+/// The bytes that version 2 adds to a process, about when it was started: in boot 7 of this machine, 50 seconds after
+/// the machine was booted; and at second 9 of the source's clock.
 const STARTED_BY: &[u8] = b"\x01\x01\x07\x64\x01\x09";
 
-/// What version 3 adds: booted at 7, started between -3 and 300 ms after that, read at 8; at second 9 of the
-/// source; seven counters; alone.
+/// The bytes that version 3 adds instead: in boot 7, between -3 and 300 ms after the machine was booted, as was read at
+/// 8 ms; at second 9 of the source's clock; seven counters, the first 1 and the last 70; and that it is alone.
 const KNOWN: &[u8] =
     b"\x01\x01\x07\x05\xFB\x58\x02\x10\x01\x09\x07\x01\x01\x00\x00\x00\x00\x00\x01\x46\x01";
 
-/// What version 4 adds: by the time that this machine was awake, started between -4 and 3 ms, read at 5.
+/// The bytes that version 4 adds, by a clock that stands still while the machine is suspended: in boot 7, started
+/// between -4 and 3 ms after the machine was booted, as was read at 5 ms.
 const AWAKE: &[u8] = b"\x01\x07\x07\x06\x0A";
 
 #[test]

@@ -166,11 +166,12 @@ fn mode(element: &Element, kind: Kind, notes: &mut Notes) -> CacheMode {
     }
 }
 
-/// What distributed caches alone may have, each with the values that are what is done here anyway.
+/// Attributes of distributed caches, each with the values that change nothing here. Any other value is noted as
+/// ignored.
 const DONE_ANYWAY: &[(&str, &[&str])] =
     &[("capacity-factor", &["1", "1.0"]), ("l1-lifespan", &["0", "-1"])];
 
-/// What distributed caches, and scattered ones, alone may have and that has no effect here.
+/// Attributes and elements of distributed and scattered caches that have no effect here.
 const OF_DISTRIBUTED: &[&str] = &[
     "bias-acquisition",
     "bias-lifespan",
@@ -180,7 +181,7 @@ const OF_DISTRIBUTED: &[&str] = &[
     "l1-cleanup-interval",
 ];
 
-/// What clustered caches alone may have and that has no effect here.
+/// Attributes and elements of clustered caches that have no effect here.
 const OF_CLUSTERED: &[&str] = &[
     "async-marshalling",
     "consistent-hash-factory",

@@ -36,26 +36,13 @@ impl Ledgers {
 mod tests {
     //! What is left for the next connection.
 
-    use cluster::{SourceCount, SourceIdentity};
-    use config::RemoteStoreConfig;
-    use store::{Coverage, SourceSpace};
+    use store::SourceSpace;
 
     use super::*;
-    use crate::{counts::Counts, ledger::Purpose};
+    use crate::{counts::Counts, ledger::Purpose, samples::connection};
 
     fn past(since: u64) -> Connection {
-        Connection {
-            remote: RemoteStoreConfig::new(Vec::new()),
-            space: SourceSpace::Unit,
-            identity: SourceIdentity::default(),
-            since: Timestamp::from_millis(since),
-            complete: Coverage::none(1),
-            marked: false,
-            cleared: false,
-            forgets: false,
-            imported: None,
-            count: SourceCount::default(),
-        }
+        connection(SourceSpace::Unit, Timestamp::from_millis(since))
     }
 
     #[test]

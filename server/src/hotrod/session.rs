@@ -239,11 +239,11 @@ impl Session {
                 pong(header, target, writer);
             }
             AnyRequest::AuthMechList(_) => {
-                self.node.logins.refused();
+                self.node.logins.refused(self.node.driver.now());
                 answer::<op::AuthMechList>(header, &op::Mechanisms::default(), writer);
             }
             AnyRequest::Auth(_) => {
-                self.node.logins.refused();
+                self.node.logins.refused(self.node.driver.now());
                 let opcode = <op::Auth<'_> as Operation>::RESPONSE;
                 encode_response_header(writer, message_id, opcode, Status::ServerError, None);
                 writer.text(errors::NO_AUTHENTICATION);

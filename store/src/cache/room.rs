@@ -159,7 +159,6 @@ impl Cache {
         }
         let mut search = self.search.lock();
         // Once more the segment in which it begins, of which it may see only the end.
-        // Once more the segment in which it begins, of which it may see only the end.
         let count = self.segments.count();
         let mut rounds = count + 1;
         loop {

@@ -6,8 +6,10 @@ use config::{CacheMode, MemoryConfig};
 
 use super::*;
 use crate::{
-    command::Outcome,
+    command::{Imported, Outcome},
     entry::{EntryMetadata, EntryRef},
+    segment::{Import, ImportRule},
+    source::{ConnectionId, Coverage, Link},
     time::{Expiration, Lifetime},
     walk::{Walk, WalkStep},
 };
