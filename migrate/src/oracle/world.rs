@@ -6,6 +6,7 @@ mod clients;
 mod command;
 mod copying;
 mod evictions;
+mod iterating;
 mod operators;
 mod verifying;
 
@@ -21,6 +22,7 @@ use self::{
     command::{Operation, Seen},
     copying::Copy,
     evictions::Evictions,
+    iterating::Iteration,
     verifying::Verification,
 };
 use super::{
@@ -56,6 +58,7 @@ pub(super) struct Tally {
     found: u64,
     mended: u64,
     evicted: u64,
+    iterated: u64,
 }
 
 impl AddAssign for Tally {
@@ -75,6 +78,7 @@ impl AddAssign for Tally {
         self.found += more.found;
         self.mended += more.mended;
         self.evicted += more.evicted;
+        self.iterated += more.iterated;
     }
 }
 
@@ -97,6 +101,7 @@ impl Tally {
             self.found,
             self.mended,
             self.evicted,
+            self.iterated,
         ]
         .iter()
         .all(|count| *count > 5)
@@ -134,6 +139,8 @@ struct World {
     seen: [Option<Seen>; KEYS],
     /// A clear under way, and the connection that it has ended the imports of.
     clear: Option<(Clearing, Option<ConnectionId>)>,
+    /// What a client iterates over.
+    iteration: Option<Iteration>,
     /// Set while it is looked at whether clients were quicker than a connection: what they were told wrongly
     /// if it stands.
     told_early: Option<Vec<String>>,
@@ -219,6 +226,7 @@ impl World {
             next_flight: 0,
             seen: [const { None }; KEYS],
             clear: None,
+            iteration: None,
             told_early: None,
             connected_anew: now,
             tally: Tally::default(),
@@ -251,7 +259,8 @@ impl World {
         self.pass_time();
         match self.random.random_range(0..100) {
             0..16 => self.begin_operation(),
-            16..48 => return self.go_on_with_operation(),
+            16..44 => return self.go_on_with_operation(),
+            44..48 => return self.go_on_with_iteration(),
             48..57 => self.answer_a_flight(),
             57..62 => return self.land_a_flight(),
             62..77 => return self.go_on_with_job(),

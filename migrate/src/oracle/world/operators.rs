@@ -270,7 +270,7 @@ impl World {
         self.end_live();
         self.flights.clear();
         self.operations.clear();
-        self.clear = None;
+        (self.clear, self.iteration) = (None, None);
         let shift = skew(&mut self.random);
         let mut metadata = self.target.metadata.clone();
         metadata.restart();
