@@ -1,5 +1,7 @@
 //! Every damaged byte is noticed, and a write that was cut off is told from damage.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::{
     log::{Loaded, load},
@@ -78,6 +80,34 @@ fn with_one_byte_changed(bytes: &[u8]) -> impl Iterator<Item = (usize, Vec<u8>)>
             (at, changed)
         })
     })
+}
+
+/// The number of a command's kind. A new kind gets the next number, and belongs into the [`story`].
+fn kind(command: &MetaCommand) -> usize {
+    match command {
+        MetaCommand::CreateCache { .. } => 0,
+        MetaCommand::UpdateCache { .. } => 1,
+        MetaCommand::RemoveCache { .. } => 2,
+        MetaCommand::Connect { .. } => 3,
+        MetaCommand::Complete { .. } => 4,
+        MetaCommand::Mark { .. } => 5,
+        MetaCommand::Clear { .. } => 6,
+        MetaCommand::Count { .. } => 7,
+        MetaCommand::Finish { .. } => 8,
+        MetaCommand::AcceptSource { .. } => 9,
+        MetaCommand::AcceptLoss { .. } => 10,
+        MetaCommand::BecomeUnit { .. } => 11,
+        MetaCommand::Disconnect { .. } => 12,
+        MetaCommand::AssignAlias { .. } => 13,
+        MetaCommand::CreateTemplate { .. } => 14,
+        MetaCommand::RemoveTemplate { .. } => 15,
+    }
+}
+
+#[test]
+fn the_sample_has_commands_of_every_kind() {
+    let kinds: BTreeSet<usize> = story().iter().map(kind).collect();
+    assert_eq!(kinds, (0..16).collect());
 }
 
 #[test]
