@@ -74,6 +74,17 @@ async fn every_format_comes_over_from_16() {
     come_over(Version::V16, "16.0.7", "client-16").await;
 }
 
+#[test]
+fn every_cell_of_the_documentation_is_tried() {
+    let table = DOCUMENTATION.lines().skip_while(|line| !line.contains("| 14.0.28 |"));
+    let table: Vec<&str> = table.take_while(|line| line.starts_with('|')).collect();
+    let cells = |line: &'static str| line.split('|').map(str::trim).collect::<Vec<_>>();
+    assert_eq!(cells(table[0])[2..5], ["14.0.28", "15.2.6", "16.0.7"]);
+    let documented: Vec<&str> = table[2..].iter().map(|line| cells(line)[1]).collect();
+    let tried: Vec<&str> = rows().map(|(_, row)| row).collect();
+    assert_eq!(documented, tried);
+}
+
 async fn come_over(version: Version, line: &str, client: &str) {
     let program = java_program("Formats", client);
     let from_start = FORMATS.iter().filter(|format| format.cache != INDEXED);

@@ -108,6 +108,17 @@ async fn a_cache_is_taken_over_by_the_commands_of_the_manual() {
     assert!(again.ends_with("Everything was copied before. Next: verify.\n"), "{again}");
     let unverified = migrate("disconnect", vec![]).await;
     assert_eq!(err(&unverified), "note: no verification was run\n");
+    let fresh = vec![format!("--file={}", file.display()), "--fresh".into()];
+    assert!(migrate("connect", fresh).await.status.success());
+    let forced = migrate("disconnect", vec!["--force".into()]).await;
+    assert!(out(&forced).contains("0 of 256 source segments are complete"), "{}", out(&forced));
+    for line in [
+        "WARN disconnected, although no verification was run cache=myCache",
+        "WARN disconnected by force, and left behind: 0 of 256 source segments are complete cache=myCache",
+    ] {
+        let logged = || async { target.later_log().contains(line).then_some(()) };
+        eventually(line, logged).await;
+    }
     source.stop().await;
 
     let to = target.client().await.cache("myCache").await.unwrap();

@@ -140,6 +140,10 @@ async fn the_root_of_an_infinispan_server_is_served_with_what_it_remembers() {
     let flags =
         ["-s", root, "-Dinfinispan.cluster.name=mine", "-j", "tcp", "-k", "10.0.0.1", "-n", "one"];
     let server = ServerProcess::start(&flags).await;
+    for flag in ["--cluster-stack", "--cluster-address"] {
+        let notice = format!("WARN ignored: {flag}: there is one member");
+        assert!(server.log().contains(&notice), "{flag}: {}", server.log());
+    }
     let names = server.rest.get("/rest/v2/caches").await.with(200).json();
     for name in ["fixed", "made-later"] {
         assert!(names.as_array().unwrap().contains(&json!(name)), "{names}");

@@ -157,3 +157,27 @@ async fn a_source_that_shows_keys_and_does_not_find_them_is_refused() {
     assert_eq!(scene.target.synchronize("c").await, 100);
     scene.stop().await;
 }
+
+#[tokio::test]
+async fn a_version_that_cannot_name_formats_is_raised_whatever_the_cache_keeps() {
+    let (source, target) = (TestServer::start().await, TestServer::start().await);
+    let config = r#"{"distributed-cache":{"statistics":true,"encoding":{"media-type":"application/x-protostream"}}}"#;
+    let from = source.cache_of("c", config).await;
+    from.put(b"\x4A\x01k", b"\x4A\x01v", NEVER).await.unwrap();
+    let to = target.cache_of("c", config).await;
+    for version in ["2.0", "2.5", "2.8", "2.9", "3.1"] {
+        let mut document: serde_json::Value =
+            serde_json::from_str(&source_document(source.address(), "c")).unwrap();
+        document["remote-store"]["protocol-version"] = version.into();
+        let fresh = format!("{CONNECTION}?fresh=true");
+        let connected = target.rest.post(&fresh, document.to_string()).await.with(204);
+        let notices = format!("{:?}", connected.headers);
+        let raised = notices.contains(&format!("protocol-version {version} cannot name"));
+        assert_eq!(raised, version < "2.9", "{version}: {notices}");
+        let value = to.get(b"\x4A\x01k").await.unwrap();
+        assert_eq!(value.as_deref(), Some(&b"\x4A\x01v"[..]), "{version}");
+        target.rest.delete(&format!("{CONNECTION}?force=true")).await.with(200);
+    }
+    target.stop().await;
+    source.stop().await;
+}

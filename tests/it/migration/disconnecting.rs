@@ -50,6 +50,7 @@ async fn every_way_to_disconnect_is_refused_while_entries_would_be_lost() {
         let again = scene.disconnect(parameters).await.with(204);
         assert_eq!((again.text(), notices(&again)), ("", vec![]), "{parameters}");
     }
+    rest.post("/rest/v2/caches/c?action=disconnect-source", "").await.with(204);
     scene.stop().await;
 }
 
