@@ -33,6 +33,9 @@ const KEYS: u32 = 40;
 /// clock that is watched, and those that it may have drifted by between two readings.
 const CLOSELY: i64 = 260;
 
+/// Milliseconds that an answer is on its way, at most.
+const ANSWER: i64 = 10;
+
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
@@ -128,6 +131,8 @@ struct World {
     cache: Cache,
     /// Entries whose life was compared.
     compared: u64,
+    /// Entries of which it was compared how long they may stay unused.
+    compared_idle: u64,
 }
 
 fn server(index: usize) -> ServerAddress {
@@ -167,6 +172,7 @@ impl World {
             clocks: SourceClocks::new("sessions".parse().unwrap()),
             cache,
             compared: 0,
+            compared_idle: 0,
         }
     }
 
@@ -351,7 +357,8 @@ impl World {
     /// Whether an entry that has just come over lives here as long as there.
     fn compare(&mut self, key: u32, ours: &SourceEntry) {
         let seed = self.seed;
-        let Some(theirs) = self.entries.get(&key) else { return };
+        let Some(theirs) = self.entries.get(&key).copied() else { return };
+        self.compared_idle += u64::from(self.compare_idle(key, &theirs, ours).is_some());
         let Some((lifespan, created)) = theirs.lifespan.zip(ours.metadata().created) else {
             return;
         };
@@ -408,6 +415,31 @@ impl World {
         }
     }
 
+    /// Whether it may stay unused for as long as there, where the source's clock tells when it was used.
+    fn compare_idle(&self, key: u32, theirs: &Theirs, ours: &SourceEntry) -> Option<()> {
+        let (index, now) = (owner(key), self.now);
+        let (idle, used) = theirs.max_idle.zip(ours.metadata().last_used)?;
+        let was_read = self.tells_date && self.lies[index] == 0 && !self.is_disbelieved(index);
+        let is_ahead = theirs.used > self.theirs(index);
+        if !was_read || is_ahead || self.set[index] + 6 * SECOND > now {
+            return None;
+        }
+        let lifetime = ours.metadata().expiration.max_idle?;
+        let here = i64::try_from(used.after(lifetime).millis()).unwrap();
+        let there = theirs.used + idle - self.offsets[index];
+        // The source does not tell what is less than a second.
+        let untold = idle - i64::try_from(lifetime.millis()).unwrap();
+        let longer = here + untold - there;
+        let (least, most) = (-ANSWER, CLOSELY + ANSWER);
+        let seed = self.seed;
+        assert!(
+            (least..=most).contains(&longer),
+            "seed {seed}, {key}: {longer} ms longer unused, {theirs:?}, {:?}",
+            ours.metadata()
+        );
+        Some(())
+    }
+
     /// What background work does.
     fn settle(&mut self) {
         for id in self.cache.segment_ids() {
@@ -448,7 +480,7 @@ impl World {
     }
 }
 
-fn play(seed: u64) -> (u64, u64) {
+fn play(seed: u64) -> [u64; 3] {
     let mut world = World::new(seed);
     let wait = |world: &mut World| {
         let most = world.chance.of(&[SECOND, 10 * SECOND, 10 * MINUTE, 2 * HOUR]);
@@ -493,7 +525,7 @@ fn play(seed: u64) -> (u64, u64) {
     world.check(seed, "at the end");
     ends(&mut world, seed);
     let found = [0, 1].into_iter().filter(|index| world.tells_date && world.is_disbelieved(*index));
-    (world.compared, found.count() as u64)
+    [world.compared, world.compared_idle, found.count() as u64]
 }
 
 /// Once nobody uses an entry any more, asking for it keeps it alive only once.
@@ -524,9 +556,11 @@ fn no_living_entry_is_lost_on_any_schedule() {
         Some(seed) => seed..seed + 1,
         None => 0..number("SEEDS").unwrap_or(SEEDS),
     };
-    let both = seeds.map(play).fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
-    let (compared, found) = both;
+    let [compared, idle, found] = seeds
+        .map(play)
+        .fold([0; 3], |all, one| std::array::from_fn(|index| all[index] + one[index]));
     assert!(compared > 0);
+    assert!(idle > 0 || number("SEED").is_some());
     assert!(found > 0 || number("SEED").is_some(), "no lie was found out");
 }
 
