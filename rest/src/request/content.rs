@@ -5,7 +5,7 @@ use axum::{
     extract::{FromRequest, Request},
 };
 use bytes::Bytes;
-use http::StatusCode;
+use http::{StatusCode, header::CONTENT_LENGTH};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use crate::{node::Shared, problem::Problem};
@@ -18,15 +18,26 @@ impl FromRequest<Shared> for Content {
 
     async fn from_request(request: Request, node: &Shared) -> Result<Self, Problem> {
         let limit = node.about.max_content;
+        if announced(&request).is_some_and(|length| length > limit as u64) {
+            // Before anything of it is read, so that a client that asks whether to go on need not send it.
+            return Err(too_large(limit));
+        }
         let body: Body = request.into_body();
         let read = Limited::new(body, limit).collect().await;
         match read {
             Ok(content) => Ok(Self(content.to_bytes())),
-            Err(error) if error.is::<LengthLimitError>() => {
-                let text = format!("the content is larger than {limit} bytes");
-                Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, text))
-            }
+            Err(error) if error.is::<LengthLimitError>() => Err(too_large(limit)),
             Err(error) => Err(Problem::bad_request(format!("the content breaks off: {error}"))),
         }
     }
+}
+
+/// The length that a request announces.
+fn announced(request: &Request) -> Option<u64> {
+    request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+}
+
+fn too_large(limit: usize) -> Problem {
+    let text = format!("the content is larger than {limit} bytes");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, text)
 }
