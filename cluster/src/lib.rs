@@ -1,5 +1,5 @@
-//! What members agree on: caches, their configuration, source connections, checkpoints; and the
-//! clock that every driver reads.
+//! What members agree on: caches, their configuration, source connections, checkpoints; and what every driver
+//! uses: the clock, and log lines that are written sparingly.
 //!
 //! [`Metadata`] is a decider: commands in, state. [`Agreement`] brings commands to it, through the
 //! file of one member for now. Entries never go this way.
@@ -17,6 +17,7 @@ mod metadata;
 #[cfg(test)]
 mod samples;
 mod source;
+mod sparingly;
 mod wire;
 
 pub use self::{
@@ -34,5 +35,6 @@ pub use self::{
         COUNTERS, Change, Counters, SinceBoot, SourceIdentity, SourceProcess, StartInterval,
         StartedBy, ToldTopology,
     },
+    sparingly::Sparingly,
     wire::WireError,
 };

@@ -2,13 +2,14 @@
 //!
 //! Start reading at [`obey`]; what is refused, [`Policy::judge`] decides.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
     middleware::Next,
     response::Response,
 };
+use cluster::{Clock, Sparingly};
 use config::CorsRule;
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
@@ -19,8 +20,6 @@ use http::{
     },
 };
 use media::MediaType;
-use parking_lot::Mutex;
-use tokio::time::Instant;
 
 use crate::{
     answer::{empty, text},
@@ -30,46 +29,26 @@ use crate::{
 /// Most letters of an origin or host that are repeated in a message.
 const MAX_SHOWN: usize = 100;
 
-/// Least time between two warnings about refused requests: any page can cause them.
-const WARNING: Duration = Duration::from_secs(60);
-
 /// Guards the API against web pages.
 pub(crate) struct Guard {
     policy: Policy,
-    refused: Mutex<Refused>,
+    clock: Arc<Clock>,
+    /// Any page can cause warnings.
+    refused: Sparingly,
 }
 
 impl Guard {
-    pub(crate) fn new(policy: Policy) -> Arc<Self> {
-        Arc::new(Self { policy, refused: Mutex::default() })
+    pub(crate) fn new(policy: Policy, clock: Arc<Clock>) -> Arc<Self> {
+        Arc::new(Self { policy, clock, refused: Sparingly::default() })
     }
 
     fn refuse(&self, reason: String) -> Response {
-        if let Some(requests) = self.refused.lock().count(Instant::now()) {
+        if let Some(requests) = self.refused.count(self.clock.now()) {
             tracing::warn!(requests, "refused requests; the last one: {reason}");
         }
         let mut response = text(&MediaType::TEXT, reason);
         *response.status_mut() = StatusCode::FORBIDDEN;
         response
-    }
-}
-
-/// Refused requests of which the log does not know yet.
-#[derive(Debug, Default)]
-struct Refused {
-    unreported: u64,
-    reported: Option<Instant>,
-}
-
-impl Refused {
-    /// Counts a request. Returns the number to report, if it is time for that.
-    fn count(&mut self, now: Instant) -> Option<u64> {
-        self.unreported += 1;
-        if self.reported.is_some_and(|before| now.duration_since(before) < WARNING) {
-            return None;
-        }
-        self.reported = Some(now);
-        Some(std::mem::take(&mut self.unreported))
     }
 }
 
@@ -190,7 +169,7 @@ mod tests {
     }
 
     async fn answer(rules: Vec<CorsRule>, method: Method, headers: &[(&str, &str)]) -> Response {
-        let guard = Guard::new(Policy { rules, hosts: Hosts::Local(Vec::new()) });
+        let guard = Guard::new(Policy { rules, hosts: Hosts::Local(Vec::new()) }, Arc::new(Clock::start()));
         let router = Router::new()
             .route("/", get(|| async { "content" }))
             .layer(middleware::from_fn_with_state(guard, obey));
@@ -262,17 +241,6 @@ mod tests {
             assert_eq!(header(&response, "access-control-allow-origin"), None);
         }
         assert_eq!(answer(Vec::new(), Method::GET, &[]).await.status(), 200);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn refused_requests_are_reported_once_a_minute() {
-        let mut refused = Refused::default();
-        assert_eq!(refused.count(Instant::now()), Some(1), "the first at once");
-        tokio::time::advance(WARNING - Duration::from_millis(1)).await;
-        assert_eq!([refused.count(Instant::now()), refused.count(Instant::now())], [None, None]);
-        tokio::time::advance(Duration::from_millis(1)).await;
-        assert_eq!(refused.count(Instant::now()), Some(3));
-        assert_eq!(refused.count(Instant::now()), None);
     }
 
     #[tokio::test]

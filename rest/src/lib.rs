@@ -81,7 +81,8 @@ pub struct About {
 /// Everything that is answered over HTTP: the API under `/rest/v2` and `/v2`, and what probes ask.
 pub fn router(app: App) -> Router {
     let (rules, hosts) = (app.about.cors.clone(), app.about.hosts.clone());
-    let guard = Guard::new(Policy { rules, hosts });
+    let clock = Arc::clone(app.driver.agreement().clock());
+    let guard = Guard::new(Policy { rules, hosts }, clock);
     let node: Shared = Arc::new(Node::from(app));
     let api = resource::api();
     Router::new()

@@ -2,9 +2,8 @@
 
 use std::{fs, io};
 
+use cluster::Sparingly;
 use store::Timestamp;
-
-use crate::sparingly::Sparingly;
 
 /// Of POSIX: the process has too many open files.
 const EMFILE: i32 = 24;

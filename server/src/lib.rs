@@ -16,7 +16,6 @@ mod http;
 mod memory;
 mod metrics;
 mod node;
-mod sparingly;
 mod start;
 
 pub use self::{cli::main, error::StartError, start::Server};

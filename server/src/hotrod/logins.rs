@@ -1,8 +1,7 @@
 //! Clients that want to log in, which nobody can do here yet.
 
+use cluster::Sparingly;
 use store::Timestamp;
-
-use crate::sparingly::Sparingly;
 
 /// Attempts to log in, all of which are refused.
 #[derive(Debug, Default)]
