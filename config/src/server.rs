@@ -44,7 +44,7 @@ pub struct ServerConfig {
     pub statistics: bool,
     /// Directory that keeps caches, connections and checkpoints. Without it, they end with the process.
     pub data_dir: Option<PathBuf>,
-    /// Memory that entries may take; `None` is the server's default.
+    /// Memory that entries and connections may take; `None` is the server's default.
     pub max_memory: Option<MemoryLimit>,
     /// Set if other machines may reach the server although there is no authentication.
     pub insecure: bool,
@@ -115,6 +115,8 @@ pub struct Limits {
     pub max_connections: u32,
     /// Most requests of a connection that wait, for example for the source.
     pub max_in_flight: u32,
+    /// Time without a request after which a connection is closed; `None` is never.
+    pub idle_timeout: Option<Duration>,
 }
 
 /// Settings of migrations.
@@ -211,6 +213,8 @@ pub struct LimitsFile {
     pub max_connections: Option<u32>,
     /// See [`Limits::max_in_flight`].
     pub max_in_flight: Option<u32>,
+    /// See [`Limits::idle_timeout`]; zero is never.
+    pub idle_timeout: Option<Duration>,
 }
 
 /// Settings of migrations, of which each may be missing.
@@ -250,6 +254,7 @@ impl Default for Limits {
             max_caches: 10_000,
             max_connections: 10_000,
             max_in_flight: 256,
+            idle_timeout: None,
         }
     }
 }
@@ -402,6 +407,7 @@ impl LimitsFile {
                 self.max_in_flight,
                 default.max_in_flight,
             )?,
+            idle_timeout: self.idle_timeout.filter(|time| !time.is_zero()),
         })
     }
 }

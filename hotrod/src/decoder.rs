@@ -107,6 +107,31 @@ impl Decoder {
         self.buffer.len() - self.start
     }
 
+    /// Bytes of memory set aside.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.buffer.capacity()
+    }
+
+    /// Bytes of memory that the request which is arriving takes in the end, as far as its length is known, and
+    /// at least as many as hold `more` bytes beside those that wait.
+    #[must_use]
+    pub fn wanted(&self, more: usize) -> usize {
+        self.needed.max(self.waiting().saturating_add(more)).max(self.buffer.capacity())
+    }
+
+    /// Where at least `more` bytes are to be appended. Its memory grows with the bytes that have arrived, and
+    /// never beyond [`wanted`](Self::wanted).
+    pub fn room(&mut self, more: usize) -> &mut Vec<u8> {
+        let wanted = self.wanted(more);
+        let buffer = self.buffer();
+        if buffer.capacity() - buffer.len() < more {
+            let doubled = buffer.capacity().saturating_mul(2).min(wanted);
+            buffer.reserve_exact(doubled.saturating_sub(buffer.len()).max(more));
+        }
+        buffer
+    }
+
     /// Gives back all memory but `keep` bytes, if nothing waits.
     pub fn shrink(&mut self, keep: usize) {
         if self.waiting() == 0 {

@@ -30,6 +30,20 @@ impl Writer {
         self.tail = None;
     }
 
+    /// Bytes of the last array of the message that is being written, if they are not copied yet.
+    #[must_use]
+    pub fn unsealed(&self) -> usize {
+        self.tail.as_ref().map_or(0, |tail| tail.len())
+    }
+
+    /// Moves everything from `start` on into a writer of its own, without copying what is not copied yet.
+    #[must_use]
+    pub fn split_off(&mut self, start: usize) -> Self {
+        let bytes = self.bytes.get(start..).unwrap_or_default().to_vec();
+        self.bytes.truncate(start);
+        Self { bytes, tail: self.tail.take() }
+    }
+
     /// Forgets what was written, and all but `keep` bytes of the memory for it.
     pub fn reset(&mut self, keep: usize) {
         self.bytes.clear();
@@ -40,6 +54,12 @@ impl Writer {
     #[must_use]
     pub fn len(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// Bytes of memory set aside.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
     }
 
     /// Returns whether nothing was written.
@@ -123,6 +143,15 @@ impl Writer {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Bytes as they are. Large ones are not copied if nothing was written before.
+    pub fn append(&mut self, bytes: Vec<u8>) {
+        if self.bytes.is_empty() && bytes.len() > self.bytes.capacity() {
+            self.bytes = bytes;
+        } else {
+            self.bytes.extend_from_slice(&bytes);
+        }
+    }
+
     /// Length and bytes of the last array of a message. They are copied by [`Writer::seal`], where no
     /// lock is held any more.
     pub fn last_array(&mut self, bytes: &Arc<[u8]>) {
@@ -142,4 +171,43 @@ impl Writer {
 #[inline]
 fn low_seven(number: u64) -> u8 {
     (number & 0x7F) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    //! Large values are copied late, or not at all.
+
+    use super::*;
+
+    #[test]
+    fn large_bytes_become_the_writers_own() {
+        let mut writer = Writer::default();
+        let bytes = vec![7; 100];
+        let place = bytes.as_ptr();
+        writer.append(bytes);
+        assert_eq!((writer.bytes().as_ptr(), writer.len()), (place, 100));
+        writer.append(vec![8; 100]);
+        assert_eq!((writer.len(), writer.bytes().last()), (200, Some(&8)));
+        writer.reset(1_000);
+        writer.append(vec![9]);
+        assert_eq!(writer.bytes(), [9]);
+        assert!(writer.capacity() >= 200, "what there is already is used");
+    }
+
+    #[test]
+    fn a_message_is_split_off_without_a_copy_of_its_last_array() {
+        let mut writer = Writer::default();
+        writer.byte(1);
+        let start = writer.len();
+        writer.byte(2);
+        let value: Arc<[u8]> = [7; 3].into();
+        writer.last_array(&value);
+        assert_eq!(writer.unsealed(), 3);
+        let message = writer.split_off(start);
+        assert_eq!((writer.unsealed(), message.unsealed()), (0, 3));
+        assert_eq!(Arc::strong_count(&value), 2);
+        writer.seal();
+        assert_eq!(writer.bytes(), [1]);
+        assert_eq!(message.into_bytes(), [2, 3, 7, 7, 7]);
+    }
 }

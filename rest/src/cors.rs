@@ -169,7 +169,8 @@ mod tests {
     }
 
     async fn answer(rules: Vec<CorsRule>, method: Method, headers: &[(&str, &str)]) -> Response {
-        let guard = Guard::new(Policy { rules, hosts: Hosts::Local(Vec::new()) }, Arc::new(Clock::start()));
+        let guard =
+            Guard::new(Policy { rules, hosts: Hosts::Local(Vec::new()) }, Arc::new(Clock::start()));
         let router = Router::new()
             .route("/", get(|| async { "content" }))
             .layer(middleware::from_fn_with_state(guard, obey));

@@ -18,6 +18,7 @@ mod patience;
 mod problem;
 mod request;
 mod resource;
+mod room;
 mod schemas;
 mod walk;
 
@@ -28,6 +29,7 @@ use config::{CacheName, CorsRule};
 use tokio_util::sync::CancellationToken;
 
 pub use self::origin::Hosts;
+pub use self::room::{Room, Wait};
 pub use self::schemas::{Saved, Saving, SchemaError, Schemas};
 use self::{
     cors::Guard,

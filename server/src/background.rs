@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use config::CacheName;
 use store::{Cache, Timestamp};
 
-use crate::node::Node;
+use crate::{budget, node::Node};
 
 /// Time between two looks at what is to be swept.
 const LOOK: Duration = Duration::from_secs(1);
@@ -15,6 +15,8 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(crate) fn start(node: &Arc<Node>) {
     let clock = Arc::clone(node);
     every(node, cluster::TICK, move || clock.driver.agreement().clock().tick());
+    let connections = Arc::clone(node);
+    every(node, budget::LOOK, move || connections.budget.enforce(connections.driver.now()));
     let iterations = Arc::clone(node);
     every(node, Duration::from_secs(10), move || {
         iterations.iterations.sweep(iterations.driver.now());

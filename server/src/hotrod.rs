@@ -14,6 +14,7 @@ mod errors;
 mod iteration;
 mod logins;
 mod order;
+mod refusal;
 #[cfg(test)]
 mod samples;
 mod scope;
@@ -21,9 +22,9 @@ mod session;
 mod slow;
 mod statistics;
 mod topology;
-mod unsent;
 mod waiting;
 
 pub(crate) use self::{
-    connection::serve, iteration::Iterations, logins::Logins, topology::TopologyIds,
+    connection::serve, iteration::Iterations, logins::Logins, refusal::refuse,
+    topology::TopologyIds,
 };

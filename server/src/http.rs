@@ -1,9 +1,13 @@
 //! HTTP connections: REST and metrics.
 
-use std::{io, sync::Arc};
+mod activity;
+mod content;
 
-use axum::Router;
+use std::{io, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body, http::StatusCode, response::IntoResponse};
 use config::ServerConfig;
+use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
@@ -11,13 +15,29 @@ use hyper_util::{
 };
 use tokio::net::TcpStream;
 
-use crate::{metrics::Metrics, node::Node};
+use self::{activity::Activity, content::counted};
+use crate::{
+    budget::{FREE, NoRoom, STEP, Share},
+    endpoint::Place,
+    metrics::Metrics,
+    node::Node,
+};
 
 /// Most time for the header of a request to arrive.
-const HEADER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The same time on a place that is kept for probes and administrators.
+const HEADER_TIMEOUT_OF_RESERVED: Duration = Duration::from_secs(2);
 
 /// Most bytes that the headers of a request may have.
-const HEADER_BYTES: usize = 64 * 1024;
+const HEADER_BYTES: usize = FREE;
+
+/// Bytes that one stream of an HTTP/2 connection may send before they are taken in, and all of them together.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 128 * 1024;
+
+/// Time after which the peer of an HTTP/2 connection has to show that it is there.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 /// The REST interface of a node.
 pub(crate) fn router(node: &Arc<Node>, address: std::net::SocketAddr) -> Router {
@@ -52,12 +72,17 @@ fn hosts(config: &ServerConfig, address: std::net::SocketAddr) -> rest::Hosts {
     }
 }
 
-/// Serves a connection until its peer leaves.
+/// Serves a connection until its peer leaves, or the budget closes it.
 ///
 /// # Errors
 ///
 /// If the connection breaks, or what comes over it is not HTTP.
-pub(crate) async fn serve(stream: TcpStream, router: Router) -> io::Result<()> {
+pub(crate) async fn serve(
+    stream: TcpStream,
+    router: Router,
+    share: Arc<Share>,
+    place: &Place,
+) -> io::Result<()> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -68,7 +93,70 @@ pub(crate) async fn serve(stream: TcpStream, router: Router) -> io::Result<()> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(100)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(STEP)
+        .keep_alive_interval(KEEP_ALIVE)
         .max_header_list_size(16 * 1024);
+    let is_reserved = place.is_reserved();
+    if is_reserved {
+        // One request, so that the place is soon free for the next one.
+        builder.http1().keep_alive(false).header_read_timeout(HEADER_TIMEOUT_OF_RESERVED);
+        builder = builder.http1_only();
+    }
+    let activity = Activity::of(Arc::clone(&share));
     let service = TowerToHyperService::new(router);
-    builder.serve_connection(TokioIo::new(stream), service).await.map_err(io::Error::other)
+    let answer = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let (activity, service) = (Arc::clone(&activity), service.clone());
+        async move {
+            if is_reserved && is_about_an_entry(request.uri().path()) {
+                return Ok(NO_PLACE.into_response());
+            }
+            counted(activity, request.map(Body::new), service).await
+        }
+    });
+    tokio::select! {
+        served = builder.serve_connection(TokioIo::new(stream), answer) => {
+            served.map_err(io::Error::other)
+        }
+        () = share.closed() => Err(io::Error::new(io::ErrorKind::TimedOut, NoRoom::Closed)),
+    }
+}
+
+/// What requests about entries are answered on a place that is kept for probes and administrators.
+const NO_PLACE: (StatusCode, &str) = (
+    StatusCode::SERVICE_UNAVAILABLE,
+    "the server has as many connections as max-connections allows",
+);
+
+/// Returns whether a path names an entry, in any version of the API.
+fn is_about_an_entry(path: &str) -> bool {
+    let path = path.strip_prefix("/rest").unwrap_or(path);
+    let Some(path) = path.strip_prefix("/v2/caches/") else { return false };
+    path.split('/').filter(|part| !part.is_empty()).count() == 2
+}
+
+#[cfg(test)]
+mod tests {
+    //! What is an entry by its path.
+
+    use super::*;
+
+    #[test]
+    fn entries_are_told_from_what_administrators_ask_for() {
+        for entry in ["/rest/v2/caches/c/k", "/v2/caches/c/k", "/v2/caches/c/k/"] {
+            assert!(is_about_an_entry(entry), "{entry}");
+        }
+        for other in [
+            "/health",
+            "/metrics",
+            "/rest/v2/caches",
+            "/rest/v2/caches/c",
+            "/rest/v2/caches/c/",
+            "/rest/v2/cache-managers/default/health",
+            "/rest/v2/caches/c/rolling-upgrade/source-connection",
+        ] {
+            assert!(!is_about_an_entry(other), "{other}");
+        }
+    }
 }

@@ -6,6 +6,7 @@
 //! Start reading at [`Server::start`], then `endpoint`, then `hotrod::connection`.
 
 mod background;
+mod budget;
 mod cli;
 pub mod demo;
 mod descriptors;

@@ -38,6 +38,15 @@ mod name {
     pub(super) const MEMORY_LIMIT: Metric =
         ("godwit_memory_limit_bytes", "Bytes that entries may take");
     pub(super) const MEMORY_USED: Metric = ("godwit_memory_used_bytes", "Bytes that entries take");
+    pub(super) const CONNECTIONS: Metric = ("godwit_connections", "Open connections");
+    pub(super) const CONNECTIONS_CLOSED: Metric =
+        ("godwit_connections_closed_total", "Connections that a limit has closed, by reason");
+    pub(super) const CONNECTION_LIMIT: Metric = (
+        "godwit_connection_memory_limit_bytes",
+        "Bytes that requests and answers of all connections may take",
+    );
+    pub(super) const CONNECTION_MEMORY: Metric =
+        ("godwit_connection_memory_bytes", "Bytes that requests and answers take");
     pub(super) const TOMBSTONE_LIMIT: Metric =
         ("godwit_tombstone_limit_bytes", "Bytes that removed keys which are remembered may take");
     pub(super) const TOMBSTONES_USED: Metric =
@@ -110,6 +119,13 @@ impl Metrics {
         set(name::MEMORY_USED, Vec::new(), memory.used());
         set(name::TOMBSTONE_LIMIT, Vec::new(), memory.tombstone_limit());
         set(name::TOMBSTONES_USED, Vec::new(), memory.tombstones());
+        let budget = &self.node.budget;
+        set(name::CONNECTIONS, Vec::new(), budget.connections() as u64);
+        set(name::CONNECTION_LIMIT, Vec::new(), budget.limit());
+        set(name::CONNECTION_MEMORY, Vec::new(), budget.used());
+        for (reason, closed) in budget.closed() {
+            count(name::CONNECTIONS_CLOSED, vec![Label::new("reason", reason)], closed);
+        }
         let traffic = &self.node.traffic;
         count(name::BYTES_READ, Vec::new(), traffic.read.load(Ordering::Relaxed));
         count(name::BYTES_WRITTEN, Vec::new(), traffic.written.load(Ordering::Relaxed));

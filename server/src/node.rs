@@ -10,6 +10,7 @@ use store::{Cache, Container, Expiration, MemoryLimit};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    budget::Budget,
     error::StartError,
     hotrod::{Iterations, Logins, TopologyIds},
 };
@@ -19,14 +20,20 @@ use crate::{
 pub(crate) struct NodeLimits {
     pub(crate) wire: Limits,
     pub(crate) in_flight: usize,
+    /// Bytes of requests of a connection that wait for something, beyond which no more are taken.
+    pub(crate) in_flight_bytes: usize,
     pub(crate) connections: usize,
 }
 
-/// Answers that are not sent yet may take this part of the memory limit, in addition to it.
-const ANSWERS: u64 = 8;
+/// Part of the memory limit that requests and answers may take.
+const CONNECTIONS: u64 = 8;
 
-/// Bytes that unsent answers may take even if that part is smaller.
-const LEAST_FOR_ANSWERS: u64 = 16 * 1024 * 1024;
+/// Largest requests that there is room for, however little memory there is: one that arrives, two that wait for
+/// something, and the answer to another.
+const LARGEST_REQUESTS: u64 = 4;
+
+/// Most bytes of requests of a connection that wait for something, beyond which no more are taken.
+const IN_FLIGHT_BYTES: u64 = 16 * 1024 * 1024;
 
 /// A running member.
 pub(crate) struct Node {
@@ -45,8 +52,8 @@ pub(crate) struct Node {
     /// What it answers in [`migrate::PROCESS`].
     pub(crate) process: String,
     pub(crate) traffic: Traffic,
-    /// Memory of answers that are not sent yet.
-    pub(crate) unsent: Arc<MemoryLimit>,
+    /// Memory of requests and answers.
+    pub(crate) budget: Arc<Budget>,
     /// Cancelled when the process is to end.
     pub(crate) stopping: CancellationToken,
     pub(crate) tasks: TaskTracker,
@@ -67,7 +74,9 @@ impl Node {
         own: Vec<ServerAddress>,
     ) -> Result<Arc<Self>, StartError> {
         let clock = Arc::new(Clock::start());
-        let container = Arc::new(Container::new(MemoryLimit::new(memory)));
+        let (for_entries, for_connections) = shared_out(memory, config.limits.max_content);
+        let container = Arc::new(Container::new(MemoryLimit::new(for_entries)));
+        let budget = Budget::new(for_connections, config.limits.idle_timeout, clock.now());
         let (directory, tombstones) = (config.data_dir.as_deref(), config.migration.max_tombstones);
         let agreement =
             Agreement::start(directory, container, Arc::clone(&clock), tombstones).map(Arc::new)?;
@@ -91,13 +100,13 @@ impl Node {
             caches,
             iterations: Iterations::default(),
             logins: Logins::default(),
-            limits: limits(&config),
+            limits: limits(&config, for_connections),
             topologies,
             advertised,
             advertised_port: config.advertised_port,
             process,
             traffic: Traffic::default(),
-            unsent: MemoryLimit::new((memory / ANSWERS).max(LEAST_FOR_ANSWERS)),
+            budget,
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
             config,
@@ -227,7 +236,13 @@ pub(crate) fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn limits(config: &ServerConfig) -> NodeLimits {
+/// Bytes that entries may take, and bytes that connections may take.
+fn shared_out(memory: u64, largest_request: u64) -> (u64, u64) {
+    let part = memory / CONNECTIONS;
+    (memory - part, part.max(largest_request.saturating_mul(LARGEST_REQUESTS)))
+}
+
+fn limits(config: &ServerConfig, for_connections: u64) -> NodeLimits {
     let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     NodeLimits {
         wire: Limits {
@@ -236,6 +251,7 @@ fn limits(config: &ServerConfig) -> NodeLimits {
             cache_name: config::MAX_CACHE_NAME,
         },
         in_flight: config.limits.max_in_flight as usize,
+        in_flight_bytes: bytes(IN_FLIGHT_BYTES.min(for_connections / LARGEST_REQUESTS)),
         connections: config.limits.max_connections as usize,
     }
 }

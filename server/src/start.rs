@@ -9,7 +9,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{background, endpoint, error::StartError, http, memory, node::Node};
 
-/// Share of the memory that there is which entries may take, unless it is configured.
+/// Share of the memory that there is which entries and connections may take, unless it is configured.
 const DEFAULT_MEMORY: MemoryLimit = MemoryLimit::Percent(80);
 
 /// Checks that a server may be started like this.

@@ -286,7 +286,7 @@ pub enum CacheError {
     Fenced(Fence),
 
     /// The member's memory limit is reached; nothing changed.
-    #[error("the memory limit of {limit} bytes is reached")]
+    #[error("the memory limit of {limit} bytes for entries is reached")]
     OutOfMemory {
         /// The member's limit in bytes.
         limit: u64,

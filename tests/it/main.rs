@@ -10,6 +10,7 @@
 use godwit_tests as harness;
 
 mod architecture;
+mod budget;
 mod cli;
 mod configuration;
 mod connection;

@@ -8,6 +8,7 @@
 
 mod fake_clock;
 mod faulty;
+mod half;
 pub mod infinispan;
 mod note;
 mod process;
@@ -18,6 +19,7 @@ mod wait;
 pub use self::{
     fake_clock::FakeClock,
     faulty::Faulty,
+    half::Half,
     note::note,
     process::{ServerProcess, binary},
     rest::{Answer, Rest},

@@ -87,12 +87,14 @@ fn add(
 
 impl LimitsFile {
     fn overlay(&mut self, over: Self) {
-        let Self { max_content, max_key, max_caches, max_connections, max_in_flight } = over;
+        let Self { max_content, max_key, max_caches, max_connections, max_in_flight, idle_timeout } =
+            over;
         lay(max_content, &mut self.max_content);
         lay(max_key, &mut self.max_key);
         lay(max_caches, &mut self.max_caches);
         lay(max_connections, &mut self.max_connections);
         lay(max_in_flight, &mut self.max_in_flight);
+        lay(idle_timeout, &mut self.idle_timeout);
     }
 }
 

@@ -77,6 +77,7 @@ fn limits(element: &Element, notes: &mut Notes) -> LimitsFile {
         max_caches: fields.number("max-caches", 1..=u32::MAX),
         max_connections: fields.number("max-connections", 1..=u32::MAX),
         max_in_flight: fields.number("max-in-flight", 1..=u32::MAX),
+        idle_timeout: fields.read("idle-timeout", Attribute::time),
     };
     fields.finish();
     limits

@@ -283,3 +283,28 @@ fn no_bytes_make_the_decoder_panic_or_keep_more_than_it_was_given() {
     corpus.extend(recorded::client_streams().map(|(_, bytes)| bytes));
     crate::fuzz::mutations(&corpus, 20_000, 0x1234_5678, crate::fuzz::requests);
 }
+
+#[test]
+fn memory_grows_with_the_bytes_that_arrive_up_to_the_length_of_their_request() {
+    const ROOM: usize = 8 * 1024;
+    let entry = crate::op::NewEntry {
+        key: b"k",
+        value: &vec![7; 1_000_000],
+        expiration: crate::RequestExpiration::NEVER,
+    };
+    let put = message(&Put(entry));
+    let mut decoder = Decoder::default();
+    let mut arrived = 0;
+    for part in put.chunks(ROOM) {
+        let wanted = decoder.wanted(ROOM);
+        decoder.room(ROOM).extend_from_slice(part);
+        assert!(decoder.capacity() <= wanted, "what is reserved is enough");
+        assert!(decoder.capacity() <= 2 * arrived + ROOM, "no memory on the word of a length");
+        arrived += part.len();
+        let whole = decoder.next_request().unwrap().is_some();
+        assert_eq!(whole, arrived == put.len());
+        assert!(whole || decoder.wanted(0) >= put.len(), "its length is known");
+    }
+    decoder.shrink(ROOM);
+    assert!(decoder.capacity() <= ROOM && decoder.wanted(0) <= ROOM);
+}

@@ -41,3 +41,26 @@ fn too_large(limit: usize) -> Problem {
     let text = format!("the content is larger than {limit} bytes");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, text)
 }
+
+#[cfg(test)]
+mod tests {
+    //! What a request announces.
+
+    use super::*;
+
+    #[test]
+    fn the_length_that_is_announced_is_read_if_it_is_a_number() {
+        let request = |length: Option<&str>| {
+            let mut request = Request::new(Body::empty());
+            let length = length.map(|length| length.parse().unwrap());
+            length.map(|length| request.headers_mut().insert(CONTENT_LENGTH, length));
+            announced(&request)
+        };
+        assert_eq!(request(None), None, "it comes in chunks");
+        assert_eq!(request(Some("1000001")), Some(1_000_001));
+        assert_eq!(request(Some(" 7 ")), Some(7));
+        for nonsense in ["", "-1", "7 bytes", "99999999999999999999"] {
+            assert_eq!(request(Some(nonsense)), None, "{nonsense}");
+        }
+    }
+}

@@ -27,6 +27,7 @@ use crate::{
         Conditions, Content, EntryFlags, EntryPath, Parameters, Verdict, WriteCondition, accepted,
         expiration, media_type, text,
     },
+    room::Room,
     walk::owned,
 };
 
@@ -46,10 +47,11 @@ async fn read(
     State(node): State<Shared>,
     path: EntryPath,
     parameters: Parameters,
+    room: Room,
     headers: HeaderMap,
 ) -> Answer {
     match parameters.action()? {
-        None => show(&node, &path, &parameters, &headers).await,
+        None => show(&node, &path, &parameters, &room, &headers).await,
         Some("distribution") => owners(&node, &path, &headers).await,
         Some(_) => Err(Problem::unknown_action()),
     }
@@ -59,6 +61,7 @@ async fn show(
     node: &Node,
     path: &EntryPath,
     parameters: &Parameters,
+    room: &Room,
     headers: &HeaderMap,
 ) -> Answer {
     let cache = node.cache(&path.cache)?;
@@ -73,7 +76,10 @@ async fn show(
     let Some((value, metadata)) = found else { return Ok(empty(StatusCode::NOT_FOUND)) };
     let (tag, now) = (Etag::of(&value), node.driver.now());
     let mut response = match conditions.judge(tag, &metadata, now) {
-        Verdict::Show => wanted.response(value)?,
+        Verdict::Show => {
+            room.take(wanted.most(value.len())).await?;
+            wanted.response(value)?
+        }
         Verdict::NotModified => empty(StatusCode::NOT_MODIFIED),
         Verdict::Failed => return Ok(empty(StatusCode::PRECONDITION_FAILED)),
         Verdict::Stale => return Ok(empty(StatusCode::NOT_FOUND)),
@@ -107,6 +113,11 @@ impl Wanted {
         let conversion =
             Conversion::of_stored(storage, Some(&media_type)).map_err(Problem::not_acceptable)?;
         Ok(Self { media_type, conversion })
+    }
+
+    /// Bytes that an answer with a stored value of `bytes` takes: what it is converted to may be longer.
+    fn most(&self, bytes: usize) -> usize {
+        if self.conversion.is_identity() { bytes } else { bytes.saturating_mul(2) }
     }
 
     fn response(&self, value: Bytes) -> Result<Response, Problem> {

@@ -17,8 +17,8 @@ use super::{
     codec::Codec,
     errors::{self, Failure},
     scope::{Done, Scope, Target},
-    unsent::Unsent,
 };
+use crate::budget::{Charge, FREE, Share};
 
 /// Entries that are read or written before other requests have their turn.
 const STRETCH: usize = 256;
@@ -28,6 +28,9 @@ const STEPS: usize = 16;
 
 /// Keys of one request that are asked for at the source at the same time.
 const LOADS: usize = 64;
+
+/// Bytes that each key of a request takes beside itself while the entries are looked for.
+const PER_KEY: usize = 48;
 
 /// Bytes from which on an answer is large: each connection gets one such at a time.
 const LARGE: usize = 256 * 1024;
@@ -134,14 +137,16 @@ fn partly((status, text): Failure, written: usize, request: &op::PutAll<'_>) -> 
 /// found so far.
 pub(super) fn get_all_now(
     target: &Target,
+    share: &Share,
     context: &Context<'_>,
     request: &op::GetAll<'_>,
     writer: &mut Writer,
 ) -> Result<Option<Done>, Failure> {
     let codec = Codec::of(context.header, &target.config.encoding)?;
     let mut found = Found::default();
+    let most = if share.has_room(LARGE) { LARGE } else { FREE / 2 };
     for (read_keys, key) in distinct(request).enumerate() {
-        if found.entries.len() >= LARGE {
+        if found.entries.len() >= most {
             return Ok(Some(Done::Read(read_keys, found)));
         }
         let stored = codec.key_in(key)?;
@@ -168,21 +173,30 @@ pub(super) async fn get_all(
     request: &op::GetAll<'_>,
     done: (usize, Found),
     writer: &mut Writer,
-    unsent: &mut Unsent,
+    charge: &mut Charge,
 ) -> Result<(), Failure> {
     let codec = Codec::of(context.header, &target.config.encoding)?;
     let (read_keys, mut all) = done;
-    unsent.grow_to(all.entries.len())?;
+    let of_keys =
+        usize::try_from(request.keys.left()).unwrap_or(usize::MAX).saturating_mul(PER_KEY);
+    charge.set(all.entries.capacity());
+    errors::roomy(charge.grow_to(charge.bytes().saturating_add(of_keys)).await)?;
     let mut keys = distinct(request).skip(read_keys).collect::<Vec<_>>().into_iter();
     let mut reads = FuturesUnordered::new();
     reads.extend(keys.by_ref().take(LOADS).map(|key| get_one(scope, target, context, codec, key)));
     let (mut count, mut alone) = (0, None);
     while let Some(found) = reads.next().await {
-        all.append(&found?)?;
+        if let (key, Some(taken)) = found? {
+            let value = taken.entry().value().bytes();
+            let grown = all.entries.len() + key.len() + codec.most_out(value.len());
+            errors::roomy(charge.grow_to(of_keys + grown).await)?;
+            all.add(key, &codec.value_out(value)?);
+            charge.set(charge.bytes().max(of_keys + all.entries.capacity()));
+            within(all.entries.len())?;
+        }
         if alone.is_none() && all.entries.len() >= LARGE {
             alone = Some(scope.large.lock().await);
         }
-        unsent.grow_to(all.entries.len())?;
         reads.extend(keys.next().map(|key| get_one(scope, target, context, codec, key)));
         count += 1;
         if count % STRETCH == 0 {
@@ -193,25 +207,29 @@ pub(super) async fn get_all(
     Ok(())
 }
 
-async fn get_one(
+/// Reads one entry and takes it along: there may be no room for a copy of it yet.
+async fn get_one<'a>(
     scope: &Scope,
     target: &Target,
     context: &Context<'_>,
     codec: Codec,
-    key: &[u8],
-) -> Result<Found, Failure> {
+    key: &'a [u8],
+) -> Result<(&'a [u8], Option<TakenEntry>), Failure> {
     let stored = codec.key_in(key)?;
     let command = read(&stored, context);
-    let mut found = Found::default();
-    let mut reply = found.reply(key, codec);
+    let mut taken = None;
+    let mut reply = |outcome: Outcome<'_>| {
+        if let Outcome::Found(entry) = outcome {
+            taken = Some(entry.take());
+        }
+    };
     scope
         .node
         .driver
         .drive_in_turn(&target.cache, command, Some(&scope.turn), &mut reply)
         .await
         .map_err(|error| errors::cache_error(&error))?;
-    reply.finish()?;
-    Ok(found)
+    Ok((key, taken))
 }
 
 fn read<'a>(key: &'a [u8], context: &Context<'_>) -> Command<'a> {
@@ -241,16 +259,15 @@ impl Found {
         FoundReply { found: self, key, codec, taken: None }
     }
 
+    /// Bytes that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.entries.len()
+    }
+
     fn add(&mut self, key: &[u8], value: &[u8]) {
         self.entries.array(key);
         self.entries.array(value);
         self.count += 1;
-    }
-
-    fn append(&mut self, other: &Self) -> Result<(), Failure> {
-        self.count += other.count;
-        self.entries.raw(other.entries.bytes());
-        within(self.entries.len())
     }
 
     fn write(&self, context: &Context<'_>, writer: &mut Writer) {
@@ -311,7 +328,7 @@ pub(super) async fn bulk_get(
     target: &Target,
     context: &Context<'_>,
     most_entries: Option<u32>,
-    unsent: &mut Unsent,
+    charge: &mut Charge,
 ) -> Result<Writer, Failure> {
     let codec = Codec::of(context.header, &target.config.encoding)?;
     let cache = &target.cache;
@@ -341,9 +358,10 @@ pub(super) async fn bulk_get(
                 false => ControlFlow::Continue(()),
             }
         });
+        errors::roomy(charge.grow_to(entries.len() + codec.most_out(page.bytes)).await)?;
         page.write(&mut entries)?;
         within(entries.len())?;
-        unsent.grow_to(entries.len())?;
+        charge.set(entries.capacity().max(charge.bytes()));
         if errors::walked(cache, walked)? == WalkStep::End || count >= most {
             break;
         }

@@ -47,6 +47,12 @@ impl Codec {
         self.key_out.is_identity() && self.value_out.is_identity()
     }
 
+    /// Bytes that there should be room for before `stored` bytes of values are given out: what they are
+    /// converted to may be longer.
+    pub(crate) fn most_out(&self, stored: usize) -> usize {
+        if self.reads_untouched() { stored } else { stored.saturating_mul(2) }
+    }
+
     /// Key and value of a command in the cache's own form.
     pub(crate) fn stored<'a>(&self, command: &Command<'a>) -> Result<Stored<'a>, Failure> {
         let value = match command.change {

@@ -4,26 +4,27 @@ use std::{
     collections::HashMap,
     io,
     sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
 };
 
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use hotrod::{Decoder, Writer, encode_error};
 use tokio::{
-    io::{AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
 use super::{
     errors,
     order::{Claim, Order, Ticket},
-    scope::Taken,
+    scope::{Done, Taken},
     session::Session,
     slow::{Answer, Deferred},
-    unsent::Unsent,
     waiting::Waiting,
 };
-use crate::node::Node;
+use crate::{
+    budget::{Charge, Doing, FREE, NoRoom, Share},
+    node::Node,
+};
 
 /// Requests that are taken before answers are written and others have their turn.
 const TURN_REQUESTS: usize = 1_024;
@@ -34,14 +35,8 @@ const TURN_BYTES: usize = 256 * 1024;
 /// Room for bytes that one read may bring.
 const READ_ROOM: usize = 8 * 1024;
 
-/// Memory that an idle connection keeps for its buffers, each.
-const KEEP: usize = 16 * 1024;
-
-/// Bytes of requests that wait, of one connection, beyond which no more are taken.
-const WAITING_BYTES: usize = 16 * 1024 * 1024;
-
-/// Time in which a peer has to take something of an answer that counts as memory.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Memory that an idle connection keeps for its buffers, each: together what is free.
+const KEEP: usize = FREE / 2;
 
 /// How a turn ended.
 enum Turn {
@@ -67,8 +62,8 @@ enum Input {
 /// # Errors
 ///
 /// If the connection breaks.
-pub(crate) async fn serve(stream: TcpStream, node: Arc<Node>) -> io::Result<()> {
-    Connection::new(stream, node)?.run().await
+pub(crate) async fn serve(stream: TcpStream, node: Arc<Node>, share: Arc<Share>) -> io::Result<()> {
+    Connection::new(stream, node, share)?.run().await
 }
 
 struct Connection {
@@ -83,26 +78,28 @@ struct Connection {
     blocked: HashMap<Ticket, Deferred>,
     /// The others.
     waiting: FuturesUnordered<Waiting>,
-    /// Bytes of all deferred requests.
+    /// Bytes of all deferred requests, with what was found for them so far.
     waiting_bytes: usize,
-    /// What the answers in the writer count for.
-    unsent: Vec<Unsent>,
+    share: Arc<Share>,
+    /// What the buffers and the deferred requests take.
+    charge: Charge,
     input: Input,
     /// Why nothing can be read or written any more. Answers are then thrown away.
     broken: Option<io::Error>,
 }
 
 impl Connection {
-    fn new(stream: TcpStream, node: Arc<Node>) -> io::Result<Self> {
+    fn new(stream: TcpStream, node: Arc<Node>, share: Arc<Share>) -> io::Result<Self> {
         Ok(Self {
             decoder: Decoder::new(node.limits.wire),
-            session: Session::new(Arc::clone(&node), stream.local_addr()?),
+            session: Session::new(Arc::clone(&node), Arc::clone(&share), stream.local_addr()?),
             writer: Writer::default(),
             order: Order::default(),
             blocked: HashMap::new(),
             waiting: FuturesUnordered::new(),
             waiting_bytes: 0,
-            unsent: Vec::new(),
+            charge: share.charge(),
+            share,
             input: Input::Open,
             broken: None,
             stream,
@@ -113,6 +110,7 @@ impl Connection {
     async fn run(mut self) -> io::Result<()> {
         loop {
             let turn = self.turn();
+            self.count();
             self.flush().await;
             if self.broken.is_some() && self.drop_reads() {
                 // There is room for more requests.
@@ -145,15 +143,17 @@ impl Connection {
             if self.is_full() {
                 return Turn::Drained;
             }
-            if self.writer.len() >= TURN_BYTES {
+            if self.has_enough() {
                 return Turn::More;
             }
             match self.decoder.next_request() {
                 Ok(Some(decoded)) => {
+                    self.share.moved();
                     let taken = self.session.take(&decoded, now, &self.order, &mut self.writer);
                     if let Taken::Waits { claim, done } = taken {
                         let (scope, bytes) = (self.session.scope(), decoded.bytes.into());
-                        let only_reads = claim.as_ref().is_some_and(Claim::only_reads);
+                        let only_reads = matches!(done, Done::Answered(_))
+                            || claim.as_ref().is_some_and(Claim::only_reads);
                         self.defer(claim, Deferred { scope, bytes, done, only_reads });
                     }
                 }
@@ -170,7 +170,7 @@ impl Connection {
     /// Carries out a request beside the read loop, once the deferred requests that it may not overtake
     /// have finished.
     fn defer(&mut self, claim: Option<Claim>, deferred: Deferred) {
-        self.waiting_bytes += deferred.bytes.len();
+        self.waiting_bytes += deferred.len();
         match self.order.defer(claim) {
             (ticket, true) => self.waiting.push(Waiting::new(ticket, deferred)),
             (ticket, false) => drop(self.blocked.insert(ticket, deferred)),
@@ -179,25 +179,51 @@ impl Connection {
 
     /// Waits for bytes, or for an answer.
     async fn wait(&mut self) {
-        let reads = self.waiting.is_empty() || self.is_open() && !self.is_full();
         self.decoder.shrink(KEEP);
-        let buffer = self.decoder.buffer();
-        buffer.reserve(READ_ROOM);
+        self.count();
+        let reads = self.waiting.is_empty() || self.is_open() && !self.is_full();
+        self.share.does(match (self.decoder.waiting(), self.waiting.is_empty()) {
+            (0, true) => Doing::Nothing,
+            (1.., _) if reads => Doing::Receiving,
+            // Where nothing is read, it is not for the peer to go on.
+            _ => Doing::Working,
+        });
+        let bytes = self.decoder.wanted(READ_ROOM) + self.other_bytes();
+        let read = async {
+            let more = bytes.saturating_sub(self.charge.bytes());
+            if more > 0 {
+                self.charge.merge(self.share.reserve(more).await.map_err(closed)?);
+            }
+            self.stream.read_buf(self.decoder.room(READ_ROOM)).await
+        };
         let read = tokio::select! {
-            read = self.stream.read_buf(buffer), if reads => read,
+            read = read, if reads => read,
             Some(answer) = self.waiting.next(), if !self.waiting.is_empty() => {
                 self.take_answer(answer);
                 self.take_ready_answers();
                 return;
             }
+            () = self.share.closed(), if self.broken.is_none() => Err(closed(NoRoom::Closed)),
         };
         match read {
             Ok(0) => self.input = Input::Ended,
             Ok(read) => {
+                self.share.passed(read);
                 self.node.traffic.read.fetch_add(read as u64, Relaxed);
             }
             Err(error) => self.broken = Some(error),
         }
+    }
+
+    /// Counts what it takes by now. What is reserved for a request that is still arriving stays so.
+    fn count(&mut self) {
+        let reserved = self.charge.bytes().min(self.decoder.wanted(0) + self.other_bytes());
+        self.charge.set(reserved.max(self.decoder.capacity() + self.other_bytes()));
+    }
+
+    /// Bytes that it takes beside those of the decoder.
+    fn other_bytes(&self) -> usize {
+        self.writer.capacity() + self.waiting_bytes
     }
 
     /// Returns whether more requests may come.
@@ -207,11 +233,18 @@ impl Connection {
 
     /// Returns whether as many requests wait as may: until one is answered, none is taken.
     fn is_full(&self) -> bool {
-        self.order.len() >= self.node.limits.in_flight || self.waiting_bytes >= WAITING_BYTES
+        let limits = &self.node.limits;
+        self.order.len() >= limits.in_flight || self.waiting_bytes >= limits.in_flight_bytes
+    }
+
+    /// Returns whether its answers are to be sent before more are written.
+    fn has_enough(&self) -> bool {
+        let len = self.writer.len();
+        len >= TURN_BYTES || len >= KEEP && !self.share.has_room(TURN_BYTES)
     }
 
     fn take_ready_answers(&mut self) {
-        while self.writer.len() < TURN_BYTES
+        while !self.has_enough()
             && let Some(Some(answer)) = self.waiting.next().now_or_never()
         {
             self.take_answer(answer);
@@ -219,24 +252,24 @@ impl Connection {
     }
 
     fn take_answer(&mut self, answer: Answer) {
-        self.writer.raw(&answer.bytes);
-        self.finish(answer.ticket, answer.request_len);
-        if !answer.unsent.is_empty() {
-            self.unsent.push(answer.unsent);
-        }
+        let Answer { ticket, bytes, deferred_len, charge } = answer;
+        self.writer.append(bytes);
+        // From now on it counts with the writer.
+        drop(charge);
+        self.finish(ticket, deferred_len);
     }
 
     /// Starts the requests that waited for one that is done with. For a peer that has left, those that only
     /// read are done with when their turn comes.
-    fn finish(&mut self, ticket: Ticket, request_len: usize) {
+    fn finish(&mut self, ticket: Ticket, deferred_len: usize) {
         let mut dropped = Vec::new();
-        let mut finished = Some((ticket, request_len));
-        while let Some((ticket, request_len)) = finished {
-            self.waiting_bytes -= request_len;
+        let mut finished = Some((ticket, deferred_len));
+        while let Some((ticket, deferred_len)) = finished {
+            self.waiting_bytes -= deferred_len;
             for ticket in self.order.finish(ticket) {
                 match self.blocked.remove(&ticket) {
                     Some(deferred) if self.broken.is_some() && deferred.only_reads => {
-                        dropped.push((ticket, deferred.bytes.len()));
+                        dropped.push((ticket, deferred.len()));
                     }
                     Some(deferred) => self.waiting.push(Waiting::new(ticket, deferred)),
                     None => {}
@@ -255,40 +288,52 @@ impl Connection {
         let waiting = std::mem::take(&mut self.waiting).into_iter();
         let (reads, changes): (Vec<_>, Vec<_>) = waiting.partition(|waiting| waiting.only_reads);
         self.waiting.extend(changes);
-        reads.iter().for_each(|read| self.finish(read.ticket, read.request_len));
+        reads.iter().for_each(|read| self.finish(read.ticket, read.deferred_len));
         !reads.is_empty()
     }
 
     async fn flush(&mut self) {
         if !self.writer.is_empty() && self.broken.is_none() {
-            let bytes = self.writer.bytes();
-            // A peer that has ended its side is not waited for without end either.
-            let sent = match self.unsent.is_empty() && self.is_open() {
-                true => self.stream.write_all(bytes).await,
-                false => send_counted(&mut self.stream, bytes).await,
-            };
-            match sent {
+            match send(&mut self.stream, self.writer.bytes(), &self.share).await {
                 Ok(()) => {
-                    self.node.traffic.written.fetch_add(bytes.len() as u64, Relaxed);
+                    let bytes = self.writer.len() as u64;
+                    self.node.traffic.written.fetch_add(bytes, Relaxed);
                 }
                 Err(error) => self.broken = Some(error),
             }
         }
         self.writer.reset(KEEP);
-        self.unsent.clear();
     }
 }
 
-/// Sends what counts as memory, to a peer that takes some of it now and then.
-async fn send_counted(stream: &mut (impl AsyncWrite + Unpin), mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let sent = tokio::time::timeout(PATIENCE, stream.write(bytes)).await??;
-        if sent == 0 {
+/// Sends bytes, unless the connection is closed because its peer takes none of them.
+async fn send(stream: &mut TcpStream, bytes: &[u8], share: &Share) -> io::Result<()> {
+    let mut sent = match stream.try_write(bytes) {
+        Ok(sent) => sent,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+        Err(error) => return Err(error),
+    };
+    if sent == bytes.len() {
+        return Ok(());
+    }
+    share.does(Doing::Sending);
+    while let Some(rest) = bytes.get(sent..).filter(|rest| !rest.is_empty()) {
+        let more = tokio::select! {
+            more = stream.write(rest) => more?,
+            () = share.closed() => return Err(closed(NoRoom::Closed)),
+        };
+        if more == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
-        bytes = bytes.get(sent..).unwrap_or_default();
+        sent += more;
+        share.passed(more);
     }
+    share.does(Doing::Working);
     Ok(())
+}
+
+fn closed(reason: NoRoom) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, reason)
 }
 
 /// Answers bytes that cannot be read. After them, nobody knows where the next request begins.
@@ -301,6 +346,8 @@ fn refuse(refused: &hotrod::Refused, writer: &mut Writer) {
 mod tests {
     //! Peers that do not read.
 
+    use std::time::Duration;
+
     use hotrod::{RequestExpiration, op};
     use store::{Cache, Command, Outcome};
 
@@ -308,7 +355,6 @@ mod tests {
     use crate::hotrod::{
         order::{Access, CacheId, Keys},
         samples,
-        scope::Done,
     };
 
     /// A request that writes `v` under a key of the cache `c`.
@@ -330,7 +376,8 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let mut connection = Connection::new(stream, Arc::clone(&node)).unwrap();
+        let share = node.budget.share(([127, 0, 0, 1], 1).into());
+        let mut connection = Connection::new(stream, Arc::clone(&node), share).unwrap();
 
         // Makes the session know the cache.
         connection.decoder.push(&put(b"known"));
@@ -348,7 +395,7 @@ mod tests {
             assert!(starts);
             connection.waiting_bytes += 1;
             let answer = Box::pin(std::future::pending());
-            connection.waiting.push(Waiting { ticket, request_len: 1, only_reads, answer });
+            connection.waiting.push(Waiting { ticket, deferred_len: 1, only_reads, answer });
         }
         connection.defer(
             None,
@@ -375,26 +422,10 @@ mod tests {
 
         drop(peer);
         connection.broken = Some(io::ErrorKind::ConnectionReset.into());
-        let ended = tokio::time::timeout(PATIENCE, connection.run()).await;
+        let ended = tokio::time::timeout(Duration::from_secs(60), connection.run()).await;
         ended.expect("nobody waits for what is only read").unwrap_err();
         let is_there = |key: &[u8]| is_there(&node, &cache, key);
         assert!(is_there(b"beside") && is_there(b"first") && is_there(b"last"));
         assert!(!is_there(b"read"), "it is not carried out");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_peer_that_takes_nothing_of_a_large_answer_is_given_up() {
-        let (mut stream, mut peer) = tokio::io::duplex(64);
-        let reading = async {
-            let mut taken = 0;
-            while taken < 1_000 {
-                tokio::time::sleep(PATIENCE / 2).await;
-                taken += peer.read(&mut [0; 50]).await.unwrap();
-            }
-        };
-        let (sent, ()) = tokio::join!(send_counted(&mut stream, &[7; 1_000]), reading);
-        assert!(sent.is_ok(), "it was slow, but read on");
-        let given_up = send_counted(&mut stream, &[7; 1_000]).await.unwrap_err();
-        assert_eq!(given_up.kind(), io::ErrorKind::TimedOut);
     }
 }

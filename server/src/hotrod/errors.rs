@@ -3,6 +3,8 @@
 use hotrod::{DecodeError, Status};
 use store::{Cache, CacheError, WalkStep};
 
+use crate::budget::NoRoom;
+
 /// A failed operation: status and text.
 pub(crate) type Failure = (Status, String);
 
@@ -33,6 +35,11 @@ pub(crate) fn walked(
         true => no_such_cache(cache.name().as_str()),
         false => cache_error(&error),
     })
+}
+
+/// What waiting for room came to, as clients are told.
+pub(crate) fn roomy<T>(room: Result<T, NoRoom>) -> Result<T, Failure> {
+    room.map_err(failed)
 }
 
 /// Bytes that are no request.

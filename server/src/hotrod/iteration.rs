@@ -25,6 +25,7 @@ use super::{
     errors::{self, Failure},
     scope::{Begun, Scope, Target},
 };
+use crate::budget::Charge;
 
 /// A walk that nobody asks for this long is dropped.
 const IDLE: Duration = Duration::from_secs(300);
@@ -34,6 +35,9 @@ const MOST_PER_CONNECTION: usize = 64;
 
 /// Bytes after which an answer is sent, however many entries were asked for.
 const BATCH_BYTES: usize = 1024 * 1024;
+
+/// Bytes that a walk takes beside the names of its segments and what waits to be converted.
+const OWN_BYTES: usize = 1024;
 
 /// Entries of one answer, if the client does not say how many.
 const DEFAULT_BATCH: u32 = 1_000;
@@ -62,6 +66,10 @@ struct Iteration {
     /// Entries that have to be converted, and were not given yet. One that cannot be converted stays the
     /// first of them: the client gets the error as often as it asks, and never the others without it.
     waiting: VecDeque<Waiting>,
+    /// Bytes that it takes beside them.
+    own_bytes: usize,
+    /// What all of it takes, of the connection that has begun the walk.
+    charge: Charge,
     /// The segment that they are of, if there are no more in it.
     walked: Option<SegmentId>,
     /// Segments that were finished since the last answer.
@@ -133,12 +141,15 @@ pub(super) async fn start(
         .collect();
     let whole = scope.node.driver.make_whole(&cache, &segments).await;
     let settled = whole.map_err(|error| errors::cache_error(&error))?;
+    let own_bytes = OWN_BYTES + segments.len() * size_of::<SegmentId>();
     let mut walk = Walk::new(cache, segments);
     walk.settled_at(settled);
-    let iteration = Iteration {
+    let mut iteration = Iteration {
         walk,
+        own_bytes,
         codec: Codec::of(context.header, &target.config.encoding)?,
         waiting: VecDeque::new(),
+        charge: scope.share.charge(),
         walked: None,
         finished: SegmentSet::default(),
         batch: if request.batch == 0 { DEFAULT_BATCH } else { request.batch },
@@ -146,6 +157,7 @@ pub(super) async fn start(
         keys_only,
         asked: context.now,
     };
+    iteration.count();
     let id = scope.node.iterations.begin(&scope.iterations, iteration)?;
     write_response::<op::IterationStart<'_>>(&op::IterationStarted { id: &id }, context, writer);
     Ok(())
@@ -156,6 +168,7 @@ pub(super) async fn next(
     context: &Context<'_>,
     request: &op::IterationNext<'_>,
     writer: &mut Writer,
+    charge: &mut Charge,
 ) -> Result<(), Failure> {
     let Some(iteration) = scope.node.iterations.find(request.id) else {
         let none = op::Batch { valid: false, finished: SegmentSet::default(), entries: Vec::new() };
@@ -163,9 +176,18 @@ pub(super) async fn next(
         return Ok(());
     };
     let _one = scope.large.lock().await;
+    // The last entry of a page may go beyond it. What is too much is given back with the answer.
+    let most = BATCH_BYTES.saturating_add(scope.node.limits.wire.message);
+    errors::roomy(charge.grow_to(most.min(scope.share.most())).await)?;
     let mut page = Page::default();
     loop {
-        let more = iteration.lock().fill(&mut page, context, scope.node.driver.now())?;
+        let more = {
+            let mut iteration = iteration.lock();
+            let more = iteration.fill(&mut page, context, scope.node.driver.now());
+            iteration.count();
+            more?
+        };
+        charge.set(page.entries.capacity().max(charge.bytes()));
         if !more {
             break;
         }
@@ -268,6 +290,12 @@ impl Iteration {
         self.convert(page, context)
     }
 
+    /// Counts what it takes by now.
+    fn count(&mut self) {
+        let waiting = self.waiting.iter().map(Waiting::len).sum::<usize>();
+        self.charge.set(self.own_bytes + waiting);
+    }
+
     /// Adds entries that wait to the page. False once it is full, or there is nothing more at all. One that
     /// cannot be converted ends a page that has others, and is the error of the next one.
     fn convert(&mut self, page: &mut Page, context: &Context<'_>) -> Result<bool, Failure> {
@@ -301,6 +329,10 @@ impl Iteration {
 impl Waiting {
     fn of(entry: EntryRef<'_>, value: &[u8]) -> Self {
         Self { key: entry.key().into(), value: value.into(), metadata: entry.metadata() }
+    }
+
+    fn len(&self) -> usize {
+        self.key.len() + self.value.len()
     }
 }
 
@@ -347,12 +379,15 @@ mod tests {
             value_type: hotrod::MediaTypeRef::Unspecified,
         };
         let (versions, memory) = (VersionKey::new(1), MemoryLimit::unlimited());
+        let budget = crate::budget::Budget::new(1_000_000, None, now);
         let cache =
             Cache::new("c".parse().unwrap(), Arc::new(config.clone()), versions, memory, now);
         Iteration {
             walk: Walk::over(Arc::new(cache)),
+            own_bytes: OWN_BYTES,
             codec: Codec::of(&header, &config.encoding).unwrap(),
             waiting: VecDeque::new(),
+            charge: budget.share(([127, 0, 0, 1], 1).into()).charge(),
             walked: None,
             finished: SegmentSet::default(),
             batch: 1,

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use config::CacheConfig;
-use hotrod::{RequestHeader, serve::Context};
+use hotrod::{RequestHeader, Writer, serve::Context};
 use migrate::Turn;
 use parking_lot::Mutex;
 use store::{Cache, Expiration, Timestamp};
@@ -13,7 +13,7 @@ use super::{
     order::{CacheId, Claim},
     topology::TopologyBlocks,
 };
-use crate::node::Node;
+use crate::{budget::Share, node::Node};
 
 /// What became of a request.
 pub(crate) enum Taken {
@@ -37,6 +37,19 @@ pub(crate) enum Done {
     Written(usize),
     /// So many keys of a GET_ALL are read, and this was found.
     Read(usize, Found),
+    /// All of it. There is no room yet for the copy of the value in the answer.
+    Answered(Writer),
+}
+
+impl Done {
+    /// Bytes of what was found so far. A value that is not copied yet does not count.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Nothing | Self::Written(_) => 0,
+            Self::Read(_, found) => found.bytes(),
+            Self::Answered(writer) => writer.len(),
+        }
+    }
 }
 
 /// A cache, with what its requests need of its configuration.
@@ -56,6 +69,7 @@ pub(crate) type Begun = Mutex<HashSet<String>>;
 #[derive(Clone)]
 pub(crate) struct Scope {
     pub(crate) node: Arc<Node>,
+    pub(crate) share: Arc<Share>,
     pub(crate) target: Option<Arc<Target>>,
     pub(crate) iterations: Arc<Begun>,
     /// Held while a large answer is put together: one at a time of each connection.

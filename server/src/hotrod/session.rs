@@ -14,9 +14,7 @@ use hotrod::{
     serve::{Context, Responder, write_response},
 };
 use migrate::{Silences, Turn};
-use store::{
-    Cache, Change, Command, Expiration, Outcome, Progress, Reply, TakenOutcome, Timestamp,
-};
+use store::{Change, Expiration, Outcome, Progress, Reply, TakenEntry, TakenOutcome, Timestamp};
 
 use super::{
     bulk,
@@ -27,7 +25,7 @@ use super::{
     statistics,
     topology::{self, TopologyBlocks},
 };
-use crate::node::Node;
+use crate::{budget::Share, node::Node};
 
 /// Entries of one request that are read or written in the read loop; more are taken beside it.
 const INLINE_ENTRIES: u64 = 64;
@@ -38,6 +36,7 @@ const OTHER_CACHES: usize = 8;
 /// What a connection knows between two requests.
 pub(crate) struct Session {
     node: Arc<Node>,
+    share: Arc<Share>,
     server: ServerAddress,
     /// The cache of the last request: the next one most often names the same.
     target: Option<Arc<Target>>,
@@ -95,12 +94,12 @@ impl Kind {
 }
 
 impl Session {
-    pub(crate) fn new(node: Arc<Node>, local: SocketAddr) -> Self {
+    pub(crate) fn new(node: Arc<Node>, share: Arc<Share>, local: SocketAddr) -> Self {
         let server = topology::address(&node, local);
         let (target, codec, others) = (None, None, Vec::new());
         let (iterations, large, silences) = (Arc::default(), Arc::default(), Arc::default());
         let hasher = RandomState::new();
-        Self { node, server, target, codec, others, iterations, large, silences, hasher }
+        Self { node, share, server, target, codec, others, iterations, large, silences, hasher }
     }
 
     /// Looks once a turn whether what it knows still holds.
@@ -127,6 +126,11 @@ impl Session {
         }
         let start = writer.len();
         let taken = self.try_take(decoded, now, writer);
+        let unsealed = writer.unsealed();
+        if unsealed > 0 && matches!(taken, Ok(None)) && !self.share.has_room(unsealed) {
+            // It is copied beside the read loop, once there is room.
+            return Taken::Waits { claim: None, done: Done::Answered(writer.split_off(start)) };
+        }
         writer.seal();
         match taken {
             Ok(None) => Taken::Answered,
@@ -204,16 +208,25 @@ impl Session {
         let Some(target) = &self.target else { return Ok(Some(Done::Nothing)) };
         let context = target.context(header, now);
         let Some(command) = request.command(&context) else {
-            return take_inline(&self.node, target, &context, request, writer);
+            return take_inline(&self.node, &self.share, target, &context, request, writer);
         };
         let codec = remembered(&mut self.codec, header, &target.config)?;
-        let progress = match codec.is_identity() {
-            true => {
-                let mut reply = Responder { request, context: &context, writer };
-                target.cache.execute(&command, now, &mut reply).map_err(|e| errors::cache_error(&e))
+        let progress = if codec.is_identity() {
+            let mut reply = Responder { request, context: &context, writer };
+            target.cache.execute(&command, now, &mut reply).map_err(|e| errors::cache_error(&e))?
+        } else {
+            let stored = codec.stored(&command)?;
+            let command = stored.command(&command);
+            let mut reply = ConvertedReply::new(codec, &context, request, writer);
+            let executed = target.cache.execute(&command, now, &mut reply);
+            let progress = executed.map_err(|error| errors::cache_error(&error))?;
+            if matches!(command.change, Change::Read) && !self.share.has_room(reply.needs()) {
+                // It is read again beside the read loop, and converted once there is room.
+                return Ok(Some(Done::Nothing));
             }
-            false => execute_converted(&target.cache, &command, codec, &context, request, writer),
-        }?;
+            reply.finish()?;
+            progress
+        };
         Ok(match progress {
             // With one member, every in-sync copy has it.
             Progress::Done | Progress::Held(_) => None,
@@ -294,6 +307,7 @@ impl Session {
     pub(crate) fn scope(&self) -> Scope {
         Scope {
             node: Arc::clone(&self.node),
+            share: Arc::clone(&self.share),
             target: self.target.clone(),
             iterations: Arc::clone(&self.iterations),
             large: Arc::clone(&self.large),
@@ -348,6 +362,7 @@ fn needs_cache(request: &AnyRequest<'_>) -> bool {
 /// Requests to a cache that are not about one key, as far as they are quick.
 fn take_inline(
     node: &Node,
+    share: &Share,
     target: &Target,
     context: &Context<'_>,
     request: &AnyRequest<'_>,
@@ -364,28 +379,10 @@ fn take_inline(
             bulk::put_all_now(target, context, put_all, writer)
         }
         AnyRequest::GetAll(get_all) if get_all.keys.left() <= INLINE_ENTRIES => {
-            bulk::get_all_now(target, context, get_all, writer)
+            bulk::get_all_now(target, share, context, get_all, writer)
         }
         _ => Ok(Some(Done::Nothing)),
     }
-}
-
-/// Carries out a command whose key or value is in another form than the cache's.
-pub(crate) fn execute_converted(
-    cache: &Cache,
-    command: &Command<'_>,
-    codec: Codec,
-    context: &Context<'_>,
-    request: &AnyRequest<'_>,
-    writer: &mut Writer,
-) -> Result<Progress, Failure> {
-    let stored = codec.stored(command)?;
-    let command = stored.command(command);
-    let mut reply = ConvertedReply::new(codec, context, request, writer);
-    let progress = cache
-        .execute(&command, context.now, &mut reply)
-        .map_err(|error| errors::cache_error(&error))?;
-    reply.finish().map(|()| progress)
 }
 
 /// Writes a response whose value, if it shows one, is in another form than the cache's.
@@ -408,6 +405,18 @@ impl<'a, 'w> ConvertedReply<'a, 'w> {
         writer: &'w mut Writer,
     ) -> Self {
         Self { codec, context, request, writer, taken: None }
+    }
+
+    /// Bytes that there should be room for before it is finished.
+    pub(crate) fn needs(&self) -> usize {
+        let value = |entry: &TakenEntry| self.codec.most_out(entry.entry().value().bytes().len());
+        match &self.taken {
+            Some(TakenOutcome::Found(entry) | TakenOutcome::Refused { current: entry }) => {
+                value(entry)
+            }
+            Some(TakenOutcome::Changed { previous }) => previous.as_ref().map_or(0, value),
+            Some(TakenOutcome::Missing) | None => 0,
+        }
     }
 
     /// Writes what is not written yet.

@@ -14,8 +14,11 @@ use super::{
     order::Ticket,
     scope::{Done, Scope, Target},
     session::{ConvertedReply, answer as answer_request},
-    unsent::Unsent,
 };
+use crate::budget::Charge;
+
+/// Bytes that a request which waits takes beside its own.
+const OWN_BYTES: usize = 5 * 1024;
 
 /// An answer that was waited for.
 pub(crate) struct Answer {
@@ -23,10 +26,10 @@ pub(crate) struct Answer {
     pub(crate) ticket: Ticket,
     /// As it goes on the wire.
     pub(crate) bytes: Vec<u8>,
-    /// Length of the request.
-    pub(crate) request_len: usize,
-    /// What it counts for until it is sent.
-    pub(crate) unsent: Unsent,
+    /// See [`Deferred::len`].
+    pub(crate) deferred_len: usize,
+    /// What it takes until it is in the writer.
+    pub(crate) charge: Charge,
 }
 
 /// A request that waits.
@@ -40,25 +43,42 @@ pub(crate) struct Deferred {
     pub(crate) only_reads: bool,
 }
 
-/// Carries out one request and returns its answer.
-pub(crate) async fn answer(ticket: Ticket, deferred: Deferred) -> Answer {
-    let Deferred { scope, bytes, done, only_reads: _ } = deferred;
-    let mut unsent = Unsent::new(&scope.node.unsent);
-    let answer = answer_bytes(&scope, &bytes, done, &mut unsent).await;
-    Answer { ticket, bytes: answer, request_len: bytes.len(), unsent }
+impl Deferred {
+    /// Bytes that it takes.
+    pub(crate) fn len(&self) -> usize {
+        OWN_BYTES + self.bytes.len() + self.done.bytes()
+    }
 }
 
-async fn answer_bytes(scope: &Scope, bytes: &[u8], done: Done, unsent: &mut Unsent) -> Vec<u8> {
+/// Carries out one request and returns its answer.
+pub(crate) async fn answer(ticket: Ticket, deferred: Deferred) -> Answer {
+    let deferred_len = deferred.len();
+    let Deferred { scope, bytes, done, only_reads: _ } = deferred;
+    let (mut charge, most) = (scope.share.charge(), scope.share.most());
+    let writer = match done {
+        Done::Answered(writer) => writer,
+        done => carried_out(&scope, &bytes, done, &mut charge).await,
+    };
+    // What is larger than an answer may be is there already, and is let through once there is that much room.
+    let bytes = (writer.len() + writer.unsealed()).min(most);
+    let room = charge.grow_to(bytes).await;
+    // A connection that is closed gets no answer.
+    let bytes = room.map_or_else(|_closed| Vec::new(), |()| writer.into_bytes());
+    charge.set(bytes.capacity());
+    Answer { ticket, bytes, deferred_len, charge }
+}
+
+async fn carried_out(scope: &Scope, bytes: &[u8], done: Done, charge: &mut Charge) -> Writer {
     let mut reader = Reader::new(bytes, Limits::NONE);
     let mut writer = Writer::default();
-    let Ok(header) = RequestHeader::decode(&mut reader) else { return Vec::new() };
-    let Ok(request) = AnyRequest::decode(&header, &mut reader) else { return Vec::new() };
+    let Ok(header) = RequestHeader::decode(&mut reader) else { return writer };
+    let Ok(request) = AnyRequest::decode(&header, &mut reader) else { return writer };
     let carried_out = match (&request, &scope.target) {
         (AnyRequest::Exec(exec), _) => admin::exec(&scope.node, exec).await.map(|result| {
             answer_request::<op::Exec<'_>>(&header, &op::Executed(&result), &mut writer);
         }),
         (_, Some(target)) => {
-            carry_out(scope, target, (&header, &request), done, &mut writer, unsent).await
+            carry_out(scope, target, (&header, &request), done, &mut writer, charge).await
         }
         (_, None) => Err(errors::no_such_cache(header.cache_name)),
     };
@@ -66,7 +86,7 @@ async fn answer_bytes(scope: &Scope, bytes: &[u8], done: Done, unsent: &mut Unse
         writer.truncate(0);
         encode_error(&mut writer, header.message_id, status, &text);
     }
-    writer.into_bytes()
+    writer
 }
 
 async fn carry_out(
@@ -75,7 +95,7 @@ async fn carry_out(
     (header, request): (&RequestHeader<'_>, &AnyRequest<'_>),
     done: Done,
     writer: &mut Writer,
-    unsent: &mut Unsent,
+    charge: &mut Charge,
 ) -> Result<(), Failure> {
     let driver = &scope.node.driver;
     let context = &target.context(header, driver.now());
@@ -101,7 +121,7 @@ async fn carry_out(
         AnyRequest::PutAll(put_all) => {
             let written = match done {
                 Done::Written(entries) => entries,
-                Done::Nothing | Done::Read(..) => 0,
+                Done::Nothing | Done::Read(..) | Done::Answered(_) => 0,
             };
             bulk::put_all(scope, target, context, put_all, written).await?;
             write_response::<op::PutAll<'_>>(&Empty(Status::Success), context, writer);
@@ -109,24 +129,26 @@ async fn carry_out(
         AnyRequest::GetAll(get_all) => {
             let done = match done {
                 Done::Read(keys, found) => (keys, found),
-                Done::Nothing | Done::Written(_) => Default::default(),
+                Done::Nothing | Done::Written(_) | Done::Answered(_) => Default::default(),
             };
-            bulk::get_all(scope, target, context, get_all, done, writer, unsent).await?;
+            bulk::get_all(scope, target, context, get_all, done, writer, charge).await?;
         }
         AnyRequest::BulkGet(bulk) => {
-            let entries = bulk::bulk_get(scope, target, context, Some(bulk.most), unsent).await?;
+            let entries = bulk::bulk_get(scope, target, context, Some(bulk.most), charge).await?;
             raw::<op::BulkGet>(context, entries.bytes(), writer);
         }
         AnyRequest::BulkGetKeys(_) => {
-            let keys = bulk::bulk_get(scope, target, context, None, unsent).await?;
+            let keys = bulk::bulk_get(scope, target, context, None, charge).await?;
             raw::<op::BulkGetKeys>(context, keys.bytes(), writer);
         }
         AnyRequest::IterationStart(start) => {
             iteration::start(scope, target, context, start, writer).await?;
         }
-        AnyRequest::IterationNext(next) => iteration::next(scope, context, next, writer).await?,
+        AnyRequest::IterationNext(next) => {
+            iteration::next(scope, context, next, writer, charge).await?;
+        }
         AnyRequest::IterationEnd(end) => iteration::end(scope, context, end, writer),
-        _ => one_key(scope, target, context, request, writer).await?,
+        _ => one_key(scope, target, context, request, writer, charge).await?,
     }
     Ok(())
 }
@@ -138,6 +160,7 @@ async fn one_key(
     context: &Context<'_>,
     request: &AnyRequest<'_>,
     writer: &mut Writer,
+    charge: &mut Charge,
 ) -> Result<(), Failure> {
     let Some(command) = request.command(context) else {
         return Err(errors::failed("the request cannot be carried out here"));
@@ -158,6 +181,7 @@ async fn one_key(
         .drive_in_turn(&target.cache, command, Some(&scope.turn), &mut reply)
         .await
         .map_err(|error| errors::cache_error(&error))?;
+    errors::roomy(charge.grow_to(reply.needs()).await)?;
     reply.finish()
 }
 
@@ -166,4 +190,31 @@ fn raw<R: Operation>(context: &Context<'_>, fields: &[u8], writer: &mut Writer) 
     let (id, topology) = (context.header.message_id, context.topology);
     hotrod::encode_response_header(writer, id, R::RESPONSE, Status::Success, topology);
     writer.raw(fields);
+}
+
+#[cfg(test)]
+mod tests {
+    //! What a request that waits takes.
+
+    use super::*;
+    use crate::{
+        budget::Budget,
+        hotrod::{order::Order, samples, session::Session},
+    };
+
+    #[tokio::test]
+    async fn what_a_request_that_waits_takes_is_counted() {
+        let (node, _) = samples::with_cache().await;
+        let budget = Budget::new(1_000_000, None, node.driver.now());
+        let share = budget.share(([127, 0, 0, 1], 1).into());
+        let session = Session::new(node, share, ([127, 0, 0, 1], 1).into());
+        let bytes = Box::from([7; 100]);
+        let deferred =
+            Deferred { scope: session.scope(), bytes, done: Done::Nothing, only_reads: true };
+        assert_eq!(deferred.len(), OWN_BYTES + 100);
+        let (ticket, _) = Order::default().defer(None);
+        let future = answer(ticket, deferred);
+        let taken = size_of_val(&future);
+        assert!((OWN_BYTES / 2..=OWN_BYTES).contains(&taken), "{taken}");
+    }
 }

@@ -13,8 +13,8 @@ use super::{
 /// A request whose answer is waited for.
 pub(super) struct Waiting {
     pub(super) ticket: Ticket,
-    /// Length of the request.
-    pub(super) request_len: usize,
+    /// See [`Deferred::len`].
+    pub(super) deferred_len: usize,
     /// Whether it changes nothing. It is dropped once nobody is there to be answered.
     pub(super) only_reads: bool,
     pub(super) answer: Pin<Box<dyn Future<Output = Answer> + Send>>,
@@ -22,8 +22,8 @@ pub(super) struct Waiting {
 
 impl Waiting {
     pub(super) fn new(ticket: Ticket, deferred: Deferred) -> Self {
-        let (request_len, only_reads) = (deferred.bytes.len(), deferred.only_reads);
-        Self { ticket, request_len, only_reads, answer: Box::pin(slow::answer(ticket, deferred)) }
+        let (deferred_len, only_reads) = (deferred.len(), deferred.only_reads);
+        Self { ticket, deferred_len, only_reads, answer: Box::pin(slow::answer(ticket, deferred)) }
     }
 }
 

@@ -29,7 +29,11 @@ async fn a_put_all_that_waits_in_the_middle_goes_on_where_it_was() {
 
     let mut decoder = Decoder::default();
     decoder.push(&put_all(&[(b"a", b"1"), (b"b", b"2")]));
-    let mut session = Session::new(node, ([127, 0, 0, 1], 0).into());
+    let mut session = Session::new(
+        Arc::clone(&node),
+        node.budget.share(([127, 0, 0, 1], 1).into()),
+        ([127, 0, 0, 1], 0).into(),
+    );
     let (decoded, mut order) = (decoder.next_request().unwrap().unwrap(), Order::default());
     let now = Timestamp::from_millis(1_000);
     let taken = session.take(&decoded, now, &order, &mut Writer::default());

@@ -1,0 +1,36 @@
+//! Content of which only a part ever comes.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use hyper::body::{Body, Bytes, Frame};
+
+/// The first bytes of a content, after which nothing comes, not even its end.
+#[derive(Debug)]
+pub struct Half(Option<Bytes>);
+
+impl Half {
+    /// These bytes, and no more.
+    #[must_use]
+    pub fn of(bytes: Bytes) -> Self {
+        Self(Some(bytes))
+    }
+}
+
+impl Body for Half {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.0.take() {
+            Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+            None => Poll::Pending,
+        }
+    }
+}
