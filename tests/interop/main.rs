@@ -19,5 +19,6 @@ mod formats;
 mod logins;
 mod refusals;
 mod rounds;
+mod slow;
 mod sources;
 mod verdicts;
