@@ -11,7 +11,7 @@ use store::{Beginning, Coverage, SourceSpace};
 
 use crate::{
     metadata::{Connection, SourceCount},
-    source::SourceIdentity,
+    source::{LostServer, SourceIdentity},
 };
 
 /// A connection that is about to be made.
@@ -74,6 +74,8 @@ pub struct Start {
     pub forgets: bool,
     /// How many entries the source had, and has shown; nothing yet if it begins anew.
     pub count: SourceCount,
+    /// Servers of the source that have gone since.
+    pub lost: Vec<LostServer>,
 }
 
 impl Attempt<'_> {
@@ -98,6 +100,7 @@ impl Attempt<'_> {
             cleared: false,
             forgets: false,
             count: SourceCount::default(),
+            lost: Vec::new(),
         }
     }
 
@@ -125,6 +128,7 @@ impl Attempt<'_> {
             marked: past.marked || past.forgets || self.changed,
             cleared: past.cleared,
             count: past.count,
+            lost: self.lost_after(past),
             forgets: past.marked || past.forgets || self.changed,
         };
         if has_all {
@@ -143,6 +147,19 @@ impl Attempt<'_> {
     }
 }
 
+impl Attempt<'_> {
+    /// Servers of the source that have gone since the first connection that this one continues. Of those that answered
+    /// over the last one and do not now, nobody knows whether they go on.
+    fn lost_after(&self, past: &Connection) -> Vec<LostServer> {
+        let (mut all, after_copy) = (past.lost.clone(), past.complete.is_whole());
+        let servers = self.identity.servers();
+        for lost in self.identity.lost_since(&past.identity, &servers, after_copy) {
+            lost.add(&mut all);
+        }
+        all
+    }
+}
+
 #[cfg(test)]
 mod tests {
     //! What is proven, what is not, and what is taken over.
@@ -151,7 +168,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        samples::{connection, name},
+        samples::{connection, lost, name},
         source::SourceProcess,
     };
 
@@ -195,6 +212,38 @@ mod tests {
             assert_eq!((start.beginning, start.complete.len() as usize), expected);
             assert_eq!(start.count, past.count);
             assert!(!start.marked && !start.forgets);
+        }
+    }
+
+    #[test]
+    fn servers_of_the_source_that_have_gone_stay_known_and_those_that_went_in_between_are_added() {
+        let cache = name("orders");
+        let process = |server: &str, started| SourceProcess {
+            server: server.into(),
+            started: Some(started),
+            ..connection(4).identity.0.remove(0)
+        };
+        let of = |processes: &[SourceProcess]| SourceIdentity(processes.to_vec());
+        let gone = |server: &str, has_left, after_copy| LostServer {
+            has_left,
+            ..lost(server, after_copy)
+        };
+        let identity =
+            of(&[process("a:1", 100), process("b:1", 100), process("c:1", 100), process("e:1", 7)]);
+        let now =
+            of(&[process("a:1", 100), process("b:1", 900), process("d:1", 9), process("e:1", 7)]);
+        for (complete, is_whole) in [(&[0, 2][..], false), (&[0, 1, 2, 3], true)] {
+            let past = Connection {
+                identity: identity.clone(),
+                lost: vec![lost("x:1", true)],
+                ..past(complete)
+            };
+            let attempt = Attempt { identity: &now, ..again(&cache, &past) };
+            let expected =
+                [lost("x:1", true), gone("b:1", false, is_whole), gone("c:1", true, is_whole)];
+            assert_eq!(attempt.after(Some(&past)).unwrap().lost, expected);
+            let fresh = Attempt { fresh: true, ..attempt };
+            assert!(fresh.after(Some(&past)).unwrap().lost.is_empty(), "it copies everything anew");
         }
     }
 

@@ -53,7 +53,8 @@ pub fn follow(
         }
         MetaCommand::Count { .. }
         | MetaCommand::Finish { .. }
-        | MetaCommand::AcceptSource { .. } => {}
+        | MetaCommand::AcceptSource { .. }
+        | MetaCommand::LoseServers { .. } => {}
     }
 }
 

@@ -32,8 +32,8 @@ pub use self::{
         TemplateMetadata,
     },
     source::{
-        COUNTERS, Change, Counters, SinceBoot, SourceIdentity, SourceProcess, StartInterval,
-        StartedBy, ToldTopology,
+        COUNTERS, Change, Counters, LostServer, SinceBoot, SourceIdentity, SourceProcess,
+        StartInterval, StartedBy, ToldTopology,
     },
     sparingly::Sparingly,
     wire::WireError,

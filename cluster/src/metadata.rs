@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use config::{CacheConfig, CacheName, RemoteStoreConfig};
 use store::{ConnectionId, Coverage, SourceSegment, SourceSpace, Timestamp};
 
-use crate::source::SourceIdentity;
+use crate::source::{LostServer, SourceIdentity};
 
 /// A change of the metadata.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,6 +90,13 @@ pub enum MetaCommand {
         /// Who its servers are from now on.
         identity: SourceIdentity,
     },
+    /// These servers of the source have gone while it was connected; none, if its operator accepts that.
+    LoseServers {
+        /// Name of the cache.
+        cache: CacheName,
+        /// All of them.
+        lost: Vec<LostServer>,
+    },
     /// That entries were lost with a process is accepted: the connection begins anew.
     AcceptLoss {
         /// Name of the cache.
@@ -152,6 +159,9 @@ pub struct Connection {
     pub imported: Option<u64>,
     /// How many entries the source had, and how many of them it has shown.
     pub count: SourceCount,
+    /// Servers of the source that have gone since it was connected; since the first of several connections that
+    /// continue each other.
+    pub lost: Vec<LostServer>,
 }
 
 /// How many entries a source had, and how many of them it has shown.
@@ -366,6 +376,9 @@ impl Metadata {
             MetaCommand::AcceptSource { cache, identity } => {
                 self.connection_mut(cache)?.identity = identity.clone();
             }
+            MetaCommand::LoseServers { cache, lost } => {
+                self.connection_mut(cache)?.lost.clone_from(lost);
+            }
             MetaCommand::AcceptLoss { cache } => {
                 let connection = self.connection_mut(cache)?;
                 connection.complete = Coverage::none(connection.space.count());
@@ -515,6 +528,9 @@ impl Metadata {
         self.caches.retain(|_, known| !known.volatile);
         self.templates.retain(|_, known| !known.volatile);
         for known in self.caches.values_mut() {
+            // What was here when a server of the source was lost has to be copied anew, without what only it had.
+            let connections = known.connection.iter_mut().chain(&mut known.past);
+            connections.flat_map(|it| &mut it.lost).for_each(|lost| lost.after_copy = false);
             if let Some(connection) = &mut known.connection {
                 connection.complete = Coverage::none(connection.space.count());
                 (connection.imported, connection.count.shown) = (None, 0);
@@ -545,6 +561,7 @@ impl MetaCommand {
             | Self::Count { cache, .. }
             | Self::Finish { cache, .. }
             | Self::AcceptSource { cache, .. }
+            | Self::LoseServers { cache, .. }
             | Self::AcceptLoss { cache }
             | Self::BecomeUnit { cache }
             | Self::Disconnect { cache }

@@ -7,7 +7,7 @@ use store::{Coverage, SourceSegment, SourceSpace, Timestamp};
 
 use crate::{
     metadata::{Connection, MetaCommand, SourceCount},
-    source::{SourceIdentity, SourceProcess, ToldTopology},
+    source::{LostServer, SourceIdentity, SourceProcess, ToldTopology},
 };
 
 pub(crate) fn name(name: &str) -> CacheName {
@@ -47,7 +47,13 @@ pub(crate) fn connection(segments: u32) -> Connection {
         forgets: false,
         imported: None,
         count: SourceCount { said: Some(40), shown: 0 },
+        lost: Vec::new(),
     }
+}
+
+/// A server of a source that was started again.
+pub(crate) fn lost(server: &str, after_copy: bool) -> LostServer {
+    LostServer { server: server.into(), has_left: false, after_copy }
 }
 
 /// A cache of this name comes into being.
@@ -76,6 +82,7 @@ pub(crate) fn story() -> Vec<MetaCommand> {
         MetaCommand::Count { cache: orders(), since: Timestamp::from_millis(1_000), entries: 50 },
         MetaCommand::Finish { cache: orders(), imported: 1_000 },
         MetaCommand::AcceptSource { cache: orders(), identity },
+        MetaCommand::LoseServers { cache: orders(), lost: vec![lost("a:1", false)] },
         MetaCommand::AcceptLoss { cache: orders() },
         MetaCommand::Clear { cache: orders() },
         MetaCommand::BecomeUnit { cache: orders() },

@@ -8,10 +8,12 @@
 //! Start reading at [`SourceProcess::change_since`].
 
 mod counters;
+mod lost;
 mod started;
 
 pub use self::{
     counters::{COUNTERS, Counters},
+    lost::LostServer,
     started::{SinceBoot, StartInterval, StartedBy},
 };
 
@@ -210,7 +212,7 @@ impl SourceIdentity {
         for known in &earlier.0 {
             match self.0.iter_mut().find(|process| process.server == known.server) {
                 Some(process) if process.continues(known) => process.narrow(known),
-                // It was started again beside others that were not.
+                // It was started again beside others that were not: see `lost_since`.
                 Some(_) => {}
                 None if servers.contains(&known.server) => self.0.push(known.clone()),
                 None => {}

@@ -12,7 +12,9 @@ use store::{Coverage, SourceSegment, SourceSpace, Timestamp};
 
 use crate::{
     metadata::{Connection, MetaCommand, SourceCount},
-    source::{Counters, SourceIdentity, SourceProcess, StartInterval, StartedBy, ToldTopology},
+    source::{
+        Counters, LostServer, SourceIdentity, SourceProcess, StartInterval, StartedBy, ToldTopology,
+    },
 };
 
 /// Longest encoded command, in bytes. A cache's configuration is the longest part of one.
@@ -106,29 +108,125 @@ fn limited() -> impl bincode::config::Config {
 
 #[derive(Encode, Decode)]
 enum CommandV1 {
-    CreateCache { cache: String, config: String, volatile: bool },
-    UpdateCache { cache: String, config: String },
-    RemoveCache { cache: String },
-    Connect { cache: String, connection: ConnectionV1 },
-    Complete { cache: String, since: u64, space: Option<u32>, segments: Vec<u32> },
-    Mark { cache: String },
-    Clear { cache: String },
-    Finish { cache: String, imported: u64 },
-    AcceptSource { cache: String, identity: Vec<ProcessV1> },
-    AcceptLoss { cache: String },
-    BecomeUnit { cache: String },
-    Disconnect { cache: String },
-    AssignAlias { cache: String, alias: String },
-    CreateTemplate { template: String, config: String, volatile: bool },
-    RemoveTemplate { template: String },
-    ConnectV2 { cache: String, connection: ConnectionV1, started_by: Vec<StartedByV1> },
-    AcceptSourceV2 { cache: String, identity: Vec<ProcessV1>, started_by: Vec<StartedByV1> },
-    ConnectV3 { cache: String, connection: ConnectionV1, processes: Vec<ProcessV3>, count: CountV3 },
-    AcceptSourceV3 { cache: String, identity: Vec<ProcessV1>, processes: Vec<ProcessV3> },
-    CompleteV3 { cache: String, since: u64, space: Option<u32>, segments: Vec<(u32, u64)> },
-    ConnectV4 { cache: String, connection: ConnectionV1, processes: Vec<ProcessV4>, count: CountV3 },
-    AcceptSourceV4 { cache: String, identity: Vec<ProcessV1>, processes: Vec<ProcessV4> },
-    Count { cache: String, since: u64, entries: u64 },
+    CreateCache {
+        cache: String,
+        config: String,
+        volatile: bool,
+    },
+    UpdateCache {
+        cache: String,
+        config: String,
+    },
+    RemoveCache {
+        cache: String,
+    },
+    Connect {
+        cache: String,
+        connection: ConnectionV1,
+    },
+    Complete {
+        cache: String,
+        since: u64,
+        space: Option<u32>,
+        segments: Vec<u32>,
+    },
+    Mark {
+        cache: String,
+    },
+    Clear {
+        cache: String,
+    },
+    Finish {
+        cache: String,
+        imported: u64,
+    },
+    AcceptSource {
+        cache: String,
+        identity: Vec<ProcessV1>,
+    },
+    AcceptLoss {
+        cache: String,
+    },
+    BecomeUnit {
+        cache: String,
+    },
+    Disconnect {
+        cache: String,
+    },
+    AssignAlias {
+        cache: String,
+        alias: String,
+    },
+    CreateTemplate {
+        template: String,
+        config: String,
+        volatile: bool,
+    },
+    RemoveTemplate {
+        template: String,
+    },
+    ConnectV2 {
+        cache: String,
+        connection: ConnectionV1,
+        started_by: Vec<StartedByV1>,
+    },
+    AcceptSourceV2 {
+        cache: String,
+        identity: Vec<ProcessV1>,
+        started_by: Vec<StartedByV1>,
+    },
+    ConnectV3 {
+        cache: String,
+        connection: ConnectionV1,
+        processes: Vec<ProcessV3>,
+        count: CountV3,
+    },
+    AcceptSourceV3 {
+        cache: String,
+        identity: Vec<ProcessV1>,
+        processes: Vec<ProcessV3>,
+    },
+    CompleteV3 {
+        cache: String,
+        since: u64,
+        space: Option<u32>,
+        segments: Vec<(u32, u64)>,
+    },
+    ConnectV4 {
+        cache: String,
+        connection: ConnectionV1,
+        processes: Vec<ProcessV4>,
+        count: CountV3,
+    },
+    AcceptSourceV4 {
+        cache: String,
+        identity: Vec<ProcessV1>,
+        processes: Vec<ProcessV4>,
+    },
+    Count {
+        cache: String,
+        since: u64,
+        entries: u64,
+    },
+    ConnectV5 {
+        cache: String,
+        connection: ConnectionV1,
+        processes: Vec<ProcessV4>,
+        count: CountV3,
+        lost: Vec<LostV5>,
+    },
+    LoseServersV5 {
+        cache: String,
+        lost: Vec<LostV5>,
+    },
+}
+
+/// A server of the source that has gone.
+#[derive(Encode, Decode)]
+struct LostV5 {
+    server: String,
+    has_left: bool,
+    after_copy: bool,
 }
 
 #[derive(Encode, Decode)]
@@ -206,7 +304,12 @@ impl From<&MetaCommand> for CommandV1 {
                 let (cache, processes) = (name(cache), known_of(&connection.identity));
                 let SourceCount { said, shown } = connection.count;
                 let count = CountV3 { said, shown };
-                Self::ConnectV4 { cache, connection: (&**connection).into(), processes, count }
+                let (lost, connection) = (lost_to(&connection.lost), (&**connection).into());
+                // What has lost none is written as by the version before.
+                match lost.is_empty() {
+                    true => Self::ConnectV4 { cache, connection, processes, count },
+                    false => Self::ConnectV5 { cache, connection, processes, count, lost },
+                }
             }
             MetaCommand::Complete { cache, since, space, segments } => {
                 let segments =
@@ -225,6 +328,9 @@ impl From<&MetaCommand> for CommandV1 {
             MetaCommand::AcceptSource { cache, identity } => {
                 let (known, identity) = (known_of(identity), processes(identity));
                 Self::AcceptSourceV4 { cache: name(cache), identity, processes: known }
+            }
+            MetaCommand::LoseServers { cache, lost } => {
+                Self::LoseServersV5 { cache: name(cache), lost: lost_to(lost) }
             }
             MetaCommand::AcceptLoss { cache } => Self::AcceptLoss { cache: name(cache) },
             MetaCommand::BecomeUnit { cache } => Self::BecomeUnit { cache: name(cache) },
@@ -309,6 +415,16 @@ impl TryFrom<CommandV1> for MetaCommand {
                 add_all_known(&mut connection.identity, processes);
                 Self::Connect { cache: name(&cache)?, connection }
             }
+            CommandV1::ConnectV5 { cache, connection, processes, count, lost } => {
+                let mut connection = Box::new(Connection::try_from(connection)?);
+                connection.count = SourceCount { said: count.said, shown: count.shown };
+                connection.lost = lost_from(lost);
+                add_all_known(&mut connection.identity, processes);
+                Self::Connect { cache: name(&cache)?, connection }
+            }
+            CommandV1::LoseServersV5 { cache, lost } => {
+                Self::LoseServers { cache: name(&cache)?, lost: lost_from(lost) }
+            }
             CommandV1::AcceptSourceV4 { cache, identity, processes } => {
                 let mut identity = identity_of(identity);
                 add_all_known(&mut identity, processes);
@@ -374,6 +490,7 @@ impl TryFrom<ConnectionV1> for Connection {
             imported: connection.imported,
             // Earlier versions did not know it.
             count: SourceCount::default(),
+            lost: Vec::new(),
         })
     }
 }
@@ -464,6 +581,21 @@ fn add_known(identity: &mut SourceIdentity, processes: Vec<ProcessV3>) {
             topology.alone = known.alone;
         }
     }
+}
+
+fn lost_to(lost: &[LostServer]) -> Vec<LostV5> {
+    let lost_to = |LostServer { server, has_left, after_copy }: &LostServer| LostV5 {
+        server: server.clone(),
+        has_left: *has_left,
+        after_copy: *after_copy,
+    };
+    lost.iter().map(lost_to).collect()
+}
+
+fn lost_from(lost: Vec<LostV5>) -> Vec<LostServer> {
+    let lost_from =
+        |LostV5 { server, has_left, after_copy }| LostServer { server, has_left, after_copy };
+    lost.into_iter().map(lost_from).collect()
 }
 
 fn name(text: &str) -> Result<CacheName, WireError> {

@@ -306,6 +306,7 @@ impl Driver {
         }
         if self.records && ending == Ending::Finished {
             let cache = connection.cache().name().clone();
+            connection.settle_servers().await;
             connection.count_shown().await;
             let imported = counts.written + connection.take_unfinished();
             let finish = MetaCommand::Finish { cache, imported };

@@ -2,6 +2,8 @@
 //!
 //! A decider: it is told where a migration stands, and says what speaks against disconnecting.
 
+use cluster::LostServer;
+
 use crate::{job::CopyStatus, verify::VerifyReport};
 
 /// Longest reason, in characters: an answer stays short whatever a key or an error contains.
@@ -93,6 +95,8 @@ pub(crate) struct Standing<'a> {
     pub(crate) not_shown: Option<&'a str>,
     /// Why the source may have lost entries after it was connected and before they were copied.
     pub(crate) shrunk: Option<&'a str>,
+    /// Servers of the source that have gone since it was connected.
+    pub(crate) lost: &'a [LostServer],
     /// Whether a client has cleared the cache.
     pub(crate) cleared: bool,
     /// Entries that were evicted since the cache was connected and that no verification has looked for.
@@ -199,6 +203,9 @@ impl Standing<'_> {
         };
         doubts.extend(not_shown.map(one_line).map(Reason::from));
         doubts.extend(self.shrunk.map(one_line).map(Reason::from));
+        if !self.cleared {
+            doubts.extend(losing(self.lost));
+        }
         if finished.is_none() && self.problem.is_none() {
             let lost = self.changed.map(one_line);
             let lost = lost.map(|reason| format!("{reason}; it cannot be verified any more"));
@@ -245,6 +252,28 @@ impl Standing<'_> {
             }
         }
     }
+}
+
+/// What servers of the source may have taken along that have gone before everything was copied.
+pub(crate) fn losing(lost: &[LostServer]) -> Option<Reason> {
+    let before: Vec<&LostServer> = lost.iter().filter(|lost| !lost.after_copy).collect();
+    let how = |lost: &&LostServer| match lost.has_left {
+        true => format!("{} has left", lost.server),
+        false => format!("{} was started again, or its statistics were reset,", lost.server),
+    };
+    let (servers, they) = match before.as_slice() {
+        [] => return None,
+        [lost] => (format!("source server {}", how(lost)), "it"),
+        all => {
+            let all: Vec<String> = all.iter().map(how).collect();
+            (format!("of the source's servers, {}", all.join(" and ")), "they")
+        }
+    };
+    let what = format!(
+        "{servers} after the cache was connected and before everything was copied: entries that only {they} had are lost"
+    );
+    let remedy = "if other servers had copies of them (owners of 2 or more), or if they may go, accept-source-loss";
+    Some(Reason::with_remedy(what, remedy))
 }
 
 /// How many differences a verification has found, and what to do about each kind of them.

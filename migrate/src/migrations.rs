@@ -23,7 +23,7 @@ pub use self::{
 use crate::{
     copy::SyncRequest,
     job::JobHandle,
-    loss::Losses,
+    loss::{Losses, losing},
     migration::Migration,
     preflight::{self, Plan, could_come_back},
     settings::Settings,
@@ -437,14 +437,16 @@ impl Migrations {
         // Whom the operator has accepted must not become the source of a later connection.
         let _alone = self.changing.alone(name).await;
         let migration = self.migration(name)?;
-        if migration.source().changed().is_none() {
+        let (changed, lost) = (migration.source().changed(), migration.source().lost());
+        if changed.is_none() && losing(&lost).is_none() {
             let text =
                 format!("the source of cache {name} has not changed: there is nothing to accept");
             return Err(MigrationError::NotNow(text));
         }
         migration.source().accept().await.map_err(MigrationError::NotNow)?;
+        let servers: Vec<&str> = lost.iter().map(|lost| &*lost.server).collect();
         tracing::warn!(
-            cache = %name,
+            cache = %name, lost = servers.join(", "),
             "goes on with the source as it is now: what it has lost and was not copied is lost here too"
         );
         Ok(())

@@ -242,6 +242,7 @@ async fn look_inside(
                 forgets: start.forgets,
                 imported: None,
                 count: start.count,
+                lost: start.lost,
             };
             Some(Seen { remote, clocks, connection, beginning: start.beginning })
         }

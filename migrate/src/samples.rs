@@ -17,5 +17,6 @@ pub(crate) fn connection(space: SourceSpace, since: Timestamp) -> Connection {
         forgets: false,
         imported: None,
         count: SourceCount::default(),
+        lost: Vec::new(),
     }
 }

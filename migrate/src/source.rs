@@ -1,10 +1,11 @@
 //! A cache's live tie to its source: loads, sizes, copies and verifications go through it.
 //!
-//! Whether the source is still the one that it was stands in [`trust`], whether it is there and what its clocks
+//! Whether the source is still the one that it was stands in [`trust`], which of its servers have gone in [`losing`], whether it is there and what its clocks
 //! show in [`watch`], how many entries it has in [`counting`], and when a client has cleared the cache in [`cleared`].
 
 mod cleared;
 mod counting;
+mod losing;
 mod trust;
 mod watch;
 
@@ -17,7 +18,7 @@ use std::{
 };
 
 use client::{Client, ClientError, RemoteCache};
-use cluster::{Agreement, Connection, MetaCommand, SourceIdentity};
+use cluster::{Agreement, Connection, LostServer, MetaCommand, SourceIdentity};
 use futures_util::FutureExt;
 use parking_lot::{Mutex, RwLock};
 use store::{Cache, ConnectionId, Timestamp};
@@ -69,6 +70,12 @@ pub(crate) struct SourceConnection {
     identity: RwLock<SourceIdentity>,
     /// Who it is as the metadata has it.
     recorded: Mutex<SourceIdentity>,
+    /// Servers of it that have gone since the cache was connected.
+    lost: Mutex<Vec<LostServer>>,
+    /// Those that the metadata has.
+    recorded_lost: Mutex<Vec<LostServer>>,
+    /// Whether every process that is known was heard after everything was here.
+    is_settled: AtomicBool,
     /// Since when no process that is known goes on among those that answer, while another one is not heard.
     unheard_since: Mutex<Option<Instant>>,
     /// Connections that the client had made by then.
@@ -137,6 +144,9 @@ impl SourceConnection {
             looking: tokio::sync::Mutex::new(()),
             identity: RwLock::new(connection.identity.clone()),
             recorded: Mutex::new(connection.identity.clone()),
+            lost: Mutex::new(connection.lost.clone()),
+            recorded_lost: Mutex::new(connection.lost.clone()),
+            is_settled: AtomicBool::new(false),
             unheard_since: Mutex::default(),
             changed: RwLock::new(None),
             health: RwLock::default(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cluster::Connection;
+use cluster::{Connection, LostServer};
 use serde::Serialize;
 use store::{SourceSpace, Timestamp};
 
@@ -13,7 +13,7 @@ use crate::{
     counts::Counts,
     job::{CopyStatus, FailedEntry},
     ledger::Here,
-    loss::{LISTS, Losses, Standing},
+    loss::{LISTS, Losses, Standing, losing},
     migration::Migration,
     remote,
     sync::Ending,
@@ -317,6 +317,8 @@ impl Facts<'_> {
             let is_shrunk = self.connection.and_then(census::shrunk).is_some();
             // Nor what an earlier connection brought in, since this one began anew.
             let is_whole = !is_evicted && !is_shrunk && self.cache.adopted() == 0;
+            // Nor what only servers had that have gone.
+            let is_whole = is_whole && !self.has_lost_servers();
             let proven = verify.is_some_and(VerifyReport::is_proof) && is_whole;
             return if proven { Stage::Verified } else { Stage::Synced };
         }
@@ -324,6 +326,21 @@ impl Facts<'_> {
             Some(job) if job.ended.is_none() && job.paused => Stage::Paused,
             Some(job) if job.ended.is_none() => Stage::Syncing,
             _ => Stage::Connected,
+        }
+    }
+
+    /// Whether servers of the source have gone before everything was copied.
+    fn has_lost_servers(&self) -> bool {
+        let is_cleared = self.connection.is_some_and(|connection| connection.cleared);
+        !is_cleared && losing(&self.lost_servers()).is_some()
+    }
+
+    /// Servers of the source that have gone since it was connected.
+    fn lost_servers(&self) -> Vec<LostServer> {
+        match (self.live, self.connection) {
+            (Some(live), _) => live.source().lost(),
+            (None, Some(connection)) => connection.lost.clone(),
+            (None, None) => Vec::new(),
         }
     }
 
@@ -345,7 +362,9 @@ impl Facts<'_> {
         let not_shown = self.live.and_then(|live| live.source().not_shown());
         let shrunk = census::shrunk(connection);
         let changed = self.live.and_then(|live| live.source().changed());
+        let lost = self.lost_servers();
         let standing = Standing {
+            lost: &lost,
             complete: connection.complete.len(),
             segments: connection.space.count(),
             problem,

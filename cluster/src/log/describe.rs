@@ -31,6 +31,9 @@ pub(super) fn command(command: &MetaCommand) -> String {
         MetaCommand::AcceptSource { .. } => {
             format!("take the source of cache {cache} for the one that it is now")
         }
+        MetaCommand::LoseServers { lost, .. } => {
+            format!("note that {} servers of the source of cache {cache} have gone", lost.len())
+        }
         MetaCommand::AcceptLoss { .. } => format!("accept that entries of cache {cache} are lost"),
         MetaCommand::BecomeUnit { .. } => format!("treat the source of cache {cache} as one unit"),
         MetaCommand::Disconnect { .. } => format!("disconnect cache {cache}"),

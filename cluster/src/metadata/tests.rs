@@ -3,7 +3,7 @@
 use config::CacheMode;
 
 use super::*;
-use crate::samples::{complete, connection, name};
+use crate::samples::{complete, connection, lost, name};
 
 fn create(cache: &str) -> MetaCommand {
     let config = Arc::new(CacheConfig::new(CacheMode::Distributed));
@@ -171,6 +171,27 @@ fn after_a_restart_nothing_is_complete_and_what_clients_have_changed_is_for_the_
 
     changed.apply(&MetaCommand::AcceptLoss { cache: name("orders") }).unwrap();
     assert_eq!((tie(&changed).complete.len(), tie(&changed).marked), (0, false));
+}
+
+#[test]
+fn a_server_of_the_source_that_went_after_the_copy_counts_once_a_restart_has_lost_that() {
+    let mut metadata = connected();
+    let servers = vec![lost("a:1", true), lost("b:1", false)];
+    let lose = MetaCommand::LoseServers { cache: name("orders"), lost: servers.clone() };
+    metadata.apply(&lose).unwrap();
+    assert_eq!(tie(&metadata).lost, servers);
+    let all = [lost("a:1", false), lost("b:1", false)];
+    let mut let_go = metadata.clone();
+    let_go.apply(&MetaCommand::Disconnect { cache: name("orders") }).unwrap();
+    let_go.restart();
+    assert_eq!(let_go.cache("orders").unwrap().past.as_ref().unwrap().lost, all);
+    metadata.restart();
+    assert_eq!(tie(&metadata).lost, all);
+    metadata.apply(&MetaCommand::AcceptLoss { cache: name("orders") }).unwrap();
+    assert_eq!(tie(&metadata).lost, all, "that is another loss");
+    let accept = MetaCommand::LoseServers { cache: name("orders"), lost: Vec::new() };
+    metadata.apply(&accept).unwrap();
+    assert!(tie(&metadata).lost.is_empty());
 }
 
 #[test]

@@ -373,3 +373,35 @@ fn what_is_recorded_of_a_source_is_outdated_once_another_process_has_come() {
     closely.started_by.boot = Some(StartInterval { boot: start.boot + 1, ..start });
     assert!(recorded.is_outdated_by(&SourceIdentity(vec![closely])), "this machine was booted");
 }
+
+#[test]
+fn servers_that_have_gone_are_named_and_those_that_may_go_on_are_not() {
+    let of =
+        |server: &str, start, now| SourceProcess { server: server.into(), ..process(start, now) };
+    let known = ["a:1", "b:1", "c:1", "d:1"].map(|server| of(server, 1_000, 60_000)).to_vec();
+    let now = SourceIdentity(vec![of("a:1", 1_000, 62_000), of("b:1", 61_000, 62_000)]);
+    let servers = ["a:1", "b:1", "c:1"].map(ToString::to_string);
+    let lost = now.lost_since(&SourceIdentity(known), &servers, false);
+    let gone = |server: &str, has_left| {
+        let server = server.to_owned();
+        LostServer { server, has_left, after_copy: false }
+    };
+    assert_eq!(lost, [gone("b:1", false), gone("d:1", true)]);
+}
+
+#[test]
+fn a_server_is_lost_once_and_before_the_copy_for_good() {
+    let lost = |server: &str, after_copy| {
+        let server = server.to_owned();
+        LostServer { server, has_left: false, after_copy }
+    };
+    let mut all = Vec::new();
+    let changes = [("a", true, true), ("a", true, false), ("a", false, true), ("a", true, false)];
+    for (server, after_copy, is_new) in changes {
+        assert_eq!(lost(server, after_copy).add(&mut all), is_new);
+    }
+    assert!(lost("b", true).add(&mut all));
+    assert_eq!(all, [lost("a", false), lost("b", true)]);
+    let more = (0..200).filter(|number| lost(&number.to_string(), false).add(&mut all));
+    assert_eq!((more.count(), all.len()), (98, 100), "no peer makes the list grow for ever");
+}

@@ -3,7 +3,7 @@
 use config::CacheMode;
 
 use super::*;
-use crate::samples::{complete, connection, name};
+use crate::samples::{complete, connection, lost, name};
 
 fn commands() -> Vec<MetaCommand> {
     let cache = || name("orders");
@@ -20,7 +20,8 @@ fn commands() -> Vec<MetaCommand> {
     };
     process.topology = Some(ToldTopology { id: 9, alone: true });
     process.counters = Counters([Some(1), None, Some(u64::MAX), None, Some(0), None, Some(8)]);
-    let identity = busy.identity.clone();
+    busy.lost = vec![lost("a:1", true), LostServer { has_left: true, ..lost("b:1", false) }];
+    let (identity, lost) = (busy.identity.clone(), busy.lost.clone());
     vec![
         MetaCommand::CreateCache { cache: cache(), config: config(), volatile: true },
         MetaCommand::UpdateCache { cache: cache(), config: config(), replaces: None },
@@ -32,6 +33,7 @@ fn commands() -> Vec<MetaCommand> {
         MetaCommand::Finish { cache: cache(), imported: u64::MAX },
         MetaCommand::Count { cache: cache(), since: Timestamp::from_millis(7), entries: u64::MAX },
         MetaCommand::AcceptSource { cache: cache(), identity },
+        MetaCommand::LoseServers { cache: cache(), lost },
         MetaCommand::AcceptLoss { cache: cache() },
         MetaCommand::BecomeUnit { cache: cache() },
         MetaCommand::Disconnect { cache: cache() },
@@ -91,6 +93,18 @@ fn the_bytes_of_a_command_keep_their_meaning() {
     let bytes = b"\x04\x01c\xFB\xE8\x03\x01\xFB\x00\x02\x02\x03\xFB\x2C\x01";
     let MetaCommand::Complete { segments, .. } = decode(bytes).unwrap() else { panic!() };
     assert_eq!(segments, [(SourceSegment(3), 0), (SourceSegment(300), 0)]);
+    let servers = vec![lost("a:1", true), LostServer { has_left: true, ..lost("b:1", false) }];
+    let lost = MetaCommand::LoseServers { cache: name("c"), lost: servers.clone() };
+    assert_eq!(encode(&lost).unwrap(), b"\x18\x01c\x02\x03a:1\x00\x01\x03b:1\x01\x00");
+    let connect = |lost| {
+        let connection = Box::new(Connection { lost, ..connection(4) });
+        encode(&MetaCommand::Connect { cache: name("c"), connection }).unwrap()
+    };
+    // As before, and at the end those that have gone.
+    let (without, with) = (connect(Vec::new()), connect(servers));
+    assert_eq!((without[0], with[0]), (0x14, 0x17));
+    let ends = b"\x02\x03a:1\x00\x01\x03b:1\x01\x00";
+    assert_eq!(with[1..], [&without[1..], ends].concat());
 }
 
 /// The bytes after the cache's name of a connection in every version: its source, segments, one process,

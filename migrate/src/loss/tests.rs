@@ -186,3 +186,39 @@ fn an_answer_has_few_lines_and_short_ones() {
         "{text}"
     );
 }
+
+#[test]
+fn servers_of_the_source_that_went_before_the_copy_are_named_until_they_are_accepted() {
+    let lost = |server: &str, has_left, after_copy| LostServer {
+        server: server.to_owned(),
+        has_left,
+        after_copy,
+    };
+    let said = |lost: &[LostServer], cleared| {
+        let (job, verified) = (ended(), report("finished", 0));
+        let standing =
+            Standing { job: Some(&job), verified: Some(&verified), lost, cleared, ..whole() };
+        let losses = standing.losses();
+        assert!(losses.blockers.is_empty());
+        losses.all_doubts()
+    };
+    let remedy = "if other servers had copies of them (owners of 2 or more), or if they may go, accept-source-loss";
+    let again = lost("a:1", false, false);
+    assert_eq!(
+        said(&[again.clone(), lost("c:1", true, true)], false),
+        [format!(
+            "source server a:1 was started again, or its statistics were reset, after the cache was connected and \
+             before everything was copied: entries that only it had are lost: {remedy}"
+        )]
+    );
+    let both = [again, lost("b:1", true, false)];
+    assert_eq!(
+        said(&both, false),
+        [format!(
+            "of the source's servers, a:1 was started again, or its statistics were reset, and b:1 has left after the \
+             cache was connected and before everything was copied: entries that only they had are lost: {remedy}"
+        )]
+    );
+    assert!(said(&both, true).is_empty(), "nothing comes from the source after a clear");
+    assert!(said(&[lost("c:1", true, true)], false).is_empty(), "it was here by then");
+}

@@ -38,6 +38,9 @@ impl Migrations {
     ) -> Result<Disconnected, MigrationError> {
         let cache = self.cache(name)?;
         let _alone = self.changing.alone(name).await;
+        if let Some(migration) = self.sources.of(&cache).filter(|_| rule != DisconnectRule::Force) {
+            migration.source().settle_servers().await;
+        }
         let mut losses = self.losses(&cache);
         if rule == DisconnectRule::Force || losses.blockers.is_empty() {
             let overdue = self.settle_overdue(&cache).await;

@@ -20,6 +20,14 @@ const UNHEARD: Duration = Duration::from_secs(60);
 /// Held by who looks whether the source is the one that it should be.
 type Looking<'a> = tokio::sync::MutexGuard<'a, ()>;
 
+/// Who has to be heard, beside a process that is known to go on.
+#[derive(Clone, Copy)]
+enum Wanted<'a> {
+    Enough,
+    This(&'a ServerAddress),
+    All,
+}
+
 /// Why it is not known that the source is the one that it should be.
 #[derive(Clone, Debug)]
 pub(crate) enum Doubt {
@@ -36,7 +44,7 @@ impl SourceConnection {
             return true;
         }
         let one = self.looking.lock().await;
-        let seen = self.was_seen() || self.look(&one, None).await.is_ok();
+        let seen = self.was_seen() || self.look(&one, Wanted::Enough).await.is_ok();
         seen && self.changed.read().is_none()
     }
 
@@ -52,18 +60,32 @@ impl SourceConnection {
     /// If it is another one; or if nobody answers, which says nothing.
     pub(crate) async fn check_identity(&self) -> Result<(), Doubt> {
         let one = self.looking.lock().await;
-        self.look(&one, None).await
+        self.look(&one, Wanted::Enough).await
     }
 
-    /// Asks the source who it is until one of its processes is known to go on; and `wanted`, if that is one of its
-    /// servers, as well.
-    async fn look(&self, one: &Looking<'_>, wanted: Option<&ServerAddress>) -> Result<(), Doubt> {
+    /// The same, and waits for each of its servers: which have gone is known then.
+    pub(super) async fn check_all(&self) -> Result<(), Doubt> {
+        let one = self.looking.lock().await;
+        self.look(&one, Wanted::All).await
+    }
+
+    /// Asks the source who it is until one of its processes is known to go on, and whoever is `wanted` was heard, if
+    /// it is one of its servers.
+    async fn look(&self, one: &Looking<'_>, wanted: Wanted<'_>) -> Result<(), Doubt> {
+        let is_whole = self.is_whole();
         let made = self.client.connections_made();
         let known = self.identity.read().clone();
         let servers: Vec<String> = self.remote.servers().iter().map(ToString::to_string).collect();
-        let wanted = wanted.map(ToString::to_string).filter(|wanted| servers.contains(wanted));
-        let is_heard =
-            |now: &SourceIdentity| wanted.as_ref().is_none_or(|wanted| now.at(wanted).is_some());
+        // Without a topology, those that were announced before are not known to have left.
+        let is_told = self.remote.topology().is_some();
+        let is_heard = |now: &SourceIdentity| match wanted {
+            Wanted::Enough => true,
+            Wanted::This(server) => {
+                let server = server.to_string();
+                !servers.contains(&server) || now.at(&server).is_some()
+            }
+            Wanted::All => false,
+        };
         let enough = |now: &SourceIdentity| now.continues(&known) && is_heard(now);
         let now = match self.asking().until(enough).await {
             Ok(now) => now,
@@ -90,6 +112,8 @@ impl SourceConnection {
         self.adjust_since(&known, &now);
         // A server that was started again beside others that were not is a new process of the same
         // source, and counters only grow. One that was not heard is known as it was.
+        let servers = if is_told { servers } else { known.servers() };
+        self.note_lost(&now, &known, &servers, is_whole);
         *self.identity.write() = now.with_earlier(&known, &servers);
         self.seen_at.store(made, Ordering::Release);
         Ok(())
@@ -107,19 +131,32 @@ impl SourceConnection {
         // An operator who accepts the source as it is comes before or after this.
         let _one = self.looking.lock().await;
         let identity = self.identity.read().clone();
-        if self.changed.read().is_some() || !self.recorded.lock().is_outdated_by(&identity) {
+        if self.changed.read().is_some() {
             return false;
+        }
+        // Before the processes that have come instead: a restart compares those that are recorded.
+        match self.record_lost().await {
+            Ok(false) if !self.recorded.lock().is_outdated_by(&identity) => return false,
+            Ok(_) => {}
+            Err(error) => {
+                self.warn_not_recorded(&error);
+                return true;
+            }
         }
         let cache = self.cache.name().clone();
         match self.record(MetaCommand::AcceptSource { cache, identity: identity.clone() }).await {
             Ok(()) => *self.recorded.lock() = identity,
-            Err(error) => tracing::warn!(
-                cache = %self.cache.name(), error,
-                "servers of the source were started again, which could not be stored: if all of them are by the \
-                 time this server is started again, the source counts as another one"
-            ),
+            Err(error) => self.warn_not_recorded(&error),
         }
         true
+    }
+
+    fn warn_not_recorded(&self, error: &str) {
+        tracing::warn!(
+            cache = %self.cache.name(), error,
+            "servers of the source were started again, which could not be stored: if all of them are by the time this \
+             server is started again, the source counts as another one"
+        );
     }
 
     fn asking(&self) -> Asking<'_> {
@@ -136,7 +173,7 @@ impl SourceConnection {
     pub(crate) async fn check_iteration(&self, iteration: &mut Iteration) -> Result<(), Doubt> {
         {
             let one = self.looking.lock().await;
-            self.look(&one, Some(iteration.server())).await?;
+            self.look(&one, Wanted::This(iteration.server())).await?;
         }
         // What it says comes after this, so that counters have only grown.
         let known = self.identity.read().clone();
@@ -291,6 +328,8 @@ impl SourceConnection {
             .await
             .map_err(|error| error.to_string())?;
         *self.recorded.lock() = identity.clone();
+        self.lost.lock().clear();
+        self.record_lost().await?;
         *self.unheard_since.lock() = None;
         *self.identity.write() = identity;
         self.seen_at.store(made, Ordering::Release);

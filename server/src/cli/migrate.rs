@@ -138,7 +138,7 @@ enum Step {
         #[arg(short, long)]
         threads: Option<u32>,
     },
-    /// Go on with a source that was started again, or is another one
+    /// Go on with a source that, or a server of which, was started again, or that is another one
     AcceptSourceLoss {
         #[command(flatten)]
         target: Target,
@@ -215,7 +215,9 @@ fn done(action: &str) -> &'static str {
         "resume" => "It goes on; status shows how far it is.",
         "cancel" => "Cancelled: what is complete stays complete.",
         "throttle" => "The running job keeps to these limits, and to no others, from now on.",
-        "accept-source-loss" => "The source counts as it is now. Next: synchronize.",
+        "accept-source-loss" => {
+            "The source counts as it is now. Next: synchronize if not everything is here, or verify."
+        }
         "accept-loss" => "The cache serves again, without what was lost.",
         _ => "Done.",
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{NEVER, key, value};
-use crate::harness::{Faulty, TestServer, eventually};
+use crate::harness::{Answer, Faulty, TestServer, eventually};
 
 /// A cache of which servers announce no topology: clients know those that they are told.
 const LOCAL: &str =
@@ -18,25 +18,34 @@ struct Member {
 }
 
 impl Member {
-    async fn new() -> Self {
-        let relay = Faulty::start(([127, 0, 0, 1], 0).into()).await;
-        let server = begun(&relay).await;
-        Self { server, relay }
+    /// Two of them, which have the same entries.
+    async fn two() -> [Self; 2] {
+        let relay = async || Faulty::start(([127, 0, 0, 1], 0).into()).await;
+        let (relay, other_relay) = (relay().await, relay().await);
+        let server = TestServer::start().await;
+        let cache = server.cache_of("c", LOCAL).await;
+        cache.put_all((0..20).map(|n| (key(n), value(n))), NEVER).await.unwrap();
+        relay.lead_to(server.address());
+        let other = begun(&other_relay, &server).await;
+        [Self { server, relay }, Self { server: other, relay: other_relay }]
     }
 
     /// Another process takes its place.
     async fn start_again(&mut self) {
-        let before = std::mem::replace(&mut self.server, begun(&self.relay).await);
+        let next = begun(&self.relay, &self.server).await;
+        let before = std::mem::replace(&mut self.server, next);
         self.relay.cut();
         before.stop().await;
     }
 }
 
-/// A server with some entries, to which the relay leads from now on.
-async fn begun(relay: &Faulty) -> TestServer {
+/// A server with the entries of another one, to which the relay leads from now on.
+async fn begun(relay: &Faulty, other: &TestServer) -> TestServer {
     let server = TestServer::start().await;
-    let cache = server.cache_of("c", LOCAL).await;
-    cache.put_all((0..20).map(|n| (key(n), value(n))), NEVER).await.unwrap();
+    server.cache_of("c", LOCAL).await;
+    server.connect("c", &other.as_source("c")).await;
+    assert_eq!(server.synchronize("c").await, 20);
+    server.rest.delete("/rest/v2/caches/c/rolling-upgrade/source-connection").await.with(204);
     relay.lead_to(server.address());
     server
 }
@@ -45,6 +54,12 @@ async fn begun(relay: &Faulty) -> TestServer {
 async fn connected(data: &Path, members: &[Member; 2]) -> TestServer {
     let target = started(data).await;
     target.cache("c").await;
+    target.connect("c", &document(members)).await;
+    target
+}
+
+/// How a source of these servers is reached.
+fn document(members: &[Member; 2]) -> String {
     let address = |member: &Member| {
         let address = member.relay.address;
         json!({ "host": address.ip().to_string(), "port": address.port() })
@@ -52,8 +67,7 @@ async fn connected(data: &Path, members: &[Member; 2]) -> TestServer {
     let servers = members.each_ref().map(address);
     let document =
         json!({ "remote-store": { "cache": "c", "shared": true, "remote-server": servers } });
-    target.connect("c", &document.to_string()).await;
-    target
+    document.to_string()
 }
 
 async fn started(data: &Path) -> TestServer {
@@ -75,7 +89,7 @@ async fn reached(target: &TestServer) -> Value {
 #[tokio::test]
 async fn a_server_that_hangs_while_another_is_started_again_may_go_on() {
     let data = tempfile::tempdir().unwrap();
-    let mut members = [Member::new().await, Member::new().await];
+    let mut members = Member::two().await;
     let target = connected(data.path(), &members).await;
     members[1].relay.silence(true);
     members[0].start_again().await;
@@ -96,19 +110,108 @@ async fn a_server_that_hangs_while_another_is_started_again_may_go_on() {
 #[tokio::test]
 async fn a_restart_knows_a_source_by_the_processes_that_have_come_since() {
     let data = tempfile::tempdir().unwrap();
-    let mut members = [Member::new().await, Member::new().await];
+    let mut members = Member::two().await;
     let target = connected(data.path(), &members).await;
-    let stored = || -> u64 {
-        let files = std::fs::read_dir(data.path()).unwrap();
-        files.map(|file| file.unwrap().metadata().unwrap().len()).sum()
-    };
-    let before = stored();
-    members[0].start_again().await;
-    eventually("the new process is recorded", || async { (stored() > before).then_some(()) }).await;
+    members[0].start_again_before(|| stored(data.path())).await;
     members[1].start_again().await;
     target.stop().await;
     let target = started(data.path()).await;
     reached(&target).await;
     assert_eq!(target.synchronize("c").await, 20);
+    target.stop().await;
+}
+
+impl Member {
+    /// Another process takes its place, and the target has noticed.
+    async fn start_again_before(&mut self, stored: impl Fn() -> u64) {
+        let before = stored();
+        self.start_again().await;
+        eventually("the new process is recorded", || async { (stored() > before).then_some(()) })
+            .await;
+    }
+}
+
+/// Bytes of the files in a directory.
+fn stored(data: &Path) -> u64 {
+    let files = std::fs::read_dir(data).unwrap();
+    files.map(|file| file.unwrap().metadata().unwrap().len()).sum()
+}
+
+/// Copies and verifies everything, and returns the status.
+async fn verified(target: &TestServer) -> Value {
+    assert_eq!(target.synchronize("c").await, 20);
+    again(target, "verify").await.with(200);
+    target.rest.migration("c").await
+}
+
+async fn again(target: &TestServer, action: &str) -> Answer {
+    target.rest.post(&format!("/rest/v2/caches/c/rolling-upgrade?action={action}"), "").await
+}
+
+async fn disconnected_strictly(target: &TestServer) -> Answer {
+    let path = "/rest/v2/caches/c/rolling-upgrade/source-connection?strict=true";
+    target.rest.delete(path).await
+}
+
+#[tokio::test]
+async fn a_server_that_is_started_again_before_the_copy_is_doubted_until_its_loss_is_accepted() {
+    let data = tempfile::tempdir().unwrap();
+    let mut members = Member::two().await;
+    let target = connected(data.path(), &members).await;
+    members[0].start_again_before(|| stored(data.path())).await;
+    // Also after a restart, which knows only the new process.
+    target.stop().await;
+    let target = started(data.path()).await;
+    reached(&target).await;
+    let status = verified(&target).await;
+    let doubt = format!("source server {} was started again", members[0].relay.address);
+    assert!(status["doubts"].to_string().contains(&doubt), "{status:#}");
+    assert_eq!(status["state"], "SYNCED", "{status:#}");
+    let refused = disconnected_strictly(&target).await.with(409);
+    assert!(refused.text().contains(&doubt), "{}", refused.text());
+
+    again(&target, "accept-source-loss").await.with(204);
+    let status = target.rest.migration("c").await;
+    assert_eq!((&status["state"], &status["doubts"]), (&json!("VERIFIED"), &json!([])));
+    again(&target, "accept-source-loss").await.with(409);
+    disconnected_strictly(&target).await.with(204);
+    target.stop().await;
+}
+
+#[tokio::test]
+async fn servers_that_are_started_again_after_the_copy_raise_nothing_before_the_target_is() {
+    let data = tempfile::tempdir().unwrap();
+    let mut members = Member::two().await;
+    let target = connected(data.path(), &members).await;
+    let status = verified(&target).await;
+    assert_eq!(status["state"], "VERIFIED", "{status:#}");
+    for member in &mut members {
+        member.start_again_before(|| stored(data.path())).await;
+        let status = target.rest.migration("c").await;
+        assert_eq!((&status["state"], &status["doubts"]), (&json!("VERIFIED"), &json!([])));
+    }
+    // What was copied is lost now, and copied anew from what the source still has.
+    target.stop().await;
+    let target = started(data.path()).await;
+    reached(&target).await;
+    let status = verified(&target).await;
+    assert_eq!(status["state"], "SYNCED", "{status:#}");
+    assert!(status["doubts"].to_string().contains("of the source's servers, "), "{status:#}");
+    target.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_goes_between_two_connections_is_doubted_over_the_second() {
+    let data = tempfile::tempdir().unwrap();
+    let mut members = Member::two().await;
+    let target = connected(data.path(), &members).await;
+    let path = "/rest/v2/caches/c/rolling-upgrade/source-connection?force=true";
+    target.rest.delete(path).await.with(200);
+    members[1].start_again().await;
+    target.connect("c", &document(&members)).await;
+    let status = verified(&target).await;
+    assert_eq!(status["state"], "SYNCED", "{status:#}");
+    let doubt = format!("source server {} was started again", members[1].relay.address);
+    assert!(status["doubts"].to_string().contains(&doubt), "{status:#}");
     target.stop().await;
 }

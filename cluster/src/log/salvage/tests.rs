@@ -50,7 +50,7 @@ fn a_whole_file_is_listed_command_by_command_without_passwords() {
     );
     assert_eq!(line, expected);
     let text = survey.to_string();
-    let end = "19 commands can be used, the last of 2023-11-14T22:13:20.000Z; it ends with a closing mark";
+    let end = "20 commands can be used, the last of 2023-11-14T22:13:20.000Z; it ends with a closing mark";
     assert!(text.contains("cache orders: Distributed, before that to 127.0.0.1:11222"), "{text}");
     assert!(text.ends_with(end), "{text}");
 }

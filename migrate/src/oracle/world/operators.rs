@@ -124,6 +124,7 @@ impl World {
             forgets: start.forgets,
             imported: None,
             count: start.count,
+            lost: start.lost,
         };
         let mut opening = Opening { connection, beginning: start.beginning };
         if opening.settle(&self.target.cache).is_err() {

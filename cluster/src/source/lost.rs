@@ -1,0 +1,66 @@
+//! Servers of a source that have gone while a cache was connected, with the entries that only they had.
+
+use super::SourceIdentity;
+
+/// Most servers that are told apart: beyond that, it does not matter any more which they were.
+const MOST: usize = 100;
+
+/// A server of a source whose process has gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostServer {
+    /// Its address.
+    pub server: String,
+    /// Whether the source does not announce it any more; otherwise another process has taken its place.
+    pub has_left: bool,
+    /// Whether everything of the source was here by then.
+    pub after_copy: bool,
+}
+
+impl LostServer {
+    /// Adds one to those that are known. One that was lost before everything was here stays so. Returns whether this
+    /// says something new.
+    pub fn add(self, all: &mut Vec<Self>) -> bool {
+        let has_room = all.len() < MOST;
+        match all.iter_mut().find(|known| known.server == self.server) {
+            Some(known) if known.after_copy && !self.after_copy => {
+                *known = self;
+                true
+            }
+            Some(_) => false,
+            None if has_room => {
+                all.push(self);
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+impl SourceIdentity {
+    /// Returns the processes of `earlier` that have gone since: another one answers in their place, or `servers`, which
+    /// the source consists of now, do not have them. One that was not heard may go on.
+    #[must_use]
+    pub fn lost_since(
+        &self,
+        earlier: &Self,
+        servers: &[String],
+        after_copy: bool,
+    ) -> Vec<LostServer> {
+        let lost = earlier.0.iter().filter_map(|known| {
+            let has_left = match self.at(&known.server) {
+                Some(now) if now.continues(known) => return None,
+                Some(_) => false,
+                None if servers.contains(&known.server) => return None,
+                None => true,
+            };
+            Some(LostServer { server: known.server.clone(), has_left, after_copy })
+        });
+        lost.collect()
+    }
+
+    /// Addresses of its processes.
+    #[must_use]
+    pub fn servers(&self) -> Vec<String> {
+        self.0.iter().map(|process| process.server.clone()).collect()
+    }
+}
