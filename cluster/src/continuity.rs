@@ -153,7 +153,7 @@ impl Attempt<'_> {
     fn lost_after(&self, past: &Connection) -> Vec<LostServer> {
         let (mut all, after_copy) = (past.lost.clone(), past.complete.is_whole());
         let servers = self.identity.servers();
-        for lost in self.identity.lost_since(&past.identity, &servers, after_copy) {
+        for lost in self.identity.lost_since(&past.identity, &servers, |_| after_copy) {
             lost.add(&mut all);
         }
         all

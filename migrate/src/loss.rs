@@ -97,6 +97,8 @@ pub(crate) struct Standing<'a> {
     pub(crate) shrunk: Option<&'a str>,
     /// Servers of the source that have gone since it was connected.
     pub(crate) lost: &'a [LostServer],
+    /// Servers of it that were not heard since everything is here.
+    pub(crate) unheard: &'a [String],
     /// Whether a client has cleared the cache.
     pub(crate) cleared: bool,
     /// Entries that were evicted since the cache was connected and that no verification has looked for.
@@ -205,6 +207,7 @@ impl Standing<'_> {
         doubts.extend(self.shrunk.map(one_line).map(Reason::from));
         if !self.cleared {
             doubts.extend(losing(self.lost));
+            doubts.extend(not_heard(self.unheard));
         }
         if finished.is_none() && self.problem.is_none() {
             let lost = self.changed.map(one_line);
@@ -273,6 +276,22 @@ pub(crate) fn losing(lost: &[LostServer]) -> Option<Reason> {
         "{servers} after the cache was connected and before everything was copied: entries that only {they} had are lost"
     );
     let remedy = "if other servers had copies of them (owners of 2 or more), or if they may go, accept-source-loss";
+    Some(Reason::with_remedy(what, remedy))
+}
+
+/// What servers of the source may have lost that do not answer since everything was copied.
+pub(crate) fn not_heard(unheard: &[String]) -> Option<Reason> {
+    let (servers, they) = match unheard {
+        [] => return None,
+        [server] => (format!("source server {server} has"), "it was"),
+        all => (format!("the source's servers {} have", all.join(", ")), "they were"),
+    };
+    let what = format!(
+        "{servers} not answered since everything was copied: whether {they} started again before, and entries are lost, \
+         is not known"
+    );
+    let remedy =
+        "wait for an answer, or, if other servers have copies of its entries, accept-source-loss";
     Some(Reason::with_remedy(what, remedy))
 }
 

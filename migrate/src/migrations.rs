@@ -437,14 +437,16 @@ impl Migrations {
         // Whom the operator has accepted must not become the source of a later connection.
         let _alone = self.changing.alone(name).await;
         let migration = self.migration(name)?;
-        let (changed, lost) = (migration.source().changed(), migration.source().lost());
-        if changed.is_none() && losing(&lost).is_none() {
+        let source = migration.source();
+        let (changed, lost, unheard) = (source.changed(), source.lost(), source.unheard());
+        if changed.is_none() && losing(&lost).is_none() && unheard.is_empty() {
             let text =
                 format!("the source of cache {name} has not changed: there is nothing to accept");
             return Err(MigrationError::NotNow(text));
         }
-        migration.source().accept().await.map_err(MigrationError::NotNow)?;
-        let servers: Vec<&str> = lost.iter().map(|lost| &*lost.server).collect();
+        source.accept().await.map_err(MigrationError::NotNow)?;
+        let lost = lost.iter().map(|lost| &*lost.server);
+        let servers: Vec<&str> = lost.chain(unheard.iter().map(|server| &**server)).collect();
         tracing::warn!(
             cache = %name, lost = servers.join(", "),
             "goes on with the source as it is now: what it has lost and was not copied is lost here too"

@@ -1,7 +1,8 @@
 //! A cache's live tie to its source: loads, sizes, copies and verifications go through it.
 //!
-//! Whether the source is still the one that it was stands in [`trust`], which of its servers have gone in [`losing`], whether it is there and what its clocks
-//! show in [`watch`], how many entries it has in [`counting`], and when a client has cleared the cache in [`cleared`].
+//! Whether the source is still the one that it was stands in [`trust`], which of its servers have gone in [`losing`],
+//! whether it is there and what its clocks show in [`watch`], how many entries it has in [`counting`], and when a client
+//! has cleared the cache in [`cleared`].
 
 mod cleared;
 mod counting;
@@ -74,8 +75,8 @@ pub(crate) struct SourceConnection {
     lost: Mutex<Vec<LostServer>>,
     /// Those that the metadata has.
     recorded_lost: Mutex<Vec<LostServer>>,
-    /// Whether every process that is known was heard after everything was here.
-    is_settled: AtomicBool,
+    /// Servers that were not heard since everything is here; `None` as long as nobody has asked.
+    unheard: Mutex<Option<Vec<String>>>,
     /// Since when no process that is known goes on among those that answer, while another one is not heard.
     unheard_since: Mutex<Option<Instant>>,
     /// Connections that the client had made by then.
@@ -146,7 +147,7 @@ impl SourceConnection {
             recorded: Mutex::new(connection.identity.clone()),
             lost: Mutex::new(connection.lost.clone()),
             recorded_lost: Mutex::new(connection.lost.clone()),
-            is_settled: AtomicBool::new(false),
+            unheard: Mutex::default(),
             unheard_since: Mutex::default(),
             changed: RwLock::new(None),
             health: RwLock::default(),

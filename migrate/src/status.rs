@@ -329,10 +329,11 @@ impl Facts<'_> {
         }
     }
 
-    /// Whether servers of the source have gone before everything was copied.
+    /// Whether servers of the source have gone before everything was copied, or may have.
     fn has_lost_servers(&self) -> bool {
         let is_cleared = self.connection.is_some_and(|connection| connection.cleared);
-        !is_cleared && losing(&self.lost_servers()).is_some()
+        let may_have = self.live.is_some_and(|live| !live.source().unheard().is_empty());
+        !is_cleared && (may_have || losing(&self.lost_servers()).is_some())
     }
 
     /// Servers of the source that have gone since it was connected.
@@ -363,8 +364,10 @@ impl Facts<'_> {
         let shrunk = census::shrunk(connection);
         let changed = self.live.and_then(|live| live.source().changed());
         let lost = self.lost_servers();
+        let unheard = self.live.map_or_else(Vec::new, |live| live.source().unheard());
         let standing = Standing {
             lost: &lost,
+            unheard: &unheard,
             complete: connection.complete.len(),
             segments: connection.space.count(),
             problem,

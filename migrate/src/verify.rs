@@ -382,6 +382,7 @@ impl Driver {
 
     async fn conclude(&self, before: Census) -> Result<(), String> {
         let after = self.connection.census_after(PATIENCE).await;
+        self.connection.settle_servers().await;
         let cleared = self.connection.cleared_at();
         let report = &mut self.shared.progress.lock().report;
         cleared.had.into_iter().for_each(|had| report.bound_cleared(had));

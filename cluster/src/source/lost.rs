@@ -21,30 +21,32 @@ impl LostServer {
     /// says something new.
     pub fn add(self, all: &mut Vec<Self>) -> bool {
         let has_room = all.len() < MOST;
-        match all.iter_mut().find(|known| known.server == self.server) {
-            Some(known) if known.after_copy && !self.after_copy => {
+        let at = all.iter().position(|known| known.server == self.server);
+        // Where there is no room, one that has taken nothing along gives way.
+        let gives_way = || all.iter().position(|known| known.after_copy);
+        match at.or_else(|| if has_room { None } else { gives_way() }) {
+            None if has_room => all.push(self),
+            None => return false,
+            Some(at) => {
+                let known = all.get_mut(at).filter(|known| known.after_copy && !self.after_copy);
+                let Some(known) = known else { return false };
                 *known = self;
-                true
             }
-            Some(_) => false,
-            None if has_room => {
-                all.push(self);
-                true
-            }
-            None => false,
         }
+        true
     }
 }
 
 impl SourceIdentity {
     /// Returns the processes of `earlier` that have gone since: another one answers in their place, or `servers`, which
-    /// the source consists of now, do not have them. One that was not heard may go on.
+    /// the source consists of now, do not have them. One that was not heard may go on. `after_copy` says of each address
+    /// whether everything of the source was here while its process was still there.
     #[must_use]
     pub fn lost_since(
         &self,
         earlier: &Self,
         servers: &[String],
-        after_copy: bool,
+        after_copy: impl Fn(&str) -> bool,
     ) -> Vec<LostServer> {
         let lost = earlier.0.iter().filter_map(|known| {
             let has_left = match self.at(&known.server) {
@@ -53,7 +55,8 @@ impl SourceIdentity {
                 None if servers.contains(&known.server) => return None,
                 None => true,
             };
-            Some(LostServer { server: known.server.clone(), has_left, after_copy })
+            let (server, after_copy) = (known.server.clone(), after_copy(&known.server));
+            Some(LostServer { server, has_left, after_copy })
         });
         lost.collect()
     }

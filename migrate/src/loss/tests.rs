@@ -222,3 +222,24 @@ fn servers_of_the_source_that_went_before_the_copy_are_named_until_they_are_acce
     assert!(said(&both, true).is_empty(), "nothing comes from the source after a clear");
     assert!(said(&[lost("c:1", true, true)], false).is_empty(), "it was here by then");
 }
+
+#[test]
+fn servers_that_do_not_answer_since_the_copy_are_named() {
+    let said = |unheard: &[&str], cleared| {
+        let (job, verified) = (ended(), report("finished", 0));
+        let unheard: Vec<String> = unheard.iter().map(ToString::to_string).collect();
+        let (job, verified) = (Some(&job), Some(&verified));
+        let standing = Standing { job, verified, unheard: &unheard, cleared, ..whole() };
+        standing.losses().all_doubts()
+    };
+    assert_eq!(
+        said(&["a:1"], false),
+        [
+            "source server a:1 has not answered since everything was copied: whether it was started again before, and \
+             entries are lost, is not known: wait for an answer, or, if other servers have copies of its entries, \
+             accept-source-loss"
+        ]
+    );
+    assert!(said(&["a:1", "b:1"], false)[0].starts_with("the source's servers a:1, b:1 have not"));
+    assert!(said(&["a:1"], true).is_empty() && said(&[], false).is_empty());
+}

@@ -57,6 +57,11 @@ impl Migrations {
             let cache = name.clone();
             return Err(MigrationError::WouldLose { cache, blockers, doubts });
         }
+        if let Some(migration) = self.sources.of(&cache)
+            && let Err(error) = migration.source().record_lost().await
+        {
+            tracing::warn!(cache = %name, error, "not recorded which servers of the source have gone");
+        }
         match self
             .agreement
             .propose_for(&cache, MetaCommand::Disconnect { cache: name.clone() })

@@ -3,8 +3,6 @@
 //! A server that is lost before everything was copied takes along what had no copy on another one. The others are still
 //! the source that they were, and show nothing of that.
 
-use std::sync::atomic::Ordering;
-
 use cluster::{LostServer, MetaCommand, SourceIdentity};
 
 use super::SourceConnection;
@@ -15,10 +13,18 @@ impl SourceConnection {
         self.lost.lock().clone()
     }
 
+    /// Servers of the source that do not answer since everything is here: whether they are still the processes that
+    /// they were before is not known.
+    pub(crate) fn unheard(&self) -> Vec<String> {
+        let unheard = self.unheard.lock().clone();
+        unheard.filter(|_| self.is_whole()).unwrap_or_default()
+    }
+
     /// Asks every server whether it is the process that it was, now that everything is here: those that go from now on
     /// take nothing along. One that does not answer is not waited for any longer.
     pub(crate) async fn settle_servers(&self) {
-        if self.is_settled.load(Ordering::Acquire) || !self.is_whole() {
+        let is_settled = self.unheard.lock().as_ref().is_some_and(Vec::is_empty);
+        if is_settled || !self.is_whole() {
             return;
         }
         // A doubt is noted by whoever finds it.
@@ -41,9 +47,14 @@ impl SourceConnection {
         servers: &[String],
         is_whole: bool,
     ) {
-        let after_copy = self.is_settled.load(Ordering::Acquire) && is_whole;
-        for lost in now.lost_since(known, servers, after_copy) {
-            let (server, has_left) = (lost.server.clone(), lost.has_left);
+        let before = self.unheard.lock().take();
+        let was_heard = |server: &str| {
+            let is_in = |unheard: &Vec<String>| unheard.iter().any(|unheard| unheard == server);
+            is_whole && before.as_ref().is_some_and(|unheard| !is_in(unheard))
+        };
+        for lost in now.lost_since(known, servers, was_heard) {
+            let (server, has_left, after_copy) =
+                (lost.server.clone(), lost.has_left, lost.after_copy);
             if lost.add(&mut self.lost.lock()) && !after_copy {
                 let how = if has_left { "has left" } else { "was started again" };
                 tracing::warn!(
@@ -52,16 +63,24 @@ impl SourceConnection {
                 );
             }
         }
-        let is_heard = |server: &String| now.at(server).is_some();
-        let is_settled = is_whole
-            && known.servers().iter().filter(|server| servers.contains(server)).all(is_heard);
-        if is_settled || !is_whole {
-            self.is_settled.store(is_settled, Ordering::Release);
+        let is_unheard = |server: &String| servers.contains(server) && now.at(server).is_none();
+        let unheard = before.unwrap_or_else(|| known.servers()).into_iter().filter(is_unheard);
+        *self.unheard.lock() = is_whole.then(|| unheard.collect());
+    }
+
+    /// Forgets which servers have gone, and which were not heard: the operator accepts that.
+    pub(super) async fn accept_lost(&self) -> Result<(), String> {
+        let before = std::mem::take(&mut *self.lost.lock());
+        if let Err(error) = self.record_lost().await {
+            *self.lost.lock() = before;
+            return Err(error);
         }
+        *self.unheard.lock() = None;
+        Ok(())
     }
 
     /// Records which servers have gone, if that is not recorded. Returns whether it was not.
-    pub(super) async fn record_lost(&self) -> Result<bool, String> {
+    pub(crate) async fn record_lost(&self) -> Result<bool, String> {
         let lost = self.lost();
         if *self.recorded_lost.lock() == lost {
             return Ok(false);

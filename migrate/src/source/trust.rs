@@ -328,8 +328,7 @@ impl SourceConnection {
             .await
             .map_err(|error| error.to_string())?;
         *self.recorded.lock() = identity.clone();
-        self.lost.lock().clear();
-        self.record_lost().await?;
+        self.accept_lost().await?;
         *self.unheard_since.lock() = None;
         *self.identity.write() = identity;
         self.seen_at.store(made, Ordering::Release);
