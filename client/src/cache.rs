@@ -144,9 +144,21 @@ impl RemoteCache {
         }
     }
 
-    /// Forgets the topology that it was told: the next request goes to a configured server.
-    pub fn forget_topology(&self) {
+    /// Asks a configured server which servers there are, and forgets what others have told of that. If no configured
+    /// server answers, what is known stays known.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`RemoteCache::ping`].
+    pub async fn learn_anew(&self) -> Result<(), ClientError> {
+        let anew = CacheState::new(self.name());
+        let ask = Ask { cache: Some(&anew), ..self.ask(Route::Any, true) };
+        let answered = self.cluster.call::<Ping>(ask, &|_, _| {}).await?;
         self.state.forget_view();
+        if let Some(view) = anew.view() {
+            self.cluster.learn(&self.state, view.topology.clone(), &answered.server.address);
+        }
+        Ok(())
     }
 
     /// The segments that each server is the primary owner of; empty without a topology.

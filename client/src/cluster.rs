@@ -110,7 +110,7 @@ impl Cluster {
             return cache;
         }
         caches.retain(|_, cache| cache.strong_count() > 0);
-        let cache = Arc::new(CacheState { name: name.to_owned(), view: RwLock::new(None) });
+        let cache = Arc::new(CacheState::new(name));
         caches.insert(name.to_owned(), Arc::downgrade(&cache));
         cache
     }
@@ -207,6 +207,11 @@ impl fmt::Debug for CacheState {
 }
 
 impl CacheState {
+    /// A cache of which nothing is known.
+    pub(crate) fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), view: RwLock::new(None) }
+    }
+
     pub(crate) fn view(&self) -> Option<Arc<View>> {
         self.view.read().clone()
     }

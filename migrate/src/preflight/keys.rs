@@ -13,6 +13,9 @@ const SAMPLE: u32 = 64;
 /// Keys that the source is asked for one by one.
 const BY_KEY: usize = 8;
 
+/// Times that those that were not found are looked for again: clients may put and remove a key again and again.
+const LOOKS: usize = 3;
+
 /// Bytes of a key that is too long for that.
 const LONG: usize = 64 * 1024;
 
@@ -71,25 +74,28 @@ async fn sample(
 /// not survive a conversion: reads that go through to it would miss them.
 pub(super) async fn hidden_keys(remote: &RemoteCache) -> Result<Option<Problem>, ClientError> {
     let mut hidden = not_found(remote, keys_to_ask_for(remote).await?).await?;
-    if hidden.is_empty() {
-        return Ok(None);
-    }
-    // Others may have removed them in between, or they have ended: then they are not shown again.
-    let mut again = Vec::new();
-    sample(remote, None, |key| {
-        if let Some(at) = hidden.iter().position(|hidden| *hidden == key) {
-            again.push(hidden.swap_remove(at));
+    for _ in 0..LOOKS {
+        if hidden.is_empty() {
+            return Ok(None);
         }
-        !hidden.is_empty()
-    })
-    .await?;
-    let hidden = not_found(remote, again).await?;
+        // Others may have removed them in between, or they have ended: then they are not shown again.
+        let mut again = Vec::new();
+        sample(remote, None, |key| {
+            if let Some(at) = hidden.iter().position(|hidden| *hidden == key) {
+                again.push(hidden.swap_remove(at));
+            }
+            !hidden.is_empty()
+        })
+        .await?;
+        hidden = not_found(remote, again).await?;
+    }
     Ok(hidden.first().map(|key| {
         let (number, key) = (hidden.len(), shown(key));
         let text = format!(
             "the source shows entries that it does not find by their keys, {number} of some that were tried, such as \
              '{key}': reads would miss them. Its keys may not survive the conversion to the media type in which they \
-             are read: create the caches on both sides with the media type in which the source's clients write"
+             are read: create the caches on both sides with the media type in which the source's clients write. If \
+             clients put and remove them all the time, try again"
         );
         problem(ProblemCode::MediaTypes, text)
     }))

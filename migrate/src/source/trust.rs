@@ -304,19 +304,27 @@ impl SourceConnection {
         self.changed.read().clone()
     }
 
+    /// Whether a server that the source announced was one of its servers before.
+    fn has_known_server(&self) -> bool {
+        let known = self.identity.read();
+        self.remote.topology().is_some_and(|topology| {
+            topology.servers.iter().any(|server| known.at(&server.to_string()).is_some())
+        })
+    }
+
     /// The operator accepts the source as it is now.
     pub(crate) async fn accept(&self) -> Result<(), String> {
         let _one = self.looking.lock().await;
         let made = self.client.connections_made();
         // What was announced may have come from another one that was reached meanwhile.
-        self.remote.forget_topology();
-        self.remote.ping().await.map_err(|error| chain(&error))?;
+        if let Err(error) = self.remote.learn_anew().await
+            && !self.has_known_server()
+        {
+            return Err(chain(&error));
+        }
         let (clock, own) = (self.agreement.clock(), &self.settings.process);
         if let Some(server) = http_date::find_process(self.remote.servers(), clock, own).await {
-            return Err(format!(
-                "{server} leads to this server now: a cache cannot be its own source. Lead that address to the source \
-                 again, or let the source announce another one"
-            ));
+            return Err(is_us(&server));
         }
         let identity = self.asking().closely().await.map_err(|error| chain(&error))?;
         let cache = self.cache.name().clone();
@@ -336,4 +344,12 @@ impl SourceConnection {
         *self.changed.write() = None;
         Ok(())
     }
+}
+
+/// Says that the address of a source's server leads to this server.
+fn is_us(server: &ServerAddress) -> String {
+    format!(
+        "{server} leads to this server now: a cache cannot be its own source. Lead that address to the source again, or \
+         let the source announce another one"
+    )
 }

@@ -60,6 +60,11 @@ pub(super) fn may_have_ended(
     ends.is_some_and(|end| earliest(end).is_none_or(|earliest| earliest <= now.millis()))
 }
 
+/// Returns whether such an entry has ended by itself at the source if its clock is as it seems.
+pub(super) fn should_have_ended(theirs: &EntryMetadata, now: Timestamp) -> bool {
+    may_have_ended(theirs, now, Some(0))
+}
+
 /// Returns whether such an entry has ended by itself at the source however its clock is, unless somebody has used it
 /// there since.
 pub(super) fn has_surely_ended(
@@ -175,6 +180,10 @@ mod tests {
         assert!(ended(lives(Some(90_000), Some(30_000)), Some(0)), "the earlier end counts");
         assert!(ended(lives(Some(50_000), Some(90_000)), Some(0)), "the earlier end counts");
         assert!(!ended(lives(Some(90_000), Some(90_000)), Some(0)));
+        let should = |theirs: EntryMetadata| should_have_ended(&theirs, NOW);
+        assert!(!should(lives(None, None)), "it never ends");
+        assert!(!should(lives(Some(60_000), None)), "that its clock is not known explains nothing");
+        assert!(should(lives(Some(51_000), None)), "whole seconds");
         let surely = |theirs: EntryMetadata, by| has_surely_ended(&theirs, NOW, by);
         assert!(!surely(lives(None, None), Some(0)), "it never ends");
         assert!(surely(lives(None, Some(20_000)), Some(9_000)), "10 s ago");

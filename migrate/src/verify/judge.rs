@@ -7,7 +7,9 @@ use store::{
     Answer, Cache, ConnectionId, EntryMetadata, Import, ImportRule, Settled, Standing, Timestamp,
 };
 
-use super::compare::{CREATED, INSTANT_TOLERANCE, Seen, has_surely_ended, may_have_ended};
+use super::compare::{
+    CREATED, INSTANT_TOLERANCE, Seen, has_surely_ended, may_have_ended, should_have_ended,
+};
 use crate::{clocks::SourceClocks, entry::SourceEntry, settings::check_key, source::ClearedAt};
 
 /// Why an entry may be missing.
@@ -191,10 +193,11 @@ impl Judge<'_> {
         }
     }
 
-    /// Returns whether an entry that the source has shown, and has not found by its key since, may have
-    /// ended by itself. Otherwise somebody has just removed it, or the source does not find what it has.
-    pub(super) fn may_have_ended(&self, shown: &EntryMetadata) -> bool {
-        may_have_ended(shown, self.now, self.uncertainty(shown))
+    /// Returns whether an entry that the source has shown, and has not found by its key since, should have
+    /// ended by itself. Otherwise somebody has just removed it, or the source does not find what it has: or else the
+    /// clock of the source is not well known, and a second walk does not show it either.
+    pub(super) fn should_have_ended(&self, shown: &EntryMetadata) -> bool {
+        should_have_ended(shown, self.now)
     }
 
     /// Lets an entry live on whose time is over here, and that the source still has. `None` if a client was

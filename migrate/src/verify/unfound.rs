@@ -28,7 +28,8 @@ const LOOKS: usize = 2;
 /// Entries of a walk that the throttle counts together.
 const PAGE: u64 = 1_000;
 
-/// A key that the source has shown, with this metadata, and has not found by key. It cannot have ended by itself.
+/// A key that the source has shown, with this metadata, and has not found by key. As far as its clock is known, it has
+/// not ended by itself.
 pub(super) type Unfound = (Bytes, EntryMetadata);
 
 impl Comparison {

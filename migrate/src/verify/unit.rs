@@ -351,7 +351,7 @@ impl Comparison {
                     let judge = self.judge();
                     let verdict = judge.absent(key, shown.is_some());
                     if verdict == Some(Verdict::Expired)
-                        && let Some(shown) = shown.filter(|shown| !judge.may_have_ended(shown))
+                        && let Some(shown) = shown.filter(|shown| !judge.should_have_ended(shown))
                     {
                         return Ok(Some(shown));
                     }

@@ -5,7 +5,7 @@ use client::RemoteCache;
 use serde_json::Value;
 
 use super::{NEVER, Scene, key, value};
-use crate::harness::{OCTETS, TestServer, eventually};
+use crate::harness::{Faulty, OCTETS, TestServer, eventually};
 
 /// A cache of which servers announce no topology.
 const LOCAL: &str =
@@ -146,6 +146,24 @@ async fn statistics_that_are_reset_prove_nothing_and_the_text_says_so() {
     let problem = status["problem"].as_str().unwrap();
     assert!(problem.contains("the statistics of the source at"), "{problem}");
     assert!(problem.contains("its counter stores went back from 200 to 0"), "{problem}");
+    scene.action("accept-source-loss").await.with(204);
+    assert_eq!(scene.target.synchronize("c").await, 200);
+    scene.action("verify").await.with(200);
+    scene.disconnect("?strict=true").await.with(204);
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn a_source_is_accepted_also_when_the_configured_server_has_gone() {
+    let scene = Scene::new().await;
+    scene.fill(200).await;
+    // The source announces the relay of the scene, and is known by another one at first.
+    let configured = Faulty::start(scene.source.address()).await;
+    scene.connect_to(configured.address, "c", "").await.with(204);
+    configured.refuse(true);
+    configured.cut();
+    scene.source.rest.post("/rest/v2/caches/c?action=stats-reset", "").await.with(204);
+    scene.is_doubted().await;
     scene.action("accept-source-loss").await.with(204);
     assert_eq!(scene.target.synchronize("c").await, 200);
     scene.action("verify").await.with(200);

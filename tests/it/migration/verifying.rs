@@ -50,6 +50,26 @@ async fn what_is_removed_at_the_source_while_it_is_compared_is_no_reason_to_doub
 }
 
 #[tokio::test]
+async fn what_the_source_shows_and_does_not_find_is_a_reason_to_doubt_it() {
+    let scene = Scene::connected(100).await;
+    assert_eq!(scene.target.synchronize("c").await, 100);
+    scene.from.put_all((1_000..1_003).map(|n| (key(n), b"v")), NEVER).await.unwrap();
+    scene.from.put_all((2_000..2_002).map(|n| (key(n), b"v")), lasting(3_600_000)).await.unwrap();
+    scene.relay.hide_keys(true);
+    let report = scene.action("verify").await.with(200).json();
+    let found = ["notFound", "missing"].map(|name| number(&report, name));
+    assert_eq!(found, [5, 0], "{report:#}");
+    assert!(report["doubt"].is_string() && adds_up(&report), "{report:#}");
+    assert_eq!(scene.target.rest.migration("c").await["state"], "SYNCED");
+    scene.disconnect("?strict=true").await.with(409);
+    scene.relay.hide_keys(false);
+    let report = scene.action("verify").await.json();
+    let found = ["notFound", "missing"].map(|name| number(&report, name));
+    assert_eq!(found, [0, 5], "{report:#}");
+    scene.stop().await;
+}
+
+#[tokio::test]
 async fn what_max_idle_keeps_alive_here_has_not_vanished() {
     let scene = Scene::new().await;
     scene.fill(50).await;
