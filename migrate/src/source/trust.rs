@@ -109,6 +109,9 @@ impl SourceConnection {
             });
         }
         *self.unheard_since.lock() = None;
+        if let Some(server) = self.new_one_that_is_us(&now, &known).await {
+            return Err(Doubt::Silent(is_us(&server)));
+        }
         self.adjust_since(&known, &now);
         // A server that was started again beside others that were not is a new process of the same
         // source, and counters only grow. One that was not heard is known as it was.
@@ -117,6 +120,19 @@ impl SourceConnection {
         *self.identity.write() = now.with_earlier(&known, &servers);
         self.seen_at.store(made, Ordering::Release);
         Ok(())
+    }
+
+    /// The address of a process that was not known before, and that is this server: the address leads here now.
+    async fn new_one_that_is_us(
+        &self,
+        now: &SourceIdentity,
+        known: &SourceIdentity,
+    ) -> Option<ServerAddress> {
+        let is_new = |server: &ServerAddress| {
+            now.at(&server.to_string()).is_some_and(|process| !known.has(process))
+        };
+        let new = self.remote.servers().into_iter().filter(is_new).collect();
+        http_date::find_process(new, self.agreement.clock(), &self.settings.process).await
     }
 
     /// Whether to wait on for a server that has not answered.

@@ -53,7 +53,7 @@ async fn begun(relay: &Faulty, other: &TestServer) -> TestServer {
 /// A target whose source has these two servers.
 async fn connected(data: &Path, members: &[Member; 2]) -> TestServer {
     let target = started(data).await;
-    target.cache("c").await;
+    target.cache_of("c", LOCAL).await;
     target.connect("c", &document(members)).await;
     target
 }
@@ -213,5 +213,27 @@ async fn a_server_that_goes_between_two_connections_is_doubted_over_the_second()
     assert_eq!(status["state"], "SYNCED", "{status:#}");
     let doubt = format!("source server {} was started again", members[1].relay.address);
     assert!(status["doubts"].to_string().contains(&doubt), "{status:#}");
+    target.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_that_leads_here_is_no_server_of_the_source_while_another_one_goes_on() {
+    let data = tempfile::tempdir().unwrap();
+    let members = Member::two().await;
+    let target = connected(data.path(), &members).await;
+    members[0].relay.lead_to(target.address());
+    members[0].relay.cut();
+    eventually("it is said", || async {
+        // It may still be answered by the one that goes on.
+        target.rest.get("/rest/v2/caches/c/x").await;
+        let status = target.rest.migration("c").await;
+        assert_ne!(status["state"], "FAILED", "{status:#}");
+        status.to_string().contains("leads to this server now").then_some(())
+    })
+    .await;
+    members[0].relay.lead_to(members[0].server.address());
+    members[0].relay.cut();
+    reached(&target).await;
+    assert_eq!(target.synchronize("c").await, 20);
     target.stop().await;
 }
