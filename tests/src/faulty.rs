@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering},
     },
     time::{Duration, UNIX_EPOCH},
 };
@@ -14,6 +14,12 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
 };
+
+/// What an answer to ITERATION_NEXT is.
+const WALK: u8 = 0x34;
+
+/// What an answer to STATS is.
+const STATISTICS: u8 = 0x16;
 
 /// A relay whose faults are switched on and off while it runs.
 pub struct Faulty {
@@ -27,13 +33,16 @@ struct State {
     to: Mutex<SocketAddr>,
     silent: AtomicBool,
     refuses: AtomicBool,
-    holds_walks: AtomicBool,
+    /// The operation whose answers are held; 0 is none.
+    holds: AtomicU8,
     hides_keys: AtomicBool,
     /// Answers that were held.
     held: AtomicU64,
     /// Bytes a second towards the client; 0 is no limit.
     rate: AtomicU64,
     connections: AtomicU64,
+    /// Connections that have not ended.
+    open: AtomicU64,
     /// Seconds that the clock of the relay is ahead, which answers HTTP itself then; 0 if it does not.
     date_ahead: AtomicI64,
 }
@@ -51,11 +60,12 @@ impl Faulty {
             to: Mutex::new(to),
             silent: AtomicBool::new(false),
             refuses: AtomicBool::new(false),
-            holds_walks: AtomicBool::new(false),
+            holds: AtomicU8::new(0),
             hides_keys: AtomicBool::new(false),
             held: AtomicU64::new(0),
             rate: AtomicU64::new(0),
             connections: AtomicU64::new(0),
+            open: AtomicU64::new(0),
             date_ahead: AtomicI64::new(0),
         });
         let cut = watch::Sender::new(0);
@@ -66,7 +76,12 @@ impl Faulty {
                     continue;
                 }
                 serving.connections.fetch_add(1, Ordering::Relaxed);
-                tokio::spawn(relay(client, Arc::clone(&serving), cuts.subscribe()));
+                serving.open.fetch_add(1, Ordering::Relaxed);
+                let (state, cut) = (Arc::clone(&serving), cuts.subscribe());
+                tokio::spawn(async move {
+                    relay(client, &state, cut).await;
+                    state.open.fetch_sub(1, Ordering::Relaxed);
+                });
             }
         });
         Self { address, state, cut }
@@ -79,7 +94,12 @@ impl Faulty {
 
     /// Entries that the server gives out in a walk arrive no more, or again; all else does.
     pub fn hold_walks(&self, hold: bool) {
-        self.state.holds_walks.store(hold, Ordering::Relaxed);
+        self.state.holds.store(if hold { WALK } else { 0 }, Ordering::Relaxed);
+    }
+
+    /// Statistics of the server arrive no more, or again; all else does.
+    pub fn hold_statistics(&self, hold: bool) {
+        self.state.holds.store(if hold { STATISTICS } else { 0 }, Ordering::Relaxed);
     }
 
     /// To whoever asks for one entry with its metadata, the server seems to have none from now on, or answers again: if
@@ -88,7 +108,7 @@ impl Faulty {
         self.state.hides_keys.store(hide, Ordering::Relaxed);
     }
 
-    /// Answers with entries of a walk that were held so far.
+    /// Answers that were held so far.
     #[must_use]
     pub fn held(&self) -> u64 {
         self.state.held.load(Ordering::Relaxed)
@@ -124,6 +144,12 @@ impl Faulty {
     pub fn connections(&self) -> u64 {
         self.state.connections.load(Ordering::Relaxed)
     }
+
+    /// Connections that have not ended.
+    #[must_use]
+    pub fn open(&self) -> u64 {
+        self.state.open.load(Ordering::Relaxed)
+    }
 }
 
 impl State {
@@ -132,9 +158,9 @@ impl State {
     }
 }
 
-/// Returns whether an answer to ITERATION_NEXT begins here: on its connection, nothing else is asked meanwhile.
-fn is_of_walk(bytes: &[u8]) -> bool {
-    operation(bytes).is_some_and(|(at, _)| bytes.get(at) == Some(&0x34))
+/// Returns whether an answer to this operation begins here: on connections that are held, nothing else is asked meanwhile.
+fn is_of(bytes: &[u8], held: u8) -> bool {
+    held != 0 && operation(bytes).is_some_and(|(at, _)| bytes.get(at) == Some(&held))
 }
 
 /// Where the operation stands in an answer that begins here, and what comes before it.
@@ -163,7 +189,7 @@ async fn answer_http(mut client: TcpStream, ahead: i64) -> std::io::Result<()> {
     client.write_all(answer.as_bytes()).await
 }
 
-async fn relay(client: TcpStream, state: Arc<State>, mut cut: watch::Receiver<u64>) {
+async fn relay(client: TcpStream, state: &State, mut cut: watch::Receiver<u64>) {
     let (ahead, mut first) = (state.date_ahead.load(Ordering::Relaxed), [0]);
     if ahead != 0 && client.peek(&mut first).await.is_ok() && first == *b"G" {
         // The client may leave without its answer.
@@ -192,11 +218,10 @@ async fn relay(client: TcpStream, state: Arc<State>, mut cut: watch::Receiver<u6
             while state.silent.load(Ordering::Relaxed) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
-            if state.holds_walks.load(Ordering::Relaxed)
-                && is_of_walk(buffer.get(..read).unwrap_or_default())
-            {
+            let holds = state.holds.load(Ordering::Relaxed);
+            if is_of(buffer.get(..read).unwrap_or_default(), holds) {
                 state.held.fetch_add(1, Ordering::Relaxed);
-                while state.holds_walks.load(Ordering::Relaxed) {
+                while state.holds.load(Ordering::Relaxed) == holds {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
             }

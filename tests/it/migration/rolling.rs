@@ -237,3 +237,21 @@ async fn an_address_that_leads_here_is_no_server_of_the_source_while_another_one
     assert_eq!(target.synchronize("c").await, 20);
     target.stop().await;
 }
+
+#[tokio::test]
+async fn a_target_that_is_stopped_while_it_reaches_its_source_asks_nothing_of_it_any_more() {
+    let data = tempfile::tempdir().unwrap();
+    let members = Member::two().await;
+    let target = connected(data.path(), &members).await;
+    target.stop().await;
+    // Who the source is, it is asked before anything else.
+    members.iter().for_each(|member| member.relay.hold_statistics(true));
+    let target = started(data.path()).await;
+    eventually("it is asked", || async { (members[0].relay.held() > 0).then_some(()) }).await;
+    target.stop().await;
+    members.iter().for_each(|member| member.relay.hold_statistics(false));
+    eventually("every connection has ended", || async {
+        members.iter().all(|member| member.relay.open() == 0).then_some(())
+    })
+    .await;
+}
