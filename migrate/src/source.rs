@@ -8,6 +8,7 @@ mod cleared;
 mod counting;
 mod losing;
 mod trust;
+mod waiting;
 mod watch;
 
 use std::{
@@ -23,10 +24,9 @@ use cluster::{Agreement, Connection, LostServer, MetaCommand, SourceIdentity};
 use futures_util::FutureExt;
 use parking_lot::{Mutex, RwLock};
 use store::{Cache, ConnectionId, Timestamp};
-use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::cleared::Clears;
+use self::{cleared::Clears, waiting::Waiting};
 pub(crate) use self::{
     cleared::{ClearUnderWay, ClearedAt},
     trust::Doubt,
@@ -77,8 +77,8 @@ pub(crate) struct SourceConnection {
     recorded_lost: Mutex<Vec<LostServer>>,
     /// Servers that were not heard since everything is here; `None` as long as nobody has asked.
     unheard: Mutex<Option<Vec<String>>>,
-    /// Since when no process that is known goes on among those that answer, while another one is not heard.
-    unheard_since: Mutex<Option<Instant>>,
+    /// How long one that does not answer is waited for, while no process that is known goes on among those that do.
+    waiting: Mutex<Waiting>,
     /// Connections that the client had made by then.
     seen_at: AtomicU64,
     /// Why the source is not believed any more.
@@ -148,7 +148,7 @@ impl SourceConnection {
             lost: Mutex::new(connection.lost.clone()),
             recorded_lost: Mutex::new(connection.lost.clone()),
             unheard: Mutex::default(),
-            unheard_since: Mutex::default(),
+            waiting: Mutex::default(),
             changed: RwLock::new(None),
             health: RwLock::default(),
             silent: AtomicBool::new(false),

@@ -9,6 +9,10 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
+use hotrod::{
+    Limits, ProtocolVersion, Reader, Status, Writer,
+    op::{Batch, Response},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -36,6 +40,9 @@ struct State {
     /// The operation whose answers are held; 0 is none.
     holds: AtomicU8,
     hides_keys: AtomicBool,
+    repeats_entries: AtomicBool,
+    /// Answers with entries that were repeated.
+    repeated: AtomicU64,
     /// Answers that were held.
     held: AtomicU64,
     /// Bytes a second towards the client; 0 is no limit.
@@ -62,6 +69,8 @@ impl Faulty {
             refuses: AtomicBool::new(false),
             holds: AtomicU8::new(0),
             hides_keys: AtomicBool::new(false),
+            repeats_entries: AtomicBool::new(false),
+            repeated: AtomicU64::new(0),
             held: AtomicU64::new(0),
             rate: AtomicU64::new(0),
             connections: AtomicU64::new(0),
@@ -106,6 +115,17 @@ impl Faulty {
     /// its answer arrives in one piece.
     pub fn hide_keys(&self, hide: bool) {
         self.state.hides_keys.store(hide, Ordering::Relaxed);
+    }
+
+    /// A walk gives each entry twice from now on, or once again: those of answers that arrive in one piece.
+    pub fn repeat_entries(&self, repeat: bool) {
+        self.state.repeats_entries.store(repeat, Ordering::Relaxed);
+    }
+
+    /// Answers with entries that were repeated so far.
+    #[must_use]
+    pub fn repeated(&self) -> u64 {
+        self.state.repeated.load(Ordering::Relaxed)
     }
 
     /// Answers that were held so far.
@@ -158,7 +178,8 @@ impl State {
     }
 }
 
-/// Returns whether an answer to this operation begins here: on connections that are held, nothing else is asked meanwhile.
+/// Returns whether an answer to this operation begins here: on connections that are held, nothing else is asked
+/// meanwhile.
 fn is_of(bytes: &[u8], held: u8) -> bool {
     held != 0 && operation(bytes).is_some_and(|(at, _)| bytes.get(at) == Some(&held))
 }
@@ -176,6 +197,20 @@ fn hidden(bytes: &[u8]) -> Option<Vec<u8>> {
     let (at, head) = operation(bytes)?;
     // There is no such key, and the topology has not changed.
     (bytes.get(at) == Some(&0x1C)).then(|| [head, &[0x1C, 0x02, 0x00]].concat())
+}
+
+/// The answer with each entry twice, if the one that begins here has some of a walk.
+fn repeated(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (at, head) = operation(bytes)?;
+    // It has found the walk, and the topology has not changed.
+    let (&[WALK, 0x00, 0x00], entries) = bytes.get(at..)?.split_first_chunk()? else { return None };
+    let (version, mut reader) = (ProtocolVersion::V4_1, Reader::new(entries, Limits::NONE));
+    let mut batch = Batch::decode(Status::Success, version, &mut reader).ok()?;
+    batch.entries.extend_from_within(..);
+    let mut writer = Writer::default();
+    batch.encode(version, &mut writer);
+    let changed = [head, &[WALK, 0x00, 0x00], writer.bytes()].concat();
+    (!batch.entries.is_empty()).then_some(changed)
 }
 
 /// Answers a request over HTTP with nothing but a date.
@@ -226,8 +261,12 @@ async fn relay(client: TcpStream, state: &State, mut cut: watch::Receiver<u64>) 
                 }
             }
             let answer = buffer.get(..read).unwrap_or_default();
-            match hidden(answer).filter(|_| state.hides_keys.load(Ordering::Relaxed)) {
-                Some(hidden) => to_client.write_all(&hidden).await?,
+            let is_on = |fault: &AtomicBool| fault.load(Ordering::Relaxed);
+            let hidden = hidden(answer).filter(|_| is_on(&state.hides_keys));
+            let repeated = repeated(answer).filter(|_| is_on(&state.repeats_entries));
+            state.repeated.fetch_add(u64::from(repeated.is_some()), Ordering::Relaxed);
+            match hidden.or(repeated) {
+                Some(changed) => to_client.write_all(&changed).await?,
                 None => to_client.write_all(answer).await?,
             }
         }

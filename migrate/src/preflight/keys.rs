@@ -1,6 +1,7 @@
 //! What the keys of a source show: whether it places them as we do, and whether it finds them.
 
 use client::{Bytes, ClientError, Item, Iterate, RemoteCache, SegmentSet};
+use futures_util::{FutureExt as _, future::BoxFuture};
 use media::hash;
 use store::SourceSpace;
 
@@ -73,22 +74,9 @@ async fn sample(
 /// What is wrong with a source that shows entries in a walk and does not find them by their keys, as one whose keys do
 /// not survive a conversion: reads that go through to it would miss them.
 pub(super) async fn hidden_keys(remote: &RemoteCache) -> Result<Option<Problem>, ClientError> {
-    let mut hidden = not_found(remote, keys_to_ask_for(remote).await?).await?;
-    for _ in 0..LOOKS {
-        if hidden.is_empty() {
-            return Ok(None);
-        }
-        // Others may have removed them in between, or they have ended: then they are not shown again.
-        let mut again = Vec::new();
-        sample(remote, None, |key| {
-            if let Some(at) = hidden.iter().position(|hidden| *hidden == key) {
-                again.push(hidden.swap_remove(at));
-            }
-            !hidden.is_empty()
-        })
-        .await?;
-        hidden = not_found(remote, again).await?;
-    }
+    let hidden = not_found(remote, keys_to_ask_for(remote).await?).await?;
+    let shown_again = |keys| shown_again(remote, keys).boxed();
+    let hidden = still_hidden(hidden, shown_again, |keys| not_found(remote, keys).boxed()).await?;
     Ok(hidden.first().map(|key| {
         let (number, key) = (hidden.len(), shown(key));
         let text = format!(
@@ -99,6 +87,38 @@ pub(super) async fn hidden_keys(remote: &RemoteCache) -> Result<Option<Problem>,
         );
         problem(ProblemCode::MediaTypes, text)
     }))
+}
+
+/// Those of these keys that the source shows, and does not find by their keys, each time that it is asked for both.
+/// Others may have removed the rest in between, or they have ended: then they are not shown again.
+async fn still_hidden<'r, E>(
+    mut hidden: Vec<Bytes>,
+    shown_again: impl Fn(Vec<Bytes>) -> BoxFuture<'r, Result<Vec<Bytes>, E>>,
+    not_found: impl Fn(Vec<Bytes>) -> BoxFuture<'r, Result<Vec<Bytes>, E>>,
+) -> Result<Vec<Bytes>, E> {
+    for _ in 0..LOOKS {
+        if hidden.is_empty() {
+            break;
+        }
+        hidden = not_found(shown_again(hidden).await?).await?;
+    }
+    Ok(hidden)
+}
+
+/// Those of these keys that a walk over the source shows.
+async fn shown_again(
+    remote: &RemoteCache,
+    mut wanted: Vec<Bytes>,
+) -> Result<Vec<Bytes>, ClientError> {
+    let mut shown = Vec::new();
+    sample(remote, None, |key| {
+        if let Some(at) = wanted.iter().position(|wanted| *wanted == key) {
+            shown.push(wanted.swap_remove(at));
+        }
+        !wanted.is_empty()
+    })
+    .await?;
+    Ok(shown)
 }
 
 /// Some keys of entries that have no max idle: being asked for, the others would live longer.
@@ -134,9 +154,40 @@ async fn not_found(remote: &RemoteCache, keys: Vec<Bytes>) -> Result<Vec<Bytes>,
 
 #[cfg(test)]
 mod tests {
-    //! Keys in segments that are not theirs.
+    //! Keys in segments that are not theirs, and keys that are shown and not found.
+
+    use std::{cell::Cell, convert::Infallible};
 
     use super::*;
+
+    #[tokio::test]
+    async fn keys_that_come_and_go_are_not_hidden_and_those_that_are_never_found_are() {
+        let keys = |names: &[&'static str]| -> Vec<Bytes> {
+            names.iter().map(|name| Bytes::from_static(name.as_bytes())).collect()
+        };
+        let without = |keys: Vec<Bytes>, name: &str| -> Vec<Bytes> {
+            keys.into_iter().filter(|key| key != name).collect()
+        };
+        let still = async |names: &[&'static str]| {
+            let looks = Cell::new(0);
+            let shown_again = |keys| {
+                let shown = without(keys, "removed");
+                async { Ok::<_, Infallible>(shown) }.boxed()
+            };
+            let not_found = |keys| {
+                looks.set(looks.get() + 1);
+                let is_found = looks.get() == LOOKS;
+                let hidden = if is_found { without(keys, "comes and goes") } else { keys };
+                async { Ok(hidden) }.boxed()
+            };
+            let hidden = still_hidden(keys(names), shown_again, not_found).await;
+            (hidden.unwrap_or_default(), looks.get())
+        };
+        let all = ["hidden", "comes and goes", "removed"];
+        assert_eq!(still(&all).await, (keys(&["hidden"]), LOOKS));
+        assert_eq!(still(&["removed"]).await, (Vec::new(), 1));
+        assert_eq!(still(&[]).await, (Vec::new(), 0));
+    }
 
     #[test]
     fn a_key_in_another_segment_is_in_the_wrong_half_of_some_digit() {

@@ -40,6 +40,8 @@ impl ClearedAt {
 #[derive(Debug, Default)]
 pub(crate) struct Clears {
     under_way: usize,
+    /// Whether any has come to its end while others were under way.
+    has_ended: bool,
     /// The last one that began. It is over when none is under way any more.
     last: Option<ClearedAt>,
 }
@@ -52,15 +54,23 @@ impl Clears {
 
     /// One has come to its end. Returns the last one if none is under way any more.
     fn end(&mut self, now: Timestamp) -> Option<ClearedAt> {
-        self.give_up();
-        let last = self.last.as_mut().filter(|_| self.under_way == 0)?;
-        last.ended = Some(now);
-        Some(*last)
+        self.has_ended = true;
+        self.stop(now)
     }
 
-    /// One has failed.
-    fn give_up(&mut self) {
+    /// One has failed, after it had removed some entries.
+    fn give_up(&mut self, now: Timestamp) {
+        self.stop(now);
+    }
+
+    fn stop(&mut self, now: Timestamp) -> Option<ClearedAt> {
         self.under_way = self.under_way.saturating_sub(1);
+        if self.under_way > 0 || !std::mem::take(&mut self.has_ended) {
+            return None;
+        }
+        let last = self.last.as_mut()?;
+        last.ended = Some(now);
+        Some(*last)
     }
 }
 
@@ -80,7 +90,7 @@ impl ClearUnderWay {
 impl Drop for ClearUnderWay {
     fn drop(&mut self) {
         if let Some(source) = &self.0 {
-            source.clears.lock().give_up();
+            source.clears.lock().give_up(source.agreement.clock().now());
         }
     }
 }
@@ -152,7 +162,16 @@ mod tests {
         assert_eq!(clears.end(at(4)), Some(over));
         clears.begin(at(5));
         clears.begin(at(6));
-        clears.give_up();
+        clears.give_up(at(6));
         assert_eq!(clears.end(at(7)).unwrap().ended, Some(at(7)), "the other one has failed");
+        clears.begin(at(8));
+        clears.begin(at(9));
+        assert_eq!(clears.end(at(10)), None, "the longer one goes on");
+        clears.give_up(at(11));
+        let over = ClearedAt { began: at(9), ended: Some(at(11)), had: None };
+        assert_eq!(clears.last, Some(over), "the longer one has failed");
+        clears.begin(at(12));
+        clears.give_up(at(13));
+        assert_eq!(clears.last.unwrap().ended, None, "none has come to its end");
     }
 }

@@ -7,15 +7,11 @@ use cluster::{Change, MetaCommand, SourceIdentity, SourceProcess};
 use store::Timestamp;
 use tokio::time::Instant;
 
-use super::{SourceConnection, chain};
+use super::{SourceConnection, chain, waiting::Waiting};
 use crate::{
     http_date,
     identity::{Asking, process},
 };
-
-/// Longest wait for a server that does not answer, while those that do are other processes than before. A cluster
-/// has found out by then that one of its members is gone, and announces it no more.
-const UNHEARD: Duration = Duration::from_secs(60);
 
 /// Held by who looks whether the source is the one that it should be.
 type Looking<'a> = tokio::sync::MutexGuard<'a, ()>;
@@ -87,28 +83,28 @@ impl SourceConnection {
             Wanted::All => false,
         };
         let enough = |now: &SourceIdentity| now.continues(&known) && is_heard(now);
-        let now = match self.asking().until(enough).await {
-            Ok(now) => now,
-            // Whatever has its name later is another cache.
-            Err(ClientError::NoSuchCache { .. }) => return Err(self.distrust(one, Change::Process)),
-            Err(error) => {
-                *self.unheard_since.lock() = None;
-                return Err(Doubt::Silent(chain(&error)));
-            }
-        };
-        if let Some(change) = now.change_since(&known) {
-            // As announced by now.
-            let servers: Vec<String> =
-                self.remote.servers().iter().map(ToString::to_string).collect();
-            return Err(match now.unheard(&known, &servers) {
-                Some(server) if self.waits_for_unheard() => Doubt::Silent(format!(
+        let answered = self.asking().until(enough).await;
+        let change = answered.as_ref().ok().and_then(|now| Some((now, now.change_since(&known)?)));
+        // As announced by now.
+        let announced =
+            || self.remote.servers().iter().map(ToString::to_string).collect::<Vec<_>>();
+        let unheard = change.and_then(|(now, _)| now.unheard(&known, &announced()));
+        let waits = self.waiting.lock().goes_on(unheard.is_some(), Instant::now());
+        if let Some((_, change)) = change {
+            return Err(match unheard {
+                Some(server) if waits => Doubt::Silent(format!(
                     "{server} does not answer, and of the other servers of the source none is the process that it \
                      was: whether the source goes on shows when {server} answers"
                 )),
                 _ => self.distrust(one, change),
             });
         }
-        *self.unheard_since.lock() = None;
+        let now = match answered {
+            Ok(now) => now,
+            // Whatever has its name later is another cache.
+            Err(ClientError::NoSuchCache { .. }) => return Err(self.distrust(one, Change::Process)),
+            Err(error) => return Err(Doubt::Silent(chain(&error))),
+        };
         if let Some(server) = self.new_one_that_is_us(&now, &known).await {
             return Err(Doubt::Silent(is_us(&server)));
         }
@@ -133,12 +129,6 @@ impl SourceConnection {
         };
         let new = self.remote.servers().into_iter().filter(is_new).collect();
         http_date::find_process(new, self.agreement.clock(), &self.settings.process).await
-    }
-
-    /// Whether to wait on for a server that has not answered.
-    fn waits_for_unheard(&self) -> bool {
-        let mut since = self.unheard_since.lock();
-        since.get_or_insert_with(Instant::now).elapsed() < UNHEARD
     }
 
     /// Records who the source is, if other processes have come than those that are recorded: a restart of ours, or a
@@ -353,7 +343,7 @@ impl SourceConnection {
             .map_err(|error| error.to_string())?;
         *self.recorded.lock() = identity.clone();
         self.accept_lost().await?;
-        *self.unheard_since.lock() = None;
+        *self.waiting.lock() = Waiting::default();
         *self.identity.write() = identity;
         self.seen_at.store(made, Ordering::Release);
         self.forget_count();
@@ -365,7 +355,7 @@ impl SourceConnection {
 /// Says that the address of a source's server leads to this server.
 fn is_us(server: &ServerAddress) -> String {
     format!(
-        "{server} leads to this server now: a cache cannot be its own source. Lead that address to the source again, or \
-         let the source announce another one"
+        "{server} leads to this server now: a cache cannot be its own source. Lead that address to the source again, \
+         or let the source announce another one"
     )
 }

@@ -45,6 +45,19 @@ async fn it_is_doubted_where_a_walk_of_a_client_has_brought_everything_in() {
 }
 
 #[tokio::test]
+async fn it_is_doubted_where_the_source_shows_what_is_left_twice() {
+    let scene = Scene::connected(ENTRIES).await;
+    shrink(&scene.from).await;
+    scene.relay.repeat_entries(true);
+    assert_eq!(scene.target.synchronize("c").await, u64::from(ENTRIES) / 2);
+    assert!(scene.relay.repeated() > 0);
+    let status = scene.target.rest.migration("c").await;
+    assert_eq!(status["here"]["read"], ENTRIES / 2, "{status:#}");
+    is_doubted(&scene).await;
+    scene.stop().await;
+}
+
+#[tokio::test]
 async fn it_is_doubted_over_a_connection_that_continues_the_first() {
     let scene = Scene::connected(ENTRIES).await;
     scene.disconnect("?force=true").await.with(200);
