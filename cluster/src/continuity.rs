@@ -154,7 +154,7 @@ impl Attempt<'_> {
         let (mut all, after_copy) = (past.lost.clone(), past.complete.is_whole());
         let servers = self.identity.servers();
         for lost in self.identity.lost_since(&past.identity, &servers, |_| after_copy) {
-            lost.add(&mut all);
+            lost.add_to(&mut all);
         }
         all
     }

@@ -19,7 +19,7 @@ pub struct LostServer {
 impl LostServer {
     /// Adds one to those that are known. One that was lost before everything was here stays so. Returns whether this
     /// says something new.
-    pub fn add(self, all: &mut Vec<Self>) -> bool {
+    pub fn add_to(self, all: &mut Vec<Self>) -> bool {
         let has_room = all.len() < MOST;
         let at = all.iter().position(|known| known.server == self.server);
         // Where there is no room, one that has taken nothing along gives way.

@@ -398,11 +398,11 @@ fn a_server_is_lost_once_and_before_the_copy_for_good() {
     let mut all = Vec::new();
     let changes = [("a", true, true), ("a", true, false), ("a", false, true), ("a", true, false)];
     for (server, after_copy, is_new) in changes {
-        assert_eq!(lost(server, after_copy).add(&mut all), is_new);
+        assert_eq!(lost(server, after_copy).add_to(&mut all), is_new);
     }
-    assert!(lost("b", true).add(&mut all));
+    assert!(lost("b", true).add_to(&mut all));
     assert_eq!(all, [lost("a", false), lost("b", true)]);
-    let more = (0..200).filter(|number| lost(&number.to_string(), false).add(&mut all));
+    let more = (0..200).filter(|number| lost(&number.to_string(), false).add_to(&mut all));
     // One that took nothing along gives way, and then no peer makes the list grow.
     assert_eq!((more.count(), all.len()), (99, 100));
     assert!(all.iter().all(|lost| !lost.after_copy));

@@ -55,7 +55,7 @@ impl SourceConnection {
         for lost in now.lost_since(known, servers, was_heard) {
             let (server, has_left, after_copy) =
                 (lost.server.clone(), lost.has_left, lost.after_copy);
-            if lost.add(&mut self.lost.lock()) && !after_copy {
+            if lost.add_to(&mut self.lost.lock()) && !after_copy {
                 let how = if has_left { "has left" } else { "was started again" };
                 tracing::warn!(
                     cache = %self.cache.name(),
