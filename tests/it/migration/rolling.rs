@@ -217,6 +217,36 @@ async fn a_server_that_goes_between_two_connections_is_doubted_over_the_second()
 }
 
 #[tokio::test]
+async fn a_server_that_does_not_answer_since_the_copy_is_doubted_until_it_does_or_is_accepted() {
+    for answers in [true, false] {
+        let data = tempfile::tempdir().unwrap();
+        let members = Member::two().await;
+        let target = connected(data.path(), &members).await;
+        members[1].relay.refuse(true);
+        members[1].relay.cut();
+        let status = verified(&target).await;
+        assert_eq!(status["state"], "SYNCED", "{status:#}");
+        let doubt = format!("source server {} has not answered since", members[1].relay.address);
+        assert!(status["doubts"].to_string().contains(&doubt), "{status:#}");
+        let refused = disconnected_strictly(&target).await.with(409);
+        assert!(refused.text().contains(&doubt), "{}", refused.text());
+        if answers {
+            members[1].relay.refuse(false);
+        } else {
+            again(&target, "accept-source-loss").await.with(204);
+        }
+        eventually("nothing is in doubt any more", || async {
+            let status = target.rest.migration("c").await;
+            let (state, doubts) = (&status["state"], &status["doubts"]);
+            ((state, doubts) == (&json!("VERIFIED"), &json!([]))).then_some(())
+        })
+        .await;
+        disconnected_strictly(&target).await.with(204);
+        target.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn an_address_that_leads_here_is_no_server_of_the_source_while_another_one_goes_on() {
     let data = tempfile::tempdir().unwrap();
     let members = Member::two().await;
