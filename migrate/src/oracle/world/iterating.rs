@@ -11,6 +11,7 @@ use super::{
     },
     World,
     command::{Answered, text},
+    pick,
 };
 
 /// An iteration that a client has begun.
@@ -37,6 +38,17 @@ impl World {
                 *value = None;
             }
         }
+        // Many entries are given at once, or few.
+        for _ in 0..pick(&mut self.random, &[1, 3, 30]) {
+            if self.take_a_step(&mut iteration)? == WalkStep::End {
+                return self.end_iteration(&iteration);
+            }
+        }
+        self.iteration = Some(iteration);
+        Ok(())
+    }
+
+    fn take_a_step(&mut self, iteration: &mut Iteration) -> Result<WalkStep, String> {
         let mut found = Vec::new();
         let step = iteration.walk.step(self.ours(), |entry| {
             found.push((entry.key().to_vec(), entry.value().bytes().to_vec()));
@@ -45,15 +57,9 @@ impl World {
         for (bytes, value) in found {
             let number = (0..KEYS).find(|number| key(*number) == bytes);
             let number = number.ok_or("an iteration shows a key that nobody has written")?;
-            self.show_to_client(&mut iteration, number, &value)?;
+            self.show_to_client(iteration, number, &value)?;
         }
-        match step.map_err(|error| error.to_string())? {
-            WalkStep::End => self.end_iteration(&iteration),
-            WalkStep::More | WalkStep::Segment(_) => {
-                self.iteration = Some(iteration);
-                Ok(())
-            }
-        }
+        step.map_err(|error| error.to_string())
     }
 
     /// Asks the source for what is overdue, and begins.
