@@ -10,7 +10,8 @@ use super::{
         source::key,
     },
     World,
-    command::{Answered, text},
+    clients::Flight,
+    command::{Answered, Operation, text},
     pick,
 };
 
@@ -89,10 +90,20 @@ impl World {
         }
         let mut walk = Walk::over(Arc::clone(&self.target.cache));
         walk.settled_at(settled);
-        let throughout = std::array::from_fn(|number| self.stands(number, false));
+        let throughout = std::array::from_fn(|number| {
+            // An earlier answer, which is still to be taken in, may say that it ends sooner.
+            if self.has_answer(number) { None } else { self.stands(number, false) }
+        });
         self.iteration = Some(Iteration { walk, shown: [false; KEYS], throughout });
         self.note("iterate");
         Ok(())
+    }
+
+    /// Returns whether the source has answered for a key, and a command is still to hear of it.
+    fn has_answer(&self, number: usize) -> bool {
+        let told = |operation: &Operation| operation.key == number && operation.said.is_some();
+        let answered = |flight: &Flight| flight.key == number && flight.answer.is_some();
+        self.operations.iter().any(told) || self.flights.iter().any(answered)
     }
 
     /// The value under a key, if it is alive, or if its time was over only a moment ago.
