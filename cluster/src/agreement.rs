@@ -4,7 +4,14 @@
 //! will agree on them first. Either way a command that was proposed has been applied here, caches and
 //! all, when [`Agreement::propose`] returns.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use config::{CacheConfig, CacheName};
 use parking_lot::{Mutex, RwLock};
@@ -42,6 +49,8 @@ pub struct Agreement {
     changes: watch::Sender<u64>,
     /// Caches that had let go of their source, and whose entries went with the process before this one.
     lost: BTreeSet<CacheName>,
+    /// Set once the process ends: what is done in the background stops then.
+    closing: Arc<AtomicBool>,
 }
 
 impl Agreement {
@@ -78,6 +87,7 @@ impl Agreement {
             clock,
             max_tombstones,
             changes: watch::Sender::new(0),
+            closing: Arc::default(),
         };
         for command in &commands {
             // None of them removes a cache.
@@ -171,6 +181,7 @@ impl Agreement {
     ///
     /// If it cannot be written. What was carried out is not lost.
     pub async fn close(self: &Arc<Self>) -> Result<(), LogError> {
+        self.closing.store(true, Ordering::Relaxed);
         let agreement = Arc::clone(self);
         let closed = tokio::task::spawn_blocking(move || {
             let mut log = agreement.log.lock();
@@ -192,8 +203,10 @@ impl Agreement {
         if let MetaCommand::UpdateCache { cache, .. } = command
             && let Some(cache) = self.container.cache(cache.as_str())
         {
-            // Not even whoever asked for it.
-            tokio::task::spawn_blocking(move || cache.evict_excess());
+            // In the background: evicting many entries takes seconds, and nobody waits for it.
+            let closing = Arc::clone(&self.closing);
+            let goes_on = move || !closing.load(Ordering::Relaxed);
+            tokio::task::spawn_blocking(move || cache.evict_excess(goes_on));
         }
         Ok(found)
     }

@@ -15,7 +15,9 @@ use config::{CacheConfig, CacheName};
 use media::hash;
 use parking_lot::{Mutex, MutexGuard};
 
+pub use self::room::Growth;
 use self::{
+    bound::Size,
     room::{Efforts, Search},
     segments::Segments,
 };
@@ -146,7 +148,8 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// If the command cannot be carried out now. Nothing has changed then.
+    /// If the command cannot be carried out now. Nothing has changed then, except that expired entries may have ended, or
+    /// entries may have been evicted, to make room.
     #[inline]
     pub fn execute(
         &self,
@@ -173,15 +176,15 @@ impl Cache {
         reply: &mut impl Reply,
     ) -> Result<Progress, CacheError> {
         let placement = hash::hash(command.key);
-        let mut progress = self.placed(placement).lock().apply(placement, command, now, reply);
-        let mut efforts = Efforts::FULL;
-        while let Err(error) = &progress
-            && self.make_room(error, &mut efforts, now)
-        {
-            progress = self.placed(placement).lock().apply(placement, command, now, reply);
+        let segment = self.placed(placement);
+        let mut progress = segment.lock().apply(placement, command, now, reply);
+        if progress.is_err() {
+            progress = self.try_again(segment, progress, &mut Efforts::full(), now, |segment| {
+                segment.apply(placement, command, now, reply)
+            });
         }
         if self.bounded && command.may_add() {
-            self.keep_bound(Some(command.key), 1);
+            self.keep_bound(Some(command.key), || Size::of(command));
         }
         progress
     }

@@ -1,7 +1,7 @@
 //! What the store is asked of one key, and what it answers.
 
 use crate::{
-    entry::{EntryMetadata, EntryRef, TakenEntry, Value},
+    entry::{Draft, EntryMetadata, EntryRef, TakenEntry, Value},
     source::ConnectionId,
     stamp::{Stamp, Version},
     time::Expiration,
@@ -162,6 +162,13 @@ pub struct Imported<'a> {
     pub value: Value<'a>,
     /// The source's version, instants and expiration.
     pub metadata: EntryMetadata,
+}
+
+impl Imported<'_> {
+    /// Bytes that it takes under `key`.
+    pub(crate) fn memory(&self, key: &[u8]) -> usize {
+        Draft::memory_of(key, self.value.bytes(), self.metadata.expiration)
+    }
 }
 
 /// What came of a command.

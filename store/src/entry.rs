@@ -265,9 +265,10 @@ impl Draft<'_> {
         let (created, last_used) = (Timestamp::default(), Timestamp::default());
         let inline = Value::Inline(value);
         let draft = Draft { key, value: inline, number, created, last_used, expiration, at_source };
-        match value.len() > SHARED_FROM {
-            true => shared_memory(draft.head_len(), value.len()),
-            false => draft.memory(),
+        if value.len() > SHARED_FROM {
+            shared_memory(draft.head_len(), value.len())
+        } else {
+            draft.memory()
         }
     }
 

@@ -20,7 +20,7 @@ mod time;
 mod walk;
 
 pub use self::{
-    cache::{BACKGROUND_STEP, Cache, SegmentId},
+    cache::{BACKGROUND_STEP, Cache, Growth, SegmentId},
     command::{
         Answer, CacheError, Change, Command, Condition, Etag, Fence, Imported, Outcome, Progress,
         Reply, Source, TakenOutcome,

@@ -1,8 +1,11 @@
 //! What memory costs, and who may still take some.
 
-use std::sync::{
-    Arc, Weak,
-    atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
+use std::{
+    ops::ControlFlow,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 use parking_lot::Mutex;
@@ -135,10 +138,12 @@ impl MemoryLimit {
         caches.push(Arc::downgrade(cache));
     }
 
-    /// Has one cache after the other searched, each once at most, from where the last search has ended, until
-    /// `search` says that it does not go on. Returns the first of what it says. Notes that there is no memory left if
-    /// that is nothing.
-    pub(crate) fn search_others(&self, mut search: impl FnMut(&Cache) -> (bool, bool)) -> bool {
+    /// Searches the caches in turn, starting with the one searched last, until `search` breaks off with whether it has
+    /// found something. Returns whether anything was found; if not, notes that memory is short.
+    pub(crate) fn search_others(
+        &self,
+        mut search: impl FnMut(&Cache) -> ControlFlow<bool>,
+    ) -> bool {
         let count = self.caches.lock().len();
         for _ in 0..count {
             let next = self.next.load(Ordering::Relaxed);
@@ -146,12 +151,10 @@ impl MemoryLimit {
                 let caches = self.caches.lock();
                 (caches.get(next).and_then(Weak::upgrade), caches.len())
             };
-            let (found, goes_on) = cache.map_or((false, true), |cache| search(&cache));
-            if found {
-                return true;
-            }
-            if !goes_on {
-                break;
+            match cache.map_or(ControlFlow::Continue(()), |cache| search(&cache)) {
+                ControlFlow::Break(true) => return true,
+                ControlFlow::Break(false) => break,
+                ControlFlow::Continue(()) => {}
             }
             let next = if next + 1 < count { next + 1 } else { 0 };
             self.next.store(next, Ordering::Relaxed);

@@ -103,6 +103,8 @@ pub struct Segment {
     hand: usize,
     account: Account,
     bound: Bound,
+    /// Set while nothing is evicted for want of memory, because there may be expired entries elsewhere.
+    spares_entries: bool,
     mortal: u64,
     tombstones: u64,
     /// Entries that were imported over the connection that there is, or over the last one.
@@ -168,6 +170,7 @@ impl Segment {
             hand: 0,
             account,
             bound,
+            spares_entries: false,
             mortal: 0,
             tombstones: 0,
             imported: 0,

@@ -110,6 +110,30 @@ async fn a_put_all_that_fails_in_the_middle_says_what_it_has_stored() {
 }
 
 #[tokio::test]
+async fn a_put_all_without_room_is_refused_whatever_follows_the_entries_that_are_too_many() {
+    let server = TestServer::start().await;
+    let bounded = r#"{"local-cache":{"encoding":{"media-type":"text/plain"},
+        "memory":{"max-count":10,"when-full":"EXCEPTION"}}}"#;
+    let cache = server.cache_of("c", bounded).await;
+    let protostream = MediaTypeRef::Named("application/x-protostream");
+    let value = |index, wrong| if index == wrong { &b"?"[..] } else { b"\x4a\x01v" };
+    // Few are written at once, and many by a request that waits.
+    for many in [20, 100] {
+        for wrong in [5, 15] {
+            let entry = |index| (format!("{index}").into_bytes(), value(index, wrong).to_vec());
+            let given: Vec<_> = (0..many).map(entry).collect();
+            let (status, text) = put_all(&server, &given, protostream).await;
+            assert_eq!(status, Status::ServerError, "{text}");
+            let none = format!("; none of the {many} entries is stored");
+            assert!(text.ends_with(&none), "{text}");
+            assert_eq!(text.contains("the cache is full"), wrong == 15, "{text}");
+        }
+    }
+    assert_eq!(cache.size().await.unwrap(), 0);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn running_out_of_file_descriptors_is_logged_with_what_to_raise_and_passes() {
     let server = ServerProcess::start_with_files(&[], 64).await;
     let mut streams = Vec::new();

@@ -63,6 +63,33 @@ async fn caches_follow_the_metadata() {
 }
 
 #[tokio::test]
+async fn a_cache_that_is_bounded_to_less_evicts_the_rest_and_keeps_to_its_bound_afterwards() {
+    let agreement = start(None);
+    let config = |most| {
+        let memory = config::MemoryConfig { max_count: Some(most), ..Default::default() };
+        Arc::new(CacheConfig { memory, ..CacheConfig::new(CacheMode::Distributed) })
+    };
+    let create =
+        MetaCommand::CreateCache { cache: name("orders"), config: config(1_000), volatile: false };
+    agreement.propose(create).await.unwrap();
+    let cache = agreement.container().cache("orders").unwrap();
+    let put = |key: u32| {
+        let key = key.to_be_bytes();
+        let write = Command::write(&key, b"v", Expiration::NEVER);
+        let _ = cache.execute(&write, agreement.clock().now(), &mut |_: Outcome<'_>| ()).unwrap();
+    };
+    (0..1_000).for_each(put);
+    let update =
+        MetaCommand::UpdateCache { cache: name("orders"), config: config(100), replaces: None };
+    agreement.propose(update).await.unwrap();
+    while cache.approximate_len() > 100 {
+        tokio::task::yield_now().await;
+    }
+    (2_000..2_500).for_each(put);
+    assert_eq!(cache.approximate_len(), 100);
+}
+
+#[tokio::test]
 async fn what_was_meant_for_a_removed_cache_does_not_happen_to_the_next_one_of_its_name() {
     let agreement = start(None);
     let old = create(&agreement).await;

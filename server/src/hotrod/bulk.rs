@@ -9,8 +9,8 @@ use hotrod::{
     serve::{Context, write_response},
 };
 use store::{
-    Command, EntryRef, Expiration, Outcome, Progress, Reply, Source, TakenEntry, Timestamp, Walk,
-    WalkStep,
+    Command, EntryRef, Expiration, Growth, Outcome, Progress, Reply, Source, TakenEntry, Timestamp,
+    Walk, WalkStep,
 };
 
 use super::{
@@ -41,6 +41,10 @@ const PAGE_BYTES: usize = 1024 * 1024;
 /// Most bytes of an answer that is one message by its nature.
 const MOST_BYTES: usize = 256 * 1024 * 1024;
 
+/// How many times longer a key or value may be as it is stored than as it was sent, at most: a control character takes
+/// six characters in JSON, each of four bytes in UTF-32, which may be written as hexadecimal digits.
+const MOST_GROWTH: usize = 6 * 4 * 2;
+
 /// Writes few entries at once. If one of them has to wait, returns how many are written.
 pub(super) fn put_all_now(
     target: &Target,
@@ -50,7 +54,18 @@ pub(super) fn put_all_now(
 ) -> Result<Option<Done>, Failure> {
     let codec = Codec::of(context.header, &target.config.encoding)?;
     let expiration = context.expiration(request.expiration);
-    check_room(target, codec, request, expiration, context.now)?;
+    if may_lack_room(target, codec, request) {
+        let mut room = RoomCheck::new(target, codec, expiration, context.now);
+        let mut check = || {
+            for pair in request.entries.clone().pairs() {
+                if !room.add(pair)? {
+                    break;
+                }
+            }
+            room.check()
+        };
+        check().map_err(|failure| partly(failure, 0, request))?;
+    }
     for (written, (key, value)) in request.entries.clone().pairs().enumerate() {
         let write = || {
             let (key, value) = (codec.key_in(key)?, codec.value_in(value)?);
@@ -78,8 +93,20 @@ pub(super) async fn put_all(
 ) -> Result<(), Failure> {
     let codec = Codec::of(context.header, &target.config.encoding)?;
     let expiration: Expiration = context.expiration(request.expiration);
-    if written == 0 {
-        check_room(target, codec, request, expiration, context.now)?;
+    if written == 0 && may_lack_room(target, codec, request) {
+        let mut room = RoomCheck::new(target, codec, expiration, context.now);
+        let check = async {
+            for (index, pair) in request.entries.clone().pairs().enumerate() {
+                if !room.add(pair)? {
+                    break;
+                }
+                if index % STRETCH == STRETCH - 1 {
+                    tokio::task::yield_now().await;
+                }
+            }
+            room.check()
+        };
+        check.await.map_err(|failure| partly(failure, 0, request))?;
     }
     for (index, (key, value)) in request.entries.clone().pairs().enumerate().skip(written) {
         let write = async || {
@@ -97,24 +124,41 @@ pub(super) async fn put_all(
     Ok(())
 }
 
-/// Refuses entries that there is not room for together: otherwise the first of them would be written.
-fn check_room(
-    target: &Target,
+/// Returns whether the entries of a request have to be added up before the first is written, because there may not be
+/// room for all of them.
+fn may_lack_room(target: &Target, codec: Codec, request: &op::PutAll<'_>) -> bool {
+    let pairs = request.entries.clone().pairs();
+    let bytes: usize = pairs.map(|(key, value)| key.len() + value.len()).sum();
+    let most = if codec.writes_untouched() { bytes } else { bytes.saturating_mul(MOST_GROWTH) };
+    !target.cache.surely_has_room(count(request), most)
+}
+
+/// Adds up what the entries of a request take, one after the other, and refuses them together where there is no room
+/// for them: otherwise the first of them would be written. None of them is kept.
+struct RoomCheck<'a> {
+    target: &'a Target,
     codec: Codec,
-    request: &op::PutAll<'_>,
     expiration: Expiration,
     now: Timestamp,
-) -> Result<(), Failure> {
-    let pairs = || request.entries.clone().pairs();
-    let bytes = pairs().map(|(key, value)| key.len() + value.len()).sum();
-    if target.cache.surely_has_room(count(request), bytes) {
-        return Ok(());
+    growth: Growth,
+}
+
+impl<'a> RoomCheck<'a> {
+    fn new(target: &'a Target, codec: Codec, expiration: Expiration, now: Timestamp) -> Self {
+        Self { target, codec, expiration, now, growth: Growth::default() }
     }
-    let stored = |(key, value)| Ok((codec.key_in(key)?, codec.value_in(value)?));
-    let stored = pairs().map(stored).collect::<Result<Vec<_>, Failure>>()?;
-    let stored = stored.iter().map(|(key, value)| (&**key, &**value));
-    let checked = target.cache.check_room(stored, expiration, now);
-    checked.map_err(|error| partly(errors::cache_error(&error), 0, request))
+
+    /// Adds an entry. Returns whether there could be room for more.
+    fn add(&mut self, (key, value): (&[u8], &[u8])) -> Result<bool, Failure> {
+        let (key, value) = (self.codec.key_in(key)?, self.codec.value_in(value)?);
+        let entry = (&*key, &*value);
+        Ok(self.target.cache.add_growth(&mut self.growth, entry, self.expiration, self.now))
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        let checked = self.target.cache.check_room(self.growth, self.now);
+        checked.map_err(|error| errors::cache_error(&error))
+    }
 }
 
 /// Entries of a request.

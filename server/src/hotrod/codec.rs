@@ -53,6 +53,11 @@ impl Codec {
         if self.reads_untouched() { stored } else { stored.saturating_mul(2) }
     }
 
+    /// Returns whether what clients write is stored as they send it.
+    pub(crate) fn writes_untouched(&self) -> bool {
+        self.key_in.is_identity() && self.value_in.is_identity()
+    }
+
     /// Key and value of a command in the cache's own form.
     pub(crate) fn stored<'a>(&self, command: &Command<'a>) -> Result<Stored<'a>, Failure> {
         let value = match command.change {

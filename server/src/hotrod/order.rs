@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 /// Keys that the deferred requests of a connection name one by one. A request beyond this claims its
 /// whole cache instead, so that requests of very many tiny keys take no memory out of proportion.
-const MOST_KEYS: usize = 16 * 1024;
+pub(super) const MOST_KEYS: usize = 16 * 1024;
 
 /// Deferred reads of a whole cache that later requests are compared with one by one. The next one is
 /// treated as if it changed the cache: later requests then wait for it alone.

@@ -20,7 +20,7 @@ use super::{
     bulk,
     codec::Codec,
     errors::{self, Failure},
-    order::{Access, Claim, Keys, Order},
+    order::{Access, Claim, Keys, MOST_KEYS, Order},
     scope::{Begun, Done, Scope, Taken, Target},
     statistics,
     topology::{self, TopologyBlocks},
@@ -171,6 +171,13 @@ impl Session {
             AnyRequest::IterationNext(op::IterationNext { id })
             | AnyRequest::IterationEnd(op::IterationEnd { id }) => {
                 (Keys::One(self.hasher.hash_one(id)), Access::Change)
+            }
+            // As so many keys would, without gathering them.
+            AnyRequest::PutAll(put_all) if put_all.entries.left() / 2 > MOST_KEYS as u64 => {
+                (Keys::All, Access::Change)
+            }
+            AnyRequest::GetAll(get_all) if get_all.keys.left() > MOST_KEYS as u64 => {
+                (Keys::All, Access::Read)
             }
             AnyRequest::PutAll(put_all) => {
                 let keys = put_all.entries.clone().pairs().map(|(key, _)| hashed(key));

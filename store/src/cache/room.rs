@@ -1,15 +1,17 @@
 //! Room for writes that would be refused: expired entries make it at once, without waiting for the sweeper.
 //!
 //! One write looks at a bounded number of buckets, and the next one goes on where it stopped, whoever sends it.
-//! What they do not reach, the sweeper does soon: see [`Cache::is_short_of_room`].
+//! The sweeper soon ends the rest: see [`Cache::is_short_of_room`].
 
-use std::sync::atomic::Ordering;
+use std::{ops::ControlFlow, sync::atomic::Ordering};
+
+use parking_lot::Mutex;
 
 use super::{BACKGROUND_STEP, Cache, SegmentId};
 use crate::{
     command::CacheError,
     entry::Draft,
-    segment::{Bound, WhenFull},
+    segment::{Bound, Segment, WhenFull},
     time::{Expiration, Timestamp},
 };
 
@@ -42,7 +44,11 @@ impl Effort {
         if !found {
             self.fruitless = self.fruitless.saturating_sub(buckets);
         }
-        self.all > 0 && self.fruitless > 0
+        !self.is_spent()
+    }
+
+    fn is_spent(self) -> bool {
+        self.all == 0 || self.fruitless == 0
     }
 }
 
@@ -54,18 +60,51 @@ pub(super) struct Efforts {
 }
 
 impl Efforts {
-    pub(super) const FULL: Self = Self { own: Effort::FULL, others: Effort::FULL };
+    pub(super) fn full() -> Self {
+        Self { own: Effort::FULL, others: Effort::FULL }
+    }
+}
+
+/// What a number of entries would add to a cache if they were written together. None of them is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Growth {
+    entries: u64,
+    bytes: usize,
+}
+
+fn evicts(bound: &Bound) -> bool {
+    bound.is_some() && bound.when_full == WhenFull::Evict
 }
 
 impl Cache {
-    /// Ends expired entries after a write was refused with `error`. Returns whether there were any, so that it is
-    /// worth trying again.
-    pub(super) fn make_room(
+    /// Tries what a segment has refused again, as long as expired entries make room for it. Only the last attempt
+    /// evicts entries that are not expired.
+    pub(super) fn try_again<T>(
         &self,
-        error: &CacheError,
+        segment: &Mutex<Segment>,
+        mut done: Result<T, CacheError>,
         efforts: &mut Efforts,
         now: Timestamp,
-    ) -> bool {
+        mut attempt: impl FnMut(&mut Segment) -> Result<T, CacheError>,
+    ) -> Result<T, CacheError> {
+        let mut is_roomier = false;
+        while let Err(error) = &done {
+            let found = self.make_room(error, efforts, now);
+            if !found && !is_roomier {
+                return done;
+            }
+            let mut segment = segment.lock();
+            segment.spare_entries(found);
+            done = attempt(&mut segment);
+            segment.spare_entries(false);
+            is_roomier = found;
+        }
+        done
+    }
+
+    /// Ends expired entries after a write was refused with `error`. Returns whether there were any, so that it is
+    /// worth trying again.
+    fn make_room(&self, error: &CacheError, efforts: &mut Efforts, now: Timestamp) -> bool {
         let node_is_full = match error {
             CacheError::Full => false,
             CacheError::OutOfMemory { .. } => true,
@@ -88,8 +127,11 @@ impl Cache {
         }
         self.memory_limit().search_others(|cache| {
             let found = cache.end_expired(&mut efforts.others, now);
-            let goes_on = !found && efforts.others.fruitless > 0 && efforts.others.all > 0;
-            (found, goes_on)
+            if found || efforts.others.is_spent() {
+                ControlFlow::Break(found)
+            } else {
+                ControlFlow::Continue(())
+            }
         })
     }
 
@@ -101,44 +143,59 @@ impl Cache {
         const OVERHEAD: usize = 128;
         let overhead = usize::try_from(entries).unwrap_or(usize::MAX).saturating_mul(OVERHEAD);
         let bytes = bytes.saturating_mul(2).saturating_add(overhead);
-        self.refusal(&self.bound.load(), entries, bytes).is_none()
+        self.refusal(&self.bound.load(), Growth { entries, bytes }).is_none()
     }
 
-    /// Checks that there is room for all of these entries together, after expired ones have made some. Nothing is set
+    /// Adds to `growth` what writing this entry would add to the cache. Returns whether there could be room for all
+    /// that was added: if not, nobody need add the rest. A key that is added twice counts twice.
+    #[must_use]
+    pub fn add_growth(
+        &self,
+        growth: &mut Growth,
+        (key, value): (&[u8], &[u8]),
+        expiration: Expiration,
+        now: Timestamp,
+    ) -> bool {
+        let to = Draft::memory_of(key, value, expiration);
+        let segment = self.used_segment(self.segment_of(key));
+        let (more, is_new) = segment.map_or((to, true), |mut segment| segment.growth(key, to, now));
+        growth.entries += u64::from(is_new);
+        growth.bytes = growth.bytes.saturating_add(more);
+        self.could_fit(*growth)
+    }
+
+    /// Checks that there is room for entries that would add so much, after expired ones have made some. Nothing is set
     /// aside: other writes may take the room meanwhile.
     ///
     /// # Errors
     ///
     /// If there is not.
-    pub fn check_room<'a>(
-        &self,
-        entries: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-        expiration: Expiration,
-        now: Timestamp,
-    ) -> Result<(), CacheError> {
-        let (mut new, mut bytes) = (0, 0_usize);
-        for (key, value) in entries {
-            let to = Draft::memory_of(key, value, expiration);
-            let segment = self.used_segment(self.segment_of(key));
-            let (more, is_new) = segment.map_or((to, true), |segment| segment.growth(key, to));
-            new += u64::from(is_new);
-            bytes = bytes.saturating_add(more);
-        }
+    pub fn check_room(&self, growth: Growth, now: Timestamp) -> Result<(), CacheError> {
         let bound = **self.bound.load();
-        let mut efforts = Efforts::FULL;
-        while let Some(error) = self.refusal(&bound, new, bytes) {
-            if !self.make_room(&error, &mut efforts, now) {
+        let mut efforts = Efforts::full();
+        while let Some(error) = self.refusal(&bound, growth) {
+            if !self.could_fit(growth) || !self.make_room(&error, &mut efforts, now) {
                 return Err(error);
             }
         }
         Ok(())
     }
 
+    /// Returns whether an empty cache in an empty member would have room for this.
+    fn could_fit(&self, growth: Growth) -> bool {
+        let bound = self.bound.load();
+        evicts(&bound)
+            || bound.entries.is_none_or(|most| growth.entries <= most)
+                && bound.bytes.is_none_or(|most| growth.bytes as u64 <= most)
+                && growth.bytes as u64 <= self.memory_limit().limit()
+    }
+
     /// Why the cache would refuse to take so many entries and bytes more. A cache that evicts makes room itself.
-    fn refusal(&self, bound: &Bound, entries: u64, bytes: usize) -> Option<CacheError> {
-        if bound.is_some() && bound.when_full == WhenFull::Evict {
+    fn refusal(&self, bound: &Bound, growth: Growth) -> Option<CacheError> {
+        if evicts(bound) {
             return None;
         }
+        let Growth { entries, bytes } = growth;
         let over = |most: Option<u64>, used: u64, more: u64| {
             more > 0 && most.is_some_and(|most| used.saturating_add(more) > most)
         };
@@ -154,7 +211,7 @@ impl Cache {
 
     /// Ends some expired entries, in one round through the segments at most. Returns whether there were any.
     fn end_expired(&self, effort: &mut Effort, now: Timestamp) -> bool {
-        if effort.all == 0 || effort.fruitless == 0 {
+        if effort.is_spent() {
             return false;
         }
         let mut search = self.search.lock();
@@ -170,7 +227,7 @@ impl Cache {
                 let before = segment.len();
                 next = segment.sweep(search.bucket, BACKGROUND_STEP, now);
                 found = segment.len() < before;
-                looked = BACKGROUND_STEP;
+                looked = BACKGROUND_STEP.min(segment.buckets());
                 if found {
                     segment.settle_account();
                 }

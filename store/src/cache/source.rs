@@ -3,7 +3,7 @@
 use media::hash;
 use parking_lot::MutexGuard;
 
-use super::{BACKGROUND_STEP, Cache, SegmentId, room::Efforts};
+use super::{BACKGROUND_STEP, Cache, SegmentId, bound::Size, room::Efforts};
 use crate::{
     command::{Answer, CacheError, Imported},
     segment::{Import, ImportRule, Position, Segment, Settled, Step},
@@ -31,28 +31,31 @@ impl Cache {
             })
             .collect();
         order.sort_unstable();
-        let mut efforts = Efforts::FULL;
+        let mut efforts = Efforts::full();
         for of_segment in order.chunk_by(|one, other| one.0 == other.0) {
             for step in of_segment.chunks(BACKGROUND_STEP) {
                 let Some(&(id, ..)) = step.first() else { continue };
                 let mut segment = self.segment(SegmentId(id));
                 for &(_, placement, index) in step {
                     let Some((key, imported)) = entries.get(index) else { continue };
-                    let mut import =
-                        segment.import(placement, key, imported, rule, connection, now);
-                    while let Import::Failed(error) = &import
-                        && MutexGuard::unlocked(&mut segment, || {
-                            self.make_room(error, &mut efforts, now)
-                        })
+                    let import = |segment: &mut Segment| match segment
+                        .import(placement, key, imported, rule, connection, now)
                     {
-                        import = segment.import(placement, key, imported, rule, connection, now);
+                        Import::Failed(error) => Err(error),
+                        import => Ok(import),
+                    };
+                    let mut came = import(&mut segment);
+                    if came.is_err() {
+                        came = MutexGuard::unlocked(&mut segment, || {
+                            self.try_again(self.at(id as usize), came, &mut efforts, now, import)
+                        });
                     }
-                    outcome(index, import);
+                    outcome(index, came.unwrap_or_else(Import::Failed));
                 }
             }
         }
         if self.bounded {
-            self.keep_bound(None, entries.len());
+            self.keep_bound(None, || Size::of_all(entries));
         }
     }
 
@@ -91,15 +94,11 @@ impl Cache {
         now: Timestamp,
     ) -> Result<Settled, CacheError> {
         let placement = hash::hash(key);
+        let segment = self.placed(placement);
         let settle =
-            || self.placed(placement).lock().settle(placement, key, answer, connection, now);
-        let (mut settled, mut efforts) = (settle(), Efforts::FULL);
-        while let Err(error) = &settled
-            && self.make_room(error, &mut efforts, now)
-        {
-            settled = settle();
-        }
-        settled
+            |segment: &mut Segment| segment.settle(placement, key, answer, connection, now);
+        let settled = settle(&mut segment.lock());
+        self.try_again(segment, settled, &mut Efforts::full(), now, settle)
     }
 
     /// Imported entries whose time was over here and that the source still had, since it was connected.

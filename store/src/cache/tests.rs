@@ -4,6 +4,9 @@ use std::{collections::HashSet, ops::ControlFlow, thread};
 
 use config::{CacheMode, MemoryConfig};
 
+mod bound;
+mod room;
+
 use super::*;
 use crate::{
     command::{Imported, Outcome},
@@ -68,190 +71,6 @@ fn a_cache_bounded_to_n_entries_holds_n() {
 }
 
 #[test]
-fn a_smaller_bound_holds_once_the_excess_is_evicted() {
-    let memory = |max_count| MemoryConfig { max_count, ..MemoryConfig::default() };
-    let config = |memory| CacheConfig { memory, ..CacheConfig::new(CacheMode::Local) };
-    let cache = cache(memory(Some(100)));
-    (0_u32..100).for_each(|key| put(&cache, &key.to_be_bytes(), b"v"));
-    cache.reconfigure(Arc::new(config(memory(Some(40)))));
-    assert_eq!(len(&cache, now()), 100, "who configures it holds locks that others wait for");
-    put(&cache, b"written", b"v");
-    assert_eq!(len(&cache, now()), 99, "a write makes room for itself and for one more");
-    cache.evict_excess();
-    assert_eq!(len(&cache, now()), 40);
-    put(&cache, b"another", b"v");
-    assert_eq!(len(&cache, now()), 40);
-    cache.reconfigure(Arc::new(config(memory(Some(50)))));
-    (0_u32..100).for_each(|key| put(&cache, &key.to_be_bytes(), b"v"));
-    assert_eq!(len(&cache, now()), 50, "a larger one is reached by the writes");
-}
-
-#[test]
-fn a_bound_is_reached_although_it_is_made_smaller_again_and_others_write() {
-    let memory = |max_count| MemoryConfig { max_count, ..MemoryConfig::default() };
-    let config = |memory| CacheConfig { memory, ..CacheConfig::new(CacheMode::Local) };
-    let cache = cache(memory(Some(5_000)));
-    (0_u32..5_000).for_each(|key| put(&cache, &key.to_be_bytes(), b"v"));
-    thread::scope(|scope| {
-        for bound in [4_000, 3_000, 500] {
-            cache.reconfigure(Arc::new(config(memory(Some(bound)))));
-            scope.spawn(|| cache.evict_excess());
-            scope
-                .spawn(|| (9_000_u32..9_500).for_each(|key| put(&cache, &key.to_be_bytes(), b"v")));
-        }
-    });
-    // Several that evict at the same time may each evict the last one that is too much.
-    assert!((480..=500).contains(&len(&cache, now())), "{}", len(&cache, now()));
-    (0_u32..100).for_each(|key| put(&cache, &key.to_be_bytes(), b"v"));
-    assert_eq!(len(&cache, now()), 500);
-}
-
-/// A write that ends a second after it.
-fn put_for_a_second(cache: &Cache, key: &[u8], value: &[u8]) -> Result<Progress, CacheError> {
-    let second = Some(Lifetime::from_millis(1_000));
-    let expiration = Expiration { lifespan: second, ..Expiration::NEVER };
-    cache.execute(&Command::write(key, value, expiration), now(), &mut |_: Outcome<'_>| ())
-}
-
-fn put_at(cache: &Cache, key: &[u8], value: &[u8], millis: u64) -> Result<Progress, CacheError> {
-    let command = Command::write(key, value, Expiration::NEVER);
-    cache.execute(&command, Timestamp::from_millis(millis), &mut |_: Outcome<'_>| ())
-}
-
-#[test]
-fn expired_entries_make_room_in_a_cache_that_refuses() {
-    let memory = |max_count, max_size| MemoryConfig {
-        max_count,
-        max_size,
-        when_full: config::WhenFull::Exception,
-    };
-    for memory in [memory(Some(1_000), None), memory(None, Some(1_000_000))] {
-        let cache = cache(memory);
-        let mut count = 0_u32;
-        while put_for_a_second(&cache, &count.to_be_bytes(), &[7; 500]).is_ok() {
-            count += 1;
-        }
-        assert!(count >= 1_000, "{count}");
-        assert_eq!(put_at(&cache, b"key", &[7; 500], 1_999), Err(CacheError::Full));
-        assert!(cache.is_short_of_room() && !cache.is_short_of_room());
-        let mut written = 0;
-        while put_at(&cache, &(count + written).to_be_bytes(), &[7; 500], 2_000).is_ok() {
-            written += 1;
-        }
-        // Tables may have grown meanwhile, which count as bytes.
-        assert!(written > count / 10 * 9, "{written} of {count}");
-        assert_eq!(cache.stats().expirations, u64::from(count));
-        assert_eq!(len(&cache, Timestamp::from_millis(2_000)), u64::from(written));
-    }
-}
-
-#[test]
-fn expired_entries_of_any_cache_make_room_for_a_write_that_the_members_memory_would_refuse() {
-    let container = crate::Container::new(MemoryLimit::new(4_000_000));
-    let config = Arc::new(CacheConfig::new(CacheMode::Local));
-    let start = |name: &str| {
-        container.start(&name.parse().unwrap(), Arc::clone(&config), VersionKey::new(1), now())
-    };
-    let caches = ["a", "b", "c"].map(start);
-    let [a, b, c] = &caches;
-    let memory = container.memory();
-    put(a, b"forever", &[7; 100_000]);
-    let mut key = 0_u32;
-    let cache_of = |key: u32| if key.is_multiple_of(2) { b } else { c };
-    while put_for_a_second(cache_of(key), &key.to_be_bytes(), &[7; 900]).is_ok() {
-        key += 1;
-    }
-    assert!(key > 3_000, "{key}");
-    assert!(memory.is_short());
-    let refused = put_at(a, b"key", &[7; 100_000], 1_999);
-    assert_eq!(refused, Err(CacheError::OutOfMemory { limit: 4_000_000 }));
-    assert!(memory.is_short() && !memory.is_short());
-    // Also a write that is much larger than the entries which make room for it.
-    for key in 0_u32..20 {
-        assert_eq!(put_at(a, &key.to_be_bytes(), &[7; 100_000], 2_000), Ok(Progress::Done));
-    }
-    assert!(!memory.is_short());
-    assert!(memory.used() <= 4_000_000 + 256 * 1024, "{}", memory.used());
-    let left = b.approximate_len() + c.approximate_len();
-    assert!((1..u64::from(key) / 2).contains(&left), "no more end than have to: {left}");
-    assert!(has(a, b"forever"));
-}
-
-#[test]
-fn room_for_many_entries_is_found_before_the_first_is_written() {
-    let memory = MemoryConfig {
-        max_count: Some(10),
-        when_full: config::WhenFull::Exception,
-        ..MemoryConfig::default()
-    };
-    let cache = cache(memory);
-    for key in 0_u32..6 {
-        let _ = put_for_a_second(&cache, &key.to_be_bytes(), b"v").unwrap();
-    }
-    let keys: Vec<_> = (5_u32..12).map(u32::to_be_bytes).collect();
-    let check = |count, millis| {
-        let entries = keys.iter().take(count).map(|key| (&key[..], &b"v"[..]));
-        cache.check_room(entries, Expiration::NEVER, Timestamp::from_millis(millis))
-    };
-    assert_eq!(check(5, 1_999), Ok(()), "one of them is there");
-    assert_eq!(check(6, 1_999), Err(CacheError::Full));
-    assert_eq!(cache.stats().stores, 6);
-    assert_eq!(check(6, 2_000), Ok(()), "expired entries make room");
-    assert!(cache.surely_has_room(4, 100) && !cache.surely_has_room(11, 100));
-}
-
-#[test]
-fn a_write_that_is_refused_looks_at_a_bounded_number_of_entries_and_the_next_one_goes_on() {
-    let memory = MemoryConfig {
-        max_count: Some(100_000),
-        when_full: config::WhenFull::Exception,
-        ..MemoryConfig::default()
-    };
-    let cache = cache(memory);
-    let hour = Some(Lifetime::from_millis(3_600_000));
-    let expiration = Expiration { lifespan: hour, ..Expiration::NEVER };
-    for key in 0_u32..99_999 {
-        let key = key.to_be_bytes();
-        let write = Command::write(&key, b"v", expiration);
-        let _ = cache.execute(&write, now(), &mut |_: Outcome<'_>| ()).unwrap();
-    }
-    let _ = put_for_a_second(&cache, b"short", b"v").unwrap();
-    let mut refused = 0;
-    while put_at(&cache, b"key", b"v", 2_000).is_err() {
-        refused += 1;
-        assert!(refused < 1_000, "it is never found");
-    }
-    assert!(refused < 2 * cache.approximate_len() / 1_000, "{refused}");
-    assert_eq!(cache.stats().expirations, 1);
-}
-
-#[test]
-fn an_import_ends_expired_entries_before_it_is_refused() {
-    let config = Arc::new(CacheConfig::new(CacheMode::Distributed));
-    let memory = MemoryLimit::new(1_000_000);
-    let cache =
-        Arc::new(Cache::new("test".parse().unwrap(), config, VersionKey::new(9), memory, now()));
-    let mut key = 0_u32;
-    while put_for_a_second(&cache, &key.to_be_bytes(), &[7; 900]).is_ok() {
-        key += 1;
-    }
-    connect(&cache);
-    let import = |millis| {
-        let value = [7; 900];
-        let metadata = EntryMetadata::default();
-        let imported = Imported { value: Value::Inline(&value), metadata };
-        let (mut import, at) = (None, Timestamp::from_millis(millis));
-        let entries = [(&b"key"[..], imported)];
-        cache.import(&entries, ImportRule::Copy, ConnectionId(1), at, |_, came| {
-            import = Some(came);
-        });
-        import.unwrap()
-    };
-    assert!(matches!(import(1_999), Import::Failed(CacheError::OutOfMemory { .. })));
-    assert_eq!(import(2_000), Import::Written);
-}
-
-#[test]
 fn a_cache_bounded_to_bytes_stays_below_them_and_near_them() {
     let bound = MemoryConfig { max_size: Some(2_000_000), ..MemoryConfig::default() };
     let cache = cache(bound);
@@ -270,7 +89,7 @@ fn entries_keep_half_of_a_bound_that_tables_alone_exceed() {
     (0_u32..60_000).for_each(|key| put(&cache, &key.to_be_bytes(), b"v"));
     assert!(cache.usage.fixed() > 1_000_000, "{} bytes of tables", cache.usage.fixed());
     cache.reconfigure(Arc::new(config(memory(1_000_000))));
-    cache.evict_excess();
+    cache.evict_excess(|| true);
     let kept = len(&cache, now());
     assert!((10_000..60_000).contains(&kept), "{kept} entries");
     (60_000_u32..60_100).for_each(|key| put(&cache, &key.to_be_bytes(), b"v"));

@@ -53,6 +53,11 @@ impl Segment {
         if position.bucket < self.table.num_buckets() { Step::More } else { Step::End }
     }
 
+    /// Number of buckets.
+    pub(crate) fn buckets(&self) -> usize {
+        self.table.num_buckets()
+    }
+
     /// Ends what is over in at most `limit` buckets from `from` on, except what the source may still have: see
     /// [`Segment::overdue`]. Returns the bucket to go on from.
     pub fn sweep(&mut self, from: usize, limit: usize, now: Timestamp) -> Option<usize> {

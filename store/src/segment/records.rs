@@ -370,27 +370,49 @@ impl Segment {
     }
 
     /// Returns how many bytes more there are once an entry of `to` bytes is written under `key`, and whether it
-    /// is one more entry.
-    pub(crate) fn growth(&self, key: &[u8], to: usize) -> (usize, bool) {
-        let standing = self.table.find(self.hash(key), |record| record.key() == key);
+    /// is one more entry. An entry there whose time is over is ended first, as the write would.
+    pub(crate) fn growth(&mut self, key: &[u8], to: usize, now: Timestamp) -> (usize, bool) {
+        let standing = match self.find(self.hash(key), key, now) {
+            Found::Nothing => None,
+            Found::Standing(bucket) | Found::Overdue(bucket) => self.table.get_bucket(bucket),
+        };
         let from = standing.map_or(0, Record::memory);
-        (to.saturating_sub(from), standing.is_none_or(Record::is_tombstone))
+        let is_new = standing.is_none_or(Record::is_tombstone);
+        self.account.settle();
+        (to.saturating_sub(from), is_new)
     }
 
     /// Makes sure that the member has `more` bytes left, for the record of `key`. A cache that evicts
-    /// gives up entries of its own for them.
+    /// gives up entries of its own for them, unless a few of those would not be enough.
     pub(super) fn make_memory(&mut self, key: &[u8], more: usize) -> Result<(), CacheError> {
-        let evicts = self.bound.is_some() && self.bound.when_full == WhenFull::Evict;
-        let mut left = if evicts { MOST_EVICTED } else { 0 };
-        while more > 0 && self.account.usage().node().refuses(more) {
+        let node = self.account.usage().node();
+        if more == 0 || !node.refuses(more) {
+            return Ok(());
+        }
+        let limit = node.limit();
+        let missing = node.used().saturating_add(more as u64).saturating_sub(limit);
+        let evicts =
+            self.bound.is_some() && self.bound.when_full == WhenFull::Evict && !self.spares_entries;
+        let mut left = if evicts && missing <= self.evictable() { MOST_EVICTED } else { 0 };
+        while self.account.usage().node().refuses(more) {
             let mut sample = EVICTION_SAMPLE;
             if left == 0 || !(0..=EVICTION_ROUNDS).any(|_| self.evict(Some(key), &mut sample)) {
-                let limit = self.account.usage().node().limit();
                 return Err(CacheError::OutOfMemory { limit });
             }
             left -= 1;
         }
         Ok(())
+    }
+
+    /// About how many bytes one write can free by evictions.
+    fn evictable(&self) -> u64 {
+        let len = self.len().max(1);
+        (self.account.bytes() / len).saturating_mul(len.min(MOST_EVICTED as u64))
+    }
+
+    /// Sets whether a write that lacks memory is refused rather than evict entries.
+    pub(crate) fn spare_entries(&mut self, spare: bool) {
+        self.spares_entries = spare;
     }
 
     pub(super) fn emit(&mut self, cause: Cause, bucket: usize) {

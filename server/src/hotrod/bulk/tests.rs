@@ -10,7 +10,7 @@ use store::{Cache, ConnectionId, Link, SourceSpace, Timestamp};
 
 use super::{
     super::{
-        order::Order,
+        order::{Keys, Order},
         samples,
         session::Session,
         slow::{self, Deferred},
@@ -50,6 +50,72 @@ async fn a_put_all_that_waits_in_the_middle_goes_on_where_it_was() {
         .await;
     assert_eq!(value(&cache, b"a").as_deref(), Some(&b"theirs"[..]), "it is not written twice");
     assert_eq!(value(&cache, b"b").as_deref(), Some(&b"2"[..]));
+}
+
+/// A member with the cache `c` that refuses more entries than these, and has them.
+async fn full_cache(keys: &[[u8; 4]]) -> (Arc<Node>, Arc<Cache>) {
+    let node = Node::start(ServerFile::default().resolve(None).unwrap(), 1 << 30, Vec::new());
+    let node = node.await.unwrap();
+    let memory = config::MemoryConfig {
+        max_count: Some(keys.len() as u64),
+        when_full: config::WhenFull::Exception,
+        ..config::MemoryConfig::default()
+    };
+    let config = CacheConfig { memory, ..CacheConfig::new(CacheMode::Local) }.into();
+    let create = MetaCommand::CreateCache { cache: "c".parse().unwrap(), config, volatile: true };
+    node.caches.agreement().propose(create).await.unwrap();
+    let cache = node.cache("c").unwrap();
+    for key in keys {
+        let write = Command::write(key, b"1", Expiration::NEVER);
+        let now = Timestamp::from_millis(1_000);
+        let _ = cache.execute(&write, now, &mut |_: Outcome<'_>| ()).unwrap();
+    }
+    (node, cache)
+}
+
+#[tokio::test]
+async fn others_have_their_turn_while_the_room_for_many_entries_is_added_up() {
+    let keys: Vec<_> = (0..1_000_u32).map(u32::to_be_bytes).collect();
+    let (node, cache) = full_cache(&keys).await;
+    let mut decoder = Decoder::default();
+    let entries: Vec<_> = keys.iter().map(|key| (&key[..], &b"2"[..])).collect();
+    decoder.push(&put_all(&entries));
+    let mut session = Session::new(node, ([127, 0, 0, 1], 0).into());
+    let (decoded, mut order) = (decoder.next_request().unwrap().unwrap(), Order::default());
+    let now = Timestamp::from_millis(1_000);
+    let taken = session.take(&decoded, now, &order, &mut Writer::default());
+    let Taken::Waits { claim, done } = taken else { panic!("so many are not written at once") };
+    let (ticket, _) = order.defer(claim);
+    let scope = session.scope();
+    let deferred = Deferred { scope, bytes: decoded.bytes.into(), done, only_reads: false };
+    let mut answer = std::pin::pin!(slow::answer(ticket, deferred));
+    let mut turns = 0;
+    while futures_util::poll!(answer.as_mut()).is_pending() {
+        turns += u32::from(cache.stats().stores == 1_000);
+    }
+    assert_eq!((turns, cache.stats().stores), (3, 2_000));
+}
+
+#[tokio::test]
+async fn a_request_of_very_many_keys_claims_its_cache_without_gathering_them() {
+    let (node, _cache) = samples::with_cache().await;
+    let mut session = Session::new(node, ([127, 0, 0, 1], 0).into());
+    for (count, claimed) in [(100, 100), (20_000, usize::MAX)] {
+        let keys: Vec<_> = (0..count).map(u32::to_be_bytes).collect();
+        let entries: Vec<_> = keys.iter().map(|key| (&key[..], &b"2"[..])).collect();
+        let mut decoder = Decoder::default();
+        decoder.push(&put_all(&entries));
+        let (decoded, order) = (decoder.next_request().unwrap().unwrap(), Order::default());
+        let now = Timestamp::from_millis(1_000);
+        let taken = session.take(&decoded, now, &order, &mut Writer::default());
+        let Taken::Waits { claim: Some(claim), .. } = taken else { panic!("it waits") };
+        let keys = match claim.keys {
+            Keys::One(_) => 1,
+            Keys::Some(keys) => keys.len(),
+            Keys::All => usize::MAX,
+        };
+        assert_eq!(keys, claimed, "of {count}");
+    }
 }
 
 #[tokio::test]
