@@ -41,7 +41,8 @@ fn every(node: &Arc<Node>, interval: Duration, act: impl Fn() + Send + 'static) 
 /// Ends entries whose time is over, each cache as often as it is configured, and sooner if writes are refused; and
 /// counts its memory.
 async fn sweep(node: Arc<Node>) {
-    let mut swept = HashMap::<CacheName, Sweep>::new();
+    let mut swept = HashMap::<CacheName, Timestamp>::new();
+    let mut rest = Rest::default();
     loop {
         tokio::time::sleep(LOOK).await;
         let now = node.driver.now();
@@ -51,41 +52,45 @@ async fn sweep(node: Arc<Node>) {
         let mut last_times = std::mem::take(&mut swept);
         for cache in container.caches() {
             cache.settle_accounts();
-            let is_short = cache.is_short_of_room();
+            let is_short = cache.is_short_of_room() || all_are_short;
             let interval = cache.config().expiration.interval;
-            let mut last = last_times.remove(cache.name()).unwrap_or_else(|| Sweep::new(now));
-            if last.is_due(now, interval, is_short || all_are_short) {
-                let begin = node.driver.now();
+            let mut last = last_times.remove(cache.name()).unwrap_or(now);
+            if is_after(now, last, interval) || (is_short && rest.is_over(now)) {
+                last = node.driver.now();
                 sweep_cache(&cache, &node).await;
-                last = Sweep { begin, end: node.driver.now() };
             }
             swept.insert(cache.name().clone(), last);
         }
+        rest.after(now, node.driver.now());
     }
 }
 
-/// When a cache was last swept.
-#[derive(Clone, Copy, Debug)]
-struct Sweep {
-    begin: Timestamp,
-    end: Timestamp,
+/// Returns whether the interval since `last` is over.
+fn is_after(now: Timestamp, last: Timestamp, interval: Duration) -> bool {
+    let interval = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
+    now.millis() >= last.millis().saturating_add(interval)
 }
 
-impl Sweep {
-    /// Part of the time that sweeps take while writes are refused: one in so many.
+/// Keeps sweeps that are made early, because writes are refused, from taking all of the time.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rest {
+    until: Timestamp,
+}
+
+impl Rest {
+    /// Part of the time that sweeps take while writes are refused: one in so many, for all caches together.
     const SHARE: u64 = 10;
 
-    fn new(now: Timestamp) -> Self {
-        Self { begin: now, end: now }
+    /// Notes that a round of sweeps has come to its end.
+    fn after(&mut self, begin: Timestamp, end: Timestamp) {
+        let took = end.millis().saturating_sub(begin.millis());
+        let until = end.millis().saturating_add(took.saturating_mul(Self::SHARE - 1));
+        self.until = self.until.max(Timestamp::from_millis(until));
     }
 
-    /// Returns whether the next sweep is due: after the interval, or earlier where writes are `short` of room.
-    fn is_due(self, now: Timestamp, interval: Duration, short: bool) -> bool {
-        let interval = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
-        let took = self.end.millis().saturating_sub(self.begin.millis());
-        let soon = self.end.millis().saturating_add(took.saturating_mul(Self::SHARE - 1));
-        now.millis() >= self.begin.millis().saturating_add(interval)
-            || (short && now.millis() >= soon)
+    /// Returns whether caches may be swept early again.
+    fn is_over(self, now: Timestamp) -> bool {
+        now >= self.until
     }
 }
 
@@ -102,22 +107,77 @@ async fn sweep_cache(cache: &Arc<Cache>, node: &Node) {
 mod tests {
     //! When a cache is swept.
 
+    use cluster::MetaCommand;
+    use config::{CacheConfig, CacheMode, MemoryConfig, ServerFile};
+    use store::{CacheError, Command, Expiration, Lifetime, Outcome, Progress};
+
     use super::*;
 
     #[test]
-    fn a_cache_is_swept_after_its_interval_and_sooner_where_writes_are_refused() {
+    fn sweeps_of_all_caches_together_take_a_tenth_of_the_time_while_writes_are_refused() {
+        let at = Timestamp::from_millis;
+        let mut rest = Rest::default();
+        assert!(rest.is_over(at(1_000)));
+        // However many caches that were: they took two seconds.
+        rest.after(at(1_000), at(3_000));
+        assert!(!rest.is_over(at(20_999)) && rest.is_over(at(21_000)));
+        // A round in which nothing was done does not shorten it.
+        rest.after(at(4_000), at(4_001));
+        assert!(!rest.is_over(at(20_999)));
+        rest.after(at(21_000), at(22_000));
+        assert!(!rest.is_over(at(30_999)) && rest.is_over(at(31_000)));
+    }
+
+    #[test]
+    fn a_cache_is_swept_after_its_interval() {
         let at = Timestamp::from_millis;
         let minute = Duration::from_secs(60);
-        let sweep = Sweep { begin: at(1_000), end: at(3_000) };
-        for (now, short, due) in [
-            (60_999, false, false),
-            (61_000, false, true),
-            // It took two seconds: while writes are refused, it is a tenth of the time.
-            (20_999, true, false),
-            (21_000, true, true),
-        ] {
-            assert_eq!(sweep.is_due(at(now), minute, short), due, "at {now}");
+        assert!(
+            !is_after(at(60_999), at(1_000), minute) && is_after(at(61_000), at(1_000), minute)
+        );
+        assert!(!is_after(at(u64::MAX - 1), at(1_000), Duration::MAX));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_that_is_refused_brings_the_sweep_to_what_it_has_not_looked_at() {
+        for of_member in [false, true] {
+            let config = ServerFile::default().resolve(None).unwrap();
+            let node = Node::start(config, 8_000_000, Vec::new()).await.unwrap();
+            let memory = MemoryConfig {
+                max_count: Some(1),
+                when_full: config::WhenFull::Exception,
+                ..MemoryConfig::default()
+            };
+            for (name, memory) in [("bounded", memory), ("other", MemoryConfig::default())] {
+                let config = CacheConfig { memory, ..CacheConfig::new(CacheMode::Local) }.into();
+                let cache = name.parse().unwrap();
+                let create = MetaCommand::CreateCache { cache, config, volatile: true };
+                node.caches.agreement().propose(create).await.unwrap();
+            }
+            let [bounded, other] = ["bounded", "other"].map(|name| node.cache(name).unwrap());
+            // Both writes are from a time when the entry was not over.
+            let then = Timestamp::from_millis(node.driver.now().millis() - 10_000);
+            let write = |cache: &Cache, key: &[u8], value: &[u8]| {
+                let lifespan = Some(Lifetime::from_millis(1_000));
+                let command = Command::write(key, value, Expiration { lifespan, max_idle: None });
+                cache.execute(&command, then, &mut |_: Outcome<'_>| ())
+            };
+            assert_eq!(write(&bounded, b"k", b"v"), Ok(Progress::Done));
+            let refused = match of_member {
+                true => write(&other, b"large", &vec![7; 9_000_000]),
+                false => write(&bounded, b"another", b"v"),
+            };
+            assert!(matches!(refused, Err(CacheError::Full | CacheError::OutOfMemory { .. })));
+            assert_eq!(bounded.stats().expirations, 0);
+            let swept = async {
+                while bounded.stats().expirations == 0 {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            };
+            tokio::select! {
+                () = sweep(Arc::clone(&node)) => {}
+                swept = tokio::time::timeout(Duration::from_secs(10), swept) => swept.unwrap(),
+            }
         }
-        assert!(Sweep::new(at(1_000)).is_due(at(1_001), minute, true));
     }
 }
