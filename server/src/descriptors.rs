@@ -26,27 +26,31 @@ impl Unaccepted {
         Self { most_files: most_files(&limits), max_connections, log: Sparingly::default() }
     }
 
-    /// Reports a failure, if it is time for that.
+    /// Reports a failure: descriptors that have run out if it is time for that, others as details.
     pub(crate) fn report(&self, error: &io::Error, now: Timestamp) {
-        if self.log.is_due(now) {
-            tracing::warn!("{}", self.line(error));
+        match self.warning(error) {
+            Some(warning) if self.log.is_due(now) => tracing::warn!("{warning}"),
+            Some(_) => {}
+            // Mostly one that has left while it waited.
+            None => tracing::debug!(%error, "a connection could not be accepted"),
         }
     }
 
-    fn line(&self, error: &io::Error) -> String {
+    /// What to warn of, if no connection at all can be accepted.
+    fn warning(&self, error: &io::Error) -> Option<String> {
         let most = self.most_files.as_deref().unwrap_or("the");
         match error.raw_os_error() {
-            Some(EMFILE) => format!(
+            Some(EMFILE) => Some(format!(
                 "cannot accept connections: {most} file descriptors that this process may have are in use. New clients \
                  wait until others leave. Raise the limit (ulimit -n, LimitNOFILE of a systemd unit) above \
                  limits.max-connections, which is {}, or lower that",
                 self.max_connections
-            ),
-            Some(ENFILE) => format!(
+            )),
+            Some(ENFILE) => Some(format!(
                 "cannot accept connections: the machine has run out of file descriptors ({error}). New clients wait \
                  until some are free. Raise fs.file-max, or end what uses them"
-            ),
-            _ => format!("cannot accept connections: {error}"),
+            )),
+            _ => None,
         }
     }
 }
@@ -82,11 +86,20 @@ mod tests {
                 &["all 1024 file descriptors", "ulimit -n", "max-connections, which is 10000"][..],
             ),
             (ENFILE, &["the machine has run out", "fs.file-max"]),
-            (103, &["cannot accept connections: "]),
         ] {
-            let line = unaccepted().line(&io::Error::from_raw_os_error(code));
+            let line = unaccepted().warning(&io::Error::from_raw_os_error(code)).unwrap();
             assert!(parts.iter().all(|part| line.contains(part)), "{line}");
         }
         assert_eq!(most_files(""), None);
+    }
+
+    #[test]
+    fn a_connection_that_was_aborted_silences_no_warning() {
+        const ECONNABORTED: i32 = 103;
+        let (unaccepted, now) = (unaccepted(), Timestamp::from_millis(1_000));
+        let aborted = io::Error::from_raw_os_error(ECONNABORTED);
+        unaccepted.report(&aborted, now);
+        assert!(unaccepted.log.is_due(now), "a warning is still due");
+        assert_eq!(unaccepted.warning(&aborted), None);
     }
 }
