@@ -18,7 +18,7 @@ use crate::{
     counts::Counts,
     ledger::{Ledger, Purpose},
     steering::Steering,
-    sync::{Action, Ending, Event, SyncJob, UnitId},
+    sync::{Action, Ending, Event, SyncJob, UnitId, untaken},
     throttle::{Rates, Throttle},
 };
 
@@ -129,13 +129,19 @@ impl CopyStatus {
         self.failures.len() as u64 + self.failures_not_listed
     }
 
-    /// Why the job failed, with the first entry that could not be taken, if there is one.
-    pub(crate) fn with_first(&self, reason: &str) -> String {
-        let Some(FailedEntry { key, reason: why }) = self.failures.first() else {
-            return reason.to_owned();
-        };
-        let first = if self.failed_entries() == 1 { "" } else { "the first of them " };
-        format!("{reason}, {first}{}: {why}", shortened(key))
+    /// Why the job failed, if it has; with the first entry that could not be taken, if that is why.
+    pub(crate) fn failure(&self) -> Option<String> {
+        match self.ending.as_ref()? {
+            Ending::Finished | Ending::Cancelled => None,
+            Ending::Failed { reason } => Some(reason.clone()),
+            Ending::Untaken { entries } => Some(match self.failures.first() {
+                None => untaken(*entries),
+                Some(FailedEntry { key, reason }) => {
+                    let first = if *entries == 1 { "" } else { "the first of them " };
+                    format!("{}, {first}{}: {reason}", untaken(*entries), shortened(key))
+                }
+            }),
+        }
     }
 }
 
@@ -471,6 +477,26 @@ mod tests {
         assert_eq!((listed().0.len(), listed().1), (MOST_FAILURES, 0));
         shared.settle(FOUR, &[SourceSegment(0)]);
         assert_eq!(listed(), (Vec::new(), 0));
+    }
+
+    #[test]
+    fn the_first_entry_is_named_only_where_entries_are_why_a_job_failed() {
+        let failure = |count: usize, ending| {
+            let entry = |key| FailedEntry { key, reason: "too long".into() };
+            let failures = (0..count).map(|number| entry(format!("k{number}"))).collect();
+            CopyStatus { failures, ending: Some(ending), ..CopyStatus::default() }.failure()
+        };
+        let untaken = |entries| Ending::Untaken { entries };
+        let one = failure(1, untaken(1)).unwrap();
+        assert_eq!(one, "1 entry could not be taken, k0: too long");
+        let two = failure(2, untaken(2)).unwrap();
+        assert_eq!(two, "2 entries could not be taken, the first of them k0: too long");
+        let reason = "3 of the source's segments could not be read: timed out".to_owned();
+        for count in 0..3 {
+            let failed = Ending::Failed { reason: reason.clone() };
+            assert_eq!(failure(count, failed), Some(reason.clone()));
+            assert_eq!(failure(count, Ending::Cancelled), None);
+        }
     }
 
     #[test]

@@ -211,11 +211,13 @@ impl Migration {
             .map_err(CacheError::SourceFailed)?;
         let status = self.while_it_answers(&handle).await;
         written.fetch_add(status.counts.written, Ordering::Relaxed);
-        match &status.ending {
-            Some(Ending::Finished) => Ok(()),
+        if status.ending == Some(Ending::Finished) {
+            return Ok(());
+        }
+        match status.failure() {
             // It is there, and says why.
-            Some(Ending::Failed { reason }) if self.source.health().problem.is_none() => {
-                Err(CacheError::SourceFailed(status.with_first(reason)))
+            Some(failure) if self.source.health().problem.is_none() => {
+                Err(CacheError::SourceFailed(failure))
             }
             _ => Err(CacheError::SourceSilent),
         }

@@ -280,22 +280,17 @@ impl Facts<'_> {
         if self.cache.is_sealed() && !self.is_complete() {
             return Some(FORGOTTEN.into());
         }
-        match job.and_then(|job| job.ending.as_ref()) {
-            Some(Ending::Failed { reason }) if !self.is_complete() => {
-                Some(match job.filter(|job| !job.failures.is_empty()) {
-                    Some(job) => {
-                        let lists = match job.failed_entries() {
-                            1 => String::new(),
-                            _ => format!(" ({LISTS} lists them)"),
-                        };
-                        let what = job.with_first(reason);
-                        format!("{what}{lists}; synchronize again once that is mended")
-                    }
-                    None => format!("{reason}; synchronize again to read the rest"),
-                })
-            }
-            _ => None,
+        let job = job.filter(|_| !self.is_complete())?;
+        let failure = job.failure()?;
+        if !matches!(job.ending, Some(Ending::Untaken { .. })) {
+            return Some(format!("{failure}; synchronize again to read the rest"));
         }
+        let lists = match (job.failed_entries(), job.failures_not_listed) {
+            (0 | 1, _) => String::new(),
+            (_, 0) => format!(" ({LISTS} lists them)"),
+            _ => format!(" ({LISTS} lists the first of them)"),
+        };
+        Some(format!("{failure}{lists}; synchronize again once that is mended"))
     }
 
     fn stage(
@@ -439,7 +434,7 @@ impl Facts<'_> {
 fn state_name(job: &CopyStatus) -> &'static str {
     match &job.ending {
         Some(Ending::Finished) => "finished",
-        Some(Ending::Failed { .. }) => "failed",
+        Some(Ending::Failed { .. } | Ending::Untaken { .. }) => "failed",
         Some(Ending::Cancelled) => "cancelled",
         None if job.ended.is_some() => "cancelled",
         None if job.paused => "paused",

@@ -158,8 +158,18 @@ pub enum Ending {
         /// Why.
         reason: String,
     },
+    /// All of the source was read, and so many entries of it could not be taken: see the list of failures.
+    Untaken {
+        /// How many.
+        entries: u64,
+    },
     /// Somebody has ended it.
     Cancelled,
+}
+
+/// Says that so many entries could not be taken.
+pub(crate) fn untaken(entries: u64) -> String {
+    format!("{entries} {} could not be taken", if entries == 1 { "entry" } else { "entries" })
 }
 
 /// Where a job stands.
@@ -489,9 +499,7 @@ impl SyncJob {
         }
         if !self.defective.is_empty() {
             // What was read twice has not failed twice.
-            let failed: u64 = self.failed.values().sum();
-            let entries = if failed == 1 { "entry" } else { "entries" };
-            return self.fail(format!("{failed} {entries} could not be taken"));
+            return self.end(Ending::Untaken { entries: self.failed.values().sum() });
         }
         let mut actions = Vec::new();
         if self.space == SourceSpace::Unit && !self.complete.contains(SourceSegment(0)) {

@@ -33,7 +33,7 @@ use crate::{
     job::{Tagged, Teller},
     source::{Doubt, PATIENCE, SourceConnection},
     steering::{Over, Steered, Steering, steering},
-    sync::{Action, Ending, Event, SyncJob, SyncSettings, UNIT_SEGMENTS, Unit, UnitId},
+    sync::{Action, Ending, Event, SyncJob, SyncSettings, UNIT_SEGMENTS, Unit, UnitId, untaken},
     throttle::{Rates, Throttle},
 };
 
@@ -294,6 +294,7 @@ impl Driver {
         match self.ending.take() {
             Some(Ending::Finished) => self.conclude(census).await,
             Some(Ending::Failed { reason }) => Err(reason),
+            Some(Ending::Untaken { entries }) => Err(untaken(entries)),
             Some(Ending::Cancelled) | None => Err(CANCELLED.into()),
         }
     }

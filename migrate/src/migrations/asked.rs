@@ -42,11 +42,11 @@ impl Synchronizing {
         let Some(status) = job.ended_unless_paused().await else {
             return Err(MigrationError::Paused { cache, what: "synchronization" });
         };
-        let reason = match &status.ending {
-            Some(Ending::Finished) => return Ok(status.counts.written),
-            Some(Ending::Failed { reason }) => status.with_first(reason),
-            Some(Ending::Cancelled) => "it was cancelled".into(),
-            None => "the cache was disconnected from its source".into(),
+        let reason = match (&status.ending, status.failure()) {
+            (Some(Ending::Finished), _) => return Ok(status.counts.written),
+            (Some(_), Some(failure)) => failure,
+            (Some(_), None) => "it was cancelled".into(),
+            (None, _) => "the cache was disconnected from its source".into(),
         };
         Err(MigrationError::NotSynchronized { cache, reason })
     }

@@ -200,9 +200,8 @@ fn an_entry_that_cannot_be_taken_keeps_its_segment_incomplete_and_fails_the_job_
     assert_eq!(job.on(Event::SegmentRead { unit: FIRST, segment: A, failed: 1 }), []);
     assert_eq!(job.on(Event::UnitRead { unit: FIRST, failed: 1 }), [], "the others go on");
     job.on(read(SECOND, B));
-    let reason = "1 entry could not be taken".into();
-    let failed = Ending::Failed { reason };
-    assert_eq!(job.on(Event::UnitRead { unit: SECOND, failed: 0 }), [Action::End(failed)]);
+    let untaken = Ending::Untaken { entries: 1 };
+    assert_eq!(job.on(Event::UnitRead { unit: SECOND, failed: 0 }), [Action::End(untaken)]);
     assert_eq!(job.failed().collect::<Vec<_>>(), [A]);
 }
 
@@ -221,8 +220,7 @@ fn an_entry_that_fails_twice_is_one_that_could_not_be_taken() {
         }
     }
     assert_eq!(job.on(read(FIRST, B)), [Action::Complete(vec![B])]);
-    let reason = "1 entry could not be taken".into();
-    let ended = Action::End(Ending::Failed { reason });
+    let ended = Action::End(Ending::Untaken { entries: 1 });
     assert_eq!(job.on(Event::UnitRead { unit: FIRST, failed: 1 }), [ended]);
     assert_eq!(job.counts().failed, 2, "both readings are counted");
 }
@@ -367,7 +365,7 @@ proptest! {
                 let all = day.job.space() != SourceSpace::Unit || day.read.len() == owners.len();
                 prop_assert!(all, "{:?}", day.read);
             }
-            Ending::Failed { .. } => prop_assert!(day.job.failed().next().is_some()),
+            Ending::Failed { .. } | Ending::Untaken { .. } => prop_assert!(day.job.failed().next().is_some()),
             Ending::Cancelled => panic!("nobody has cancelled it"),
         }
     }
