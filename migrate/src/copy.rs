@@ -303,6 +303,7 @@ impl Driver {
         let ending = self.ending.take().unwrap_or(Ending::Cancelled);
         if self.records && ending != Ending::Finished {
             connection.left_unfinished(counts.written);
+            connection.keep_count().await;
         }
         if self.records && ending == Ending::Finished {
             let cache = connection.cache().name().clone();

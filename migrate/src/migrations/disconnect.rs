@@ -57,10 +57,12 @@ impl Migrations {
             let cache = name.clone();
             return Err(MigrationError::WouldLose { cache, blockers, doubts });
         }
-        if let Some(migration) = self.sources.of(&cache)
-            && let Err(error) = migration.source().record_lost().await
-        {
-            tracing::warn!(cache = %name, error, "not recorded which servers of the source have gone");
+        if let Some(migration) = self.sources.of(&cache) {
+            // A connection that continues this one compares with it.
+            migration.source().keep_count().await;
+            if let Err(error) = migration.source().record_lost().await {
+                tracing::warn!(cache = %name, error, "not recorded which servers of the source have gone");
+            }
         }
         match self
             .agreement

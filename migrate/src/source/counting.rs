@@ -78,22 +78,35 @@ impl SourceConnection {
         *self.noted_count.lock() = None;
     }
 
+    /// Records what was noted, if the source can still be seen to be the one that it should be: nothing else may be
+    /// read over this connection that would tell.
+    pub(crate) async fn keep_count(&self) {
+        if self.new_count().is_none() {
+            return;
+        }
+        let seen = tokio::time::timeout(COUNTING, self.check_identity()).await;
+        if matches!(seen, Ok(Ok(()))) {
+            self.record_count().await;
+        }
+    }
+
+    /// The noted number of entries, if it is not recorded yet.
+    fn new_count(&self) -> Option<u64> {
+        let entries = (*self.noted_count.lock())?;
+        let is_new = self.agreement.see(|metadata| {
+            let known = metadata.cache(self.cache.name().as_str())?.connection.as_ref()?;
+            let mut counted = known.clone();
+            counted.counted(entries);
+            Some(known.since == self.since && counted.count != known.count)
+        });
+        is_new.unwrap_or(false).then_some(entries)
+    }
+
     /// Records how many entries the source has had, if that tells anything new. It has just been seen to be the one that
     /// it should be.
     pub(crate) async fn record_count(&self) {
-        let Some(entries) = *self.noted_count.lock() else { return };
+        let Some(entries) = self.new_count() else { return };
         let cache = self.cache.name().clone();
-        let is_new = self.agreement.see(|metadata| {
-            let known = metadata.cache(cache.as_str()).and_then(|known| known.connection.as_ref());
-            known.filter(|known| known.since == self.since).is_some_and(|known| {
-                let mut counted = known.clone();
-                counted.counted(entries);
-                counted.count != known.count
-            })
-        });
-        if !is_new {
-            return;
-        }
         let count = MetaCommand::Count { cache, since: self.since, entries };
         if let Err(error) = self.record(count).await {
             tracing::warn!(

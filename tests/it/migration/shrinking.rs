@@ -80,12 +80,16 @@ async fn it_is_doubted_where_the_source_has_grown_between_two_connections() {
     scene.stop().await;
 }
 
-#[tokio::test]
-async fn it_is_doubted_where_the_source_has_grown_before_it_was_copied() {
-    let scene = Scene::connected(10).await;
+/// Begins to copy a source that has got all of its entries only after it was connected. None of its segments comes
+/// to its end.
+async fn begin_held(scene: &Scene) {
     scene.fill(ENTRIES).await;
     scene.relay.hold_walks(true);
     scene.target.rest.post("/rest/v2/caches/c?action=sync-data&async=true", "").await.with(202);
+}
+
+/// Ends what [`begin_held`] has begun.
+async fn cancel(scene: &Scene) {
     scene.action("cancel").await.with(204);
     eventually("the job ends", || async {
         let status = scene.target.rest.migration("c").await;
@@ -93,10 +97,81 @@ async fn it_is_doubted_where_the_source_has_grown_before_it_was_copied() {
     })
     .await;
     scene.relay.hold_walks(false);
+}
+
+#[tokio::test]
+async fn it_is_doubted_where_the_source_has_grown_before_it_was_copied() {
+    let scene = Scene::connected(10).await;
+    begin_held(&scene).await;
+    cancel(&scene).await;
     shrink(&scene.from).await;
     assert_eq!(scene.target.synchronize("c").await, u64::from(ENTRIES) / 2);
     is_doubted(&scene).await;
     scene.stop().await;
+}
+
+#[tokio::test]
+async fn it_is_doubted_where_a_copy_of_a_source_that_has_grown_ends_with_its_connection() {
+    let scene = Scene::connected(10).await;
+    begin_held(&scene).await;
+    scene.disconnect("?force=true").await.with(200);
+    scene.relay.hold_walks(false);
+    shrink(&scene.from).await;
+    scene.connect().await;
+    assert_eq!(scene.target.synchronize("c").await, u64::from(ENTRIES) / 2);
+    is_doubted(&scene).await;
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn it_is_doubted_where_a_copy_of_a_source_that_has_grown_is_cancelled_before_a_restart() {
+    let data = tempfile::tempdir().unwrap();
+    let file = || ServerFile { data_dir: Some(data.path().to_path_buf()), ..ServerFile::default() };
+    let mut scene = Scene::with_target(file()).await;
+    scene.fill(10).await;
+    scene.connect().await;
+    begin_held(&scene).await;
+    cancel(&scene).await;
+    scene.target.stop().await;
+    shrink(&scene.from).await;
+    scene.target = TestServer::start_with(file()).await;
+    is_reached(&scene).await;
+    assert_eq!(scene.target.synchronize("c").await, u64::from(ENTRIES) / 2);
+    is_doubted(&scene).await;
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_source_had_counts_no_more_once_it_is_accepted_as_it_is() {
+    let scene = Scene::connected(10).await;
+    begin_held(&scene).await;
+    let twin = scene.twin().await;
+    let there = twin.cache("c").await;
+    there
+        .put_all((0..ENTRIES / 2).map(|number| (key(number), value(number))), NEVER)
+        .await
+        .unwrap();
+    scene.relay.lead_to(twin.address());
+    scene.relay.cut();
+    scene.relay.hold_walks(false);
+    eventually("it is doubted", || async {
+        (scene.target.rest.migration("c").await["state"] == "FAILED").then_some(())
+    })
+    .await;
+    scene.action("accept-source-loss").await.with(204);
+    assert_eq!(scene.target.synchronize("c").await, u64::from(ENTRIES) / 2);
+    scene.action("verify").await.with(200);
+    scene.disconnect("?strict=true").await.with(204);
+    scene.stop().await;
+    twin.stop().await;
+}
+
+/// Waits until a target that was restarted has reached its source.
+async fn is_reached(scene: &Scene) {
+    eventually("the source is reached", || async {
+        (scene.target.rest.migration("c").await["source"]["reachable"] == true).then_some(())
+    })
+    .await;
 }
 
 /// Restarts a target that was connected when the source had so many entries, and copies what is left of [`ENTRIES`].
@@ -113,10 +188,7 @@ async fn restarted(entries_before: u32, data: &Path) -> Scene {
         shrink(&scene.from).await;
     }
     scene.target = TestServer::start_with(file()).await;
-    eventually("the source is reached", || async {
-        (scene.target.rest.migration("c").await["source"]["reachable"] == true).then_some(())
-    })
-    .await;
+    is_reached(&scene).await;
     if entries_before < ENTRIES {
         shrink(&scene.from).await;
     }

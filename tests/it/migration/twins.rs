@@ -13,7 +13,7 @@ const LOCAL: &str =
 
 impl Scene {
     /// Another server that is reached over the same relay.
-    async fn twin(&self) -> TestServer {
+    pub(super) async fn twin(&self) -> TestServer {
         let address = self.relay.address;
         let advertised =
             config::Advertised { host: address.ip().to_string(), port: address.port() };
