@@ -186,10 +186,12 @@ async fn look_inside(
     };
     if identity.0.iter().all(|process| process.started.is_none()) {
         notices.push(
-            "the source's cache keeps no statistics, and cannot say since when it runs: whenever its \
-             cluster changes, it counts as started again. Set statistics=\"true\" for this cache (and its container) in the \
-             source's configuration file, and restart the source before you connect; do not set it at run time, \
-             after which an Infinispan server may not start any more (ISPN000438)"
+            "the source's cache keeps no statistics, and cannot say since when it runs: whenever its cluster changes, \
+             it counts as started again, and accept-source-loss has to be given. Leave the source as it is unless its \
+             entries survive a restart, because they are in a store or its servers are restarted one after the other. \
+             If they do: disconnect, set statistics=\"true\" for this cache and its container in the source's \
+             configuration file, restart the source, and connect again (which says if it takes --fresh). Do not set it at run time: afterwards an \
+             Infinispan server may not start any more (ISPN000438)"
                 .into(),
         );
     }
