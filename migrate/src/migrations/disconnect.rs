@@ -156,13 +156,14 @@ impl Migrations {
             // The source still has everything.
             Some(false) => None,
             Some(true) => {
-                // Those of an earlier connection are only here, too, if their source is another one.
+                // Those that an earlier connection has brought in are among them: this source may be another one.
                 let (ours, removed) = (cache.local_len(), cache.tombstones());
                 let entries = if ours == 1 { "entry" } else { "entries" };
                 let keys = if removed == 1 { "key" } else { "keys" };
                 Some(format!(
                     "cache {name} is connected, and its source does not know what clients have written or removed \
-                     here: it is lost with this process ({ours} {entries} written here, {removed} removed {keys})"
+                     here: it is lost with this process ({ours} {entries} that the source may not have, {removed} \
+                     removed {keys})"
                 ))
             }
             None if entries == 0 => None,
