@@ -12,7 +12,7 @@ use crate::job::shown;
 const SAMPLE: u32 = 64;
 
 /// Keys that the source is asked for one by one.
-const BY_KEY: usize = 8;
+const BY_KEY: u32 = 8;
 
 /// Times that those that were not found are looked for again: clients may put and remove a key again and again.
 const LOOKS: usize = 3;
@@ -123,11 +123,12 @@ async fn shown_again(
 
 /// Some keys of entries that have no max idle: being asked for, the others would live longer.
 async fn keys_to_ask_for(remote: &RemoteCache) -> Result<Vec<Bytes>, ClientError> {
-    let iterate = Iterate { batch: SAMPLE, with_metadata: true, ..Iterate::default() };
+    // They come with their values, which may be long.
+    let iterate = Iterate { batch: BY_KEY, with_metadata: true, ..Iterate::default() };
     let mut iteration = remote.iterate(iterate).await?;
     let mut keys = Vec::new();
     let mut seen = 0;
-    while keys.len() < BY_KEY
+    while keys.len() < BY_KEY as usize
         && seen < SAMPLE
         && let Some(Item::Entry { key, metadata, .. }) = iteration.next().await?
     {
