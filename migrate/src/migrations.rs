@@ -544,7 +544,7 @@ impl Migrations {
         link.is_some_and(|link| link.is_complete())
     }
 
-    /// Returns whether a synchronization could begin, and none has since the cache is connected.
+    /// Returns whether a synchronization could begin, and none has begun since the cache was connected.
     fn is_to_begin(&self, name: &CacheName) -> bool {
         let is_served = self.cache(name).is_ok_and(|cache| cache.check_served().is_ok());
         let migration = self.migration(name).ok();

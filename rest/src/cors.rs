@@ -1,6 +1,6 @@
 //! Refuses requests of foreign web pages, and tells browsers which pages may read answers.
 //!
-//! Start reading at [`obey`]; what is refused, [`Policy::judge`] decides.
+//! Start reading at [`obey`]; [`Policy::judge`] decides what is refused.
 
 use std::sync::Arc;
 

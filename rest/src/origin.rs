@@ -61,10 +61,7 @@ impl Policy {
         if let Some(rule) = self.rules.iter().find(|rule| is_about(rule, origin)) {
             return Verdict::Allowed(rule);
         }
-        match is_own(origin, &claims.hosts) {
-            true => Verdict::Own,
-            false => Verdict::ForeignOrigin,
-        }
+        if is_own(origin, &claims.hosts) { Verdict::Own } else { Verdict::ForeignOrigin }
     }
 }
 

@@ -168,11 +168,24 @@ async fn names_of_services_lead_to_a_server_that_other_machines_reach() {
 }
 
 #[tokio::test]
+async fn an_answer_names_the_process_only_to_those_who_ask_for_it() {
+    let server = with_an_entry(ServerFile::default()).await;
+    let path = "/rest/v2/caches/c/k";
+    let process = async |headers: &[(&str, &str)]| {
+        let answer = server.rest.call(Method::GET, path, headers, "").await.with(200);
+        answer.headers.get("godwit-process").is_some_and(|process| !process.is_empty())
+    };
+    assert!(!process(&[]).await);
+    assert!(process(&[("godwit-process", "?")]).await);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn no_get_changes_anything() {
     // An image or a link in any page makes a browser send a GET, and without an origin.
     let server = with_an_entry(ServerFile::default()).await;
     for (_, path) in changes() {
-        // Only those of an action or a template: the others are reads by GET.
+        // Without an action, a GET of the same path reads.
         for method in [Method::GET, Method::HEAD] {
             let answer = server.rest.call(method.clone(), path, &[], "").await;
             let refused = !answer.status.is_success();

@@ -1,5 +1,6 @@
 //! Connecting and letting go: all or nothing.
 
+use client::RequestExpiration;
 use http::Method;
 use serde_json::json;
 
@@ -140,6 +141,19 @@ async fn a_second_connection_neither_brings_back_nor_overwrites() {
     assert_eq!(scene.to.get(&key(1)).await.unwrap().as_deref(), Some(&b"mine"[..]));
     assert_eq!(scene.to.get(&key(3)).await.unwrap().as_deref(), Some(&b"mine too"[..]));
     assert_eq!(scene.to.get(&key(4)).await.unwrap().unwrap(), value(4));
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn connecting_lets_no_entry_of_the_source_live_longer() {
+    let scene = Scene::new().await;
+    let idle = RequestExpiration { max_idle: client::Duration::Millis(600_000), ..NEVER };
+    scene.from.put_all((0..100).map(|number| (key(number), value(number))), idle).await.unwrap();
+    // Whoever asks for one of them finds nothing, and would refuse the source.
+    scene.relay.hide_keys(true);
+    scene.connect().await;
+    scene.relay.hide_keys(false);
+    assert_eq!(scene.target.synchronize("c").await, 100);
     scene.stop().await;
 }
 
