@@ -29,11 +29,7 @@ async fn a_put_all_that_waits_in_the_middle_goes_on_where_it_was() {
 
     let mut decoder = Decoder::default();
     decoder.push(&put_all(&[(b"a", b"1"), (b"b", b"2")]));
-    let mut session = Session::new(
-        Arc::clone(&node),
-        node.budget.share(([127, 0, 0, 1], 1).into()),
-        ([127, 0, 0, 1], 0).into(),
-    );
+    let mut session = session(&node);
     let (decoded, mut order) = (decoder.next_request().unwrap().unwrap(), Order::default());
     let now = Timestamp::from_millis(1_000);
     let taken = session.take(&decoded, now, &order, &mut Writer::default());
@@ -50,6 +46,12 @@ async fn a_put_all_that_waits_in_the_middle_goes_on_where_it_was() {
         .await;
     assert_eq!(value(&cache, b"a").as_deref(), Some(&b"theirs"[..]), "it is not written twice");
     assert_eq!(value(&cache, b"b").as_deref(), Some(&b"2"[..]));
+}
+
+/// A connection from this machine.
+fn session(node: &Arc<Node>) -> Session {
+    let share = node.budget.share(([127, 0, 0, 1], 1).into());
+    Session::new(Arc::clone(node), share, ([127, 0, 0, 1], 0).into())
 }
 
 /// A member with the cache `c` that refuses more entries than these, and has them.
@@ -80,7 +82,7 @@ async fn others_have_their_turn_while_the_room_for_many_entries_is_added_up() {
     let mut decoder = Decoder::default();
     let entries: Vec<_> = keys.iter().map(|key| (&key[..], &b"2"[..])).collect();
     decoder.push(&put_all(&entries));
-    let mut session = Session::new(node, ([127, 0, 0, 1], 0).into());
+    let mut session = session(&node);
     let (decoded, mut order) = (decoder.next_request().unwrap().unwrap(), Order::default());
     let now = Timestamp::from_millis(1_000);
     let taken = session.take(&decoded, now, &order, &mut Writer::default());
@@ -99,7 +101,7 @@ async fn others_have_their_turn_while_the_room_for_many_entries_is_added_up() {
 #[tokio::test]
 async fn a_request_of_very_many_keys_claims_its_cache_without_gathering_them() {
     let (node, _cache) = samples::with_cache().await;
-    let mut session = Session::new(node, ([127, 0, 0, 1], 0).into());
+    let mut session = session(&node);
     for (count, claimed) in [(100, 100), (20_000, usize::MAX)] {
         let keys: Vec<_> = (0..count).map(u32::to_be_bytes).collect();
         let entries: Vec<_> = keys.iter().map(|key| (&key[..], &b"2"[..])).collect();
