@@ -86,7 +86,7 @@ const WRONG_CONFIGURATION: u8 = 78;
 /// Exit status for a metadata file that cannot be read: EX_DATAERR of sysexits.
 const DAMAGED_DATA: u8 = 65;
 
-/// Exit status of what was ended by Ctrl-C, as shells have it.
+/// Exit status of a command that was ended by Ctrl-C: 128 + SIGINT, as in shells.
 const INTERRUPTED: u8 = 130;
 
 /// Says why something failed: to people, and to programs that read the answer as JSON.

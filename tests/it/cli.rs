@@ -234,9 +234,8 @@ async fn a_command_that_waits_says_that_its_job_is_paused_and_that_it_goes_on_wi
         act("pause", "").await;
         waiting.says("it is paused: resume goes on").await;
         waiting.interrupt().await;
-        waiting
-            .says(&format!("{job} goes on at the target. `godwit migrate cluster status -c c`"))
-            .await;
+        let status = format!("`godwit migrate cluster status -c c -s {server}`");
+        waiting.says(&format!("{job} goes on at the target. {status}")).await;
         assert_eq!(waiting.child.wait().await.unwrap().code(), Some(130), "{step}");
         act("throttle", "{}").await;
         act("resume", "").await;

@@ -68,6 +68,12 @@ impl Api {
         Ok(Self { server, client: Client::builder(TokioExecutor::new()).build_http() })
     }
 
+    /// The option with which another command finds the same server, with a space before it; empty if it needs none.
+    pub(super) fn option(&self) -> String {
+        let is_default = self.server == super::migrate::DEFAULT_SERVER;
+        if is_default { String::new() } else { format!(" -s {}", self.server) }
+    }
+
     /// Calls it. `body` is JSON.
     pub(super) async fn call(
         &self,

@@ -36,6 +36,9 @@ enum What {
     Cluster(Step),
 }
 
+/// Where the target is unless it is given.
+pub(super) const DEFAULT_SERVER: &str = "http://127.0.0.1:11222";
+
 /// Where the server is, and which cache is meant.
 #[derive(Args)]
 struct Target {
@@ -50,7 +53,7 @@ struct Target {
 #[derive(Args)]
 struct ServerArgs {
     /// The target server
-    #[arg(short, long, env = "GODWIT_SERVER", default_value = "http://127.0.0.1:11222")]
+    #[arg(short, long, env = "GODWIT_SERVER", default_value = DEFAULT_SERVER)]
     server: String,
 
     /// Print answers as JSON

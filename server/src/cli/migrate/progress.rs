@@ -1,4 +1,4 @@
-//! Waiting for a job, with a bar. Who is interrupted while waiting is told that the job goes on.
+//! Waits for a job, with a bar. Tells people who interrupt it that the job goes on.
 
 use std::time::Duration;
 
@@ -24,12 +24,14 @@ pub(super) struct Watched {
 /// The command was interrupted while it waited for a job.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "interrupted: {what} goes on at the target. `godwit migrate cluster status -c {cache}` shows how far it is, \
-     `godwit migrate cluster cancel -c {cache}` stops it"
+    "interrupted: {what} goes on at the target. `godwit migrate cluster status -c {cache}{at}` shows how far it is, \
+     `godwit migrate cluster cancel -c {cache}{at}` stops it"
 )]
 pub(in crate::cli) struct Interrupted {
     what: &'static str,
     cache: String,
+    /// The option that names the target, with a space before it.
+    at: String,
 }
 
 /// Shows a progress bar until the job is over, and returns the last status.
@@ -40,7 +42,7 @@ pub(super) async fn watch(api: &Api, target: &Target, watched: Watched) -> anyho
         status = follow(api, target, watched, &bar) => status,
         Ok(()) = interrupted => {
             bar.finish_and_clear();
-            Err(Interrupted { what, cache: target.cache.clone() }.into())
+            Err(Interrupted { what, cache: target.cache.clone(), at: api.option() }.into())
         }
     }
 }
@@ -124,11 +126,26 @@ fn style(template: &str) -> ProgressStyle {
 
 #[cfg(test)]
 mod tests {
-    //! How much is shown as done.
+    //! How much is shown as done, and what to do after an interruption.
 
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn commands_after_an_interruption_name_the_same_target() {
+        for (server, at) in
+            [("http://127.0.0.1:11222/", ""), ("127.0.0.1:11322", " -s http://127.0.0.1:11322")]
+        {
+            let at_target = Api::new(server).unwrap().option();
+            let what = "the synchronization";
+            let text = Interrupted { what, cache: "c".into(), at: at_target }.to_string();
+            for command in ["status", "cancel"] {
+                let command = format!("`godwit migrate cluster {command} -c c{at}`");
+                assert!(text.contains(&command), "{text}");
+            }
+        }
+    }
 
     #[test]
     fn what_is_read_again_after_a_pause_is_not_done_twice() {
