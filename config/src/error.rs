@@ -207,8 +207,8 @@ pub enum ConfigError {
     },
     /// The caches are too long, each written with all that it is made from.
     #[error(
-        "the caches come to more than {most} bytes, because each is written with all of the configuration that it is \
-         made from: convert fewer of them at a time"
+        "the caches take more than {most} bytes, because each has all of the configuration that it is made from: \
+         convert fewer of them at a time"
     )]
     TooLong {
         /// Most bytes.

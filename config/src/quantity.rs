@@ -119,6 +119,9 @@ impl MemoryLimit {
     }
 }
 
+/// Least bytes of a limit of memory: the caches themselves take some.
+const LEAST_MEMORY: u64 = 1_000_000;
+
 impl FromStr for MemoryLimit {
     type Err = NotAMemoryLimit;
 
@@ -130,7 +133,8 @@ impl FromStr for MemoryLimit {
                 .ok()
                 .filter(|percent| (1..=100).contains(percent))
                 .map(Self::Percent),
-            None => size(text).filter(|bytes| *bytes > 0).map(Self::Bytes),
+            // A number without a unit is easily meant as megabytes.
+            None => size(text).filter(|bytes| *bytes >= LEAST_MEMORY).map(Self::Bytes),
         };
         limit.ok_or_else(|| NotAMemoryLimit(text.into()))
     }
@@ -147,7 +151,7 @@ impl fmt::Display for MemoryLimit {
 
 /// A text is not a limit of memory.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is not a limit of memory such as 80% or 512MB")]
+#[error("\"{0}\" is not a limit of memory such as 80% or 512MB, and at least 1MB")]
 pub struct NotAMemoryLimit(String);
 
 #[cfg(test)]
@@ -231,7 +235,8 @@ mod tests {
         assert_eq!("80%".parse(), Ok(MemoryLimit::Percent(80)));
         assert_eq!("512MB".parse(), Ok(MemoryLimit::Bytes(512_000_000)));
         assert_eq!(MemoryLimit::Percent(80).of(1_000), 800);
-        for text in ["0%", "101%", "x%", "0", ""] {
+        assert_eq!("1MB".parse(), Ok(MemoryLimit::Bytes(1_000_000)));
+        for text in ["0%", "101%", "x%", "0", "5", "999999", "999KB", ""] {
             assert_eq!(text.parse::<MemoryLimit>(), Err(NotAMemoryLimit(text.into())));
         }
     }

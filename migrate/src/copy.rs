@@ -43,9 +43,11 @@ pub struct SyncRequest {
     pub read_batch: Option<u32>,
     /// Most units that are read at the same time.
     pub threads: Option<u32>,
+    /// How fast it copies, at most, from its beginning; as it is configured unless it is given.
+    pub rates: Option<Rates>,
 }
 
-/// Starts a job. `batch` is the number of entries that the source is asked for at a time.
+/// Starts a job.
 ///
 /// # Errors
 ///
@@ -53,10 +55,12 @@ pub struct SyncRequest {
 pub(crate) fn start(
     connection: &Arc<SourceConnection>,
     part: &Part,
-    settings: SyncSettings,
-    rates: Rates,
-    batch: Option<u32>,
+    request: SyncRequest,
 ) -> Result<JobHandle, String> {
+    let settings = connection.settings();
+    let rates = request.rates.unwrap_or(settings.rates);
+    let units = request.threads.map_or(settings.sync.units, |threads| threads as usize);
+    let settings = SyncSettings { units, ..settings.sync };
     let link = connection.link().ok_or("the cache is not connected to a source")?;
     if connection.cache().is_sealed() && !link.is_complete() {
         return Err(FORGOTTEN.into());
@@ -82,7 +86,7 @@ pub(crate) fn start(
         Part::Only(_) => Purpose::Ahead,
     };
     let ledger = Arc::clone(connection.ledger());
-    let shared = Arc::new(Shared::new(job, purpose, ledger, (rates, batch), now));
+    let shared = Arc::new(Shared::new(job, purpose, ledger, (rates, request), now));
     let handle = JobHandle::new(Arc::clone(&shared), steering);
     let driver = Driver {
         connection: Arc::clone(connection),

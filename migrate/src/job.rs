@@ -15,9 +15,11 @@ use store::{CacheError, SourceSegment, SourceSpace, Timestamp};
 use tokio::sync::mpsc;
 
 use crate::{
+    copy::SyncRequest,
     counts::Counts,
     ledger::{Ledger, Purpose},
     steering::Steering,
+    stored_key::StoredKey,
     sync::{Action, Ending, Event, SyncJob, UnitId, untaken},
     throttle::{Rates, Throttle},
 };
@@ -37,7 +39,8 @@ pub(crate) struct Shared {
     pub(crate) id: String,
     pub(crate) started: Timestamp,
     pub(crate) throttle: Throttle,
-    pub(crate) batch: Option<u32>,
+    /// What it was asked for; its rates may have changed since.
+    request: SyncRequest,
     pub(crate) entries_read: AtomicU64,
     pub(crate) bytes_read: AtomicU64,
     has_ended: AtomicBool,
@@ -76,7 +79,7 @@ pub(crate) struct Pace {
 /// An entry that could not be taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FailedEntry {
-    /// Its key: as text if it is text, otherwise in hexadecimal behind `0x`.
+    /// Its key: as text if it is or stands for a text, otherwise in hexadecimal behind `0x`.
     pub key: String,
     /// Why it could not be taken.
     pub reason: String,
@@ -203,6 +206,11 @@ impl JobHandle {
         self.shared.restart_pace(now);
     }
 
+    /// What a job would be asked for that goes on where this one ended: the same, at the rates that it has now.
+    pub(crate) fn request(&self) -> SyncRequest {
+        SyncRequest { rates: Some(self.shared.throttle.rates()), ..self.shared.request }
+    }
+
     pub(crate) fn status(&self) -> CopyStatus {
         let (job, progress) = (self.shared.job.lock(), self.shared.progress.lock());
         CopyStatus {
@@ -234,7 +242,7 @@ impl Shared {
         job: SyncJob,
         purpose: Purpose,
         ledger: Arc<Mutex<Ledger>>,
-        (rates, batch): (Rates, Option<u32>),
+        (rates, request): (Rates, SyncRequest),
         now: Timestamp,
     ) -> Self {
         let pace = Pace { since: now, ..Pace::default() };
@@ -244,7 +252,7 @@ impl Shared {
             id: format!("{:016x}", rand::random::<u64>()),
             started: now,
             throttle: Throttle::new(rates),
-            batch,
+            request,
             entries_read: AtomicU64::new(0),
             bytes_read: AtomicU64::new(0),
             has_ended: AtomicBool::new(false),
@@ -347,8 +355,8 @@ impl Shared {
     }
 
     /// Notes an entry of a segment that could not be taken; of one that was read before, why not now.
-    pub(crate) fn fail(&self, segment: u32, key: &[u8], error: &CacheError) {
-        let (failed, reason) = ((segment, shown(key)), error.to_string());
+    pub(crate) fn fail<'a>(&self, segment: u32, key: impl Into<StoredKey<'a>>, error: &CacheError) {
+        let (failed, reason) = ((segment, key.into().to_string()), error.to_string());
         let progress = &mut *self.progress.lock();
         if progress.failures.len() < MOST_FAILURES || progress.failures.contains_key(&failed) {
             progress.failures.insert(failed, reason);
@@ -367,7 +375,7 @@ impl Shared {
     pub(crate) fn next_batch(&self) -> u32 {
         const FIRST: u32 = 256;
         const BYTES: u64 = 1024 * 1024;
-        if let Some(batch) = self.batch {
+        if let Some(batch) = self.request.read_batch {
             return batch;
         }
         let entries = self.entries_read.load(Ordering::Relaxed);
@@ -416,18 +424,6 @@ fn shortened(key: &str) -> String {
     }
 }
 
-/// A key as people can read it, or its beginning if it is long.
-pub(crate) fn shown(key: &[u8]) -> String {
-    const MOST: usize = 1_024;
-    match str::from_utf8(key) {
-        Ok(text) if !text.contains(char::is_control) => text.chars().take(MOST).collect(),
-        _ => key.iter().take(MOST).fold("0x".to_owned(), |mut hex, byte| {
-            hex.push_str(&format!("{byte:02x}"));
-            hex
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     //! What a fault leaves, and how failures and batches are bounded.
@@ -446,7 +442,7 @@ mod tests {
             job,
             Purpose::Synchronization,
             Arc::default(),
-            (rates, None),
+            (rates, SyncRequest::default()),
             Timestamp::default(),
         )
     }
@@ -461,7 +457,7 @@ mod tests {
                 shared.fail(0, format!("key {number}").as_bytes(), &error(max));
             }
         }
-        (0..more).for_each(|number| shared.fail(1, &[number], &error(3)));
+        (0..more).for_each(|number| shared.fail(1, &[number][..], &error(3)));
         let listed = || {
             let progress = shared.progress.lock();
             let more: u64 = progress.failed_more.values().sum();

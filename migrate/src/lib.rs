@@ -39,6 +39,7 @@ mod source_clock;
 mod sources;
 mod status;
 mod steering;
+mod stored_key;
 pub mod sync;
 mod tally;
 mod throttle;

@@ -89,6 +89,8 @@ pub(crate) struct Standing<'a> {
     pub(crate) job: Option<&'a CopyStatus>,
     /// What is known of differences.
     pub(crate) verified: Option<&'a VerifyReport>,
+    /// Why the source does not answer.
+    pub(crate) silent: Option<&'a str>,
     /// Why the source is not believed any more.
     pub(crate) changed: Option<&'a str>,
     /// Why the source may not have shown all of its entries when they were copied.
@@ -122,14 +124,24 @@ impl Standing<'_> {
         if self.complete < self.segments {
             let (complete, all) = (self.complete, self.segments);
             let what = format!("{complete} of {all} source segments are complete");
-            let next = match running {
-                Some(job) if job.paused => Some("the synchronization is paused: resume it"),
-                Some(_) => Some("the synchronization is still running: wait for its end"),
+            let next = match (running, self.silent) {
+                (Some(job), _) if job.paused => {
+                    Some("the synchronization is paused: resume it".to_owned())
+                }
+                (Some(_), Some(silent)) => {
+                    let silent = one_line(silent);
+                    Some(format!(
+                        "the synchronization waits for the source, which does not answer: {silent}"
+                    ))
+                }
+                (Some(_), None) => {
+                    Some("the synchronization is still running: wait for its end".to_owned())
+                }
                 // The problem says what to do first.
-                None if self.problem.is_some() => None,
-                None => Some("synchronize"),
+                (None, _) if self.problem.is_some() => None,
+                (None, _) => Some("synchronize".to_owned()),
             };
-            blockers.push(Reason { what, remedy: next.map(Into::into) });
+            blockers.push(Reason { what, remedy: next });
             let failed = self.job.map_or(0, CopyStatus::failed_entries);
             if failed > 0 && self.problem.is_none() {
                 let entries = if failed == 1 { "entry" } else { "entries" };
@@ -138,11 +150,12 @@ impl Standing<'_> {
                     format!("{LISTS} lists them"),
                 ));
             }
-        } else if running.is_some() {
-            blockers.push(Reason::with_remedy(
-                "a synchronization is still running",
-                "wait for its end",
-            ));
+        } else if let Some(job) = running {
+            let (state, next) = match job.paused {
+                true => ("paused", "resume or cancel it"),
+                false => ("still running", "wait for its end"),
+            };
+            blockers.push(Reason::with_remedy(format!("a synchronization is {state}"), next));
         }
         blockers
     }
@@ -151,10 +164,11 @@ impl Standing<'_> {
         let mut blockers = Vec::new();
         let Some(report) = self.verified else { return blockers };
         if report.is_running() {
-            blockers.push(Reason::with_remedy(
-                "a verification is still running",
-                "wait for its end, or cancel it",
-            ));
+            let (state, next) = match report.paused {
+                true => ("paused", "resume or cancel it"),
+                false => ("still running", "wait for its end, or cancel it"),
+            };
+            blockers.push(Reason::with_remedy(format!("a verification is {state}"), next));
         }
         blockers.extend(differences_of(report));
         blockers

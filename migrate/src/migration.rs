@@ -16,7 +16,7 @@ use crate::{
     job::{CopyStatus, JobHandle},
     relief::Relief,
     source::{ClearUnderWay, SourceConnection},
-    sync::{Ending, Event, SyncSettings, UNIT_SEGMENTS},
+    sync::{Ending, Event, UNIT_SEGMENTS},
     tombstones,
     verify::{self, VerifyHandle, VerifyReport, VerifyRequest},
 };
@@ -152,13 +152,7 @@ impl Migration {
     ///
     /// If the cache is not connected any more, or not all of the source can be brought in.
     pub(crate) fn synchronize(&self, request: SyncRequest) -> Result<JobHandle, String> {
-        let settings = self.source.settings();
-        let sync = SyncSettings {
-            units: request.threads.map_or(settings.sync.units, |threads| threads as usize),
-            ..settings.sync
-        };
-        let batch = request.read_batch;
-        let job = copy::start(&self.source, &Part::All, sync, settings.rates, batch)?;
+        let job = copy::start(&self.source, &Part::All, request)?;
         *self.job.lock() = Some(job.clone());
         Ok(job)
     }
@@ -205,9 +199,8 @@ impl Migration {
         if missing.is_empty() {
             return Ok(());
         }
-        let settings = self.source.settings();
         let part = Part::Only(missing);
-        let handle = copy::start(&self.source, &part, settings.sync, settings.rates, None)
+        let handle = copy::start(&self.source, &part, SyncRequest::default())
             .map_err(CacheError::SourceFailed)?;
         let status = self.while_it_answers(&handle).await;
         written.fetch_add(status.counts.written, Ordering::Relaxed);
@@ -263,13 +256,24 @@ impl Migration {
         self.source.clear_begins()
     }
 
-    /// Compares everything with the source, or joins the running verification. `None` if that one repairs and this
-    /// one shall not, or the other way round.
-    pub(crate) fn verify(&self, request: VerifyRequest) -> Option<VerifyHandle> {
+    /// Compares everything with the source, or joins the running verification, which keeps to the rates of the request
+    /// then: it comes with what it was asked for. `None` if that one repairs and this one shall not, or the other way
+    /// round.
+    pub(crate) fn verify(
+        &self,
+        request: VerifyRequest,
+    ) -> Option<(VerifyHandle, Option<VerifyRequest>)> {
         let mut verification = self.verification.lock();
         let last = verification.as_ref().map(|last| &last.handle);
         if let Some(running) = last.filter(|running| running.is_running()) {
-            return (running.repairs() == request.repair).then(|| running.clone());
+            let begun = running.request();
+            if begun.repair != request.repair {
+                return None;
+            }
+            if let Some(rates) = request.rates {
+                running.throttle(rates);
+            }
+            return Some((running.clone(), Some(begun)));
         }
         let mut before = self.verified_before.lock();
         *before = known(verification.as_ref().map(Verification::verified), before.take());
@@ -278,7 +282,7 @@ impl Migration {
         let handle = verify::start(&self.source, request);
         self.log_verification(handle.clone(), request);
         *verification = Some(Verification { handle: handle.clone(), evicted_before });
-        Some(handle)
+        Some((handle, None))
     }
 
     /// Writes to the log that a verification begins, and how it ends.
@@ -314,6 +318,11 @@ impl Migration {
     pub(crate) fn running_verification(&self) -> Option<VerifyHandle> {
         let last = self.verification.lock().as_ref().map(|last| last.handle.clone());
         last.filter(VerifyHandle::is_running)
+    }
+
+    /// What the last job was asked for, at the rates that it had at the end.
+    pub(crate) fn last_request(&self) -> SyncRequest {
+        self.job.lock().as_ref().map(JobHandle::request).unwrap_or_default()
     }
 
     /// The last job, as it stands.

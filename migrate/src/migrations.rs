@@ -14,7 +14,11 @@ use config::{CacheName, RemoteStoreConfig};
 use store::{Beginning, Cache, CacheError, Fence};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{asked::Asked, changing::Changing, ledgers::Ledgers};
+use self::{
+    asked::{Asked, not_followed},
+    changing::Changing,
+    ledgers::Ledgers,
+};
 pub use self::{
     asked::{Synchronizing, Verifying},
     disconnect::Disconnected,
@@ -32,7 +36,7 @@ use crate::{
     status::{Facts, NOT_REACHED, Status},
     sync::Event,
     throttle::Rates,
-    verify::VerifyRequest,
+    verify::{VerifyHandle, VerifyRequest},
 };
 
 /// What happens to a cache whose source is in the configuration, if nothing else is remembered.
@@ -45,6 +49,10 @@ const COUNTING: Duration = Duration::from_secs(15);
 
 fn no_job(name: &CacheName) -> MigrationError {
     MigrationError::NotNow(format!("no synchronization of cache {name} is running"))
+}
+
+fn tell_rates(name: &CacheName, rates: Rates) {
+    tracing::info!(cache = %name, limits = %rates, "throttled");
 }
 
 /// Why the source is not believed any more, with the way to go on all the same.
@@ -251,7 +259,7 @@ impl Migrations {
         }))
     }
 
-    /// Starts to copy everything, or joins the running job.
+    /// Starts to copy everything, or joins the running job, which keeps to the rates of the request then.
     ///
     /// # Errors
     ///
@@ -282,12 +290,31 @@ impl Migrations {
                     what: "synchronization",
                 });
             }
-            return Ok(Synchronizing(Asked::Job(name.clone(), job)));
+            let notice = self.join(name, &job, request);
+            return Ok(Synchronizing { asked: Asked::Job(name.clone(), job), notice });
         }
         source.count_again().await;
         let job = migration.synchronize(request).map_err(MigrationError::NotNow)?;
         tracing::info!(cache = %name, source = source.server_names(), "synchronizing");
-        Ok(Synchronizing(Asked::Job(name.clone(), job)))
+        Ok(Synchronizing { asked: Asked::Job(name.clone(), job), notice: None })
+    }
+
+    /// Has a running job keep to the rates of a request that joins it. Says what else it does not follow.
+    fn join(&self, name: &CacheName, job: &JobHandle, request: SyncRequest) -> Option<String> {
+        if let Some(rates) = request.rates {
+            job.throttle(rates, self.agreement.clock().now());
+            tell_rates(name, rates);
+        }
+        let begun = job.request();
+        let numbers = [
+            ("threads", request.threads, begun.threads),
+            ("read-batch", request.read_batch, begun.read_batch),
+        ];
+        let notice = not_followed("synchronization", name, &numbers);
+        if let Some(notice) = &notice {
+            tracing::warn!(cache = %name, "{notice}");
+        }
+        notice
     }
 
     /// What a synchronization says of a cache that is not connected: what the finished job wrote.
@@ -295,7 +322,7 @@ impl Migrations {
         let imported =
             self.agreement.see(|metadata| metadata.cache(name.as_str())?.past.as_ref()?.imported);
         imported
-            .map(|written| Synchronizing(Asked::Finished(written)))
+            .map(|written| Synchronizing { asked: Asked::Finished(written), notice: None })
             .ok_or_else(|| MigrationError::NothingToSynchronize(name.clone()))
     }
 
@@ -355,7 +382,12 @@ impl Migrations {
                 );
                 return Err(MigrationError::NotNow(text));
             }
-            _ => return self.synchronize(name, SyncRequest::default()).await.map(drop),
+            _ => {
+                // Where there is no live connection, synchronizing says why.
+                let live = self.migration(name).ok();
+                let last = live.map(|migration| migration.last_request()).unwrap_or_default();
+                return self.synchronize(name, last).await.map(drop);
+            }
         }
         tracing::info!(cache = %name, "resumed");
         Ok(())
@@ -385,13 +417,20 @@ impl Migrations {
         match (migration.running(), migration.running_verification()) {
             (Some(job), _) => job.throttle(rates, self.agreement.clock().now()),
             (None, Some(verification)) => verification.throttle(rates),
-            (None, None) => return Err(no_job(name)),
+            (None, None) => {
+                return Err(MigrationError::NotNow(format!(
+                    "{}: synchronize and verify begin with rates if they are given \
+                     (--entries-per-second, --bytes-per-second)",
+                    no_job(name)
+                )));
+            }
         }
-        tracing::info!(cache = %name, limits = %rates, "throttled");
+        tell_rates(name, rates);
         Ok(())
     }
 
-    /// Starts to compare everything with the source.
+    /// Starts to compare everything with the source, or joins the running verification, which keeps to the rates of the
+    /// request then.
     ///
     /// # Errors
     ///
@@ -418,7 +457,17 @@ impl Migrations {
         if migration.running_verification().is_some_and(|running| running.is_paused()) {
             return Err(MigrationError::Paused { cache: name.clone(), what: "verification" });
         }
-        let verifying = |verification| Verifying { cache: name.clone(), verification };
+        let verifying = |(verification, begun): (VerifyHandle, Option<VerifyRequest>)| {
+            // It was running already, and was begun in this way.
+            let notice = begun.and_then(|begun| {
+                if let Some(rates) = request.rates {
+                    tell_rates(name, rates);
+                }
+                let numbers = [("threads", request.threads, begun.threads)];
+                not_followed("verification", name, &numbers)
+            });
+            Verifying { cache: name.clone(), verification, notice }
+        };
         migration.verify(request).map(verifying).ok_or_else(|| {
             let other = if request.repair { "without" } else { "and that with" };
             let text = format!(

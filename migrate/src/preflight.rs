@@ -205,7 +205,7 @@ async fn look_inside(
             return None;
         }
     };
-    match hidden_keys(&remote).await {
+    match hidden_keys(&remote, plan.config.encoding.key.as_ref()).await {
         Ok(None) => {}
         Ok(Some(problem)) => {
             problems.push(problem);

@@ -22,6 +22,7 @@ use crate::{
     settings::check_key,
     source::{Doubt, PATIENCE, SourceConnection, chain},
     source_clock::Obtained,
+    stored_key::StoredKey,
     sync::{Event, Unit},
     tally::Tally,
 };
@@ -35,8 +36,8 @@ const BATCH_BYTES: usize = 256 * 1024;
 /// Keys that the source is asked for at the same time.
 const AT_ONCE: usize = 16;
 
-/// Time for which segments that the source has given out wait, at least, until it is seen to be still the same: it can
-/// be asked only at the end of an answer, of which [`Shared::next_batch`] bounds the length.
+/// Time for which segments that the source has given out wait, at least, until it is seen to be still the same. The source
+/// can be asked who it is only between two answers, whose length [`Shared::next_batch`] bounds.
 const CONFIRM: Lifetime = Lifetime::from_millis(1_000);
 
 /// What it takes to read a unit.
@@ -323,8 +324,10 @@ impl<'r> Page<'r> {
                 refused.push((*key, error));
             }
         });
+        let config = connection.cache().config();
         for (key, error) in refused {
-            shared.fail(segment_of(key).0, key, &error);
+            let key_type = config.encoding.key.as_ref();
+            shared.fail(segment_of(key).0, StoredKey::of(key, key_type), &error);
         }
         for key in ended {
             tally.count_expired(segment_of(key).0, key);

@@ -360,6 +360,7 @@ impl Facts<'_> {
         let changed = self.live.and_then(|live| live.source().changed());
         let lost = self.lost_servers();
         let unheard = self.live.map_or_else(Vec::new, |live| live.source().unheard());
+        let silent = self.live.and_then(|live| live.source().health().problem);
         let standing = Standing {
             lost: &lost,
             unheard: &unheard,
@@ -368,6 +369,7 @@ impl Facts<'_> {
             problem,
             job,
             verified,
+            silent: silent.as_deref(),
             changed: changed.as_deref(),
             not_shown: not_shown.as_deref(),
             shrunk: shrunk.as_deref(),

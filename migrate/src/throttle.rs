@@ -16,6 +16,12 @@ pub struct Rates {
 }
 
 impl Rates {
+    /// Returns whether neither is limited.
+    #[must_use]
+    pub fn is_unlimited(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Returns whether nothing could ever be copied.
     #[must_use]
     pub fn is_standstill(&self) -> bool {

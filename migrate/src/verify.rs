@@ -43,10 +43,12 @@ const MOST_EVENTS: usize = 64;
 /// What an operator asks of a verification.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct VerifyRequest {
-    /// Whether what is missing or different is fetched again.
+    /// Set to fetch again what is missing or different.
     pub repair: bool,
     /// Most units that are compared at the same time.
     pub threads: Option<u32>,
+    /// How fast it compares, at most, from its beginning; as it is configured unless it is given.
+    pub rates: Option<Rates>,
 }
 
 /// A verification that runs, or has run.
@@ -66,9 +68,9 @@ impl VerifyHandle {
         self.shared.progress.lock().report.is_running()
     }
 
-    /// Whether what is missing or different is fetched again.
-    pub(crate) fn repairs(&self) -> bool {
-        self.shared.progress.lock().report.repair
+    /// What it was asked for; its rates may have changed since.
+    pub(crate) fn request(&self) -> VerifyRequest {
+        self.shared.request
     }
 
     /// Ends it where it is.
@@ -82,7 +84,7 @@ impl VerifyHandle {
         self.steering.tell(order)
     }
 
-    /// Whether it waits for [`Event::Resume`].
+    /// Returns whether it waits for [`Event::Resume`]: then nobody who joins it would know when it ends.
     pub(crate) fn is_paused(&self) -> bool {
         self.is_running() && self.steering.is_told_to_pause()
     }
@@ -106,6 +108,7 @@ impl VerifyHandle {
 /// What a verification and those who look at it share.
 struct Shared {
     cache: Arc<Cache>,
+    request: VerifyRequest,
     throttle: Throttle,
     progress: Mutex<Progress>,
 }
@@ -127,6 +130,7 @@ impl Shared {
         let mut report = progress.report.clone();
         progress.units.values().for_each(|unit| report.add(unit));
         report.excuse(progress.evicted.unwrap_or(evicted));
+        report.throttle = self.throttle.rates();
         report
     }
 
@@ -208,7 +212,8 @@ pub(crate) fn start(connection: &Arc<SourceConnection>, request: VerifyRequest) 
     let report = VerifyReport { state: RUNNING.into(), repair, ..VerifyReport::default() };
     let shared = Arc::new(Shared {
         cache: Arc::clone(connection.cache()),
-        throttle: Throttle::new(settings.rates),
+        request,
+        throttle: Throttle::new(request.rates.unwrap_or(settings.rates)),
         progress: Mutex::new(Progress { report, units: BTreeMap::new(), evicted: None }),
     });
     let (steering, Steered { orders, over }) = steering();

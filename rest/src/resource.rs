@@ -15,6 +15,7 @@ mod login;
 mod metrics;
 mod migrations;
 mod probes;
+mod rates;
 mod rolling_upgrade;
 mod root;
 mod schemas;

@@ -353,8 +353,8 @@ impl Account {
         self.usage.node.tombstones.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// What remembers ended or evicted entries took `from` bytes and takes `to` now. It counts against the limit of the member, and
-    /// not against the bound of the cache, which is for what clients store.
+    /// Notes that what remembers ended or evicted entries took `from` bytes and takes `to` now. It counts against the
+    /// limit of the member, and not against the bound of the cache, which is for what clients store.
     pub(crate) fn change_filter(&mut self, from: usize, to: usize) {
         let bytes = signed(to) - signed(from);
         if bytes != 0 {

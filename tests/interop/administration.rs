@@ -130,13 +130,21 @@ async fn administration_and_configurations_are_as_at_a_real_server() {
     compare_steps(&their_run.lines(), &our_run.lines());
 
     for (media_type, configuration) in CONFIGURATIONS {
-        let created = [Rest::new(theirs.address()), ours.rest.clone()]
-            .map(|rest| read_back(rest, media_type, configuration));
+        let judge = Rest::new(theirs.address());
+        let created = [judge.clone(), ours.rest.clone()]
+            .map(|rest| read_back(rest, judge.clone(), media_type, configuration));
         let [theirs, ours] = created;
         let (theirs, ours) = tokio::join!(theirs, ours);
         assert_eq!(theirs, ours, "{configuration}");
     }
     note(format_args!("{} configurations read back", CONFIGURATIONS.len()));
+    for (attribute, value) in ATTRIBUTES {
+        let set = [Rest::new(theirs.address()), ours.rest.clone()]
+            .map(|rest| set_attribute(rest, attribute, value));
+        let [theirs, ours] = set;
+        let (theirs, ours) = tokio::join!(theirs, ours);
+        assert_eq!(theirs, ours, "{attribute}");
+    }
     ours.stop().await;
 }
 
@@ -163,9 +171,50 @@ fn compare_steps(theirs: &[&str], ours: &[&str]) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Attributes of elements that a cache does not have, with values for them.
+const ATTRIBUTES: &[(&str, &str)] = &[
+    ("indexing.startup-mode", "AUTO"),
+    ("indexing.indexed-entities", "a"),
+    ("security.authorization.roles", "admin"),
+    ("memory.max-count", "10"),
+    ("memory.max-size", "1MB"),
+    ("tracing.enabled", "false"),
+    ("tracing.categories", "container"),
+    ("persistence.connection-attempts", "5"),
+    ("expiration.lifespan", "5s"),
+    ("locking.acquire-timeout", "5s"),
+    ("transaction.stop-timeout", "5s"),
+    ("clustering.remote-timeout", "5s"),
+    ("clustering.state-transfer.await-initial-transfer", "false"),
+    ("aliases", "x1"),
+];
+
+/// Creates a cache that says nothing, and sets an attribute. Returns the status of that, and what the attribute is if it
+/// has an effect.
+async fn set_attribute(rest: Rest, attribute: &str, value: &str) -> (u16, Option<String>) {
+    let body = r#"{"local-cache":{}}"#;
+    rest.post("/rest/v2/caches/absent", body).await.with(200);
+    let path = format!(
+        "/rest/v2/caches/absent?action=set-mutable-attribute&attribute-name={attribute}&attribute-value={value}"
+    );
+    let set = rest.post(&path, "").await.status.as_u16();
+    let path =
+        format!("/rest/v2/caches/absent?action=get-mutable-attribute&attribute-name={attribute}");
+    let shown = rest.get(&path).await.with(200).text().to_owned();
+    rest.delete("/rest/v2/caches/absent").await.with(200);
+    // A real server shows what it has refused, and what a local cache does not have.
+    (set, (set == 200 && !attribute.starts_with("clustering.")).then_some(shown))
+}
+
 /// Creates a cache and gives back what is then shown of it, in every format, with all attributes that can
-/// be changed, and what it is converted to. Objects are compared whatever their order.
-async fn read_back(rest: Rest, media_type: &str, configuration: &str) -> Vec<(String, Value)> {
+/// be changed, and what it is converted to. Objects are compared whatever their order. The `judge` converts what is in
+/// other formats.
+async fn read_back(
+    rest: Rest,
+    judge: Rest,
+    media_type: &str,
+    configuration: &str,
+) -> Vec<(String, Value)> {
     let body = configuration.to_owned();
     let content = [("Content-Type", media_type)];
     rest.call(Method::POST, "/rest/v2/caches/c", &content, body.clone()).await.with(200);
@@ -175,7 +224,10 @@ async fn read_back(rest: Rest, media_type: &str, configuration: &str) -> Vec<(St
     shown.push(("as JSON".to_owned(), json.with(200).json()));
     for format in ["application/xml", "application/yaml"] {
         let text = rest.call(Method::GET, path, &[("Accept", format)], "").await.with(200);
-        shown.push((format!("as {format}"), words(text.text())));
+        let headers = [("Content-Type", format), ("Accept", "application/json")];
+        let path = "/rest/v2/caches?action=convert";
+        let converted = judge.call(Method::POST, path, &headers, text.text().to_owned()).await;
+        shown.push((format!("as {format}"), converted.with(200).json()));
     }
     let path = "/rest/v2/caches/c?action=get-mutable-attributes&full=true";
     let mut attributes = rest.get(path).await.with(200).json();
@@ -191,12 +243,4 @@ async fn read_back(rest: Rest, media_type: &str, configuration: &str) -> Vec<(St
     shown.push(("converted".to_owned(), converted.json()));
     rest.delete("/rest/v2/caches/c").await.with(200);
     shown
-}
-
-/// What stands between the signs of a format, in any order.
-fn words(text: &str) -> Value {
-    let is_sign = |letter: char| letter.is_whitespace() || "<>/:{}[]\"'".contains(letter);
-    let mut words: Vec<_> = text.split(is_sign).filter(|word| !word.is_empty()).collect();
-    words.sort_unstable();
-    words.into()
 }

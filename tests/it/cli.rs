@@ -67,6 +67,27 @@ async fn a_cache_is_taken_over_by_the_commands_of_the_manual() {
     let connected = migrate("connect", vec![format!("--file={}", file.display())]).await;
     assert!(connected.status.success(), "{}", err(&connected));
     assert!(out(&connected).ends_with("Next: synchronize.\n"), "{}", out(&connected));
+    let again = migrate("connect", vec![format!("--file={}", file.display())]).await;
+    let to = format!("connected already, to cache myCache of {}", source.address());
+    refused(&again, 1, &to);
+    for (name, text, part) in [
+        (
+            "wrong.xml",
+            "\n<remote-store/>",
+            "a JSON document is expected, and this is XML, such as {\"remote-store\"",
+        ),
+        (
+            "wrong.json",
+            "{\"remote-store\": [",
+            "a JSON document is expected, such as {\"remote-store\"",
+        ),
+    ] {
+        let wrong = folder.path().join(name);
+        fs::write(&wrong, text).unwrap();
+        let refused_it = migrate("connect", vec![format!("--file={}", wrong.display())]).await;
+        refused(&refused_it, 1, &format!("{name}: Invalid JSON at ["));
+        refused(&refused_it, 1, part);
+    }
     let shown = migrate("source-connection", vec![]).await;
     assert!(out(&shown).contains("remote-store"), "{}", out(&shown));
     // Refused while entries would be lost.
@@ -164,6 +185,7 @@ async fn verify_says_by_its_exit_status_that_something_differs() {
     let reason =
         "verify has found 1 difference: verify and status --json list them; verify --repair";
     assert!(err(&output).contains(reason), "{}", err(&output));
+    assert!(err(&output).starts_with("error: cache c is not verified:"), "{}", err(&output));
     let repaired = godwit(&[&verify[..], &["--repair"]].concat()).await;
     assert!(repaired.status.success(), "{}", err(&repaired));
     assert!(out(&repaired).contains("different    k: version, repaired\n"), "{}", out(&repaired));
@@ -231,6 +253,9 @@ async fn a_command_that_waits_says_that_its_job_is_paused_and_that_it_goes_on_wi
             .await;
         };
         is("running").await;
+        waiting.says("it is limited to 10 entries/s").await;
+        act("throttle", r#"{"bytesPerSecond":100}"#).await;
+        waiting.says("it is limited to 100 bytes/s").await;
         act("pause", "").await;
         waiting.says("it is paused: resume goes on").await;
         waiting.interrupt().await;
@@ -241,6 +266,20 @@ async fn a_command_that_waits_says_that_its_job_is_paused_and_that_it_goes_on_wi
         act("resume", "").await;
         is("finished").await;
     }
+    // Whoever waits is told that somebody else has ended it, and that it goes on after a pause.
+    let slow = ["verify", "-c", "c", "-s", &server, "--entries-per-second", "1", "--threads", "1"];
+    let mut waiting = Started::new(&[&["migrate", "cluster"], &slow[..]].concat());
+    waiting.says("it is limited to 1 entries/s").await;
+    let mut joined =
+        Started::new(&["migrate", "cluster", "verify", "-c", "c", "-s", &server, "--threads", "2"]);
+    joined.says("goes on as it was begun, without threads 2").await;
+    act("pause", "").await;
+    waiting.says("it is paused: resume goes on").await;
+    act("resume", "").await;
+    waiting.says("it was resumed").await;
+    act("cancel", "").await;
+    waiting.says("error: the verification has ended without a result: cancelled").await;
+    assert_eq!(waiting.child.wait().await.unwrap().code(), Some(1));
     target.stop().await;
     source.stop().await;
 }
@@ -287,6 +326,8 @@ async fn what_is_wrong_is_said_before_anything_starts() {
         path.to_str().unwrap().to_owned()
     };
     refused(&godwit(&["--port", "99999"]).await, 2, "99999");
+    let few = "\"5\" is not a limit of memory such as 80% or 512MB, and at least 1MB";
+    refused(&godwit(&["--max-memory", "5", "--check-config"]).await, 2, few);
     refused(&godwit(&["--log", "frobnicate", "--check-config"]).await, 78, "frobnicate");
     refused(&godwit(&["--log", "migrate=loud", "--check-config"]).await, 78, "migrate=loud");
     refused(&godwit(&["--bind-address", "0.0.0.0", "--port", "0"]).await, 78, "--insecure");
@@ -328,7 +369,15 @@ async fn what_is_wrong_is_said_before_anything_starts() {
     refused(&godwit(&["--bind-address", "every where"]).await, 2, "nor a host name");
     let over = ["--config", &toml, "--check-config", "--bind-address", "127.0.0.1"];
     assert!(godwit(&over).await.status.success(), "the flag wins");
-    refused(&godwit(&["migrate", "cluster", "connect", "-c", "c"]).await, 2, "--file");
+    let mut command = Command::new(binary());
+    command.args(["migrate", "cluster", "connect", "-c", "c"]).env("GODWIT_SERVER", "localhost:1");
+    let no_file = command.output().await.unwrap();
+    refused(&no_file, 2, "--file");
+    assert!(!err(&no_file).contains("--server"), "it may be left out: {}", err(&no_file));
+    let mut command = Command::new(binary());
+    command.args(["migrate", "cluster", "status"]).env("GODWIT_SERVER", "localhost:1");
+    let nobody = command.output().await.unwrap();
+    refused(&nobody, 1, "no server answers at http://localhost:1, see --server and GODWIT_SERVER");
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let busy = closed.local_addr().unwrap().port().to_string();
     refused(&godwit(&["--port", &busy]).await, 1, "cannot listen");

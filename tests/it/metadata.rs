@@ -146,6 +146,13 @@ async fn a_crash_is_reported_and_a_clean_stop_is_not() {
     let data = Data::new();
     let server = ServerProcess::start(&data.arguments()).await;
     server.rest.post("/rest/v2/caches/orders", OCTETS).await.with(200);
+    // Both read a file that is in use.
+    let inspected = godwit(&["metadata", "inspect", data.file().to_str().unwrap()]).await;
+    let shown = text(&inspected.stdout);
+    assert!(shown.contains("it has no closing mark: a server is using it"), "{shown}");
+    let salvaged = godwit(&["metadata", "salvage", data.file().to_str().unwrap()]).await;
+    let said = text(&salvaged.stdout);
+    assert!(said.contains("although nothing of") && !said.contains("elsewhere"), "{said}");
     server.kill().await;
     let server = ServerProcess::start(&data.arguments()).await;
     assert!(server.log().contains("no closing mark"), "{}", server.log());

@@ -29,7 +29,7 @@ pub(super) fn command(command: &MetaCommand) -> String {
             format!("finish a sync job of cache {cache} that copied {imported} entries")
         }
         MetaCommand::AcceptSource { .. } => {
-            format!("take the source of cache {cache} for the one that it is now")
+            format!("record who the source of cache {cache} is now")
         }
         MetaCommand::LoseServers { lost, .. } => {
             format!("note that {} servers of the source of cache {cache} have gone", lost.len())

@@ -119,6 +119,11 @@ impl fmt::Display for Survey {
             write!(to, "; {} parts of the file are damaged", self.lost)?;
         }
         match self.ending {
+            Some(Ending::Open) => write!(
+                to,
+                "; it has no closing mark: a server is using it, or the one that wrote it did not stop cleanly, or the \
+                 file was cut short"
+            ),
             Some(ending) => write!(to, "; {ending}"),
             None => write!(to, "; its end is lost"),
         }

@@ -255,7 +255,14 @@ impl MutableAttribute {
         let mut notes = Notes::tolerant();
         let changed = read(&cache, kind, Some(config), &Surroundings::default(), &mut notes);
         match notes.with(Some(changed)) {
-            Ok(parsed) => Ok(parsed.value),
+            Ok(mut parsed) => {
+                // A real server takes them for a local cache, too, and shows none of them: a document that says
+                // them would be refused.
+                if !parsed.value.mode.is_clustered() {
+                    parsed.value.kept.remove_names(read::OF_CLUSTERED);
+                }
+                Ok(parsed.value)
+            }
             Err(ConfigError::Value { name, value, expected, .. }) => {
                 Err(AttributeError::Value { name, value, expected })
             }

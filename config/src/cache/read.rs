@@ -182,7 +182,7 @@ const OF_DISTRIBUTED: &[&str] = &[
 ];
 
 /// Attributes and elements of clustered caches that have no effect here.
-const OF_CLUSTERED: &[&str] = &[
+pub(super) const OF_CLUSTERED: &[&str] = &[
     "async-marshalling",
     "consistent-hash-factory",
     "queue-flush-interval",

@@ -1,6 +1,6 @@
 //! Caches of a document, and the configurations that they are made from.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::{
     CacheConfig, CacheName, ConfigError, Options, Place,
@@ -84,6 +84,11 @@ impl<'a> Found<'a> {
             || is_name_without_cache(element)
     }
 
+    /// The name of what it is made from.
+    fn parent(&self) -> Option<&'a Attribute> {
+        self.element.attribute("configuration").filter(|parent| !parent.value.is_empty())
+    }
+
     /// Makes it a configuration for caches, whatever its element says.
     pub(crate) const fn set_template(&mut self) {
         self.kind.is_template = true;
@@ -119,7 +124,7 @@ pub(crate) fn named(
 /// Caches and configurations for caches that were read.
 pub(crate) type ReadCaches<'a> = (Vec<ReadCache<'a>>, Vec<ReadCache<'a>>);
 
-/// Whether configurations for caches are what a document is about, or what its caches are made from.
+/// What a document has configurations for caches for: they decide what becomes of problems with them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Templates {
     /// A problem with one is a problem of the document.
@@ -130,9 +135,19 @@ pub(crate) enum Templates {
     MayBeUnused,
 }
 
-/// Most bytes that all caches of a document may come to if all of them are asked for: each may be made from the same
-/// large configuration.
-const MOST_BYTES: usize = 64 << 20;
+/// Most bytes that all caches of a document may take if all of them are asked for: each may be made from the same large
+/// configuration. What is made of them when they are written takes a few times as much.
+const MOST_BYTES: usize = 16 << 20;
+
+/// Bytes that an element, an attribute or an item of a list takes in memory beyond its text.
+const EACH: usize = 128;
+
+/// Bytes that a configuration takes in memory, no less than about. A short name alone takes much more there than in its
+/// JSON, where each comes with a sign of its own.
+fn weight(config: &CacheConfig) -> usize {
+    let json = config.to_stored_json();
+    json.bytes().filter(|byte| b",:[{".contains(byte)).count() * EACH + json.len()
+}
 
 /// Reads the caches, then the configurations for caches. Problems of a configuration are problems of
 /// the caches that are made from it.
@@ -151,7 +166,9 @@ pub(crate) fn resolve<'a>(
             notes.problem(ConfigError::Twice { name: name.into(), place });
         }
     }
-    let mut resolver = Resolver { found, by_name, done: HashMap::new(), surroundings, options };
+    let parents = found.iter().filter_map(Found::parent).map(|name| name.value.as_str()).collect();
+    let done = HashMap::new();
+    let mut resolver = Resolver { found, by_name, parents, done, surroundings, options };
     let (mut caches, mut usable) = (Vec::new(), Vec::new());
     let mut left = MOST_BYTES;
     for (index, cache) in found.iter().enumerate() {
@@ -160,7 +177,7 @@ pub(crate) fn resolve<'a>(
         let Resolved { config, problems } = resolver.config(index, cache, 0, notes);
         let shown = cache.name.map_or("", |(name, _)| name);
         if templates == Templates::All {
-            let Some(less) = left.checked_sub(config.to_stored_json().len()) else {
+            let Some(less) = left.checked_sub(weight(&config)) else {
                 notes.problem(ConfigError::TooLong { most: MOST_BYTES });
                 break;
             };
@@ -205,6 +222,9 @@ fn note_what_is_lost(name: &str, cache: &ReadCache<'_>, notes: &mut Notes) {
 struct Resolver<'a> {
     found: &'a [Found<'a>],
     by_name: HashMap<&'a str, usize>,
+    /// Names of those that others are made from.
+    parents: HashSet<&'a str>,
+    /// What those are.
     done: HashMap<usize, Resolved>,
     surroundings: &'a Surroundings<'a>,
     options: &'a Options<'a>,
@@ -229,10 +249,8 @@ impl Resolver<'_> {
         if let Some(resolved) = self.done.get(&index) {
             return resolved.clone();
         }
-        let parent = cache.element.attribute("configuration");
-        let parent = parent.filter(|parent| !parent.value.is_empty());
         let mut problems = Vec::new();
-        let parent = parent.and_then(|name| {
+        let parent = cache.parent().and_then(|name| {
             let shown = cache.name.map_or("", |(name, _)| name);
             self.parent(name, shown, depth, &mut problems, notes)
         });
@@ -242,7 +260,9 @@ impl Resolver<'_> {
         problems.extend(own.take_problems());
         notes.absorb(own);
         let resolved = Resolved { config, problems };
-        self.done.insert(index, resolved.clone());
+        if cache.name.is_some_and(|(name, _)| self.parents.contains(name)) {
+            self.done.insert(index, resolved.clone());
+        }
         resolved
     }
 

@@ -1,5 +1,11 @@
 //! No document ends in a panic, and none takes longer than its length allows.
 
+use std::{
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::Duration,
+};
+
 use super::*;
 use crate::{ConfigError, convert, random::Random, tree::MAX_DOCUMENT};
 
@@ -126,9 +132,29 @@ fn full_of(begin: &str, part: impl Fn(usize) -> String, end: &str) -> String {
     }
 }
 
-/// Were the time to grow with the square of the length, each of these would take minutes.
+/// Far more than any of this takes on a busy machine. Were the time to grow with the square of the length, each of these
+/// documents would take longer.
+const LONGEST: Duration = Duration::from_mins(2);
+
+/// Does some work that must not take forever.
+fn in_time(work: fn()) {
+    let (done, over) = mpsc::channel();
+    let worker = thread::spawn(move || {
+        work();
+        done.send(())
+    });
+    if over.recv_timeout(LONGEST) == Err(RecvTimeoutError::Timeout) {
+        panic!("it takes longer than {LONGEST:?}");
+    }
+    worker.join().unwrap().unwrap();
+}
+
 #[test]
 fn a_document_full_of_names_is_read_in_a_time_that_its_length_allows() {
+    in_time(read_documents_full_of_names);
+}
+
+fn read_documents_full_of_names() {
     let strict = Options::default();
     let lenient = Options { lenient: true, ..Options::default() };
     let comma = |number: usize| if number == 0 { "" } else { "," };
@@ -182,6 +208,19 @@ fn many_caches_in_the_place_of_one_are_not_read() {
     let error = to_yaml(&many).unwrap_err();
     assert!(matches!(error, ConfigError::TooLong { .. }), "{error}");
     assert!(error.to_string().contains("convert fewer of them at a time"), "{error}");
+    // Short names take much more than their letters.
+    let short = format!(
+        "<infinispan><cache-container><local-cache-configuration name='t'><indexing>{}</indexing>\
+         </local-cache-configuration>{}</cache-container></infinispan>",
+        (0..20_000).map(|number| format!("<a{number}/>")).collect::<String>(),
+        (0..20).map(cache).collect::<String>()
+    );
+    let error = to_yaml(&short).unwrap_err();
+    assert!(matches!(error, ConfigError::TooLong { .. }), "{error}");
+    let several: String =
+        (0..5_000).map(|number| format!("<local-cache name='c{number}'/>")).collect();
+    let several = format!("<infinispan><cache-container>{several}</cache-container></infinispan>");
+    assert!(to_yaml(&several).is_ok(), "what is small stays possible in any number");
 
     let wrong = |number| format!("<local-cache name='c{number}'><owers/></local-cache>");
     let many = full_of("<infinispan><cache-container>", wrong, "</cache-container></infinispan>");

@@ -26,8 +26,9 @@ pub(crate) fn read(root: &Element, options: &Options<'_>, notes: &mut Notes) -> 
         container_name: fields.text("container-name").map(|name| name.value.clone()),
         statistics: fields.flag("statistics"),
         data_dir: fields.text("data-dir").map(|path| path.value.clone().into()),
-        max_memory: fields
-            .read("max-memory", |limit| limit.parse("a part such as 80%, or a size such as 512MB")),
+        max_memory: fields.read("max-memory", |limit| {
+            limit.parse("a part such as 80%, or a size from 1MB on such as 512MB")
+        }),
         insecure: fields.flag("insecure"),
         advertised: fields.read("advertised", |advertised| {
             advertised.parse("a host and a port such as cache.example.org:11222")

@@ -260,7 +260,7 @@ fn a_wrong_setting_is_placed_and_its_name_suggested() {
         (
             "max-memory = '120%'",
             "'max-memory' is \"120%\" (line 1, column 1); it has to be a part such as 80%, \
-             or a size such as 512MB",
+             or a size from 1MB on such as 512MB",
         ),
         (
             "\nbind-address = 'every where'",

@@ -37,6 +37,7 @@ fn each_loss_refuses_and_says_what_to_do() {
     let (running, paused) = (job(), CopyStatus { paused: true, ..job() });
     let failed = CopyStatus { failures_not_listed: 3, ..ended() };
     let (verifying, differs) = (report("running", 0), report("finished", 2));
+    let held = VerifyReport { paused: true, ..report("running", 0) };
     let short = |job| Standing { complete: 255, job, ..whole() };
     let table = [
         (short(None), vec!["255 of 256 source segments are complete: synchronize"]),
@@ -48,9 +49,30 @@ fn each_loss_refuses_and_says_what_to_do() {
             short(Some(&paused)),
             vec!["255 of 256 source segments are complete: the synchronization is paused"],
         ),
+        (
+            Standing { silent: Some("refused"), ..short(Some(&running)) },
+            vec![
+                "255 of 256 source segments are complete: the synchronization waits for the source, which does not \
+                 answer: refused",
+            ],
+        ),
+        (
+            Standing { silent: Some("refused"), ..short(Some(&paused)) },
+            vec![
+                "255 of 256 source segments are complete: the synchronization is paused: resume it",
+            ],
+        ),
         (short(Some(&failed)), vec!["255 of 256", "3 entries could not be copied: status --json"]),
         (Standing { problem: Some("lost"), ..short(Some(&failed)) }, vec!["lost", "255 of 256"]),
         (Standing { job: Some(&running), ..whole() }, vec!["a synchronization is still running"]),
+        (
+            Standing { job: Some(&paused), ..whole() },
+            vec!["a synchronization is paused: resume or cancel it"],
+        ),
+        (
+            Standing { verified: Some(&held), ..whole() },
+            vec!["a verification is paused: resume or cancel it"],
+        ),
         (
             Standing { verified: Some(&verifying), ..whole() },
             vec!["a verification is still running"],

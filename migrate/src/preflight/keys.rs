@@ -2,11 +2,11 @@
 
 use client::{Bytes, ClientError, Item, Iterate, RemoteCache, SegmentSet};
 use futures_util::{FutureExt as _, future::BoxFuture};
-use media::hash;
+use media::{MediaType, hash};
 use store::SourceSpace;
 
 use super::{Problem, ProblemCode, problem};
-use crate::job::shown;
+use crate::stored_key::StoredKey;
 
 /// Keys of each part of the source that are looked at to see whether it places them as we do.
 const SAMPLE: u32 = 64;
@@ -73,12 +73,16 @@ async fn sample(
 
 /// What is wrong with a source that shows entries in a walk and does not find them by their keys, as one whose keys do
 /// not survive a conversion: reads that go through to it would miss them.
-pub(super) async fn hidden_keys(remote: &RemoteCache) -> Result<Option<Problem>, ClientError> {
+/// The keys have this media type here.
+pub(super) async fn hidden_keys(
+    remote: &RemoteCache,
+    key_type: Option<&MediaType>,
+) -> Result<Option<Problem>, ClientError> {
     let hidden = not_found(remote, keys_to_ask_for(remote).await?).await?;
     let shown_again = |keys| shown_again(remote, keys).boxed();
     let hidden = still_hidden(hidden, shown_again, |keys| not_found(remote, keys).boxed()).await?;
     Ok(hidden.first().map(|key| {
-        let (number, key) = (hidden.len(), shown(key));
+        let (number, key) = (hidden.len(), StoredKey::of(key, key_type));
         let text = format!(
             "the source shows entries that it does not find by their keys, {number} of some that were tried, such as \
              '{key}': reads would miss them. Its keys may not survive the conversion to the media type in which they \

@@ -7,7 +7,8 @@ use serde::Serialize;
 use super::judge::Verdict;
 use crate::{
     census::{self, Census, FEW},
-    job::shown,
+    stored_key::StoredKey,
+    throttle::Rates,
 };
 
 /// Findings of each kind that are listed by key.
@@ -37,7 +38,7 @@ pub enum Finding {
 pub struct Listed {
     /// What was found.
     pub finding: Finding,
-    /// The key: as text if it is text, otherwise in hexadecimal behind `0x`.
+    /// The key: as text if it is or stands for a text, otherwise in hexadecimal behind `0x`.
     pub key: String,
     /// What differs.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,7 +55,9 @@ pub struct VerifyReport {
     pub state: String,
     /// Whether what is missing or different is fetched again.
     pub repair: bool,
-    /// Whether it was told to pause.
+    /// How fast it compares, at most.
+    pub throttle: Rates,
+    /// Set while it waits for `resume`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
     /// Entries of the source that were compared: those that are the same, expired, missing, missing or evicted,
@@ -139,7 +142,7 @@ impl VerifyReport {
         self.missing_or_evicted.saturating_sub(self.mended_evicted) + self.made_room
     }
 
-    /// Whether everything that the source has is here: it has shown all of it, nothing differs, and nothing may have
+    /// Returns whether everything that the source has is here: it has shown all of it, nothing differs, and nothing may have
     /// been evicted.
     #[must_use]
     pub fn is_proof(&self) -> bool {
@@ -150,19 +153,19 @@ impl VerifyReport {
             && self.cleared_or_later == 0
     }
 
-    /// Whether it came to its end.
+    /// Returns whether it came to its end.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.state == FINISHED
     }
 
-    /// Whether an operator has ended it.
+    /// Returns whether an operator has ended it.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.state == CANCELLED
     }
 
-    /// Whether it still goes on.
+    /// Returns whether it still goes on.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.state == RUNNING
@@ -218,7 +221,7 @@ impl VerifyReport {
             format!(
                 "{perhaps_outlived} of {all} entries that were brought in are no longer at the source and live on \
                  here, and its clock is not known well enough to tell whether they have ended there by themselves or \
-                 were lost: verify again when their lifetimes are surely over there"
+                 were lost: verify again once their lifetimes are over there for certain"
             )
         })
     }
@@ -266,7 +269,8 @@ impl VerifyReport {
     }
 
     /// Counts what is said of a key.
-    pub(crate) fn count(&mut self, key: &[u8], verdict: Verdict) {
+    pub(crate) fn count<'a>(&mut self, key: impl Into<StoredKey<'a>>, verdict: Verdict) {
+        let key = key.into();
         // Of the others the source has shown nothing.
         self.compared +=
             u64::from(!matches!(verdict, Verdict::Outlived { .. } | Verdict::Vanished));
@@ -298,7 +302,13 @@ impl VerifyReport {
         }
     }
 
-    fn note(&mut self, finding: Finding, key: &[u8], what: Option<&'static str>, repaired: bool) {
+    fn note(
+        &mut self,
+        finding: Finding,
+        key: StoredKey<'_>,
+        what: Option<&'static str>,
+        repaired: bool,
+    ) {
         let counter = self.counter(finding);
         *counter += 1;
         let of_its_kind = *counter;
@@ -306,7 +316,7 @@ impl VerifyReport {
         self.mended_missing += u64::from(repaired && finding == Finding::Missing);
         self.mended_evicted += u64::from(repaired && finding == Finding::MissingOrEvicted);
         if of_its_kind <= MOST_LISTED as u64 {
-            self.listed.push(Listed { finding, key: shown(key), what, repaired });
+            self.listed.push(Listed { finding, key: key.to_string(), what, repaired });
         }
     }
 

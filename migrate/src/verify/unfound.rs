@@ -52,7 +52,7 @@ impl Comparison {
             let shown = self.shown_again(&unfound).await?;
             let (again, gone) = part(unfound, &shown);
             for (key, _) in &gone {
-                self.note(|report| report.count(key, Verdict::Expired));
+                self.note(|report| report.count(&key[..], Verdict::Expired));
             }
             let ask = |(key, shown)| Asked { key, shown: Some(shown), bytes: 0 };
             unfound = self.ask_again(again.into_iter().map(ask).collect()).await?;
@@ -63,7 +63,7 @@ impl Comparison {
 
     fn count_unfound(&self, (key, _): &Unfound) {
         self.note(|report| {
-            report.count(key, Verdict::Expired);
+            report.count(&key[..], Verdict::Expired);
             report.not_found += 1;
         });
     }

@@ -26,6 +26,7 @@ use crate::{
     settings::ByteBudget,
     source::{Doubt, PATIENCE, SourceConnection, chain},
     source_clock::Obtained,
+    stored_key::StoredKey,
     sync::Unit,
 };
 
@@ -194,6 +195,13 @@ impl Comparison {
         self.shared.note(self.unit.id, note);
     }
 
+    /// Counts what is said of a key.
+    fn count(&self, key: &[u8], verdict: Verdict) {
+        let config = self.connection.cache().config();
+        let key = StoredKey::of(key, config.encoding.key.as_ref());
+        self.note(|report| report.count(key, verdict));
+    }
+
     fn now(&self) -> Timestamp {
         self.connection.agreement().clock().now()
     }
@@ -276,7 +284,7 @@ impl Comparison {
         Ok(connection.check_identity().await?)
     }
 
-    /// Whether a key belongs here. One in another segment than its own would be compared by nobody, or twice.
+    /// Returns whether a key belongs to this unit. One in another segment than its own would be compared by nobody, or twice.
     fn is_of_unit(&self, key: &[u8]) -> bool {
         match (&self.unit.segments, self.space) {
             (Some(segments), SourceSpace::Segments(_)) => {
@@ -291,7 +299,7 @@ impl Comparison {
         let mut doubtful = Vec::new();
         for Shown { key, entry } in page.entries.drain(..) {
             match self.judge().shown(&key, &entry) {
-                Some(verdict) => self.note(|report| report.count(&key, verdict)),
+                Some(verdict) => self.count(&key, verdict),
                 None => {
                     let (shown, bytes) = (Some(*entry.metadata()), entry.value().len());
                     doubtful.push(Asked { key, shown, bytes });
@@ -343,7 +351,7 @@ impl Comparison {
                 // Judged before the report is held: whoever reads it may hold what is asked here.
                 Loaded::Entry(theirs) => {
                     if let Some(verdict) = self.judge().given(key, &theirs, || self.remembered()) {
-                        self.note(|report| report.count(key, verdict));
+                        self.count(key, verdict);
                         return Ok(None);
                     }
                 }
@@ -356,7 +364,7 @@ impl Comparison {
                         return Ok(Some(shown));
                     }
                     if let Some(verdict) = verdict {
-                        self.note(|report| report.count(key, verdict));
+                        self.count(key, verdict);
                     }
                     return Ok(None);
                 }

@@ -77,6 +77,20 @@ impl Parameters {
         number.map(Some).map_err(|_not_a_number| not_a_number(text))
     }
 
+    /// A large number of Godwit's own; an empty value is none.
+    ///
+    /// # Errors
+    ///
+    /// If it is something else.
+    pub(crate) fn large(&self, name: &str) -> Result<Option<u64>, Problem> {
+        let Some(text) = self.get(name).filter(|text| !text.is_empty()) else { return Ok(None) };
+        let number = text.parse();
+        number.map(Some).map_err(|_not_a_number| {
+            let text = format!("'{name}' is \"{text}\"; it has to be a whole number");
+            Problem::bad_request(text)
+        })
+    }
+
     /// A whole number from 1 on.
     ///
     /// # Errors
@@ -146,6 +160,16 @@ mod tests {
         assert_eq!(parameters.positive("d"), Ok(None));
         assert_eq!(text("e"), "For input string: \"99999999999\"");
         assert_eq!(parameters.positive("f"), Ok(Some(7)));
+    }
+
+    #[test]
+    fn large_numbers_are_whole_and_not_negative() {
+        let parameters = parameters("a=99999999999&b=-1&c=1.5&d=");
+        assert_eq!(parameters.large("a"), Ok(Some(99_999_999_999)));
+        let text = parameters.large("b").unwrap_err().text;
+        assert_eq!(text, "'b' is \"-1\"; it has to be a whole number");
+        assert!(parameters.large("c").is_err());
+        assert_eq!((parameters.large("d"), parameters.large("nothing")), (Ok(None), Ok(None)));
     }
 
     #[test]

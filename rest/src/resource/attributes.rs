@@ -33,6 +33,11 @@ pub(super) fn show(node: &Node, name: &str, parameters: &Parameters) -> Answer {
     let config = node.caches.config(name)?;
     let text = match named(&config, parameters)?.value(&config) {
         Value::String(text) => text,
+        // As Java shows a set.
+        Value::Array(values) => {
+            let texts: Vec<&str> = values.iter().filter_map(Value::as_str).collect();
+            format!("[{}]", texts.join(", "))
+        }
         other => other.to_string(),
     };
     Json(text.into()).into()

@@ -11,9 +11,13 @@ use axum::{
 use config::CacheName;
 use http::{HeaderMap, StatusCode, Uri};
 use media::MediaType;
-use migrate::{Rates, VerifyReport, VerifyRequest, Verifying};
+use migrate::{VerifyReport, VerifyRequest, Verifying};
 
-use super::{entry, source_connection::name_of, synchronization::accepted};
+use super::{
+    entry, rates,
+    source_connection::{name_of, with_notices},
+    synchronization::accepted,
+};
 use crate::{
     answer::{Answer, Json, empty},
     node::{Node, Shared},
@@ -86,7 +90,7 @@ async fn carry_out(
             to_its_end(async move { migrations.resume(&name).await }).await?;
         }
         "cancel" => migrations.cancel(&name()?)?,
-        "throttle" => migrations.throttle(&name()?, rates(content)?)?,
+        "throttle" => migrations.throttle(&name()?, rates::described(content)?)?,
         "accept-loss" => migrations.accept_loss(&name()?).await?,
         "accept-source-loss" => {
             let name = name()?;
@@ -98,23 +102,19 @@ async fn carry_out(
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
-fn rates(content: &[u8]) -> Result<Rates, Problem> {
-    let rates: Rates = serde_json::from_slice(content).map_err(Problem::bad_request)?;
-    match rates.is_standstill() {
-        true => Err(Problem::bad_request("a rate of 0 copies nothing: pause instead")),
-        false => Ok(rates),
-    }
-}
-
 /// Starts a verification, or joins the running one, and answers with what it has found; with `async=true` at once.
 async fn verify(node: &Node, name: &CacheName, uri: &Uri, parameters: &Parameters) -> Answer {
     let (repair, threads) = (parameters.decides("repair")?, parameters.positive("threads")?);
-    let verifying = node.migrations.verify(name, VerifyRequest { repair, threads })?;
-    if parameters.is_true("async") {
-        return accepted(node, name, uri);
-    }
-    let pretty = parameters.is_true("pretty");
-    patience::answer(found(verifying, pretty), Some(&MediaType::JSON)).await
+    let rates = rates::given(parameters)?;
+    let verifying = node.migrations.verify(name, VerifyRequest { repair, threads, rates })?;
+    let notices: Vec<String> = verifying.notice.iter().cloned().collect();
+    let answer = if parameters.is_true("async") {
+        accepted(node, name, uri)?
+    } else {
+        let pretty = parameters.is_true("pretty");
+        patience::answer(found(verifying, pretty), Some(&MediaType::JSON)).await?
+    };
+    Ok(with_notices(answer, &notices))
 }
 
 async fn found(verifying: Verifying, pretty: bool) -> Result<String, Problem> {

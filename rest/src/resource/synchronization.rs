@@ -7,7 +7,10 @@ use media::MediaType;
 use migrate::{MigrationError, Migrations, SyncRequest, Synchronizing};
 use serde_json::json;
 
-use super::source_connection::name_of;
+use super::{
+    rates,
+    source_connection::{name_of, with_notices},
+};
 use crate::{
     answer::{Answer, Json},
     node::Node,
@@ -26,12 +29,13 @@ pub(super) async fn start(
 ) -> Answer {
     let read_batch = parameters.positive("read-batch")?;
     let threads = parameters.positive("threads")?;
-    let request = SyncRequest { read_batch, threads };
+    let request = SyncRequest { read_batch, threads, rates: rates::given(parameters)? };
     let name = name_of(node, name)?;
     if parameters.is_true("async") {
         let begun = begin(&node.migrations, &name, request).await.map_err(not_synchronized)?;
         if begun.job().is_some() {
-            return accepted(node, &name, uri);
+            let notices: Vec<String> = begun.notice.into_iter().collect();
+            return Ok(with_notices(accepted(node, &name, uri)?, &notices));
         }
         // Nothing runs: the answer of the job that has finished is there already.
     }

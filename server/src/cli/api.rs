@@ -87,11 +87,9 @@ impl Api {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
         let request = request.body(Full::from(body.unwrap_or_default())).context(uri.clone())?;
-        let response = self
-            .client
-            .request(request)
-            .await
-            .with_context(|| format!("no server answers at {}", self.server))?;
+        let response = self.client.request(request).await.with_context(|| {
+            format!("no server answers at {}, see --server and GODWIT_SERVER", self.server)
+        })?;
         let status = response.status();
         let notices = response.headers().get_all("godwit-notice").iter();
         let notices =

@@ -49,17 +49,22 @@ pub(super) fn run(arguments: &MetadataArgs) -> anyhow::Result<ExitCode> {
             let (survey, output) = cluster::salvage(file, output.as_deref(), now, each)?;
             show::line(&survey);
             let output = output.display();
+            if survey.is_complete() {
+                show::line(format_args!(
+                    "{output} was written, although nothing of {} is damaged: a server starts with it as it is.",
+                    file.display()
+                ));
+                return Ok(ExitCode::SUCCESS);
+            }
             show::line(format_args!(
                 "{output} was written. To start with it, keep the damaged file elsewhere and move the new one to \
                  metadata.log in the data directory."
             ));
-            if !survey.is_complete() {
-                show::line(
-                    "Since something is lost, every cache that is connected to a source waits for `accept-loss` or \
-                     `disconnect --force` after the start. Caches that were created, changed, connected or \
-                     disconnected by what is lost are not as they were: compare the list above with what you expect.",
-                );
-            }
+            show::line(
+                "Since something is lost, every cache that is connected to a source waits for `accept-loss` or \
+                 `disconnect --force` after the start. Caches that were created, changed, connected or \
+                 disconnected by what is lost are not as they were: compare the list above with what you expect.",
+            );
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -52,13 +52,27 @@ struct Target {
 
 #[derive(Args)]
 struct ServerArgs {
-    /// The target server
-    #[arg(short, long, env = "GODWIT_SERVER", default_value = DEFAULT_SERVER)]
-    server: String,
+    // The variable is read here and not by clap, which would show the flag as a required one wherever the variable is
+    // set.
+    /// The target server [env: GODWIT_SERVER] [default: http://127.0.0.1:11222]
+    #[arg(short, long)]
+    server: Option<String>,
 
     /// Print answers as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// How fast a job is, at most.
+#[derive(Args)]
+struct RateArgs {
+    /// Most entries in a second
+    #[arg(long, value_name = "N")]
+    entries_per_second: Option<u64>,
+
+    /// Most bytes of keys and values in a second
+    #[arg(long, value_name = "N")]
+    bytes_per_second: Option<u64>,
 }
 
 #[derive(Subcommand)]
@@ -82,7 +96,8 @@ enum Step {
     /// Copy every entry from the source
     ///
     /// The target copies, and goes on although this command is ended by Ctrl-C: `status` shows how far it is, `cancel`
-    /// stops it, and the same command waits for its end again.
+    /// stops it, and the same command waits for its end again. If it copies already, rates that are given here hold for
+    /// it from now on.
     Synchronize {
         #[command(flatten)]
         target: Target,
@@ -92,6 +107,8 @@ enum Step {
         /// Parts of the source that are copied at a time
         #[arg(short, long)]
         threads: Option<u32>,
+        #[command(flatten)]
+        rates: RateArgs,
     },
     /// Show where a migration stands; of all caches, unless one is named
     Status {
@@ -120,17 +137,14 @@ enum Step {
     Throttle {
         #[command(flatten)]
         target: Target,
-        /// Most entries in a second
-        #[arg(long)]
-        entries_per_second: Option<u64>,
-        /// Most bytes in a second
-        #[arg(long)]
-        bytes_per_second: Option<u64>,
+        #[command(flatten)]
+        rates: RateArgs,
     },
     /// Compare every entry with the source
     ///
     /// The target compares, and goes on although this command is ended by Ctrl-C: `status` shows how far it is,
-    /// `cancel` stops it, and the same command waits for its end again.
+    /// `cancel` stops it, and the same command waits for its end again. If it compares already, rates that are given
+    /// here hold for it from now on.
     Verify {
         #[command(flatten)]
         target: Target,
@@ -140,6 +154,8 @@ enum Step {
         /// Parts of the source that are compared at a time
         #[arg(short, long)]
         threads: Option<u32>,
+        #[command(flatten)]
+        rates: RateArgs,
     },
     /// Go on with a source that, or a server of which, was started again, or that is another one
     AcceptSourceLoss {
@@ -170,30 +186,52 @@ pub(super) async fn run(arguments: MigrateArgs) -> anyhow::Result<ExitCode> {
     match step {
         Step::Connect { target, file, fresh } => connect(&target, &file, fresh).await,
         Step::SourceConnection { target } => source_connection(&target).await,
-        Step::Synchronize { target, read_batch, threads } => {
-            synchronize(&target, read_batch, threads).await
+        Step::Synchronize { target, read_batch, threads, rates } => {
+            synchronize(&target, read_batch, threads, &rates).await
         }
         Step::Status { cache, server } => status(cache.as_deref(), &server).await,
         Step::Pause { target } => act(&target, "pause", None).await,
         Step::Resume { target } => act(&target, "resume", None).await,
         Step::Cancel { target } => act(&target, "cancel", None).await,
-        Step::Throttle { target, entries_per_second, bytes_per_second } => {
+        Step::Throttle { target, rates } => {
             let rates = json!({
-                "entriesPerSecond": entries_per_second,
-                "bytesPerSecond": bytes_per_second,
+                "entriesPerSecond": rates.entries_per_second,
+                "bytesPerSecond": rates.bytes_per_second,
             });
             act(&target, "throttle", Some(rates)).await
         }
-        Step::Verify { target, repair, threads } => verify(&target, repair, threads).await,
+        Step::Verify { target, repair, threads, rates } => {
+            verify(&target, repair, threads, &rates).await
+        }
         Step::AcceptSourceLoss { target } => act(&target, "accept-source-loss", None).await,
         Step::AcceptLoss { target } => act(&target, "accept-loss", None).await,
         Step::Disconnect { target, strict, force } => disconnect(&target, strict, force).await,
     }
 }
 
+impl ServerArgs {
+    fn api(&self) -> anyhow::Result<Api> {
+        let variable = std::env::var("GODWIT_SERVER").ok();
+        let server = self.server.as_deref().or(variable.as_deref());
+        Api::new(server.unwrap_or(DEFAULT_SERVER))
+    }
+}
+
+impl RateArgs {
+    /// The rates as parameters of a request, each with the sign before it.
+    fn parameters(&self) -> String {
+        let rates = [
+            ("entries-per-second", self.entries_per_second),
+            ("bytes-per-second", self.bytes_per_second),
+        ];
+        let given = rates.into_iter().filter_map(|(name, rate)| Some(format!("&{name}={}", rate?)));
+        given.collect()
+    }
+}
+
 impl Target {
     fn api(&self) -> anyhow::Result<Api> {
-        Api::new(&self.server.server)
+        self.server.api()
     }
 
     fn path(&self, rest: &str) -> String {

@@ -63,8 +63,8 @@ pub(super) struct ServeArgs {
     #[arg(long, env = "GODWIT_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
-    /// Memory that entries and connections may take, such as 80% (of the container or machine) or 512MB; when
-    /// it is used up, writes are refused [default: 80%]
+    /// Memory that entries and connections may take, such as 80% (of the container or machine) or 512MB, and at least
+    /// 1MB; when it is used up, writes are refused [default: 80%]
     #[arg(long, env = "GODWIT_MAX_MEMORY", value_name = "SIZE")]
     max_memory: Option<MemoryLimit>,
 

@@ -11,7 +11,7 @@ const MOST: usize = 128;
 /// Entries of the source that had to make room, and have not come back.
 #[derive(Debug, Default)]
 pub(super) struct Evicted {
-    /// Hashes of their keys. Set aside as a whole when the first one is inserted.
+    /// Hashes of their keys, sorted. Set aside as a whole when the first one is inserted.
     hashes: Vec<u64>,
     /// Those that are not known by their hashes.
     beyond: u64,
@@ -33,20 +33,22 @@ impl Evicted {
         if self.hashes.is_empty() {
             self.hashes.reserve_exact(MOST);
         }
-        match self.hashes.len() < MOST {
-            true => self.hashes.push(hash),
-            false => self.beyond += 1,
+        if self.hashes.len() < MOST {
+            let (Ok(place) | Err(place)) = self.hashes.binary_search(&hash);
+            self.hashes.insert(place, hash);
+        } else {
+            self.beyond += 1;
         }
     }
 
     /// The entry of a key comes in where there was none, or a client writes or removes the key: it is not missing any
     /// more. `late` is whether the source has given it although everything of its segment was here before.
     pub(super) fn comes_in(&mut self, hash: u64, late: bool) {
-        match self.hashes.iter().position(|known| *known == hash) {
-            Some(index) => {
-                self.hashes.swap_remove(index);
+        match self.hashes.binary_search(&hash) {
+            Ok(index) => {
+                self.hashes.remove(index);
             }
-            None => self.beyond -= u64::from(late && self.beyond > 0),
+            Err(_) => self.beyond -= u64::from(late && self.beyond > 0),
         }
     }
 }

@@ -382,6 +382,51 @@ async fn a_job_is_paused_resumed_throttled_and_cancelled() {
 }
 
 #[tokio::test]
+async fn a_copy_begins_at_the_rates_that_it_is_given_and_goes_on_at_them() {
+    let scene = Scene::connected(300).await;
+    let begin = |more: &str| {
+        let path = format!("/rest/v2/caches/c?action=sync-data&async=true{more}");
+        let rest = &scene.target.rest;
+        async move { rest.post(&path, "").await }
+    };
+    let throttle = async || scene.target.rest.migration("c").await["job"]["throttle"].clone();
+    for (wrong, part) in [
+        ("&entries-per-second=0", "pause instead"),
+        ("&bytes-per-second=-1", "'bytes-per-second' is \"-1\""),
+    ] {
+        let refused = begin(wrong).await.with(400);
+        assert!(refused.text().contains(part), "{}", refused.text());
+    }
+    let refused = scene.action("throttle").await.with(400);
+    assert!(refused.text().contains("EOF"), "{}", refused.text());
+    let path = "/rest/v2/caches/c/rolling-upgrade?action=throttle";
+    let refused = scene.target.rest.post(path, "{}").await.with(409);
+    assert!(refused.text().contains("begin with rates if they are given"), "{}", refused.text());
+    // So slow that it has not ended before it is looked at.
+    let begun = begin("&entries-per-second=1&threads=1").await.with(202).json();
+    let slow = json!({ "entriesPerSecond": 1, "bytesPerSecond": null });
+    assert_eq!(begun["job"]["throttle"], slow);
+    // Whoever asks again changes nothing unless other rates are given, and is told what has no effect.
+    let joined = begin("&threads=1").await.with(202);
+    assert_eq!(joined.headers.get("godwit-notice"), None);
+    let joined = begin("&threads=3&read-batch=5&bytes-per-second=7").await.with(202);
+    let notice = joined.headers["godwit-notice"].to_str().unwrap();
+    assert!(notice.contains("without threads 3 and read-batch 5"), "{notice}");
+    let slower = json!({ "entriesPerSecond": null, "bytesPerSecond": 7 });
+    assert_eq!(throttle().await, slower);
+    // What is resumed goes on as it was, also where the job had ended.
+    scene.action("cancel").await.with(204);
+    until_ended(&scene).await;
+    scene.action("resume").await.with(204);
+    assert_eq!(throttle().await, slower);
+    let joined = begin("&threads=1").await.with(202);
+    assert_eq!(joined.headers.get("godwit-notice"), None, "it goes on with as many threads");
+    scene.target.rest.post(path, "{}").await.with(204);
+    assert_eq!(until_ended(&scene).await["job"]["state"], "finished");
+    scene.stop().await;
+}
+
+#[tokio::test]
 async fn a_job_goes_on_after_a_lost_connection() {
     let scene = Scene::connected(3_000).await;
     scene.relay.slow_down(300_000);

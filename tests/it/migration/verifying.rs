@@ -1,7 +1,7 @@
 //! Verifying: what is called by which name, that everything is counted once, and how it is steered.
 
 use client::RequestExpiration;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{NEVER, Scene, key, lasting};
 use crate::harness::{OCTETS, TestServer, eventually};
@@ -175,6 +175,40 @@ async fn everything_is_counted_once_and_a_thousand_of_a_kind_are_listed() {
     assert_eq!(number(&report, "repaired"), 1_600, "{report:#}");
     let report = scene.action("verify").await.with(200).json();
     assert_eq!((number(&report, "missing"), number(&report, "different")), (0, 0));
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn a_verification_begins_at_the_rates_that_it_is_given() {
+    let scene = Scene::connected(2_000).await;
+    assert_eq!(scene.target.synchronize("c").await, 2_000);
+    scene.action("verify&entries-per-second=0").await.with(400);
+    let begin = "verify&async=true&entries-per-second=1";
+    let begun = scene.action(begin).await.with(202).json();
+    let throttle = json!({ "entriesPerSecond": 1, "bytesPerSecond": null });
+    assert_eq!(begun["verify"]["throttle"], throttle);
+    let joined = scene.action("verify&async=true&threads=3&bytes-per-second=9").await.with(202);
+    let notice = joined.headers["godwit-notice"].to_str().unwrap();
+    assert!(notice.contains("the verification of cache c was running already"), "{notice}");
+    assert!(notice.contains("without threads 3:"), "{notice}");
+    let throttle = json!({ "entriesPerSecond": null, "bytesPerSecond": 9 });
+    assert_eq!(joined.json()["verify"]["throttle"], throttle);
+    // A paused one is named as what it is.
+    scene.action("pause").await.with(204);
+    eventually("it is paused", || async {
+        let status = scene.target.rest.migration("c").await;
+        (status["verify"]["paused"] == true).then_some(())
+    })
+    .await;
+    let refused = scene.disconnect("").await.with(409);
+    assert!(refused.text().contains("a verification is paused: resume"), "{}", refused.text());
+    scene.target.rest.post(THROTTLE, "{}").await.with(204);
+    scene.action("resume").await.with(204);
+    eventually("it ends", || async {
+        let status = scene.target.rest.migration("c").await;
+        (status["verify"]["state"] == "finished").then_some(())
+    })
+    .await;
     scene.stop().await;
 }
 

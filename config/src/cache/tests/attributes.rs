@@ -83,6 +83,14 @@ fn an_attribute_makes_no_cache_an_indexed_one_or_one_with_authorization() {
         let error = plain.mutable(name).unwrap().with(&plain, value).unwrap_err().to_string();
         assert_eq!(error, format!("'{name}' cannot be set: the cache has no '{element}'"));
     }
+    let local = config("<local-cache/>");
+    for (name, value) in [
+        ("clustering.remote-timeout", "5s"),
+        ("clustering.state-transfer.await-initial-transfer", "false"),
+    ] {
+        let set = local.mutable(name).unwrap().with(&local, value).unwrap();
+        assert_eq!(set.to_stored_json(), local.to_stored_json(), "a local cache cannot say {name}");
+    }
     let traced = plain.mutable("tracing.enabled").unwrap().with(&plain, "false").unwrap();
     assert!(!plain.differences(&traced).is_empty());
 }

@@ -237,7 +237,7 @@ impl World {
         let is_ours = !matches!(self.model.truth(number), Truth::Source(_));
         self.is_true(number, is_ours, &here, theirs, verdict)
             .map_err(|wrong| format!("{said}, but {wrong}"))?;
-        verification.report.count(&key(number), verdict);
+        verification.report.count(&key(number)[..], verdict);
         let mended = matches!(
             verdict,
             Verdict::Different { mended: true, .. }

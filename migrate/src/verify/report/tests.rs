@@ -9,12 +9,12 @@ fn is_missing(mended: bool) -> Verdict {
 #[test]
 fn what_was_changed_or_outlived_here_is_no_difference() {
     let mut report = VerifyReport::default();
-    report.count(b"a", Verdict::ChangedHere);
+    report.count(&b"a"[..], Verdict::ChangedHere);
     report.outlived += 1;
     assert_eq!(report.differences(), 0);
-    report.count(b"b", is_missing(true));
-    report.count(b"c", Verdict::Different { what: "value", mended: false });
-    report.count(b"\xFF", Verdict::Vanished);
+    report.count(&b"b"[..], is_missing(true));
+    report.count(&b"c"[..], Verdict::Different { what: "value", mended: false });
+    report.count(&b"\xFF"[..], Verdict::Vanished);
     assert_eq!((report.differences(), report.repaired, report.listed.len()), (2, 1, 4));
     assert_eq!(report.listed[3].key, "0xff");
     report.evict(5);
@@ -25,7 +25,7 @@ fn what_was_changed_or_outlived_here_is_no_difference() {
             .is_proof()
     );
     for _ in 0..2 * MOST_LISTED {
-        report.count(b"k", is_missing(false));
+        report.count(&b"k"[..], is_missing(false));
     }
     assert_eq!(report.listed.len(), MOST_LISTED + 3);
 }
@@ -60,7 +60,7 @@ fn what_the_source_shows_and_does_not_find_raises_a_doubt() {
     let said = Census { entries: Some(9), stored: Some(7) };
     let concluded = |not_found| {
         let mut unit = VerifyReport::default();
-        (0..9).for_each(|_| unit.count(b"k", Verdict::Expired));
+        (0..9).for_each(|_| unit.count(&b"k"[..], Verdict::Expired));
         unit.not_found = not_found;
         let mut report = VerifyReport::default();
         report.add(&unit);
@@ -77,7 +77,7 @@ fn many_that_may_have_ended_at_once_raise_a_doubt() {
     let said = Census { entries: Some(90), stored: Some(7) };
     let concluded = |outlived, certain| {
         let mut unit = VerifyReport { compared: 90, same: 90, ..VerifyReport::default() };
-        (0..outlived).for_each(|_| unit.count(b"k", Verdict::Outlived { certain }));
+        (0..outlived).for_each(|_| unit.count(&b"k"[..], Verdict::Outlived { certain }));
         let mut report = VerifyReport::default();
         report.add(&unit);
         report.conclude(said, said).unwrap();
@@ -94,9 +94,9 @@ fn many_that_may_have_ended_at_once_raise_a_doubt() {
 fn no_more_are_excused_than_were_evicted() {
     let found = || {
         let mut report = VerifyReport { state: FINISHED.into(), ..VerifyReport::default() };
-        report.count(b"a", is_missing(false));
+        report.count(&b"a"[..], is_missing(false));
         for (key, repaired) in [(b"b", false), (b"c", true), (b"d", false), (b"e", false)] {
-            report.count(key, Verdict::MissingOrEvicted { mended: repaired });
+            report.count(&key[..], Verdict::MissingOrEvicted { mended: repaired });
         }
         report
     };
@@ -116,8 +116,8 @@ fn no_more_are_excused_than_were_evicted() {
     }
     // What was put right is a proof, unless it had to make room again.
     let mut report = VerifyReport { state: FINISHED.into(), ..VerifyReport::default() };
-    report.count(b"a", Verdict::MissingOrEvicted { mended: true });
-    report.count(b"b", Verdict::Different { what: "value", mended: true });
+    report.count(&b"a"[..], Verdict::MissingOrEvicted { mended: true });
+    report.count(&b"b"[..], Verdict::Different { what: "value", mended: true });
     report.excuse(0);
     assert!(report.is_proof(), "{report:?}");
     report.evict(1);
@@ -127,12 +127,12 @@ fn no_more_are_excused_than_were_evicted() {
 #[test]
 fn what_an_attempt_has_put_right_is_counted_although_it_broke_off() {
     let mut part = VerifyReport::default();
-    part.count(b"k", Verdict::Same);
-    part.count(b"a", is_missing(true));
-    part.count(b"b", is_missing(false));
-    part.count(b"c", Verdict::Different { what: "value", mended: true });
-    part.count(b"d", Verdict::MissingOrEvicted { mended: true });
-    part.count(b"e", Verdict::MissingOrEvicted { mended: false });
+    part.count(&b"k"[..], Verdict::Same);
+    part.count(&b"a"[..], is_missing(true));
+    part.count(&b"b"[..], is_missing(false));
+    part.count(&b"c"[..], Verdict::Different { what: "value", mended: true });
+    part.count(&b"d"[..], Verdict::MissingOrEvicted { mended: true });
+    part.count(&b"e"[..], Verdict::MissingOrEvicted { mended: false });
     let mut part = part.begin_again();
     let whole = |part: &VerifyReport| {
         let mut whole = VerifyReport::default();
@@ -145,9 +145,9 @@ fn what_an_attempt_has_put_right_is_counted_although_it_broke_off() {
     };
     assert_eq!(whole(&part), (3, 1, 1, 1, 3, 3));
     // All of it again, of which three are the same now.
-    (0..4).for_each(|_| part.count(b"k", Verdict::Same));
-    part.count(b"b", is_missing(true));
-    part.count(b"e", Verdict::MissingOrEvicted { mended: true });
+    (0..4).for_each(|_| part.count(&b"k"[..], Verdict::Same));
+    part.count(&b"b"[..], is_missing(true));
+    part.count(&b"e"[..], Verdict::MissingOrEvicted { mended: true });
     assert_eq!(whole(&part), (6, 2, 1, 2, 5, 5));
     let part = part.begin_again();
     assert_eq!(whole(&part), (5, 2, 1, 2, 5, 5));
@@ -157,16 +157,16 @@ fn what_an_attempt_has_put_right_is_counted_although_it_broke_off() {
 fn the_whole_is_the_sum_of_its_parts_and_as_much_is_listed() {
     let part = || {
         let mut part = VerifyReport { segments_compared: 8, ..VerifyReport::default() };
-        part.count(b"k", Verdict::Same);
-        part.count(b"k", Verdict::Expired);
-        part.count(b"k", Verdict::Cleared { certain: true });
-        part.count(b"f", Verdict::Cleared { certain: false });
-        part.count(b"a", Verdict::ChangedHere);
-        part.count(b"b", is_missing(true));
-        part.count(b"g", Verdict::Missing { why: Some("removed"), mended: false });
-        part.count(b"e", Verdict::MissingOrEvicted { mended: false });
-        part.count(b"c", Verdict::Different { what: "value", mended: false });
-        part.count(b"d", Verdict::Vanished);
+        part.count(&b"k"[..], Verdict::Same);
+        part.count(&b"k"[..], Verdict::Expired);
+        part.count(&b"k"[..], Verdict::Cleared { certain: true });
+        part.count(&b"f"[..], Verdict::Cleared { certain: false });
+        part.count(&b"a"[..], Verdict::ChangedHere);
+        part.count(&b"b"[..], is_missing(true));
+        part.count(&b"g"[..], Verdict::Missing { why: Some("removed"), mended: false });
+        part.count(&b"e"[..], Verdict::MissingOrEvicted { mended: false });
+        part.count(&b"c"[..], Verdict::Different { what: "value", mended: false });
+        part.count(&b"d"[..], Verdict::Vanished);
         part.outlived += 1;
         part
     };
@@ -181,7 +181,7 @@ fn the_whole_is_the_sum_of_its_parts_and_as_much_is_listed() {
     assert_eq!((cleared, whole.cleared_or_later), (6, 3));
     assert_eq!((whole.repaired, whole.segments_compared, whole.listed.len()), (3, 24, 21));
     let mut full = VerifyReport::default();
-    (0..MOST_LISTED).for_each(|_| full.count(b"k", is_missing(false)));
+    (0..MOST_LISTED).for_each(|_| full.count(&b"k"[..], is_missing(false)));
     full.add(&part());
     assert_eq!(full.listed.len(), MOST_LISTED + 5);
 }
@@ -190,8 +190,8 @@ fn the_whole_is_the_sum_of_its_parts_and_as_much_is_listed() {
 fn no_more_are_cleared_than_the_source_had() {
     let found = || {
         let mut report = VerifyReport { state: FINISHED.into(), ..VerifyReport::default() };
-        report.count(b"a", Verdict::Cleared { certain: true });
-        (0..4).for_each(|_| report.count(b"k", Verdict::Cleared { certain: false }));
+        report.count(&b"a"[..], Verdict::Cleared { certain: true });
+        (0..4).for_each(|_| report.count(&b"k"[..], Verdict::Cleared { certain: false }));
         report
     };
     // Entries that the source had; then cleared, of those perhaps later, and missing.
@@ -210,6 +210,6 @@ fn no_more_are_cleared_than_the_source_had() {
         assert!(!report.is_proof());
     }
     let mut report = VerifyReport { state: FINISHED.into(), ..VerifyReport::default() };
-    report.count(b"a", Verdict::Cleared { certain: true });
+    report.count(&b"a"[..], Verdict::Cleared { certain: true });
     assert!(report.is_proof(), "it was there before the clear");
 }

@@ -14,12 +14,21 @@ pub(super) async fn connect(target: &Target, file: &Path, fresh: bool) -> anyhow
     let fresh = if fresh { "?fresh=true" } else { "" };
     let path = target.path(&format!("/rolling-upgrade/source-connection{fresh}"));
     let api = target.api()?;
-    let answer = api.post(&path, Some(body)).await?;
+    let answer = api.post(&path, Some(body.clone())).await?;
     if answer.status == StatusCode::NOT_MODIFIED {
-        bail!("cache {} is connected already", target.cache);
+        let status = api.get(&target.path("/rolling-upgrade")).await?.success()?.json()?;
+        bail!(
+            "cache {} is connected already{}, and nothing of {} was taken: disconnect it first to connect it otherwise",
+            target.cache,
+            to_source(&status),
+            file.display()
+        );
     }
     if answer.status == StatusCode::NOT_FOUND && answer.text.is_empty() {
         bail!("there is no cache {} on the target: create it first", target.cache);
+    }
+    if answer.status == StatusCode::BAD_REQUEST && answer.text.starts_with("Invalid JSON at ") {
+        bail!("{}: {}", file.display(), no_json(&answer.text, &body));
     }
     let notices = answer.success().with_context(|| file.display().to_string())?.notices;
     remark(&notices);
@@ -30,6 +39,17 @@ pub(super) async fn connect(target: &Target, file: &Path, fresh: bool) -> anyhow
     Ok(ExitCode::SUCCESS)
 }
 
+/// What the server says of a body that is no JSON, with what it has to be.
+fn no_json(text: &str, body: &[u8]) -> String {
+    let is_xml = body.trim_ascii_start().starts_with(b"<");
+    let is_xml = if is_xml { ", and this is XML" } else { "" };
+    format!(
+        "{}: a JSON document is expected{is_xml}, such as {{\"remote-store\": {{\"cache\": \"CACHE\", \"remote-server\": \
+         [{{\"host\": \"HOST\", \"port\": 11222}}]}}}}",
+        text.trim()
+    )
+}
+
 /// What to do with a cache that was just connected.
 fn next(status: &Value) -> &'static str {
     match status.get("state").and_then(Value::as_str) {
@@ -37,6 +57,14 @@ fn next(status: &Value) -> &'static str {
         Some("SYNCED" | "VERIFIED") => "Everything was copied before. Next: verify.",
         _ => "Next: synchronize.",
     }
+}
+
+/// To which cache of which servers a cache is connected, as part of a sentence.
+fn to_source(status: &Value) -> String {
+    let servers = status.pointer("/source/servers").and_then(Value::as_array);
+    let servers: Vec<&str> = servers.into_iter().flatten().filter_map(Value::as_str).collect();
+    let cache = status.pointer("/source/cache").and_then(Value::as_str);
+    cache.map_or_else(String::new, |cache| format!(", to cache {cache} of {}", servers.join(", ")))
 }
 
 pub(super) async fn source_connection(target: &Target) -> anyhow::Result<ExitCode> {

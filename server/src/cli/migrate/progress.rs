@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use migrate::Rates;
 use serde_json::Value;
 
 use super::Target;
@@ -17,6 +18,8 @@ pub(super) struct Watched {
     pub(super) what: &'static str,
     /// Pointers to numbers in the status; the bar shows the largest of them.
     pub(super) done: &'static [&'static str],
+    /// A pointer to the rates that it keeps to.
+    pub(super) rates: &'static str,
     /// Returns whether the status says that the job is over.
     pub(super) is_over: fn(&Value) -> bool,
 }
@@ -53,39 +56,80 @@ async fn follow(
     watched: Watched,
     bar: &ProgressBar,
 ) -> anyhow::Result<Value> {
-    let Watched { done, is_over, .. } = watched;
-    let (mut said, mut paused) = (false, false);
+    let Watched { done, rates, is_over, .. } = watched;
+    let mut told = Told::default();
     loop {
         let status = api.get(&target.path("/rolling-upgrade")).await?.success()?.json()?;
         let (done, all) = done_of_all(&status, done);
         bar.set_length(all);
         bar.set_position(done);
-        let state = status.get("state").and_then(Value::as_str).unwrap_or_default();
-        let is_paused = is_paused(&status);
-        if is_paused != paused {
+        let was_paused = told.paused;
+        for line in told.news(&status, rates) {
+            bar.suspend(|| show::note(line));
+        }
+        if told.paused != was_paused {
             // While it is paused it has no speed, and nobody knows how long it takes.
-            bar.set_style(style(if paused { MOVING } else { PAUSED }));
+            bar.set_style(style(if told.paused { PAUSED } else { MOVING }));
         }
-        let problem = status.pointer("/source/problem").and_then(Value::as_str);
-        bar.set_message(match problem {
-            Some(_) => "waiting".to_owned(),
-            None if is_paused => "paused".to_owned(),
-            None => state.to_lowercase(),
+        let state = status.get("state").and_then(Value::as_str).unwrap_or_default();
+        bar.set_message(match &told {
+            Told { problem: Some(_), .. } => "waiting".to_owned(),
+            Told { paused: true, .. } => "paused".to_owned(),
+            Told { .. } => state.to_lowercase(),
         });
-        if let Some(problem) = problem.filter(|_| !said) {
-            bar.suspend(|| show::note(format_args!("the source does not answer: {problem}")));
-            said = true;
-        }
-        if is_paused && !paused {
-            bar.suspend(|| show::note("it is paused: resume goes on"));
-        }
-        paused = is_paused;
         if is_over(&status) {
             bar.finish_and_clear();
             return Ok(status);
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// What people who wait for a job were told of it last.
+#[derive(Default)]
+struct Told {
+    /// Why the source does not answer.
+    problem: Option<String>,
+    paused: bool,
+    /// How fast the job is, at most.
+    rates: Rates,
+}
+
+impl Told {
+    /// Returns what has changed, in lines to be shown now. `rates` is a pointer to the rates in the status.
+    fn news(&mut self, status: &Value, rates: &str) -> Vec<String> {
+        let mut news = Vec::new();
+        let problem = status.pointer("/source/problem").and_then(Value::as_str);
+        match problem {
+            // The same trouble may have several reasons one after the other.
+            Some(problem) if self.problem.is_none() => {
+                news.push(format!("the source does not answer: {problem}"));
+            }
+            None if self.problem.is_some() => news.push("the source answers again".to_owned()),
+            _ => {}
+        }
+        self.problem = problem.map(ToOwned::to_owned);
+        let paused = is_paused(status);
+        if paused != self.paused {
+            let line = if paused { "it is paused: resume goes on" } else { "it was resumed" };
+            news.push(line.to_owned());
+        }
+        self.paused = paused;
+        let rates = rates_at(status, rates).unwrap_or(self.rates);
+        if rates != self.rates {
+            news.push(match rates.is_unlimited() {
+                true => "it is not limited any more".to_owned(),
+                false => format!("it is limited to {rates}"),
+            });
+        }
+        self.rates = rates;
+        news
+    }
+}
+
+/// The rates at this pointer of a status, if there are any.
+pub(super) fn rates_at(status: &Value, pointer: &str) -> Option<Rates> {
+    serde_json::from_value(status.pointer(pointer)?.clone()).ok()
 }
 
 /// Returns whether the copy or the verification waits until it is resumed.
@@ -126,7 +170,7 @@ fn style(template: &str) -> ProgressStyle {
 
 #[cfg(test)]
 mod tests {
-    //! How much is shown as done, and what to do after an interruption.
+    //! How much is shown as done, what people are told meanwhile, and what to do after an interruption.
 
     use serde_json::json;
 
@@ -166,5 +210,35 @@ mod tests {
         );
         assert_eq!(status(10, 0, None), (10, 10));
         assert_eq!(status(0, 0, Some(0)), (0, 1));
+    }
+
+    #[test]
+    fn whoever_waits_is_told_each_change_once() {
+        let mut told = Told::default();
+        let mut news = |problem: Option<&str>, paused: bool, entries: Option<u64>| {
+            let status = json!({
+                "state": "SYNCED",
+                "source": { "problem": problem },
+                "verify": { "paused": paused, "throttle": { "entriesPerSecond": entries } }
+            });
+            told.news(&status, "/verify/throttle")
+        };
+        let nothing = Vec::<String>::new();
+        assert_eq!(news(None, false, None), nothing);
+        assert_eq!(news(None, false, Some(10)), ["it is limited to 10 entries/s"]);
+        assert_eq!(news(None, true, Some(10)), ["it is paused: resume goes on"]);
+        assert_eq!(news(Some("refused"), true, Some(10)), ["the source does not answer: refused"]);
+        assert_eq!(news(Some("timed out"), true, Some(10)), nothing, "it still does not");
+        assert_eq!(news(None, false, Some(10)), ["the source answers again", "it was resumed"]);
+        assert_eq!(news(None, false, None), ["it is not limited any more"]);
+        assert_eq!(news(Some("refused"), false, None), ["the source does not answer: refused"]);
+        // The job is gone, and with it its rates.
+        assert_eq!(told.news(&json!({}), "/verify/throttle"), ["the source answers again"]);
+    }
+
+    #[test]
+    fn a_copy_is_paused_by_its_state() {
+        assert!(is_paused(&json!({ "state": "PAUSED" })));
+        assert!(!is_paused(&json!({ "state": "SYNCING", "verify": { "state": "finished" } })));
     }
 }

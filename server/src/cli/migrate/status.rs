@@ -4,14 +4,14 @@ use std::{fmt, process::ExitCode};
 
 use serde_json::Value;
 
-use super::{ServerArgs, synchronize::whereabouts};
+use super::{ServerArgs, progress::rates_at, synchronize::whereabouts};
 use crate::cli::{
-    api::{Api, segment},
+    api::segment,
     show::{self, counted},
 };
 
 pub(super) async fn status(cache: Option<&str>, server: &ServerArgs) -> anyhow::Result<ExitCode> {
-    let api = Api::new(&server.server)?;
+    let api = server.api()?;
     let path = match cache {
         Some(cache) => format!("/rest/v2/caches/{}/rolling-upgrade", segment(cache)),
         None => "/rest/v2/rolling-upgrade".to_owned(),
@@ -68,10 +68,11 @@ fn summarize(status: &Value, say: &mut dyn FnMut(fmt::Arguments<'_>)) {
         let rate = number("/job/rateEntriesPerSec").unwrap_or(0);
         let left = number("/job/etaSeconds").filter(|_| rate > 0);
         say(format_args!(
-            "  job          {}, {read} read{again}, {} written, {rate} entries/s{}",
+            "  job          {}, {read} read{again}, {} written, {rate} entries/s{}{}",
             text("/job/state"),
             number("/job/entries/written").unwrap_or(0),
-            left.map_or_else(String::new, |eta| format!(", {eta} s left"))
+            left.map_or_else(String::new, |eta| format!(", {eta} s left")),
+            limits(status, "/job/throttle")
         ));
     }
     if let Some(hits) = number("/readThrough/hits") {
@@ -86,7 +87,7 @@ fn summarize(status: &Value, say: &mut dyn FnMut(fmt::Arguments<'_>)) {
         let of = |name: &str| number(&format!("/verify/{name}")).unwrap_or(0);
         say(format_args!(
             "  verify       {}, {compared} compared: {} missing, {} missing or evicted, {} different, {} \
-             vanished, {} changed here; {} of {} segments",
+             vanished, {} changed here; {} of {} segments{}",
             if status.pointer("/verify/paused") == Some(&Value::Bool(true)) {
                 "paused"
             } else {
@@ -98,7 +99,8 @@ fn summarize(status: &Value, say: &mut dyn FnMut(fmt::Arguments<'_>)) {
             of("vanished"),
             of("changedHere"),
             of("segmentsCompared"),
-            of("segments")
+            of("segments"),
+            limits(status, "/verify/throttle")
         ));
     }
     if let Some(blockers) = status.pointer("/blockers").and_then(Value::as_array) {
@@ -113,26 +115,51 @@ fn summarize(status: &Value, say: &mut dyn FnMut(fmt::Arguments<'_>)) {
     }
 }
 
+/// The rates that a job keeps to, as the end of a line, if it has any.
+fn limits(status: &Value, pointer: &str) -> String {
+    let rates = rates_at(status, pointer).filter(|rates| !rates.is_unlimited());
+    rates.map_or_else(String::new, |rates| format!(", limited to {rates}"))
+}
+
 /// Shows the clocks of the source that differ from ours, and those that are not known to a second.
 fn show_clocks(status: &Value, say: &mut dyn FnMut(fmt::Arguments<'_>)) {
     let clocks = status.pointer("/source/clocks").and_then(Value::as_array);
     for clock in clocks.into_iter().flatten() {
         let server = clock["server"].as_str().unwrap_or_default();
         let bound = |name: &str| clock[name].as_i64();
-        let seconds = |millis: Option<i64>| match millis {
-            Some(millis) if millis < 0 => format!("-{}.{}", -millis / 1_000, -millis % 1_000 / 100),
-            Some(millis) => format!("{}.{}", millis / 1_000, millis % 1_000 / 100),
-            None => "?".to_owned(),
+        let seconds = |millis: i64| {
+            let millis = millis.unsigned_abs();
+            format!("{}.{}", millis / 1_000, millis % 1_000 / 100)
         };
         let (low, high) = (bound("offsetLowMs"), bound("offsetHighMs"));
         let agrees = low.is_some_and(|low| low >= -1_000) && high.is_some_and(|high| high <= 1_000);
         let jumps = clock["jumps"].as_u64().unwrap_or(0);
         if !agrees || jumps > 0 {
-            say(format_args!(
-                "  clock        of {server}: ahead by {} to {} s, set {jumps} times",
-                seconds(low),
-                seconds(high)
-            ));
+            let set = match jumps {
+                0 => String::new(),
+                1 => "; it was set once".to_owned(),
+                jumps => format!("; it was set {jumps} times"),
+            };
+            let where_it_is = match (low, high) {
+                (Some(low), Some(high)) if low > 0 => {
+                    format!("is ahead by {} to {} s", seconds(low), seconds(high))
+                }
+                (Some(low), Some(high)) if high < 0 => {
+                    format!("is behind by {} to {} s", seconds(high), seconds(low))
+                }
+                (Some(low), Some(high)) => {
+                    let (behind, ahead) = (seconds(low), seconds(high));
+                    format!("is between {behind} s behind and {ahead} s ahead")
+                }
+                (Some(low), None) if low > 0 => format!("is ahead by {} s or more", seconds(low)),
+                (Some(low), None) => format!("is behind by {} s at most", seconds(low)),
+                (None, Some(high)) if high < 0 => {
+                    format!("is behind by {} s or more", seconds(high))
+                }
+                (None, Some(high)) => format!("is ahead by {} s at most", seconds(high)),
+                (None, None) => "is not known".to_owned(),
+            };
+            say(format_args!("  clock        of {server}: {where_it_is}{set}"));
         }
         if let Some(why) = clock["disbelieved"].as_str() {
             say(format_args!("  clock        {why}"));
@@ -154,5 +181,47 @@ mod tests {
         let mut lines = Vec::new();
         summarize(&lost, &mut |line| lines.push(line.to_string()));
         assert_eq!(lines, ["c: DISCONNECTED", "  problem      it was lost"]);
+    }
+
+    #[test]
+    fn a_clock_is_ahead_or_behind_or_nobody_knows() {
+        let shown = |low: Option<i64>, high: Option<i64>, jumps: u64| {
+            let clock = json!({
+                "server": "s", "offsetLowMs": low, "offsetHighMs": high, "jumps": jumps
+            });
+            let mut lines = Vec::new();
+            let status = json!({ "source": { "clocks": [clock] } });
+            show_clocks(&status, &mut |line| lines.push(line.to_string()));
+            lines.join("\n")
+        };
+        assert_eq!(shown(Some(-1_000), Some(1_000), 0), "", "it agrees");
+        for (low, high, jumps, expected) in [
+            (Some(-1_900), Some(1_990), 0, "is between 1.9 s behind and 1.9 s ahead"),
+            (Some(2_000), Some(3_500), 1, "is ahead by 2.0 to 3.5 s; it was set once"),
+            (Some(-3_500), Some(-2_000), 2, "is behind by 2.0 to 3.5 s; it was set 2 times"),
+            (Some(2_000), None, 0, "is ahead by 2.0 s or more"),
+            (Some(-2_000), None, 0, "is behind by 2.0 s at most"),
+            (None, Some(-2_000), 0, "is behind by 2.0 s or more"),
+            (None, Some(2_000), 0, "is ahead by 2.0 s at most"),
+            (None, None, 0, "is not known"),
+        ] {
+            assert_eq!(shown(low, high, jumps), format!("  clock        of s: {expected}"));
+        }
+    }
+
+    #[test]
+    fn the_rates_of_jobs_are_shown() {
+        let status = json!({
+            "cache": "c", "state": "SYNCING",
+            "job": {
+                "state": "running", "entries": { "read": 5, "written": 4 },
+                "throttle": { "entriesPerSecond": 10, "bytesPerSecond": null }
+            },
+            "verify": { "state": "running", "compared": 3, "throttle": { "bytesPerSecond": 1024 } }
+        });
+        let mut lines = Vec::new();
+        summarize(&status, &mut |line| lines.push(line.to_string()));
+        assert!(lines[1].ends_with("4 written, 0 entries/s, limited to 10 entries/s"), "{lines:?}");
+        assert!(lines[2].ends_with("0 of 0 segments, limited to 1024 bytes/s"), "{lines:?}");
     }
 }

@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{
-    Target,
+    RateArgs, Target,
     progress::{Watched, watch},
     remark, say,
 };
@@ -16,6 +16,7 @@ pub(super) async fn synchronize(
     target: &Target,
     read_batch: Option<u32>,
     threads: Option<u32>,
+    rates: &RateArgs,
 ) -> anyhow::Result<ExitCode> {
     let api = target.api()?;
     let mut path = target.path("?action=sync-data&async=true");
@@ -25,6 +26,7 @@ pub(super) async fn synchronize(
     if let Some(threads) = threads {
         path.push_str(&format!("&threads={threads}"));
     }
+    path.push_str(&rates.parameters());
     let answer = api.post(&path, None).await?;
     if answer.text.contains("ISPN010016") {
         bail!(
@@ -40,9 +42,11 @@ pub(super) async fn synchronize(
         say(target.server.json, json!({ "state": "finished", "text": text }), || text.to_owned());
         return Ok(ExitCode::SUCCESS);
     }
+    remark(&answer.notices);
     let watched = Watched {
         what: "the synchronization",
         done: &["/job/entries/read", "/here/read"],
+        rates: "/job/throttle",
         is_over: |status| {
             let state = status.pointer("/job/state").and_then(Value::as_str).unwrap_or_default();
             !matches!(state, "running" | "paused" | "retrying")
@@ -67,17 +71,21 @@ pub(super) async fn synchronize(
         job.insert("here".into(), here.clone());
     }
     say(target.server.json, job, || {
-        let of = |name: &str| entries.get(name).and_then(Value::as_u64).unwrap_or(0);
-        let written = of("written");
-        let entries = if written == 1 { "entry" } else { "entries" };
-        format!(
-            "Synchronized {} {entries}. {}",
-            grouped(written),
-            whereabouts(&here, Some(written))
-        )
+        synchronized(entries.get("written").and_then(Value::as_u64).unwrap_or(0), &here)
     });
     remark(&doubts(&status));
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a synchronization has done that wrote so many entries.
+fn synchronized(written: u64, here: &Value) -> String {
+    let entries = if written == 1 { "entry" } else { "entries" };
+    let what = match here.get("segments").and_then(Value::as_u64) {
+        // The counts of an earlier process went with it.
+        Some(0) => "Everything was copied before this server was started.".to_owned(),
+        _ => whereabouts(here, Some(written)),
+    };
+    format!("Synchronized {} {entries}. {what}", grouped(written))
 }
 
 /// What is not known of the cache now that everything was copied.
@@ -177,6 +185,19 @@ mod tests {
             "39,951 of 40,000 are here: 39,000 copied, 1 read through, 50 brought in ahead, 900 \
              replaced by clients; 40 removed here, 9 expired."
         );
+    }
+
+    #[test]
+    fn what_an_earlier_process_has_copied_is_not_counted_as_none() {
+        let here = json!({ "segments": 0, "read": 0, "copied": 0, "readThrough": 0 });
+        let text = synchronized(0, &here);
+        assert_eq!(
+            text,
+            "Synchronized 0 entries. Everything was copied before this server was started."
+        );
+        let here = json!({ "segments": 2, "read": 1, "copied": 1, "readThrough": 0 });
+        let all = "1 of 1 are here: 1 copied, 0 read through, 1 new.";
+        assert_eq!(synchronized(1, &here), format!("Synchronized 1 entry. {all}"));
     }
 
     #[test]
