@@ -312,6 +312,7 @@ impl Driver {
         if self.records && ending == Ending::Finished {
             let cache = connection.cache().name().clone();
             connection.settle_servers().await;
+            connection.forget_walk_failures();
             connection.count_shown().await;
             let imported = counts.written + connection.take_unfinished();
             let finish = MetaCommand::Finish { cache, imported };

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use futures_util::FutureExt as _;
@@ -22,6 +23,7 @@ use crate::{
     stored_key::StoredKey,
     sync::{Action, Ending, Event, SyncJob, UnitId, untaken},
     throttle::{Rates, Throttle},
+    waits::Waits,
 };
 
 /// Entries that could not be taken and are listed by key.
@@ -43,6 +45,7 @@ pub(crate) struct Shared {
     request: SyncRequest,
     pub(crate) entries_read: AtomicU64,
     pub(crate) bytes_read: AtomicU64,
+    pub(crate) waits: Waits,
     has_ended: AtomicBool,
     purpose: Purpose,
     ledger: Arc<Mutex<Ledger>>,
@@ -200,6 +203,11 @@ impl JobHandle {
         self.shared.has_ended.load(Ordering::Acquire)
     }
 
+    /// Time that it has waited since the source last gave out entries.
+    pub(crate) fn waited(&self) -> Duration {
+        self.shared.waits.waited()
+    }
+
     /// Changes how fast it copies, at most.
     pub(crate) fn throttle(&self, rates: Rates, now: Timestamp) {
         self.shared.throttle.set(rates);
@@ -255,6 +263,7 @@ impl Shared {
             request,
             entries_read: AtomicU64::new(0),
             bytes_read: AtomicU64::new(0),
+            waits: Waits::new(),
             has_ended: AtomicBool::new(false),
             job: Mutex::new(job),
             progress: Mutex::new(Progress { pace, ..Progress::default() }),

@@ -45,6 +45,7 @@ mod tally;
 mod throttle;
 mod tombstones;
 mod verify;
+mod waits;
 
 pub use self::{
     clocks::ClockStatus,

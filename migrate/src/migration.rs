@@ -10,12 +10,13 @@ use std::{
 
 use parking_lot::Mutex;
 use store::{Cache, CacheError, SourceSegment};
+use tokio::time::Instant;
 
 use crate::{
     copy::{self, Part, SyncRequest},
     job::{CopyStatus, JobHandle},
     relief::Relief,
-    source::{ClearUnderWay, SourceConnection},
+    source::{ClearUnderWay, PATIENCE, SourceConnection},
     sync::{Ending, Event, UNIT_SEGMENTS},
     tombstones,
     verify::{self, VerifyHandle, VerifyReport, VerifyRequest},
@@ -36,6 +37,8 @@ pub(crate) struct Migration {
     verified_before: Mutex<Option<Verified>>,
     /// Held while segments are brought in for an iteration: one at a time is enough.
     bringing: tokio::sync::Mutex<()>,
+    /// The copy that brings them in.
+    copying: Mutex<Option<JobHandle>>,
     /// Entries that were brought in for iterations.
     brought: AtomicU64,
     /// Entries that were brought in because of tombstones.
@@ -74,6 +77,7 @@ impl Migration {
             verification: Mutex::default(),
             verified_before: Mutex::default(),
             bringing: tokio::sync::Mutex::default(),
+            copying: Mutex::default(),
             brought: AtomicU64::new(0),
             relieved: AtomicU64::new(0),
         });
@@ -158,6 +162,11 @@ impl Migration {
     }
 
     /// Copies these source segments now, whatever the job does.
+    ///
+    /// # Errors
+    ///
+    /// If that fails, or if the source gives out no entries for as long as it may take to answer other requests. The
+    /// copy goes on then, and helps whoever asks for these segments again.
     pub(crate) async fn bring(
         self: &Arc<Self>,
         segments: &[SourceSegment],
@@ -179,7 +188,36 @@ impl Migration {
             // The caller may be gone; ignore a closed channel.
             let _ = tell.send(brought);
         });
-        told.await.unwrap_or(Err(CacheError::SourceSilent))
+        tokio::select! {
+            told = told => told.unwrap_or(Err(CacheError::SourceSilent)),
+            () = self.waited_in_vain() => Err(self.why_in_vain()),
+        }
+    }
+
+    /// Waits until somebody has waited for a copy as long as the source may take to answer other requests, and the
+    /// source has given out no entries meanwhile.
+    async fn waited_in_vain(&self) {
+        let (began, patience) = (Instant::now(), self.source.settings().source_timeout);
+        let mut left = patience;
+        while !left.is_zero() {
+            tokio::time::sleep(left).await;
+            let waited = self.copying.lock().as_ref().map_or(Duration::ZERO, JobHandle::waited);
+            left = patience.saturating_sub(waited.min(began.elapsed()));
+        }
+        if self.source.walk_failure().is_none() {
+            let millis = patience.as_millis();
+            let reason = format!("a client has waited {millis} ms for them in vain");
+            self.source.walk_failed(None, reason, true);
+        }
+    }
+
+    /// Why a copy has waited in vain.
+    fn why_in_vain(&self) -> CacheError {
+        let failure = self.source.walk_failure().filter(|_| self.source.is_believed());
+        match failure {
+            Some(failure) if !failure.is_silence => CacheError::SourceFailed(failure.reason),
+            _ => CacheError::SourceSilent,
+        }
     }
 
     /// Brings these segments in, and adds the entries that were written to `written`.
@@ -202,7 +240,9 @@ impl Migration {
         let part = Part::Only(missing);
         let handle = copy::start(&self.source, &part, SyncRequest::default())
             .map_err(CacheError::SourceFailed)?;
+        *self.copying.lock() = Some(handle.clone());
         let status = self.while_it_answers(&handle).await;
+        *self.copying.lock() = None;
         written.fetch_add(status.counts.written, Ordering::Relaxed);
         if status.ending == Some(Ending::Finished) {
             return Ok(());
@@ -212,17 +252,18 @@ impl Migration {
             Some(failure) if self.source.health().problem.is_none() => {
                 Err(CacheError::SourceFailed(failure))
             }
-            _ => Err(CacheError::SourceSilent),
+            _ => Err(self.why_in_vain()),
         }
     }
 
-    /// Waits for the end of a copy that somebody waits for: it is cancelled while the source is silent.
+    /// Waits for the end of a copy that somebody waits for: it is cancelled while the source is silent, or gives out no
+    /// entries.
     async fn while_it_answers(&self, copy: &JobHandle) -> CopyStatus {
         loop {
             if let Ok(status) = tokio::time::timeout(LOOK, copy.ended()).await {
                 return status;
             }
-            if self.source.health().problem.is_some() {
+            if self.source.health().problem.is_some() || copy.waited() >= PATIENCE {
                 copy.tell(Event::Cancel);
                 return copy.ended().await;
             }

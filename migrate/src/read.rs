@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use client::{Item, Iterate, SegmentSet};
+use client::{ClientError, Item, Iterate, SegmentSet};
 use futures_util::future::join_all;
 use media::hash;
 use store::{
@@ -20,7 +20,7 @@ use crate::{
     job::{Shared, Teller},
     loader::Loaded,
     settings::check_key,
-    source::{Doubt, PATIENCE, SourceConnection, chain},
+    source::{Doubt, PATIENCE, SourceConnection},
     source_clock::Obtained,
     stored_key::StoredKey,
     sync::{Event, Unit},
@@ -99,7 +99,6 @@ impl From<Doubt> for Broken {
 /// Reads a unit. Returns the number of entries that could not be taken.
 async fn read_unit(reading: &Reading) -> Result<u64, Broken> {
     let Reading { connection, shared, unit, .. } = reading;
-    let lost = |error: client::ClientError| Broken::Lost(chain(&error));
     if let Some(reason) = connection.changed() {
         return Err(Broken::Changed(reason));
     }
@@ -110,8 +109,12 @@ async fn read_unit(reading: &Reading) -> Result<u64, Broken> {
         .segments
         .as_ref()
         .map(|segments| segments.iter().map(|segment| segment.0).collect::<SegmentSet>());
+    let server = segments.as_ref().and_then(|_| server(connection, unit));
+    let working = shared.waits.work();
+    let hearing = connection.hearing(server.clone(), Some(&working));
+    let lost = |error: ClientError| Broken::Lost(hearing.failed(&error));
     let iterate = Iterate {
-        server: segments.as_ref().and_then(|_| server(connection, unit)),
+        server,
         segments,
         batch: shared.next_batch(),
         with_metadata: true,
@@ -119,14 +122,21 @@ async fn read_unit(reading: &Reading) -> Result<u64, Broken> {
     };
     let remote = connection.remote().with_timeout(PATIENCE);
     let asked = connection.agreement().clock().now();
-    let mut iteration = remote.iterate(iterate).await.map_err(lost)?;
-    // Only after the connection is there: it leads to the process that is asked now, or breaks.
-    connection.check_iteration(&mut iteration).await?;
+    let mut iteration = hearing.wait(remote.iterate(iterate)).await.map_err(lost)?;
+    // Only after the connection is there: it leads to the process that is asked now, or breaks. Over a new one, the
+    // right instants to ask may have to be waited for.
+    let is_known = iteration.is_known();
+    let check = connection.check_iteration(&mut iteration);
+    if is_known {
+        hearing.wait(check).await?;
+    } else {
+        check.await?;
+    }
     let clock = connection.clocks().of(iteration.server());
     let mut page = Page::new(reading, clock, asked);
     let mut confirmed = asked;
     loop {
-        match iteration.next().await.map_err(lost)? {
+        match hearing.next(&mut iteration).await.map_err(lost)? {
             Some(Item::Entry { key, value, metadata }) => {
                 page.add(key, value, &metadata.unwrap_or_default()).await;
             }
@@ -135,7 +145,7 @@ async fn read_unit(reading: &Reading) -> Result<u64, Broken> {
                 page.finish(&finished);
                 let now = connection.agreement().clock().now();
                 if now > confirmed.after(CONFIRM) {
-                    connection.confirm_iteration(&mut iteration).await?;
+                    hearing.wait(connection.confirm_iteration(&mut iteration)).await?;
                     page.tell_finished().await;
                     confirmed = now;
                 }
@@ -145,7 +155,7 @@ async fn read_unit(reading: &Reading) -> Result<u64, Broken> {
     }
     page.apply().await;
     page.end();
-    connection.confirm_iteration(&mut iteration).await?;
+    hearing.wait(connection.confirm_iteration(&mut iteration)).await?;
     page.tell_finished().await;
     // The end is as good as it was heard of; that the server forgets the walk can fail.
     let _ = iteration.end().await;

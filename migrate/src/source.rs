@@ -1,7 +1,8 @@
 //! A cache's live tie to its source: loads, sizes, copies and verifications go through it.
 //!
 //! Whether the source is still the one that it was stands in [`trust`], which of its servers have gone in [`losing`],
-//! whether it is there and what its clocks show in [`watch`], how many entries it has in [`counting`], and when a client
+//! whether it is there and what its clocks show in [`watch`], whether it gives out its entries in [`walks`], how many it
+//! has in [`counting`], and when a client
 //! has cleared the cache in [`cleared`].
 
 mod cleared;
@@ -9,6 +10,7 @@ mod counting;
 mod losing;
 mod trust;
 mod waiting;
+mod walks;
 mod watch;
 
 use std::{
@@ -84,6 +86,7 @@ pub(crate) struct SourceConnection {
     /// Why the source is not believed any more.
     changed: RwLock<Option<String>>,
     health: RwLock<Health>,
+    walks: walks::Walks,
     /// Whether it has said nothing, or nothing that is believed, for [`watch::SILENT`].
     silent: AtomicBool,
     /// Entries that jobs wrote which did not come to their end.
@@ -151,6 +154,7 @@ impl SourceConnection {
             waiting: Mutex::default(),
             changed: RwLock::new(None),
             health: RwLock::default(),
+            walks: walks::Walks::default(),
             silent: AtomicBool::new(false),
             unfinished: AtomicU64::new(0),
             ledger: Arc::default(),

@@ -121,7 +121,7 @@ pub struct SourceStatus {
     pub clocks: Vec<ClockStatus>,
     /// Whether it answers.
     pub reachable: bool,
-    /// What is wrong if it does not.
+    /// What is wrong if it does not, or if it does not give out its entries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
     /// Entries that it had when it was last asked.
@@ -382,6 +382,8 @@ impl Facts<'_> {
 
     fn source(&self, connection: &Connection) -> SourceStatus {
         let health = self.live.map(|live| live.source().health());
+        let away = health.as_ref().and_then(|health| health.problem.clone());
+        let walks = || Some(self.live?.source().walk_failure()?.text());
         SourceStatus {
             servers: match self.live {
                 Some(live) => {
@@ -399,7 +401,7 @@ impl Facts<'_> {
             clock_skew_ms: self.live.map_or(0, |live| live.source().clocks().skew(self.now)),
             clocks: self.live.map_or_else(Vec::new, |live| live.source().clocks().status(self.now)),
             reachable: health.as_ref().is_some_and(|health| health.problem.is_none()),
-            problem: health.as_ref().and_then(|health| health.problem.clone()),
+            problem: away.or_else(walks),
             entries: health.and_then(|health| health.entries),
         }
     }

@@ -49,7 +49,9 @@ impl SourceConnection {
             match self.check_identity().await {
                 Ok(()) => {
                     (failures, heard) = (0, Instant::now());
-                    self.health.write().problem = None;
+                    if self.health.write().problem.take().is_some() {
+                        self.forget_walk_failures();
+                    }
                     if heard >= record_from && self.record_identity().await {
                         record_from = heard + RECORD;
                     }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     read,
-    source::{Doubt, PATIENCE, chain},
+    source::{Doubt, PATIENCE},
 };
 
 /// Keys that are looked at again, of one walk. Any others are in doubt.
@@ -71,7 +71,6 @@ impl Comparison {
     /// The keys among these that another walk over their segments shows.
     async fn shown_again(&self, unfound: &[Unfound]) -> Result<HashSet<Bytes>, Doubt> {
         let connection = &self.connection;
-        let silent = |error: ClientError| Doubt::Silent(chain(&error));
         let wanted: HashSet<&[u8]> = unfound.iter().map(|(key, _)| &key[..]).collect();
         let segments = match (&self.unit.segments, self.space) {
             (Some(_), SourceSpace::Segments(_)) => {
@@ -80,18 +79,17 @@ impl Comparison {
             }
             (None, _) | (_, SourceSpace::Unit) => None,
         };
-        let iterate = Iterate {
-            server: segments.as_ref().and_then(|_| read::server(connection, &self.unit)),
-            segments: segments.clone(),
-            keys_only: true,
-            ..Iterate::default()
-        };
+        let server = segments.as_ref().and_then(|_| read::server(connection, &self.unit));
+        let hearing = connection.hearing(server.clone(), None);
+        let silent = |error: ClientError| Doubt::Silent(hearing.failed(&error));
+        let iterate =
+            Iterate { server, segments: segments.clone(), keys_only: true, ..Iterate::default() };
         let remote = connection.remote().with_timeout(PATIENCE);
-        let mut iteration = remote.iterate(iterate).await.map_err(silent)?;
+        let mut iteration = hearing.wait(remote.iterate(iterate)).await.map_err(silent)?;
         connection.check_iteration(&mut iteration).await?;
         let (mut left, mut shown) = (segments.unwrap_or_default(), HashSet::new());
         let (mut read, mut bytes) = (0, 0);
-        while let Some(item) = iteration.next().await.map_err(silent)? {
+        while let Some(item) = hearing.next(&mut iteration).await.map_err(silent)? {
             match item {
                 Item::Entry { key, value, .. } => {
                     (read, bytes) = (read + 1, bytes + key.len() + value.len());

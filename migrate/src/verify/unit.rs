@@ -5,7 +5,7 @@
 
 use std::{hash::RandomState, ops::ControlFlow, sync::Arc};
 
-use client::{Bytes, Item, Iterate, SegmentSet};
+use client::{Bytes, ClientError, Item, Iterate, SegmentSet};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use media::hash;
 use store::{EntryMetadata, SegmentId, SourceSegment, SourceSpace, Timestamp, Walk, WalkStep};
@@ -24,7 +24,7 @@ use crate::{
     overlap::overlap,
     read,
     settings::ByteBudget,
-    source::{Doubt, PATIENCE, SourceConnection, chain},
+    source::{Doubt, PATIENCE, SourceConnection},
     source_clock::Obtained,
     stored_key::StoredKey,
     sync::Unit,
@@ -214,10 +214,12 @@ impl Comparison {
     /// Walks over the unit at the source, then over what was brought in of it.
     async fn pass(&self, mut met: Met) -> Result<(), PassBroken> {
         let connection = &self.connection;
-        let silent = |error: client::ClientError| Doubt::Silent(chain(&error));
         let segments = self.segments();
+        let server = segments.as_ref().and_then(|_| read::server(connection, &self.unit));
+        let hearing = connection.hearing(server.clone(), None);
+        let silent = |error: ClientError| Doubt::Silent(hearing.failed(&error));
         let iterate = Iterate {
-            server: segments.as_ref().and_then(|_| read::server(connection, &self.unit)),
+            server,
             segments: segments.clone(),
             batch: 1_000,
             with_metadata: true,
@@ -225,14 +227,14 @@ impl Comparison {
         };
         let remote = connection.remote().with_timeout(PATIENCE);
         let asked = self.now();
-        let mut iteration = remote.iterate(iterate).await.map_err(silent)?;
+        let mut iteration = hearing.wait(remote.iterate(iterate)).await.map_err(silent)?;
         connection.check_iteration(&mut iteration).await?;
         let clock = connection.clocks().of(iteration.server());
         let mut left = segments.unwrap_or_default();
         let budget = &connection.settings().buffer;
         let (mut page, mut bytes, mut read) = (Page::default(), 0, 0);
         let mut unfound = Vec::new();
-        while let Some(item) = iteration.next().await.map_err(silent)? {
+        while let Some(item) = hearing.next(&mut iteration).await.map_err(silent)? {
             match item {
                 Item::Entry { key, value, metadata } => {
                     if !self.is_of_unit(&key) {

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use client::ClientError;
+use client::{ClientError, Item, Iterate};
 use config::{MigrationFile, OnSourceError, ServerFile};
 use tokio::task::JoinSet;
 
 use super::{NEVER, Scene, key, lasting, value};
+use crate::harness::eventually;
 
 #[tokio::test]
 async fn an_entry_comes_with_its_version_and_lifetimes() {
@@ -89,7 +90,7 @@ async fn many_readers_of_one_key_ask_the_source_once() {
         let cache = scene.to.clone();
         readers.spawn(async move { cache.get(&key(0)).await.unwrap() });
     }
-    crate::harness::eventually("a reader waits", || async {
+    eventually("a reader waits", || async {
         let status = scene.target.rest.migration("c").await;
         (status["readThrough"]["inFlight"] == 1).then_some(())
     })
@@ -103,6 +104,67 @@ async fn many_readers_of_one_key_ask_the_source_once() {
     scene.stop().await;
 }
 
+/// What the status says is wrong with the source, which answers all the same.
+async fn problem(scene: &Scene) -> Option<String> {
+    let source = scene.target.rest.migration("c").await["source"].clone();
+    assert_eq!(source["reachable"], true, "{source:#}");
+    source["problem"].as_str().map(str::to_owned)
+}
+
+const GIVES_NOTHING: &str = "does not give out its entries";
+
+#[tokio::test]
+async fn nobody_waits_longer_for_the_iterations_of_a_source_than_for_all_else() {
+    let scene = Scene::connected(100).await;
+    let iterated = async || {
+        let mut walk = scene.to.iterate(Iterate::default()).await?;
+        let mut entries = 0;
+        while let Some(item) = walk.next().await? {
+            entries += u32::from(matches!(item, Item::Entry { .. }));
+        }
+        Ok::<_, ClientError>(entries)
+    };
+    scene.relay.hold_walks(true);
+    let refused = iterated().await.unwrap_err().to_string();
+    assert!(refused.contains("did not answer in time"), "{refused}");
+    for list in ["keys", "entries&limit=5"] {
+        let answer = scene.target.rest.get(&format!("/rest/v2/caches/c?action={list}")).await;
+        let refused = answer.with(502);
+        let refused = refused.text();
+        assert!(refused.contains("did not answer in time"), "{refused}");
+    }
+    let said = problem(&scene).await.expect("the reason");
+    assert!(said.contains(GIVES_NOTHING), "{said}");
+    // What needs no walk goes on.
+    assert_eq!(scene.to.get(&key(0)).await.unwrap().unwrap(), value(0));
+    assert_eq!(scene.to.size().await.unwrap(), 100);
+    scene.relay.hold_walks(false);
+    let entries = eventually("it is iterated", || async { iterated().await.ok() }).await;
+    assert_eq!((entries, problem(&scene).await), (100, None));
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn people_are_told_why_a_copy_or_a_verification_does_not_get_on() {
+    let scenes = async |path: &str, is_copied: bool| {
+        let scene = Scene::connected(100).await;
+        if is_copied {
+            scene.target.synchronize("c").await;
+        }
+        scene.relay.hold_walks(true);
+        scene.target.rest.post(path, "").await.with(202);
+        let said = eventually("the reason is known", || problem(&scene)).await;
+        assert!(said.contains(GIVES_NOTHING) && said.contains("has said nothing for"), "{said}");
+        scene.relay.hold_walks(false);
+        eventually("it goes on", async || problem(&scene).await.is_none().then_some(())).await;
+        scene.stop().await;
+    };
+    tokio::join!(
+        scenes("/rest/v2/caches/c?action=sync-data&async=true", false),
+        scenes("/rest/v2/caches/c/rolling-upgrade?action=verify&async=true", true),
+    );
+}
+
 #[tokio::test]
 async fn a_write_a_removal_and_a_clear_win_over_a_load_that_is_on_its_way() {
     let scene = Scene::connected(3).await;
@@ -112,7 +174,7 @@ async fn a_write_a_removal_and_a_clear_win_over_a_load_that_is_on_its_way() {
         tokio::spawn(async move { cache.get(&key(number)).await })
     };
     let (first, second) = (reads(0), reads(1));
-    crate::harness::eventually("two loads", || async {
+    eventually("two loads", || async {
         let status = scene.target.rest.migration("c").await;
         (status["readThrough"]["inFlight"] == 2).then_some(())
     })
@@ -140,7 +202,7 @@ async fn a_silent_source_fails_misses_in_time_and_nothing_else() {
     scene.relay.silence(true);
     let missing = scene.to.clone();
     let miss = tokio::spawn(async move { missing.get(&key(1)).await });
-    crate::harness::eventually("a load", || async {
+    eventually("a load", || async {
         let status = scene.target.rest.migration("c").await;
         (status["readThrough"]["inFlight"] == 1).then_some(())
     })

@@ -41,7 +41,10 @@ fn summarize(status: &Value, say: &mut dyn FnMut(fmt::Arguments<'_>)) {
         say(format_args!("  segments     {complete} of {all} complete"));
     }
     if let Some(problem) = status.pointer("/source/problem").and_then(Value::as_str) {
-        say(format_args!("  source       does not answer: {problem}"));
+        // A source that does not give out its entries may answer all else.
+        let is_there = status.pointer("/source/reachable") == Some(&Value::Bool(true));
+        let what = if is_there { "" } else { "does not answer: " };
+        say(format_args!("  source       {what}{problem}"));
     }
     if let Some(problem) = status.pointer("/problem").and_then(Value::as_str) {
         say(format_args!("  problem      {problem}"));
@@ -223,5 +226,18 @@ mod tests {
         summarize(&status, &mut |line| lines.push(line.to_string()));
         assert!(lines[1].ends_with("4 written, 0 entries/s, limited to 10 entries/s"), "{lines:?}");
         assert!(lines[2].ends_with("0 of 0 segments, limited to 1024 bytes/s"), "{lines:?}");
+    }
+
+    #[test]
+    fn a_source_that_is_there_is_not_said_to_be_silent() {
+        let shown = |reachable| {
+            let source = json!({ "problem": "it is odd", "reachable": reachable });
+            let status = json!({ "cache": "c", "state": "CONNECTED", "source": source });
+            let mut lines = Vec::new();
+            summarize(&status, &mut |line| lines.push(line.to_string()));
+            lines.remove(1)
+        };
+        assert_eq!(shown(true), "  source       it is odd");
+        assert_eq!(shown(false), "  source       does not answer: it is odd");
     }
 }
