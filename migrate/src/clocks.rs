@@ -91,7 +91,7 @@ pub struct ClockStatus {
     /// Milliseconds that its clock is ahead of ours, at least; negative if it may be behind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset_low_ms: Option<i64>,
-    /// Milliseconds that its clock is ahead of ours, at most.
+    /// Milliseconds that the clock of its entries is ahead of ours, at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset_high_ms: Option<i64>,
     /// Milliseconds by which lifetimes may differ from the source's because of its clock.
@@ -176,8 +176,8 @@ impl SourceClocks {
         Difference { most: width(all.clock), odd: width(all.all), since }
     }
 
-    /// Width of the interval for the offset of a clock, in milliseconds, of the server where that is most;
-    /// `None` if a clock is not known.
+    /// Milliseconds by which lifetimes may be wrong because of a clock, of the server where that is most; `None` if a
+    /// clock is not known.
     pub(crate) fn uncertainty(&self, now: Timestamp) -> Option<u64> {
         let each = self.all().into_values().map(|clock| clock.offset(now).uncertainty());
         each.reduce(|most, next| Some(most?.max(next?))).unwrap_or(Some(0))
@@ -249,13 +249,7 @@ impl ServerClock {
         asked: Timestamp,
         now: Timestamp,
     ) -> Lives {
-        let reported = |lifetime: Option<client::Lifetime>| {
-            lifetime.map(|lifetime| (lifetime.since, lifetime.seconds))
-        };
-        let reported = Reported {
-            lifespan: reported(metadata.lifespan),
-            max_idle: reported(metadata.max_idle),
-        };
+        let reported = reported(metadata);
         if reported == Reported::default() {
             return Lives::default();
         }
@@ -263,6 +257,11 @@ impl ServerClock {
         let (lives, jump) = state.clock.entry(&reported, obtained, asked, now);
         self.tell(&mut state, jump, now);
         lives
+    }
+
+    /// Takes in an entry that was received at `now` and was certainly written after `since`.
+    pub(crate) fn written_since(&self, metadata: &Metadata, since: Timestamp, now: Timestamp) {
+        self.state.lock().clock.written_since(&reported(metadata), since, now);
     }
 
     /// Our next instant at which a reading of the clock tells most.
@@ -278,7 +277,7 @@ impl ServerClock {
     /// Milliseconds that the clock is ahead of ours, if it was read: the middle of the interval.
     pub(crate) fn read_offset(&self, now: Timestamp) -> Option<i64> {
         let state = self.state.lock();
-        let Offset { low, high } = state.clock.offset_at(now);
+        let Offset { low, high, .. } = state.clock.offset_at(now);
         let middle = low.zip(high).map(|(low, high)| low.saturating_add(high) / 2);
         middle.filter(|_| state.clock.is_read())
     }
@@ -289,7 +288,7 @@ impl ServerClock {
         ClockStatus {
             server: self.server.to_string(),
             offset_low_ms: offset.low,
-            offset_high_ms: offset.high,
+            offset_high_ms: offset.most(),
             uncertainty_ms: offset.uncertainty(),
             read: state.clock.is_read(),
             jumps: state.clock.jumps(),
@@ -320,11 +319,19 @@ impl ServerClock {
     }
 }
 
+/// What the source reports of an entry's lifetimes.
+fn reported(metadata: &Metadata) -> Reported {
+    let reported = |lifetime: Option<client::Lifetime>| {
+        lifetime.map(|lifetime| (lifetime.since, lifetime.seconds))
+    };
+    Reported { lifespan: reported(metadata.lifespan), max_idle: reported(metadata.max_idle) }
+}
+
 fn disbelieved(server: &ServerAddress) -> String {
     format!(
         "the HTTP Date at {server} is not that of the clock by which the source ends its entries, perhaps because a proxy \
-         answers: the source returns entries that are over by it. It is not used any more; the clock is inferred from \
-         entries"
+         answers: the source returns entries that are over by it, or new ones that are dated after it. It is not used any \
+         more; the clock is inferred from entries"
     )
 }
 

@@ -224,7 +224,7 @@ mod tests {
             let (server, answers) = third_answer_turns().await;
             let clocks = SourceClocks::new("orders".parse().unwrap());
             read_all(vec![server.clone()], &clock, &clocks).await;
-            let known = clocks.of(&server).offset(clock.now()).uncertainty().unwrap();
+            let known = clocks.of(&server).offset(clock.now()).width().unwrap();
             if answers.load(Ordering::Relaxed) == 3 && known <= 200 {
                 return;
             }

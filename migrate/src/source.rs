@@ -2,11 +2,11 @@
 //!
 //! Whether the source is still the one that it was stands in [`trust`], which of its servers have gone in [`losing`],
 //! whether it is there and what its clocks show in [`watch`], whether it gives out its entries in [`walks`], how many it
-//! has in [`counting`], and when a client
-//! has cleared the cache in [`cleared`].
+//! has in [`counting`], and when a client has cleared the cache in [`cleared`].
 
 mod cleared;
 mod counting;
+mod had;
 mod losing;
 mod trust;
 mod waiting;
@@ -306,13 +306,16 @@ impl SourceConnection {
             return Loaded::Silent;
         }
         let clock = self.agreement.clock();
-        let asked = clock.now();
+        let (asked, had) = (clock.now(), self.had(key));
         match self.remote.get_with_metadata_from(key).await {
             // Another process in its place would answer too: it is believed only if it is the same.
             Ok(_) if !self.is_same_process().await => Loaded::Silent,
             Ok((server, Some(entry))) => {
                 let (theirs, by_key) = (self.clocks.of(&server), Obtained::ByKey);
                 let (value, metadata, now) = (entry.value, &entry.metadata, clock.now());
+                if had.is_some_and(|had| had.is_before(metadata.version)) {
+                    theirs.written_since(metadata, self.made_by_clock(), now);
+                }
                 let entry = SourceEntry::new(value, metadata, &theirs, by_key, asked, now);
                 Loaded::Entry(Arc::new(entry))
             }

@@ -9,8 +9,10 @@
 //! the clock may have been set back since, so this fact gives way to any other.
 //!
 //! Whoever answers HTTP may show another clock than that of the server that keeps the entries, such as a proxy. An
-//! entry that the server returns although it is over by readings before and after shows that; its `Date` is not
-//! believed any more.
+//! entry that the server returns although it is over by readings before and after shows that, and so does one that was
+//! certainly written since and is dated ahead of them; the `Date` is not believed any more then. An entry that is dated
+//! ahead of the readings may also be older than they are, from before the clock was set back. It shows only that the
+//! entries may have another clock, so that lifetimes are less certain than the readings.
 
 use store::{Expiration, Lifetime, Timestamp};
 
@@ -52,6 +54,8 @@ pub(crate) struct SourceClock {
     contradiction: Option<Contradiction>,
     /// Whether entries have shown that the readings are of another clock.
     is_disbelieved: bool,
+    /// What the entries' clock may be that are dated ahead of the readings.
+    other: Option<OtherClock>,
     /// By what instants with a lifespan were corrected.
     used: Corrections,
     jumps: u64,
@@ -67,12 +71,23 @@ struct Bound {
     basis: Basis,
 }
 
-/// An entry that the server returned although it was over by the last reading.
+/// The clock of entries that are dated ahead of the readings, if those are not of that clock.
+#[derive(Clone, Copy, Debug)]
+struct OtherClock {
+    /// The smallest offset with which none of them was written in the future.
+    least: i64,
+    /// The largest with which none of them was over.
+    most: i64,
+}
+
+/// An entry that the last reading contradicts: it was over by that, or not written yet.
 #[derive(Clone, Copy, Debug)]
 struct Contradiction {
-    /// The largest offset with which it was not over.
+    /// The smallest offset with which it was written by the time that it had come.
+    least: i64,
+    /// The largest offset with which it was not over; or with which it was written no earlier than it was.
     most: i64,
-    /// When it was asked for: it was not over then.
+    /// When it was asked for: it was not over then; or a time before which it was not written.
     asked: i64,
     /// When it had come.
     received: i64,
@@ -82,12 +97,13 @@ struct Contradiction {
 }
 
 impl Contradiction {
-    /// Whether a later reading shows the same clock as the ones before: the entry was over by it all the time, so
-    /// it is not the clock by which the server ends entries.
+    /// Whether a later reading shows the same clock as the ones before: the entry was over by it all the time, or is
+    /// dated ahead of it, so it is not the clock by which the server dates and ends entries.
     fn is_confirmed_by(&self, low: i64, high: i64, received: i64) -> bool {
         let agrees = self.low.low_at(received) <= high && low <= self.high.high_at(received);
         let drift = (received - self.asked).max(0) / DRIFT;
-        agrees && low.saturating_sub(drift) > self.most
+        let is_ahead = high.saturating_add(drift) < self.least;
+        agrees && (low.saturating_sub(drift) > self.most || is_ahead)
     }
 }
 
@@ -121,6 +137,28 @@ pub(crate) struct Reported {
     pub(crate) lifespan: Option<(u64, u32)>,
     /// Last use and max idle.
     pub(crate) max_idle: Option<(u64, u32)>,
+}
+
+impl Reported {
+    /// What it says of lifetimes: their begin, and how long they are.
+    fn lifetimes(&self) -> impl Iterator<Item = (i64, u32)> {
+        let both = [self.lifespan, self.max_idle].into_iter().flatten();
+        both.map(|(instant, seconds)| (signed(instant), seconds))
+    }
+
+    fn newest(&self) -> Option<i64> {
+        self.lifetimes().map(|(instant, _)| instant).max()
+    }
+
+    fn oldest(&self) -> Option<i64> {
+        self.lifetimes().map(|(instant, _)| instant).min()
+    }
+
+    /// When it ends if nobody uses it, at the latest.
+    fn end(&self) -> i64 {
+        let end = |(instant, seconds)| i64::saturating_add(instant, length(seconds) + CUT_OFF);
+        self.lifetimes().map(end).min().unwrap_or(i64::MAX)
+    }
 }
 
 /// Offsets by which instants were corrected, as smallest and largest.
@@ -186,6 +224,8 @@ pub(crate) struct Offset {
     pub(crate) low: Option<i64>,
     /// The largest offset that is possible; `None` if nothing is known.
     pub(crate) high: Option<i64>,
+    /// The largest offset that the clock of entries may have that are dated ahead of this interval, if there are any.
+    pub(crate) ahead: Option<i64>,
 }
 
 impl Offset {
@@ -198,8 +238,18 @@ impl Offset {
         }
     }
 
-    /// Width of the interval; `None` if an end is unknown.
+    /// The largest offset that the clock of entries may have.
+    pub(crate) fn most(&self) -> Option<i64> {
+        self.high.map(|high| self.ahead.map_or(high, |ahead| ahead.max(high)))
+    }
+
+    /// Milliseconds by which lifetimes may be wrong; `None` if an end is unknown.
     pub(crate) fn uncertainty(&self) -> Option<u64> {
+        Some(self.most()?.abs_diff(self.low?))
+    }
+
+    /// Width of the interval that is known of the clock itself; `None` if an end is unknown.
+    pub(crate) fn width(&self) -> Option<u64> {
         Some(self.high?.abs_diff(self.low?))
     }
 }
@@ -239,7 +289,9 @@ impl SourceClock {
     /// The readings are of another clock than this entry's.
     fn disbelieve(&mut self, entry: &Contradiction) {
         let alive = Bound { offset: entry.most, at: entry.asked, basis: Basis::Alive };
-        (self.low, self.high, self.read) = (None, Some(alive), None);
+        let written = Bound { offset: entry.least, at: entry.received, basis: Basis::Instant };
+        self.low = (entry.least > i64::MIN).then_some(written);
+        (self.high, self.read, self.other) = (Some(alive), None, None);
         self.is_disbelieved = true;
     }
 
@@ -260,9 +312,9 @@ impl SourceClock {
             self.contradict(most, asked, at);
             jump = self.alive(most, asked);
         }
-        let instants = [reported.lifespan, reported.max_idle];
-        if let Some(newest) = instants.into_iter().flatten().map(|(instant, _)| instant).max() {
-            self.instant(signed(newest).saturating_sub(at), at);
+        if let Some(newest) = reported.newest() {
+            self.ahead(newest, reported.end(), asked, at);
+            self.instant(newest.saturating_sub(at), at);
         }
         (self.lives(reported, obtained, asked, at), self.count(jump))
     }
@@ -272,8 +324,51 @@ impl SourceClock {
         let (Some(low), Some(high)) = (self.low, self.high) else { return };
         let is_read = low.basis == Basis::Reading && low.low_at(asked) > most;
         if is_read && self.agree_since.is_some_and(|since| since <= asked) {
-            self.contradiction.get_or_insert(Contradiction { most, asked, received, low, high });
+            let least = i64::MIN;
+            self.contradiction.get_or_insert(Contradiction {
+                least,
+                most,
+                asked,
+                received,
+                low,
+                high,
+            });
         }
+    }
+
+    /// Takes in an entry that was received at `now` and was certainly written after `since`, such as one that the source
+    /// did not have then. Its clock has reached its instants, and had not reached them before.
+    pub(crate) fn written_since(&mut self, reported: &Reported, since: Timestamp, now: Timestamp) {
+        let (Some(newest), Some(oldest)) = (reported.newest(), reported.oldest()) else { return };
+        let (Some(low), Some(high)) = (self.low, self.high) else { return };
+        let (since, received) = (millis(since), millis(now));
+        let (least, most) = (newest.saturating_sub(received), oldest.saturating_sub(since));
+        let is_read = high.basis == Basis::Reading && high.high_at(received) < least;
+        if is_read && self.agree_since.is_some_and(|agree| agree <= since) {
+            let asked = since;
+            self.contradiction.get_or_insert(Contradiction {
+                least,
+                most,
+                asked,
+                received,
+                low,
+                high,
+            });
+        }
+    }
+
+    /// Notes an entry that is dated ahead of the readings: its clock may be another one. It ends at `end`.
+    fn ahead(&mut self, newest: i64, end: i64, asked: i64, at: i64) {
+        let (least, most) = (newest.saturating_sub(at), end.saturating_sub(asked));
+        let is_ahead = |high: Bound| high.basis == Basis::Reading && high.high_at(at) < least;
+        if !self.high.is_some_and(is_ahead) {
+            return;
+        }
+        let known = self.other.unwrap_or(OtherClock { least, most });
+        let (least, both) = (known.least.max(least), known.most.min(most));
+        // Where the bounds contradict each other, it was set between.
+        let most = if both < least { most.max(least) } else { both };
+        self.other = Some(OtherClock { least, most });
     }
 
     /// The offset is at most `most` at our time `at`: an entry was alive then.
@@ -356,6 +451,7 @@ impl SourceClock {
         Offset {
             low: self.low.map(|low| low.low_at(now)),
             high: self.high.map(|high| high.high_at(now)),
+            ahead: self.other.map(|other| other.most),
         }
     }
 
@@ -389,7 +485,7 @@ impl SourceClock {
     /// shows the next second was made just after the second turned.
     pub(crate) fn watch(&self, begun: Timestamp, now: Timestamp) -> Option<Timestamp> {
         let (begun, at) = (millis(begun), millis(now));
-        let is_close = self.offset(at).uncertainty().is_some_and(|known| known <= CLOSE);
+        let is_close = self.offset(at).width().is_some_and(|known| known <= CLOSE);
         let next = at + WATCH;
         (!is_close && next <= begun + TURNS).then(|| instant(next))
     }
@@ -407,7 +503,7 @@ impl SourceClock {
     /// second then, as far as is known.
     pub(crate) fn best_reading(&self, now: Timestamp) -> Timestamp {
         let at = millis(now);
-        let Offset { low: Some(low), high: Some(high) } = self.offset(at) else { return now };
+        let Offset { low: Some(low), high: Some(high), .. } = self.offset(at) else { return now };
         let middle = low.saturating_add(high) / 2;
         let into_second = at.saturating_add(middle).rem_euclid(1_000);
         instant(at + 1_000 - into_second)

@@ -133,7 +133,7 @@ impl SourceConnection {
         }
         let pause = match http_date::read_closely(server, clock, &theirs).await {
             Ok(()) => {
-                let known = theirs.offset(clock.now()).uncertainty();
+                let known = theirs.offset(clock.now()).width();
                 if known.is_some_and(|known| known <= KNOWN_WELL) { READ_AGAIN } else { LOOK / 2 }
             }
             Err(NotRead::Silent) => READ_AGAIN,

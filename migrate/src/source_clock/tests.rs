@@ -224,6 +224,86 @@ fn a_date_that_lies_is_not_believed_however_rarely_it_is_read() {
 }
 
 #[test]
+fn a_date_behind_new_entries_is_not_the_sources_clock() {
+    const DAY: i64 = 86_400_000;
+    // Written a minute after the first reading, and received a second later.
+    let entry = mortal(theirs(60_000, 0), 3_600);
+    let new = |clock: &mut SourceClock| {
+        clock.written_since(&entry, at(1_000), at(61_000));
+        clock.entry(&entry, Obtained::ByKey, at(60_990), at(61_000))
+    };
+    let mut clock = SourceClock::default();
+    read(&mut clock, 0, -2 * DAY);
+    new(&mut clock);
+    assert!(!clock.is_disbelieved(), "the clock may just have been set");
+    assert_eq!(read(&mut clock, 62_000, -2 * DAY), None);
+    assert!(clock.is_disbelieved() && !clock.is_read());
+    let known = clock.offset_at(at(61_000));
+    assert_eq!((known.low, known.high), (Some(-1_000), Some(59_600)), "{known:?}");
+    // An entry that is 50 minutes old has 10 left.
+    let old = mortal(theirs(-3_000_000, 0), 3_600);
+    let (lives, _) = clock.entry(&old, Obtained::InWalk, at(62_000), at(62_000));
+    let real = 600_000 - 62_000;
+    assert!((real..real + 63_000).contains(&(left_of(&lives) - 62_000)), "{lives:?}");
+}
+
+#[test]
+fn a_clock_that_is_set_back_before_or_after_an_entry_is_written_is_still_believed() {
+    const HOUR: i64 = 3_600_000;
+    for back in [HOUR, 24 * HOUR] {
+        // Written before it was set back: nothing is known of when.
+        let mut clock = SourceClock::default();
+        read(&mut clock, 0, -back);
+        clock.entry(&mortal(theirs(-5_000, 0), 3_600), Obtained::ByKey, at(1_000), at(1_010));
+        read(&mut clock, 5_000, -back);
+        assert!(!clock.is_disbelieved());
+        // Written, then set back, then read.
+        let entry = mortal(theirs(10_000, 0), 3_600);
+        let mut clock = SourceClock::default();
+        read(&mut clock, 0, 0);
+        read(&mut clock, 30_000, -back);
+        clock.written_since(&entry, at(1_000), at(31_000));
+        read(&mut clock, 32_000, -back);
+        assert!(!clock.is_disbelieved(), "the readings do not agree since it was not there");
+        // Set forward and read after it has come.
+        let mut clock = SourceClock::default();
+        read(&mut clock, 0, -back);
+        clock.written_since(&entry, at(1_000), at(31_000));
+        read(&mut clock, 32_000, 0);
+        read(&mut clock, 33_000, 0);
+        assert!(!clock.is_disbelieved());
+    }
+}
+
+#[test]
+fn lifetimes_are_uncertain_where_entries_are_dated_ahead_of_the_readings() {
+    const DAY: i64 = 86_400_000;
+    let mut clock = SourceClock::default();
+    read(&mut clock, 0, -2 * DAY);
+    assert_eq!(clock.offset_at(at(0)).uncertainty(), Some(999));
+    let old = mortal(theirs(-3_000_000, 0), 3_600);
+    assert_eq!(left(&mut clock, &old), 3_600_000, "it may have been written before a setting");
+    let known = clock.offset_at(at(0));
+    assert_eq!(known.most(), Some(600_999), "it is not over");
+    assert!(known.uncertainty() > Some(2 * DAY as u64));
+    assert_eq!((known.skew(), known.width()), (-2 * DAY + 999, Some(999)), "as the clock shows");
+    // Another one narrows it.
+    left(&mut clock, &mortal(theirs(-1_000, 0), 300));
+    assert_eq!(clock.offset_at(at(0)).most(), Some(299_999));
+    // One that contradicts it was written after another setting.
+    left(&mut clock, &mortal(theirs(0, 400_000), 300));
+    assert_eq!(clock.offset_at(at(0)).most(), Some(700_999));
+    // A reading that is ahead of all of them leaves nothing uncertain.
+    read(&mut clock, 1_000, DAY);
+    assert_eq!(clock.offset_at(at(1_000)).uncertainty(), Some(999));
+    // What only idles counts as well.
+    let mut clock = SourceClock::default();
+    read(&mut clock, 0, -2 * DAY);
+    left(&mut clock, &idle(theirs(-50_000, 0), 60));
+    assert_eq!(clock.offset_at(at(0)).most(), Some(10_999));
+}
+
+#[test]
 fn a_use_is_now_where_the_entry_was_asked_for_by_its_key() {
     let mut clock = SourceClock::default();
     read(&mut clock, 0, 0);
