@@ -327,11 +327,12 @@ fn differences_of(report: &VerifyReport) -> Option<Reason> {
         }
         fetched => remedies.push(format!("verify --repair fetches {fetched} of them")),
     }
+    let each = report.unfetched.iter().filter(|_| not_fetched > 0);
+    let each =
+        each.map(|(why, left)| format!("{left} not fetched ({}): {}", why.text(), why.remedy()));
+    remedies.extend(each);
     if not_fetched > 0 {
-        remedies.push(format!(
-            "{not_fetched} of them are missing here and not fetched, and the list says why: write them here, or \
-             remove them from the source, and verify again"
-        ));
+        remedies.push("or disconnect by force to go on without them".into());
     }
     if vanished > 0 {
         remedies.push(format!(

@@ -3,7 +3,7 @@
 use store::Timestamp;
 
 use super::*;
-use crate::sync::Ending;
+use crate::{sync::Ending, verify::judge::Unfetched};
 
 fn whole() -> Standing<'static> {
     Standing { complete: 256, segments: 256, ..Standing::default() }
@@ -107,12 +107,30 @@ fn each_difference_has_a_remedy_that_ends_it() {
     assert!(several.starts_with("verify has found 5 differences"), "{several}");
     assert!(!put_right.contains("--repair") && put_right.contains("; 3 vanished"), "{put_right}");
     assert_eq!(differences_of(&report("finished", 0)), None);
-    let by_hand = VerifyReport { not_fetched: 2, ..report("finished", 2) };
-    let some = VerifyReport { not_fetched: 2, vanished: 1, ..report("finished", 5) };
+    let left = |report, each: &[(Unfetched, u64)]| VerifyReport {
+        not_fetched: each.iter().map(|(_, entries)| entries).sum(),
+        unfetched: each.iter().copied().collect(),
+        ..report
+    };
+    let by_hand = left(report("finished", 2), &[(Unfetched::Removed, 2)]);
+    let some =
+        VerifyReport { vanished: 1, ..left(report("finished", 5), &[(Unfetched::Ended, 2)]) };
+    let full = left(report("finished", 5), &[(Unfetched::TooLong, 1), (Unfetched::NoMemory, 4)]);
     let (by_hand, some) = (text(&by_hand), text(&some));
-    assert!(by_hand.contains("; 2 of them are missing here and not fetched"), "{by_hand}");
+    assert!(
+        by_hand.contains("; 2 not fetched (it may have been removed here): write or remove"),
+        "{by_hand}"
+    );
+    assert!(by_hand.ends_with("; or disconnect by force to go on without them"), "{by_hand}");
     assert!(!by_hand.contains("--repair"), "no advice that does nothing: {by_hand}");
-    assert!(some.contains("; verify --repair fetches 3 of them; 2 of them are"), "{some}");
+    assert!(
+        some.contains("; verify --repair fetches 3 of them; 2 not fetched (a client's"),
+        "{some}"
+    );
+    let full = text(&full);
+    assert!(full.contains("; 1 not fetched (its key is longer"), "{full}");
+    assert!(full.contains("; 4 not fetched (there is no memory for it): make room"), "{full}");
+    assert!(!full.contains("--repair"), "it cannot fetch them: {full}");
 }
 
 #[test]

@@ -4,7 +4,8 @@
 //! is asked again for each such key, and what it says then decides.
 
 use store::{
-    Answer, Cache, ConnectionId, EntryMetadata, Import, ImportRule, Settled, Standing, Timestamp,
+    Answer, Cache, CacheError, ConnectionId, EntryMetadata, Import, ImportRule, Settled, Standing,
+    Timestamp,
 };
 
 use super::compare::{
@@ -12,23 +13,62 @@ use super::compare::{
 };
 use crate::{clocks::SourceClocks, entry::SourceEntry, settings::check_key, source::ClearedAt};
 
-/// Why an entry may be missing.
-const REMOVED: &str = "it may have been removed here";
+/// Why an entry that is missing or different is not fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Unfetched {
+    /// It may have been removed here.
+    Removed,
+    /// What the source has may be older than a client's entry that has ended here.
+    Ended,
+    /// Nothing comes from the source since a client has cleared the cache.
+    Later,
+    /// No request could name it.
+    TooLong,
+    /// There is no memory for it.
+    NoMemory,
+    /// It is refused for another reason.
+    Refused,
+}
 
-/// Why an entry is missing, and is not fetched.
-const ENDED: &str = "a client's entry under this key, or under one that cannot be told from it, has ended here: \
-                     what the source has may be older";
+impl Unfetched {
+    /// The reason for people.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::Removed => "it may have been removed here",
+            Self::Ended => {
+                "a client's entry under this key, or under one that cannot be told from it, has ended here: what the \
+                 source has may be older"
+            }
+            Self::Later => {
+                "the source got it after a client had cleared the cache, since when nothing comes from the source: \
+                 write it here, or remove it there"
+            }
+            Self::TooLong => {
+                "its key is longer than limits.max-key: no client could read or remove it here"
+            }
+            Self::NoMemory => "there is no memory for it",
+            Self::Refused => "it cannot be taken in here",
+        }
+    }
 
-/// Why an entry is missing, and is not fetched.
-const LATER: &str = "the source got it after a client had cleared the cache, since when nothing comes \
-                     from the source: write it here, or remove it there";
-
-/// Why an entry is missing, and is not fetched.
-const TOO_LONG: &str =
-    "its key is longer than limits.max-key: no client could read or remove it here";
-
-/// Why an entry could not live on.
-const NO_MEMORY: &str = "there is no memory for it";
+    /// What ends that, of all entries of which it is the reason.
+    pub(crate) fn remedy(self) -> &'static str {
+        match self {
+            Self::Removed | Self::Ended => {
+                "write or remove them here, or remove them from the source, and verify again"
+            }
+            Self::Later => "then verify again",
+            Self::TooLong => {
+                "remove them from the source and verify again, or raise it, which takes a restart and a new copy"
+            }
+            Self::NoMemory => {
+                "make room, by dropping caches or removing entries that nobody needs, and repair again; or start with \
+                 more --max-memory and copy everything again"
+            }
+            Self::Refused => "remove them from the source and verify again",
+        }
+    }
+}
 
 /// What is said of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,11 +78,11 @@ pub(crate) enum Verdict {
     /// A client has changed or removed it here.
     ChangedHere,
     /// It was brought in, and this differs.
-    Different { what: &'static str, mended: bool },
+    Different { what: &'static str, why: Option<Unfetched>, mended: bool },
     /// The source has it, and nothing is known of it here.
-    Missing { why: Option<&'static str>, mended: bool },
+    Missing { why: Option<Unfetched>, mended: bool },
     /// The same in a cache that has evicted entries of the source.
-    MissingOrEvicted { mended: bool },
+    MissingOrEvicted { why: Option<Unfetched>, mended: bool },
     /// It is not here because a client has cleared the cache. If that is not certain, the source may have got it
     /// after that.
     Cleared { certain: bool },
@@ -73,8 +113,28 @@ enum Mended {
     ByClient,
     /// It is known to be removed, or may be.
     Removed,
-    /// It is as it was.
-    Not,
+    /// It is as it was; perhaps because it cannot be fetched.
+    Not(Option<Unfetched>),
+}
+
+impl Mended {
+    /// Why it was not put right.
+    fn why(self) -> Option<Unfetched> {
+        match self {
+            Self::Not(why) => why,
+            Self::Now | Self::ByClient | Self::Removed => None,
+        }
+    }
+}
+
+/// Why an entry is not fetched that the cache refuses.
+fn refused(error: &CacheError) -> Unfetched {
+    match error {
+        CacheError::OutOfMemory { .. } | CacheError::TooManyTombstones { .. } => {
+            Unfetched::NoMemory
+        }
+        _ => Unfetched::Refused,
+    }
 }
 
 /// Compares keys of a cache with what its source says.
@@ -124,7 +184,9 @@ impl Judge<'_> {
             Seen::ChangedHere => Verdict::ChangedHere,
             Seen::Other(what) => match self.mend(key, theirs, remembered()) {
                 Mended::ByClient => Verdict::ChangedHere,
-                mended => Verdict::Different { what, mended: mended == Mended::Now },
+                mended => {
+                    Verdict::Different { what, why: mended.why(), mended: mended == Mended::Now }
+                }
             },
             Seen::Overdue => return self.refresh(key, theirs),
             Seen::Nothing => self.nothing(key, theirs, remembered()),
@@ -140,16 +202,19 @@ impl Judge<'_> {
             return Verdict::Missing { why: Some(why), mended: false };
         }
         if check_key(self.cache, key, self.max_key).is_err() {
-            return Verdict::Missing { why: Some(TOO_LONG), mended: false };
+            return Verdict::Missing { why: Some(Unfetched::TooLong), mended: false };
         }
         let is_evicted = self.cache.evicted_imported() > 0;
         match (self.mend(key, theirs, remembered), is_evicted) {
             (Mended::ByClient, _) => Verdict::ChangedHere,
-            (mended, true) => Verdict::MissingOrEvicted { mended: mended == Mended::Now },
+            (mended, true) => {
+                Verdict::MissingOrEvicted { why: mended.why(), mended: mended == Mended::Now }
+            }
             (Mended::Now, false) => Verdict::Missing { why: None, mended: true },
             // A client's entry may have ended meanwhile.
-            (_, false) => {
-                Verdict::Missing { why: self.may_be_outdated(key, remembered), mended: false }
+            (mended, false) => {
+                let why = mended.why().or_else(|| self.may_be_outdated(key, remembered));
+                Verdict::Missing { why, mended: false }
             }
         }
     }
@@ -161,7 +226,7 @@ impl Judge<'_> {
         let uncertainty = self.uncertainty(metadata);
         let uncertainty = uncertainty.map(|by| by.saturating_add(INSTANT_TOLERANCE));
         match cleared.has_removed(metadata.created, uncertainty) {
-            Some(false) => Verdict::Missing { why: Some(LATER), mended: false },
+            Some(false) => Verdict::Missing { why: Some(Unfetched::Later), mended: false },
             certain => Verdict::Cleared { certain: certain.is_some() },
         }
     }
@@ -207,39 +272,40 @@ impl Judge<'_> {
         match self.cache.settle(key, &answer, self.connection, self.now) {
             Ok(Settled::LivesOn | Settled::Ended) => Some(Verdict::Same),
             Ok(Settled::Unchanged) => None,
-            Err(_) => Some(Verdict::Missing { why: Some(NO_MEMORY), mended: false }),
+            Err(error) => Some(Verdict::Missing { why: Some(refused(&error)), mended: false }),
         }
     }
 
     /// Fetches an entry again that is missing or different, if that is wanted.
     fn mend(&self, key: &[u8], theirs: &SourceEntry, remembered: Remembered) -> Mended {
         if !self.repair {
-            return Mended::Not;
+            return Mended::Not(None);
         }
-        let mut mended = Mended::Not;
+        let mut mended = Mended::Not(None);
         let entries = [(key, theirs.imported())];
         self.cache.import(&entries, ImportRule::Repair, self.connection, self.now, |_, import| {
             mended = match import {
                 Import::Written => Mended::Now,
                 Import::KeptForClient => Mended::ByClient,
                 Import::Tombstone => Mended::Removed,
-                _ => Mended::Not,
+                Import::Failed(error) => Mended::Not(Some(refused(&error))),
+                _ => Mended::Not(None),
             };
         });
         match mended {
             // A client has removed it since the source was asked, unless nobody knows what was removed here.
             Mended::Removed if self.may_be_outdated(key, remembered).is_none() => Mended::ByClient,
-            Mended::Removed => Mended::Not,
+            Mended::Removed => Mended::Not(self.may_be_outdated(key, remembered)),
             mended => mended,
         }
     }
 
     /// Why what the source has under a key of which nothing is known here may be older than what a client did with it.
-    fn may_be_outdated(&self, key: &[u8], remembered: Remembered) -> Option<&'static str> {
+    fn may_be_outdated(&self, key: &[u8], remembered: Remembered) -> Option<Unfetched> {
         if remembered.forgets || self.cache.may_have_removed(key) {
-            return Some(REMOVED);
+            return Some(Unfetched::Removed);
         }
-        self.cache.may_have_been_written(key).then_some(ENDED)
+        self.cache.may_have_been_written(key).then_some(Unfetched::Ended)
     }
 
     /// Milliseconds by which the end of this entry's lifespan may differ from its end at the source; `None` if
@@ -248,5 +314,59 @@ impl Judge<'_> {
         let apart = self.clocks.difference(self.since).of(ours.created);
         let known = self.clocks.uncertainty(self.now)?;
         Some(known.saturating_add(apart.max(self.clocks.narrowed(self.now))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! What becomes of an entry for which there is no memory.
+
+    use std::sync::Arc;
+
+    use client::{Bytes, Metadata};
+    use config::{CacheConfig, CacheMode};
+    use store::{Imported, Link, MemoryLimit, SourceSpace, Value, VersionKey};
+
+    use super::*;
+    use crate::{clocks::tests::synchronous, source_clock::Obtained};
+
+    const NOW: Timestamp = Timestamp::from_millis(100_000);
+    const CONNECTION: ConnectionId = ConnectionId(1);
+
+    #[test]
+    fn what_finds_no_memory_says_so() {
+        let (config, memory) = (CacheConfig::new(CacheMode::Local), MemoryLimit::new(400_000));
+        let (name, versions) = ("orders".parse().unwrap(), VersionKey::new(7));
+        let cache = Cache::new(name, Arc::new(config), versions, memory, NOW);
+        cache.connect(&Link::new(CONNECTION, SourceSpace::Unit, NOW));
+        let imported =
+            |value| Imported { value: Value::Inline(value), metadata: EntryMetadata::default() };
+        let here: [(&[u8], Imported<'_>); 1] = [(b"here", imported(b"small"))];
+        cache.import(&here, ImportRule::Copy, CONNECTION, NOW, |_, import| {
+            assert_eq!(import, Import::Written);
+        });
+        let clocks = SourceClocks::new("orders".parse().unwrap());
+        let judge = |repair| Judge {
+            cache: &cache,
+            clocks: &clocks,
+            connection: CONNECTION,
+            since: NOW,
+            repair,
+            max_key: 100,
+            now: NOW,
+        };
+        let large = |version| {
+            let (value, metadata) =
+                (Bytes::from(vec![7; 1_000_000]), Metadata { version, ..Metadata::default() });
+            SourceEntry::new(value, &metadata, &synchronous(NOW), Obtained::ByKey, NOW, NOW)
+        };
+        let remembered = || Remembered { cleared: None, forgets: false };
+        let given = |repair, key: &[u8]| judge(repair).given(key, &large(9), remembered).unwrap();
+        let why = Some(Unfetched::NoMemory);
+        assert_eq!(given(false, b"new"), Verdict::Missing { why: None, mended: false });
+        assert_eq!(given(true, b"new"), Verdict::Missing { why, mended: false });
+        let different = |why| Verdict::Different { what: "version", why, mended: false };
+        assert_eq!(given(false, b"here"), different(None));
+        assert_eq!(given(true, b"here"), different(why));
     }
 }

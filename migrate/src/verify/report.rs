@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::judge::Verdict;
+use super::judge::{Unfetched, Verdict};
 use crate::{
     census::{self, Census, FEW},
     stored_key::StoredKey,
@@ -40,9 +40,12 @@ pub struct Listed {
     pub finding: Finding,
     /// The key: as text if it is or stands for a text, otherwise in hexadecimal behind `0x`.
     pub key: String,
-    /// What differs.
+    /// What differs; of one that is missing, why it is not fetched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub what: Option<&'static str>,
+    /// Why it cannot be put right, if something differs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<&'static str>,
     /// Whether it was put right.
     pub repaired: bool,
 }
@@ -75,7 +78,7 @@ pub struct VerifyReport {
     pub not_found: u64,
     /// See [`Finding::Missing`].
     pub missing: u64,
-    /// Those of them that a repair does not fetch. What is listed says why, and what to do.
+    /// Missing and different entries that a repair does not fetch, or could not. What is listed says why.
     pub not_fetched: u64,
     /// See [`Finding::MissingOrEvicted`]. No more of them are left over than entries of the source were evicted
     /// here; those beyond that number count as missing.
@@ -114,6 +117,9 @@ pub struct VerifyReport {
     pub doubt: Option<String>,
     /// Findings, up to a thousand of each kind.
     pub listed: Vec<Listed>,
+    /// Why they are not fetched.
+    #[serde(skip)]
+    pub(crate) unfetched: BTreeMap<Unfetched, u64>,
     /// Missing entries that were put right.
     #[serde(skip)]
     pub(crate) mended_missing: u64,
@@ -257,7 +263,7 @@ impl VerifyReport {
         self.cleared -= beyond;
         self.cleared_or_later -= beyond;
         self.missing += beyond;
-        self.not_fetched += beyond;
+        self.leave(Unfetched::Later, beyond);
         let most = usize::try_from(beyond).unwrap_or(usize::MAX);
         let is_unsure = |one: &&mut Listed| one.finding == Finding::ClearedOrLater;
         // Which of them they are, nobody knows.
@@ -280,25 +286,34 @@ impl VerifyReport {
             Verdict::Cleared { certain } => {
                 self.cleared += 1;
                 if !certain {
-                    self.note(Finding::ClearedOrLater, key, None, false);
+                    self.note(Finding::ClearedOrLater, key, None, None, false);
                 }
             }
             Verdict::Outlived { certain } => {
                 self.outlived += 1;
                 self.perhaps_outlived += u64::from(!certain);
             }
-            Verdict::ChangedHere => self.note(Finding::ChangedHere, key, None, false),
+            Verdict::ChangedHere => self.note(Finding::ChangedHere, key, None, None, false),
             Verdict::Missing { why, mended } => {
-                self.not_fetched += u64::from(why.is_some());
-                self.note(Finding::Missing, key, why, mended);
+                why.into_iter().for_each(|why| self.leave(why, 1));
+                self.note(Finding::Missing, key, why.map(Unfetched::text), None, mended);
             }
-            Verdict::MissingOrEvicted { mended } => {
-                self.note(Finding::MissingOrEvicted, key, None, mended);
+            Verdict::MissingOrEvicted { why, mended } => {
+                self.note(Finding::MissingOrEvicted, key, why.map(Unfetched::text), None, mended);
             }
-            Verdict::Different { what, mended } => {
-                self.note(Finding::Different, key, Some(what), mended);
+            Verdict::Different { what, why, mended } => {
+                why.into_iter().for_each(|why| self.leave(why, 1));
+                self.note(Finding::Different, key, Some(what), why.map(Unfetched::text), mended);
             }
-            Verdict::Vanished => self.note(Finding::Vanished, key, None, false),
+            Verdict::Vanished => self.note(Finding::Vanished, key, None, None, false),
+        }
+    }
+
+    /// So many are not fetched for this reason.
+    fn leave(&mut self, why: Unfetched, entries: u64) {
+        if entries > 0 {
+            self.not_fetched += entries;
+            *self.unfetched.entry(why).or_default() += entries;
         }
     }
 
@@ -307,6 +322,7 @@ impl VerifyReport {
         finding: Finding,
         key: StoredKey<'_>,
         what: Option<&'static str>,
+        why: Option<&'static str>,
         repaired: bool,
     ) {
         let counter = self.counter(finding);
@@ -316,7 +332,7 @@ impl VerifyReport {
         self.mended_missing += u64::from(repaired && finding == Finding::Missing);
         self.mended_evicted += u64::from(repaired && finding == Finding::MissingOrEvicted);
         if of_its_kind <= MOST_LISTED as u64 {
-            self.listed.push(Listed { finding, key: key.to_string(), what, repaired });
+            self.listed.push(Listed { finding, key: key.to_string(), what, why, repaired });
         }
     }
 
@@ -365,7 +381,7 @@ impl VerifyReport {
         self.expired += part.expired;
         self.not_found += part.not_found;
         self.missing += part.missing;
-        self.not_fetched += part.not_fetched;
+        part.unfetched.iter().for_each(|(why, entries)| self.leave(*why, *entries));
         self.missing_or_evicted += part.missing_or_evicted;
         self.mended_missing += part.mended_missing;
         self.mended_evicted += part.mended_evicted;

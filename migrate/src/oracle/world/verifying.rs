@@ -242,7 +242,7 @@ impl World {
             verdict,
             Verdict::Different { mended: true, .. }
                 | Verdict::Missing { mended: true, .. }
-                | Verdict::MissingOrEvicted { mended: true }
+                | Verdict::MissingOrEvicted { mended: true, .. }
         );
         self.tally.mended += u64::from(mended);
         if mended && is_ours {
@@ -274,7 +274,7 @@ impl World {
             verdict,
             Verdict::Different { mended: true, .. }
                 | Verdict::Missing { mended: true, .. }
-                | Verdict::MissingOrEvicted { mended: true }
+                | Verdict::MissingOrEvicted { mended: true, .. }
         );
         if mended && is_ours {
             return Err("a client has changed it, and that is undone");

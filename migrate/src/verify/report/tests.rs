@@ -13,7 +13,7 @@ fn what_was_changed_or_outlived_here_is_no_difference() {
     report.outlived += 1;
     assert_eq!(report.differences(), 0);
     report.count(&b"b"[..], is_missing(true));
-    report.count(&b"c"[..], Verdict::Different { what: "value", mended: false });
+    report.count(&b"c"[..], Verdict::Different { what: "value", why: None, mended: false });
     report.count(&b"\xFF"[..], Verdict::Vanished);
     assert_eq!((report.differences(), report.repaired, report.listed.len()), (2, 1, 4));
     assert_eq!(report.listed[3].key, "0xff");
@@ -96,7 +96,7 @@ fn no_more_are_excused_than_were_evicted() {
         let mut report = VerifyReport { state: FINISHED.into(), ..VerifyReport::default() };
         report.count(&b"a"[..], is_missing(false));
         for (key, repaired) in [(b"b", false), (b"c", true), (b"d", false), (b"e", false)] {
-            report.count(&key[..], Verdict::MissingOrEvicted { mended: repaired });
+            report.count(&key[..], Verdict::MissingOrEvicted { why: None, mended: repaired });
         }
         report
     };
@@ -116,8 +116,8 @@ fn no_more_are_excused_than_were_evicted() {
     }
     // What was put right is a proof, unless it had to make room again.
     let mut report = VerifyReport { state: FINISHED.into(), ..VerifyReport::default() };
-    report.count(&b"a"[..], Verdict::MissingOrEvicted { mended: true });
-    report.count(&b"b"[..], Verdict::Different { what: "value", mended: true });
+    report.count(&b"a"[..], Verdict::MissingOrEvicted { why: None, mended: true });
+    report.count(&b"b"[..], Verdict::Different { what: "value", why: None, mended: true });
     report.excuse(0);
     assert!(report.is_proof(), "{report:?}");
     report.evict(1);
@@ -130,9 +130,9 @@ fn what_an_attempt_has_put_right_is_counted_although_it_broke_off() {
     part.count(&b"k"[..], Verdict::Same);
     part.count(&b"a"[..], is_missing(true));
     part.count(&b"b"[..], is_missing(false));
-    part.count(&b"c"[..], Verdict::Different { what: "value", mended: true });
-    part.count(&b"d"[..], Verdict::MissingOrEvicted { mended: true });
-    part.count(&b"e"[..], Verdict::MissingOrEvicted { mended: false });
+    part.count(&b"c"[..], Verdict::Different { what: "value", why: None, mended: true });
+    part.count(&b"d"[..], Verdict::MissingOrEvicted { why: None, mended: true });
+    part.count(&b"e"[..], Verdict::MissingOrEvicted { why: None, mended: false });
     let mut part = part.begin_again();
     let whole = |part: &VerifyReport| {
         let mut whole = VerifyReport::default();
@@ -147,7 +147,7 @@ fn what_an_attempt_has_put_right_is_counted_although_it_broke_off() {
     // All of it again, of which three are the same now.
     (0..4).for_each(|_| part.count(&b"k"[..], Verdict::Same));
     part.count(&b"b"[..], is_missing(true));
-    part.count(&b"e"[..], Verdict::MissingOrEvicted { mended: true });
+    part.count(&b"e"[..], Verdict::MissingOrEvicted { why: None, mended: true });
     assert_eq!(whole(&part), (6, 2, 1, 2, 5, 5));
     let part = part.begin_again();
     assert_eq!(whole(&part), (5, 2, 1, 2, 5, 5));
@@ -163,9 +163,9 @@ fn the_whole_is_the_sum_of_its_parts_and_as_much_is_listed() {
         part.count(&b"f"[..], Verdict::Cleared { certain: false });
         part.count(&b"a"[..], Verdict::ChangedHere);
         part.count(&b"b"[..], is_missing(true));
-        part.count(&b"g"[..], Verdict::Missing { why: Some("removed"), mended: false });
-        part.count(&b"e"[..], Verdict::MissingOrEvicted { mended: false });
-        part.count(&b"c"[..], Verdict::Different { what: "value", mended: false });
+        part.count(&b"g"[..], Verdict::Missing { why: Some(Unfetched::Removed), mended: false });
+        part.count(&b"e"[..], Verdict::MissingOrEvicted { why: None, mended: false });
+        part.count(&b"c"[..], Verdict::Different { what: "value", why: None, mended: false });
         part.count(&b"d"[..], Verdict::Vanished);
         part.outlived += 1;
         part
@@ -212,4 +212,25 @@ fn no_more_are_cleared_than_the_source_had() {
     let mut report = VerifyReport { state: FINISHED.into(), ..VerifyReport::default() };
     report.count(&b"a"[..], Verdict::Cleared { certain: true });
     assert!(report.is_proof(), "it was there before the clear");
+}
+
+#[test]
+fn what_a_repair_could_not_fetch_is_counted_by_its_reason() {
+    let part = || {
+        let mut part = VerifyReport::default();
+        let why = Some(Unfetched::NoMemory);
+        part.count(&b"a"[..], Verdict::Missing { why, mended: false });
+        part.count(&b"b"[..], Verdict::Different { what: "value", why, mended: false });
+        part.count(&b"c"[..], Verdict::Missing { why: Some(Unfetched::Removed), mended: false });
+        part.count(&b"d"[..], is_missing(true));
+        part
+    };
+    let mut whole = VerifyReport::default();
+    (0..2).for_each(|_| whole.add(&part()));
+    let reasons = [(Unfetched::Removed, 2), (Unfetched::NoMemory, 4)];
+    assert_eq!(whole.unfetched, BTreeMap::from(reasons));
+    assert_eq!((whole.not_fetched, whole.differences()), (6, 6));
+    let text = Some(Unfetched::NoMemory.text());
+    assert_eq!((whole.listed[0].what, whole.listed[0].why), (text, None));
+    assert_eq!((whole.listed[1].what, whole.listed[1].why), (Some("value"), text));
 }

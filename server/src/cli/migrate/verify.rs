@@ -109,11 +109,12 @@ fn list(report: &Value, say: &mut dyn FnMut(fmt::Arguments<'_>)) {
         for found in open.iter().chain(&repaired).take(MOST_SHOWN) {
             let text = |name: &str| found.get(name).and_then(Value::as_str).unwrap_or_default();
             let repaired = if found["repaired"] == true { ", repaired" } else { "" };
-            let what = match text("what") {
+            let after = |mark: &str, text: &str| match text {
                 "" => String::new(),
-                what => format!(": {what}"),
+                text => format!("{mark}{text}"),
             };
-            say(format_args!("  {kind:12} {}{what}{repaired}", text("key")));
+            let (what, why) = (after(": ", text("what")), after(", not repaired: ", text("why")));
+            say(format_args!("  {kind:12} {}{what}{why}{repaired}", text("key")));
         }
         let all = report.get(kind).and_then(Value::as_u64).unwrap_or(0).max(of_kind.len() as u64);
         if all > MOST_SHOWN as u64 {
