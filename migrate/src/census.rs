@@ -53,6 +53,22 @@ pub(crate) fn doubt(before: Census, after: Census, shown: u64) -> Option<String>
     }
 }
 
+/// Why a walk may have shown entries that the source does not have otherwise: nobody could read them by key. It was asked
+/// before the first entry and after the last one, and has shown so many under different keys. Only where it counts what
+/// its clients store is it known how many there can have been.
+pub(crate) fn excess(before: Census, after: Census, shown: u64) -> Option<String> {
+    let (had, has) = before.entries.zip(after.entries)?;
+    let (then, now) = before.stored.zip(after.stored)?;
+    let stored = now.checked_sub(then)?;
+    let most = had.max(has).saturating_add(stored);
+    (shown > most.saturating_add(most / 10).saturating_add(FEW)).then(|| {
+        format!(
+            "the source says that it has {has} entries, and has shown {shown}: it counts wrongly, or shows entries that \
+             nobody can read by key. Read some of them at the source, and disconnect without --strict if they are there"
+        )
+    })
+}
+
 /// Why a source of which everything is here may have lost entries since it was connected: it had many more then than
 /// it has shown. Who removed them there, or whether they have ended, it does not say; up to a tenth of them is taken
 /// for that. No verification can tell: it compares what is left.
@@ -114,6 +130,29 @@ mod tests {
         assert!(doubt(said(1_000, 0), said(1_000, 5_000), 889).unwrap().contains("111 or more"));
         assert_eq!(doubt(said(9, 0), said(9, 5_000), 0), None, "all of them may be others by now");
         assert!(doubt(said(20, 0), said(20, 5_000), 7).is_some());
+    }
+
+    #[test]
+    fn what_was_neither_there_nor_stored_meanwhile_is_too_much() {
+        assert_eq!(excess(said(600, 7), said(600, 7), 670), None, "a tenth, and a few");
+        let text = excess(said(600, 7), said(600, 7), 671).unwrap();
+        assert!(text.contains("has 600 entries, and has shown 671"), "{text}");
+        assert_eq!(excess(said(600, 7), said(100, 7), 600), None, "they were removed meanwhile");
+        assert_eq!(excess(said(100, 7), said(600, 507), 600), None, "they are new");
+        assert_eq!(
+            excess(said(100, 0), said(100, 900), 1_000),
+            None,
+            "they were new, and are gone"
+        );
+        assert!(excess(said(0, 7), said(0, 7), 11).is_some());
+        for (before, after) in [
+            (uncounted(600), uncounted(600)),
+            (said(600, 9), said(600, 7)),
+            (Census { entries: None, stored: Some(7) }, said(600, 7)),
+            (said(600, 7), Census { entries: None, stored: Some(7) }),
+        ] {
+            assert_eq!(excess(before, after, 10_000), None, "nobody knows");
+        }
     }
 
     #[test]

@@ -191,6 +191,7 @@ impl VerifyReport {
             ));
         }
         let doubt = census::doubt(before, after, compared)
+            .or_else(|| census::excess(before, after, compared))
             .or_else(|| self.not_found_doubt())
             .or_else(|| self.outlived_doubt());
         match (doubt, after.entries) {
