@@ -19,7 +19,7 @@ use crate::{
     entry::SourceEntry,
     job::{Shared, Teller},
     loader::Loaded,
-    settings::check_key,
+    settings::{ByteBudget, check_key},
     source::{Doubt, PATIENCE, SourceConnection},
     source_clock::Obtained,
     stored_key::StoredKey,
@@ -167,6 +167,64 @@ pub(crate) fn server(connection: &SourceConnection, unit: &Unit) -> Option<clien
     connection.remote().topology()?.servers.get(unit.server).cloned()
 }
 
+/// Whether to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    GoOn,
+    Stop,
+}
+
+/// Does something that takes so many bytes each, for every one of `sizes`: as many at the same time as the budget has
+/// room for, but no more than [`AT_ONCE`]. Where it has no room, one at a time: who waited for more while holding some
+/// could wait for others who do the same. `done` gets what came of each, with its room.
+async fn each_in_room<'b, T, F: Future<Output = T>>(
+    budget: &'b ByteBudget,
+    sizes: &[usize],
+    work: impl Fn(usize) -> F,
+    mut done: impl FnMut(usize, T, Option<SemaphorePermit<'b>>) -> Next,
+) {
+    let mut left = sizes.iter().copied().enumerate().peekable();
+    let mut next = Next::GoOn;
+    while next == Next::GoOn && left.peek().is_some() {
+        let mut begun = Vec::new();
+        while begun.len() < AT_ONCE
+            && let Some((place, size)) = left.peek().copied()
+        {
+            let room = budget.try_hold(size);
+            if room.is_none() && !begun.is_empty() {
+                break;
+            }
+            left.next();
+            let has_room = room.is_some();
+            begun.push((place, room));
+            if !has_room {
+                break;
+            }
+        }
+        let results = join_all(begun.iter().map(|(place, _)| work(*place))).await;
+        for ((place, room), result) in begun.into_iter().zip(results) {
+            if done(place, result, room) == Next::Stop {
+                next = Next::Stop;
+            }
+        }
+    }
+}
+
+/// Room for so many bytes: a part of what is held, or that and what is free; `None` if that is not enough.
+fn room_for<'b>(
+    budget: &'b ByteBudget,
+    held: Option<SemaphorePermit<'b>>,
+    bytes: usize,
+) -> Option<SemaphorePermit<'b>> {
+    let Some(mut held) = held else { return budget.try_hold(bytes) };
+    let more = bytes.saturating_sub(held.num_permits());
+    held.merge(budget.try_hold(more)?);
+    // The rest is free again.
+    let beyond = held.num_permits().saturating_sub(bytes);
+    drop(held.split(beyond));
+    Some(held)
+}
+
 /// Entries that were read and are not brought in yet.
 struct Page<'r> {
     reading: &'r Reading,
@@ -232,7 +290,8 @@ impl<'r> Page<'r> {
 
     /// Asks the source by key for those held entries whose time is over here. The walk shows them, so they may well
     /// be alive, whatever the clocks say; only what the source does not have either has expired. Returns which of them
-    /// have. Where the source says nothing, they come in as they are, and it is asked again before they end.
+    /// have. Where the source says nothing, or gives so much more that there is no room for it, they come in as they are,
+    /// and it is asked again before they end.
     async fn ask_for_overdue(&mut self) -> BTreeSet<usize> {
         let connection = &self.reading.connection;
         let (cache, clock) = (connection.cache(), connection.agreement().clock());
@@ -242,34 +301,45 @@ impl<'r> Page<'r> {
                 && cache.inspect(key, now, |standing| matches!(standing, Standing::Unknown))
         };
         let entries = self.entries.iter().enumerate();
-        let overdue =
-            entries.filter(|(_, entry)| is_over(entry)).map(|(index, (key, _))| (index, key));
-        let overdue: Vec<(usize, client::Bytes)> =
-            overdue.map(|(index, key)| (index, key.clone())).collect();
-        let patience = connection.settings().source_timeout;
-        let mut silent = false;
+        let overdue: Vec<(usize, client::Bytes, usize)> = entries
+            .filter(|(_, entry)| is_over(entry))
+            .map(|(index, (key, entry))| (index, key.clone(), entry.value().len()))
+            .collect();
+        let sizes: Vec<usize> = overdue.iter().map(|(_, _, size)| *size).collect();
+        let (patience, budget) =
+            (connection.settings().source_timeout, &connection.settings().buffer);
         let mut expired = BTreeSet::new();
-        for some in overdue.chunks(AT_ONCE) {
-            if silent {
-                break;
-            }
-            let ask =
-                some.iter().map(|(_, key)| tokio::time::timeout(patience, connection.ask(key)));
-            for ((index, _), answer) in some.iter().zip(join_all(ask).await) {
-                match answer {
-                    Ok(Loaded::Entry(alive)) => {
-                        if let Some((_, entry)) = self.entries.get_mut(*index) {
-                            *entry = SourceEntry::clone(&alive);
+        let ask = |place: usize| {
+            let key = overdue.get(place).map(|(_, key, _)| key.clone()).unwrap_or_default();
+            async move { tokio::time::timeout(patience, connection.ask(&key)).await }
+        };
+        let (entries, held) = (&mut self.entries, &mut self.held);
+        each_in_room(budget, &sizes, ask, |place, answer, room| {
+            let Some((index, _, size)) = overdue.get(place) else { return Next::Stop };
+            match answer {
+                Ok(Loaded::Entry(alive)) => {
+                    // As large as it was, it has the room of what the walk has shown.
+                    let more = alive.value().len().saturating_sub(*size);
+                    if let Some((_, entry)) = entries.get_mut(*index)
+                        && let Some(more) = room_for(budget, room, more)
+                    {
+                        *entry = SourceEntry::clone(&alive);
+                        match held.as_mut() {
+                            Some(all) => all.merge(more),
+                            None => *held = Some(more),
                         }
                     }
-                    Ok(Loaded::Absent) => {
-                        expired.insert(*index);
-                    }
-                    Ok(Loaded::Failed(_)) => {}
-                    Ok(Loaded::Silent) | Err(_) => silent = true,
+                    Next::GoOn
                 }
+                Ok(Loaded::Absent) => {
+                    expired.insert(*index);
+                    Next::GoOn
+                }
+                Ok(Loaded::Failed(_)) => Next::GoOn,
+                Ok(Loaded::Silent) | Err(_) => Next::Stop,
             }
-        }
+        })
+        .await;
         expired
     }
 
@@ -409,5 +479,64 @@ impl<'r> Page<'r> {
             let segment = SourceSegment(segment);
             teller.tell(Event::SegmentRead { unit: unit.id, segment, failed }).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! How much is asked for at the same time.
+
+    use std::{
+        cell::{Cell, RefCell},
+        time::Duration,
+    };
+
+    use super::*;
+
+    /// Most that were asked for together, and in which order they were done.
+    async fn asked(budget: &ByteBudget, sizes: &[usize], stop_at: usize) -> (usize, Vec<usize>) {
+        let (asking, most, done) = (Cell::new(0), Cell::new(0), RefCell::new(Vec::new()));
+        let ask = |_| async {
+            asking.set(asking.get() + 1);
+            most.set(most.get().max(asking.get()));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            asking.set(asking.get() - 1);
+        };
+        each_in_room(budget, sizes, ask, |place, (), _room| {
+            done.borrow_mut().push(place);
+            if place == stop_at { Next::Stop } else { Next::GoOn }
+        })
+        .await;
+        (most.get(), done.into_inner())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_copy_asks_for_no_more_than_the_budget_has_room_for() {
+        let budget = ByteBudget::new(25);
+        let all = |count| (0..count).collect::<Vec<_>>();
+        assert_eq!(asked(&budget, &[10; 7], 99).await, (2, all(7)));
+        assert_eq!(asked(&budget, &[1; 40], 99).await, (AT_ONCE, all(40)));
+        assert_eq!(asked(&budget, &[0; 40], 99).await, (AT_ONCE, all(40)));
+        assert_eq!(asked(&budget, &[10; 7], 2).await, (2, all(4)), "the source says nothing");
+        let others = budget.hold(20).await;
+        assert_eq!(asked(&budget, &[10; 3], 99).await, (1, all(3)), "one by one");
+        drop(others);
+        assert_eq!(budget.held(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_larger_than_expected_takes_room_that_is_free_or_none() {
+        let budget = ByteBudget::new(25);
+        let held =
+            |room: &Option<SemaphorePermit<'_>>| room.as_ref().map(SemaphorePermit::num_permits);
+        let room = room_for(&budget, budget.try_hold(10), 4);
+        assert_eq!((held(&room), budget.held()), (Some(4), 4), "the rest is free again");
+        let more = room_for(&budget, budget.try_hold(10), 21);
+        assert_eq!((held(&more), budget.held()), (Some(21), 25));
+        assert!(room_for(&budget, None, 1).is_none());
+        drop((room, more));
+        assert!(room_for(&budget, budget.try_hold(10), 26).is_none());
+        assert_eq!(held(&room_for(&budget, None, 5)), Some(5));
+        assert_eq!(budget.held(), 0);
     }
 }
