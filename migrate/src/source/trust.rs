@@ -132,37 +132,27 @@ impl SourceConnection {
     }
 
     /// Records who the source is, if other processes have come than those that are recorded: a restart of ours, or a
-    /// later connection, knows the source by them. Returns whether there was something to record.
-    pub(super) async fn record_identity(&self) -> bool {
+    /// later connection, knows the source by them. Returns what came of it, if there was something to record.
+    pub(super) async fn record_identity(&self) -> Option<Result<(), String>> {
         // An operator who accepts the source as it is comes before or after this.
         let _one = self.looking.lock().await;
         let identity = self.identity.read().clone();
         if self.changed.read().is_some() {
-            return false;
+            return None;
         }
         // Before the processes that have come instead: a restart compares those that are recorded.
         match self.record_lost().await {
-            Ok(false) if !self.recorded.lock().is_outdated_by(&identity) => return false,
+            Ok(false) if !self.recorded.lock().is_outdated_by(&identity) => return None,
             Ok(_) => {}
-            Err(error) => {
-                self.warn_not_recorded(&error);
-                return true;
-            }
+            Err(error) => return Some(Err(error)),
         }
         let cache = self.cache.name().clone();
-        match self.record(MetaCommand::AcceptSource { cache, identity: identity.clone() }).await {
-            Ok(()) => *self.recorded.lock() = identity,
-            Err(error) => self.warn_not_recorded(&error),
+        let accept = MetaCommand::AcceptSource { cache, identity: identity.clone() };
+        let recorded = self.record(accept).await;
+        if recorded.is_ok() {
+            *self.recorded.lock() = identity;
         }
-        true
-    }
-
-    fn warn_not_recorded(&self, error: &str) {
-        tracing::warn!(
-            cache = %self.cache.name(), error,
-            "servers of the source were started again, which could not be stored: if all of them are by the time this \
-             server is started again, the source counts as another one"
-        );
+        Some(recorded)
     }
 
     fn asking(&self) -> Asking<'_> {

@@ -30,6 +30,31 @@ const READ_AGAIN: Duration = Duration::from_secs(5);
 /// Time until a server is asked again for its clock that does not tell it.
 const NO_DATE: Duration = Duration::from_secs(600);
 
+/// When to record which processes the source consists of.
+#[derive(Debug)]
+struct Recording {
+    due: Instant,
+    has_failed: bool,
+}
+
+impl Recording {
+    fn begin(now: Instant) -> Self {
+        Self { due: now, has_failed: false }
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.due <= now
+    }
+
+    /// Takes in what came of an attempt. Returns whether people are to be told that it has failed: a disk may be full
+    /// for long.
+    fn is_to_be_told(&mut self, recorded: &Result<(), String>, now: Instant) -> bool {
+        self.due = now + RECORD;
+        let had_failed = std::mem::replace(&mut self.has_failed, recorded.is_err());
+        recorded.is_err() && !had_failed
+    }
+}
+
 impl SourceConnection {
     /// Whether the source answers, and is the one that it should be, as far as is known.
     pub(crate) fn is_believed(&self) -> bool {
@@ -44,7 +69,7 @@ impl SourceConnection {
     /// Keeps looking whether the source is there, and the one that it was.
     pub(super) async fn watch(&self) {
         let (mut failures, mut heard) = (0, Instant::now());
-        let mut record_from = Instant::now();
+        let mut recording = Recording::begin(Instant::now());
         loop {
             match self.check_identity().await {
                 Ok(()) => {
@@ -52,8 +77,10 @@ impl SourceConnection {
                     if self.health.write().problem.take().is_some() {
                         self.forget_walk_failures();
                     }
-                    if heard >= record_from && self.record_identity().await {
-                        record_from = heard + RECORD;
+                    if recording.is_due(heard)
+                        && let Some(recorded) = self.record_identity().await
+                    {
+                        self.tell_recorded(&mut recording, recorded, heard);
                     }
                 }
                 // Who finds that out notes it. It answers, at least.
@@ -68,6 +95,17 @@ impl SourceConnection {
             }
             self.set_silent(heard.elapsed() >= SILENT);
             tokio::time::sleep(self.until_next_look()).await;
+        }
+    }
+
+    /// Says that it could not be recorded who the source is: once, until it can.
+    fn tell_recorded(&self, recording: &mut Recording, recorded: Result<(), String>, now: Instant) {
+        if let (Err(error), true) = (&recorded, recording.is_to_be_told(&recorded, now)) {
+            tracing::warn!(
+                cache = %self.cache().name(), error,
+                "servers of the source were started again, which could not be stored: if all of them are by the \
+                 time this server is started again, the source counts as another one. This is tried again"
+            );
         }
     }
 
@@ -140,5 +178,31 @@ impl SourceConnection {
             Err(NotRead::NoDate) => NO_DATE,
         };
         Instant::now() + pause
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! A disk that is full for a while.
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_recorded_is_tried_again_and_told_once() {
+        let (begin, full) = (Instant::now(), Err("no space".to_owned()));
+        let mut recording = Recording::begin(begin);
+        let mut told = Vec::new();
+        for second in 0..60 {
+            let now = begin + Duration::from_secs(second);
+            if recording.is_due(now) {
+                told.push((second, recording.is_to_be_told(&full, now)));
+            }
+        }
+        let expected = [(0, true), (10, false), (20, false), (30, false), (40, false), (50, false)];
+        assert_eq!(told, expected);
+        let now = begin + Duration::from_secs(60);
+        assert!(!recording.is_to_be_told(&Ok(()), now));
+        assert!(!recording.is_due(now) && recording.is_due(now + RECORD));
+        assert!(recording.is_to_be_told(&full, now), "it is another failure");
     }
 }
