@@ -90,7 +90,12 @@ impl Rows {
             }
             self.meet_some()?;
         }
-        Ok((std::mem::take(&mut self.chunk).into(), self.is_over()))
+        let mut chunk = std::mem::take(&mut self.chunk);
+        if chunk.len() > 2 * CHUNK {
+            // A large row has made it grow by doubling, and it may wait for long until it is sent.
+            chunk.shrink_to_fit();
+        }
+        Ok((chunk.into(), self.is_over()))
     }
 
     fn is_over(&self) -> bool {

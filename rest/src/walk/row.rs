@@ -2,7 +2,6 @@
 
 use config::Encoding;
 use media::{Conversion, MediaType};
-use serde_json::json;
 use store::{EntryMetadata, Lifetime, Timestamp};
 
 use super::Met;
@@ -58,8 +57,12 @@ fn hexadecimal() -> Option<MediaType> {
     "application/octet-stream; encoding=hex".parse().ok()
 }
 
+#[expect(
+    clippy::expect_used,
+    reason = "every text has a form in JSON, and a vector takes every byte"
+)]
 fn write_text(text: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(json!(text).to_string().as_bytes());
+    serde_json::to_writer(out, text).expect("memory takes every text");
 }
 
 /// As a path takes it, with `Key-Content-Type: application/octet-stream;encoding=hex`.
