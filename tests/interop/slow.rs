@@ -71,7 +71,7 @@ async fn half_a_request(address: SocketAddr, cache: &RemoteCache) {
 async fn half_a_request_over_rest(address: SocketAddr, cache: &RemoteCache) {
     let head = format!("PUT /rest/v2/caches/{CACHE}/rest HTTP/1.1\r\nHost: {address}\r\n");
     let mut put = format!("{head}Content-Length: {LARGE}\r\n\r\n").into_bytes();
-    put.extend([8; LARGE]);
+    put.extend(vec![8; LARGE]);
     let (first, rest) = put.split_at(put.len() / 2);
 
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -96,7 +96,7 @@ async fn answers_that_are_read_late(address: SocketAddr, cache: &RemoteCache) {
 
     let read = answers(&mut stream, ASKED, |status, reader| {
         assert_eq!(status, Status::Success);
-        assert!(reader.array("value")? == [9; LARGE]);
+        assert!(reader.array("value")? == vec![9; LARGE]);
         Ok(())
     });
     assert_eq!(read.await.len(), ASKED);
