@@ -91,12 +91,16 @@ pub struct ClockStatus {
     /// Milliseconds that its clock is ahead of ours, at least; negative if it may be behind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset_low_ms: Option<i64>,
-    /// Milliseconds that the clock of its entries is ahead of ours, at most.
+    /// Milliseconds that its clock is ahead of ours, at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset_high_ms: Option<i64>,
     /// Milliseconds by which lifetimes may differ from the source's because of its clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uncertainty_ms: Option<u64>,
+    /// The same for entries that are dated ahead of its clock, if there were any: they were written before it was set
+    /// back, or have another clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uncertainty_ahead_ms: Option<u64>,
     /// Whether the clock was read over HTTP, rather than inferred from entries.
     pub read: bool,
     /// Times that the clock was seen to have been set.
@@ -176,10 +180,11 @@ impl SourceClocks {
         Difference { most: width(all.clock), odd: width(all.all), since }
     }
 
-    /// Milliseconds by which lifetimes may be wrong because of a clock, of the server where that is most; `None` if a
-    /// clock is not known.
+    /// Width of the interval for the offset of a clock, in milliseconds, of the server where that is most; `None` if a
+    /// clock is not known. Entries that are dated ahead of it do not widen it: they live their whole lifespan here, and
+    /// the lifetimes of the others are no less certain.
     pub(crate) fn uncertainty(&self, now: Timestamp) -> Option<u64> {
-        let each = self.all().into_values().map(|clock| clock.offset(now).uncertainty());
+        let each = self.all().into_values().map(|clock| clock.offset(now).width());
         each.reduce(|most, next| Some(most?.max(next?))).unwrap_or(Some(0))
     }
 
@@ -288,8 +293,9 @@ impl ServerClock {
         ClockStatus {
             server: self.server.to_string(),
             offset_low_ms: offset.low,
-            offset_high_ms: offset.most(),
-            uncertainty_ms: offset.uncertainty(),
+            offset_high_ms: offset.high,
+            uncertainty_ms: offset.width(),
+            uncertainty_ahead_ms: offset.ahead.and_then(|_| offset.uncertainty()),
             read: state.clock.is_read(),
             jumps: state.clock.jumps(),
             disbelieved: state.clock.is_disbelieved().then(|| disbelieved(&self.server)),
@@ -396,6 +402,21 @@ pub(crate) mod tests {
             (status[0].uncertainty_ms, status[0].read, status[0].jumps),
             (Some(999), true, 2)
         );
+    }
+
+    #[test]
+    fn an_entry_that_is_dated_ahead_of_a_clock_makes_no_other_lifetime_less_certain() {
+        let (clocks, now) = (unknown(), Timestamp::from_millis(10_000_000));
+        let clock = clocks.of(&server());
+        clock.read(Reading { date: 10_000_000, sent: now, received: now });
+        assert_eq!(clocks.status(now)[0].uncertainty_ahead_ms, None);
+        let lifespan = Some(client::Lifetime { since: 10_600_000, seconds: 3_600 });
+        let ahead = Metadata { lifespan, ..Metadata::default() };
+        clock.lives(&ahead, Obtained::InWalk, now, now);
+        assert_eq!(clocks.uncertainty(now), Some(999));
+        let status = clocks.status(now);
+        assert_eq!((status[0].offset_high_ms, status[0].uncertainty_ms), (Some(999), Some(999)));
+        assert!(status[0].uncertainty_ahead_ms > Some(4_000_000), "{status:?}");
     }
 
     #[test]

@@ -243,7 +243,8 @@ impl Offset {
         self.high.map(|high| self.ahead.map_or(high, |ahead| ahead.max(high)))
     }
 
-    /// Milliseconds by which lifetimes may be wrong; `None` if an end is unknown.
+    /// Milliseconds by which lifetimes may be wrong, also those of entries that are dated ahead of this interval; `None`
+    /// if an end is unknown.
     pub(crate) fn uncertainty(&self) -> Option<u64> {
         Some(self.most()?.abs_diff(self.low?))
     }

@@ -164,6 +164,12 @@ fn show_clocks(status: &Value, say: &mut dyn FnMut(fmt::Arguments<'_>)) {
             };
             say(format_args!("  clock        of {server}: {where_it_is}{set}"));
         }
+        if let Some(off) = bound("uncertaintyAheadMs").filter(|&off| off > 1_000) {
+            let off = seconds(off);
+            say(format_args!(
+                "  clock        of {server}: entries are dated ahead of it, so their lifetimes may be off by {off} s"
+            ));
+        }
         if let Some(why) = clock["disbelieved"].as_str() {
             say(format_args!("  clock        {why}"));
         }
@@ -210,6 +216,22 @@ mod tests {
         ] {
             assert_eq!(shown(low, high, jumps), format!("  clock        of s: {expected}"));
         }
+    }
+
+    #[test]
+    fn entries_that_are_dated_ahead_of_a_clock_are_named() {
+        let clock = |off: Option<u64>| json!({ "server": "s", "offsetLowMs": 0, "offsetHighMs": 9, "uncertaintyAheadMs": off });
+        let shown = |off| {
+            let mut lines = Vec::new();
+            let status = json!({ "source": { "clocks": [clock(off)] } });
+            show_clocks(&status, &mut |line| lines.push(line.to_string()));
+            lines.join("\n")
+        };
+        assert_eq!(shown(None), "");
+        assert!(
+            shown(Some(600_500))
+                .ends_with("dated ahead of it, so their lifetimes may be off by 600.5 s")
+        );
     }
 
     #[test]
