@@ -11,7 +11,7 @@ use store::{Beginning, Coverage, SourceSpace};
 
 use crate::{
     metadata::{Connection, SourceCount},
-    source::{LostServer, SourceIdentity},
+    source::{Gone, LostServer, SourceIdentity},
 };
 
 /// A connection that is about to be made.
@@ -149,11 +149,21 @@ impl Attempt<'_> {
 
 impl Attempt<'_> {
     /// Servers of the source that have gone since the first connection that this one continues. Of those that answered
-    /// over the last one and do not now, nobody knows whether they go on.
+    /// over the last one and do not now, nobody knows whether they go on. One that was not heard after the copy may have
+    /// gone before it, unless it is still the process that it was.
     fn lost_after(&self, past: &Connection) -> Vec<LostServer> {
-        let (mut all, after_copy) = (past.lost.clone(), past.complete.is_whole());
+        let (mut all, is_whole) = (past.lost.clone(), past.complete.is_whole());
+        let goes_on = |server: &str| {
+            let both = self.identity.at(server).zip(past.identity.at(server));
+            both.is_some_and(|(now, known)| now.continues(known))
+        };
+        all.retain(|lost| lost.how != Gone::Unheard || !goes_on(&lost.server));
+        let is_unheard = |server: &str| {
+            all.iter().any(|lost| lost.how == Gone::Unheard && lost.server == server)
+        };
         let servers = self.identity.servers();
-        for lost in self.identity.lost_since(&past.identity, &servers, |_| after_copy) {
+        let after_copy = |server: &str| is_whole && !is_unheard(server);
+        for lost in self.identity.lost_since(&past.identity, &servers, after_copy) {
             lost.add_to(&mut all);
         }
         all
@@ -224,10 +234,7 @@ mod tests {
             ..connection(4).identity.0.remove(0)
         };
         let of = |processes: &[SourceProcess]| SourceIdentity(processes.to_vec());
-        let gone = |server: &str, has_left, after_copy| LostServer {
-            has_left,
-            ..lost(server, after_copy)
-        };
+        let gone = |server: &str, how, after_copy| LostServer { how, ..lost(server, after_copy) };
         let identity =
             of(&[process("a:1", 100), process("b:1", 100), process("c:1", 100), process("e:1", 7)]);
         let now =
@@ -239,9 +246,22 @@ mod tests {
                 ..past(complete)
             };
             let attempt = Attempt { identity: &now, ..again(&cache, &past) };
-            let expected =
-                [lost("x:1", true), gone("b:1", false, is_whole), gone("c:1", true, is_whole)];
+            let expected = [
+                lost("x:1", true),
+                gone("b:1", Gone::Replaced, is_whole),
+                gone("c:1", Gone::Left, is_whole),
+            ];
             assert_eq!(attempt.after(Some(&past)).unwrap().lost, expected);
+            // Those that were not heard after the copy may have gone before it.
+            let unheard =
+                ["a:1", "b:1", "c:1", "z:1"].map(|server| gone(server, Gone::Unheard, false));
+            let silent = Connection { lost: unheard.to_vec(), ..past.clone() };
+            let expected = [
+                gone("b:1", Gone::Replaced, false),
+                gone("c:1", Gone::Left, false),
+                gone("z:1", Gone::Unheard, false),
+            ];
+            assert_eq!(attempt.after(Some(&silent)).unwrap().lost, expected);
             let fresh = Attempt { fresh: true, ..attempt };
             assert!(fresh.after(Some(&past)).unwrap().lost.is_empty(), "it copies everything anew");
         }

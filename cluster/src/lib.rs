@@ -32,7 +32,7 @@ pub use self::{
         TemplateMetadata,
     },
     source::{
-        COUNTERS, Change, Counters, LostServer, SinceBoot, SourceIdentity, SourceProcess,
+        COUNTERS, Change, Counters, Gone, LostServer, SinceBoot, SourceIdentity, SourceProcess,
         StartInterval, StartedBy, ToldTopology,
     },
     sparingly::Sparingly,

@@ -7,7 +7,7 @@ use store::{Coverage, SourceSegment, SourceSpace, Timestamp};
 
 use crate::{
     metadata::{Connection, MetaCommand, SourceCount},
-    source::{LostServer, SourceIdentity, SourceProcess, ToldTopology},
+    source::{Gone, LostServer, SourceIdentity, SourceProcess, ToldTopology},
 };
 
 pub(crate) fn name(name: &str) -> CacheName {
@@ -53,7 +53,7 @@ pub(crate) fn connection(segments: u32) -> Connection {
 
 /// A server of a source that was started again.
 pub(crate) fn lost(server: &str, after_copy: bool) -> LostServer {
-    LostServer { server: server.into(), has_left: false, after_copy }
+    LostServer { server: server.into(), how: Gone::Replaced, after_copy }
 }
 
 /// A cache of this name comes into being.

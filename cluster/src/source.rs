@@ -13,7 +13,7 @@ mod started;
 
 pub use self::{
     counters::{COUNTERS, Counters},
-    lost::LostServer,
+    lost::{Gone, LostServer},
     started::{SinceBoot, StartInterval, StartedBy},
 };
 

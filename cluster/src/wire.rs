@@ -13,7 +13,8 @@ use store::{Coverage, SourceSegment, SourceSpace, Timestamp};
 use crate::{
     metadata::{Connection, MetaCommand, SourceCount},
     source::{
-        Counters, LostServer, SourceIdentity, SourceProcess, StartInterval, StartedBy, ToldTopology,
+        Counters, Gone, LostServer, SourceIdentity, SourceProcess, StartInterval, StartedBy,
+        ToldTopology,
     },
 };
 
@@ -225,8 +226,16 @@ enum CommandV1 {
 #[derive(Encode, Decode)]
 struct LostV5 {
     server: String,
-    has_left: bool,
+    how: GoneV5,
     after_copy: bool,
+}
+
+/// How it has gone. The first two are written like `false` and `true`, as they were before there was a third.
+#[derive(Encode, Decode)]
+enum GoneV5 {
+    Replaced,
+    Left,
+    Unheard,
 }
 
 #[derive(Encode, Decode)]
@@ -584,17 +593,28 @@ fn add_known(identity: &mut SourceIdentity, processes: Vec<ProcessV3>) {
 }
 
 fn lost_to(lost: &[LostServer]) -> Vec<LostV5> {
-    let lost_to = |LostServer { server, has_left, after_copy }: &LostServer| LostV5 {
+    let lost_to = |LostServer { server, how, after_copy }: &LostServer| LostV5 {
         server: server.clone(),
-        has_left: *has_left,
+        how: match how {
+            Gone::Replaced => GoneV5::Replaced,
+            Gone::Left => GoneV5::Left,
+            Gone::Unheard => GoneV5::Unheard,
+        },
         after_copy: *after_copy,
     };
     lost.iter().map(lost_to).collect()
 }
 
 fn lost_from(lost: Vec<LostV5>) -> Vec<LostServer> {
-    let lost_from =
-        |LostV5 { server, has_left, after_copy }| LostServer { server, has_left, after_copy };
+    let lost_from = |LostV5 { server, how, after_copy }| LostServer {
+        server,
+        how: match how {
+            GoneV5::Replaced => Gone::Replaced,
+            GoneV5::Left => Gone::Left,
+            GoneV5::Unheard => Gone::Unheard,
+        },
+        after_copy,
+    };
     lost.into_iter().map(lost_from).collect()
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A decider: it is told where a migration stands, and says what speaks against disconnecting.
 
-use cluster::LostServer;
+use cluster::{Gone, LostServer};
 
 use crate::{job::CopyStatus, verify::VerifyReport};
 
@@ -274,9 +274,12 @@ impl Standing<'_> {
 /// What servers of the source may have taken along that have gone before everything was copied.
 pub(crate) fn losing(lost: &[LostServer]) -> Option<Reason> {
     let before: Vec<&LostServer> = lost.iter().filter(|lost| !lost.after_copy).collect();
-    let how = |lost: &&LostServer| match lost.has_left {
-        true => format!("{} has left", lost.server),
-        false => format!("{} was started again, or its statistics were reset,", lost.server),
+    let how = |lost: &&LostServer| match lost.how {
+        Gone::Left => format!("{} has left", lost.server),
+        Gone::Replaced => {
+            format!("{} was started again, or its statistics were reset,", lost.server)
+        }
+        Gone::Unheard => format!("{} may have gone", lost.server),
     };
     let (servers, they) = match before.as_slice() {
         [] => return None,

@@ -10,15 +10,27 @@ const MOST: usize = 100;
 pub struct LostServer {
     /// Its address.
     pub server: String,
-    /// Whether the source does not announce it any more; otherwise another process has taken its place.
-    pub has_left: bool,
+    /// How it has gone.
+    pub how: Gone,
     /// Whether everything of the source was here by then.
     pub after_copy: bool,
 }
 
+/// How a server of a source has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// Another process has taken its place.
+    Replaced,
+    /// The source does not announce it any more.
+    Left,
+    /// It has not answered since everything was here, until the cache was disconnected: whether it has gone is not
+    /// known.
+    Unheard,
+}
+
 impl LostServer {
-    /// Adds one to those that are known. One that was lost before everything was here stays so. Returns whether this
-    /// says something new.
+    /// Adds one to those that are known. One that was lost before everything was here stays so, and one that may have
+    /// been is known by how it has gone. Returns whether this says something new.
     pub fn add_to(self, all: &mut Vec<Self>) -> bool {
         let has_room = all.len() < MOST;
         let at = all.iter().position(|known| known.server == self.server);
@@ -28,7 +40,11 @@ impl LostServer {
             None if has_room => all.push(self),
             None => return false,
             Some(at) => {
-                let known = all.get_mut(at).filter(|known| known.after_copy && !self.after_copy);
+                let is_new = |known: &&mut Self| {
+                    let was_unheard = known.how == Gone::Unheard && self.how != Gone::Unheard;
+                    !self.after_copy && (known.after_copy || was_unheard)
+                };
+                let known = all.get_mut(at).filter(is_new);
                 let Some(known) = known else { return false };
                 *known = self;
             }
@@ -49,14 +65,14 @@ impl SourceIdentity {
         after_copy: impl Fn(&str) -> bool,
     ) -> Vec<LostServer> {
         let lost = earlier.0.iter().filter_map(|known| {
-            let has_left = match self.at(&known.server) {
+            let how = match self.at(&known.server) {
                 Some(now) if now.continues(known) => return None,
-                Some(_) => false,
+                Some(_) => Gone::Replaced,
                 None if servers.contains(&known.server) => return None,
-                None => true,
+                None => Gone::Left,
             };
             let (server, after_copy) = (known.server.clone(), after_copy(&known.server));
-            Some(LostServer { server, has_left, after_copy })
+            Some(LostServer { server, how, after_copy })
         });
         lost.collect()
     }

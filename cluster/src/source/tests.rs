@@ -382,18 +382,18 @@ fn servers_that_have_gone_are_named_and_those_that_may_go_on_are_not() {
     let now = SourceIdentity(vec![of("a:1", 1_000, 62_000), of("b:1", 61_000, 62_000)]);
     let servers = ["a:1", "b:1", "c:1"].map(ToString::to_string);
     let lost = now.lost_since(&SourceIdentity(known), &servers, |server| server == "d:1");
-    let gone = |server: &str, has_left, after_copy| {
+    let gone = |server: &str, how, after_copy| {
         let server = server.to_owned();
-        LostServer { server, has_left, after_copy }
+        LostServer { server, how, after_copy }
     };
-    assert_eq!(lost, [gone("b:1", false, false), gone("d:1", true, true)]);
+    assert_eq!(lost, [gone("b:1", Gone::Replaced, false), gone("d:1", Gone::Left, true)]);
 }
 
 #[test]
 fn a_server_is_lost_once_and_before_the_copy_for_good() {
     let lost = |server: &str, after_copy| {
         let server = server.to_owned();
-        LostServer { server, has_left: false, after_copy }
+        LostServer { server, how: Gone::Replaced, after_copy }
     };
     let mut all = Vec::new();
     let changes = [("a", true, true), ("a", true, false), ("a", false, true), ("a", true, false)];
@@ -402,6 +402,14 @@ fn a_server_is_lost_once_and_before_the_copy_for_good() {
     }
     assert!(lost("b", true).add_to(&mut all));
     assert_eq!(all, [lost("a", false), lost("b", true)]);
+    // How it has gone is known later of one that was not heard.
+    let unheard = || LostServer { how: Gone::Unheard, ..lost("a", false) };
+    let mut silent = vec![unheard()];
+    assert!(!unheard().add_to(&mut silent));
+    assert!(!lost("a", true).add_to(&mut silent));
+    assert!(lost("a", false).add_to(&mut silent));
+    assert!(!unheard().add_to(&mut silent));
+    assert_eq!(silent, [lost("a", false)]);
     let more = (0..200).filter(|number| lost(&number.to_string(), false).add_to(&mut all));
     // One that took nothing along gives way, and then no peer makes the list grow.
     assert_eq!((more.count(), all.len()), (99, 100));

@@ -20,7 +20,7 @@ fn commands() -> Vec<MetaCommand> {
     };
     process.topology = Some(ToldTopology { id: 9, alone: true });
     process.counters = Counters([Some(1), None, Some(u64::MAX), None, Some(0), None, Some(8)]);
-    busy.lost = vec![lost("a:1", true), LostServer { has_left: true, ..lost("b:1", false) }];
+    busy.lost = vec![lost("a:1", true), LostServer { how: Gone::Left, ..lost("b:1", false) }];
     let (identity, lost) = (busy.identity.clone(), busy.lost.clone());
     vec![
         MetaCommand::CreateCache { cache: cache(), config: config(), volatile: true },
@@ -93,7 +93,11 @@ fn the_bytes_of_a_command_keep_their_meaning() {
     let bytes = b"\x04\x01c\xFB\xE8\x03\x01\xFB\x00\x02\x02\x03\xFB\x2C\x01";
     let MetaCommand::Complete { segments, .. } = decode(bytes).unwrap() else { panic!() };
     assert_eq!(segments, [(SourceSegment(3), 0), (SourceSegment(300), 0)]);
-    let servers = vec![lost("a:1", true), LostServer { has_left: true, ..lost("b:1", false) }];
+    let servers = vec![lost("a:1", true), LostServer { how: Gone::Left, ..lost("b:1", false) }];
+    let unheard = vec![LostServer { how: Gone::Unheard, ..lost("b:1", false) }];
+    let unheard = MetaCommand::LoseServers { cache: name("c"), lost: unheard };
+    assert_eq!(encode(&unheard).unwrap(), b"\x18\x01c\x01\x03b:1\x02\x00");
+    assert_eq!(decode(&encode(&unheard).unwrap()).unwrap(), unheard);
     let lost = MetaCommand::LoseServers { cache: name("c"), lost: servers.clone() };
     assert_eq!(encode(&lost).unwrap(), b"\x18\x01c\x02\x03a:1\x00\x01\x03b:1\x01\x00");
     let connect = |lost| {

@@ -229,11 +229,8 @@ fn an_answer_has_few_lines_and_short_ones() {
 
 #[test]
 fn servers_of_the_source_that_went_before_the_copy_are_named_until_they_are_accepted() {
-    let lost = |server: &str, has_left, after_copy| LostServer {
-        server: server.to_owned(),
-        has_left,
-        after_copy,
-    };
+    let lost =
+        |server: &str, how, after_copy| LostServer { server: server.to_owned(), how, after_copy };
     let said = |lost: &[LostServer], cleared| {
         let (job, verified) = (ended(), report("finished", 0));
         let standing =
@@ -243,15 +240,15 @@ fn servers_of_the_source_that_went_before_the_copy_are_named_until_they_are_acce
         losses.all_doubts()
     };
     let remedy = "if other servers had copies of them (owners of 2 or more), or if they may go, accept-source-loss";
-    let again = lost("a:1", false, false);
+    let again = lost("a:1", Gone::Replaced, false);
     assert_eq!(
-        said(&[again.clone(), lost("c:1", true, true)], false),
+        said(&[again.clone(), lost("c:1", Gone::Left, true)], false),
         [format!(
             "source server a:1 was started again, or its statistics were reset, after the cache was connected and \
              before everything was copied: entries that only it had are lost: {remedy}"
         )]
     );
-    let both = [again, lost("b:1", true, false)];
+    let both = [again, lost("b:1", Gone::Left, false)];
     assert_eq!(
         said(&both, false),
         [format!(
@@ -259,8 +256,10 @@ fn servers_of_the_source_that_went_before_the_copy_are_named_until_they_are_acce
              cache was connected and before everything was copied: entries that only they had are lost: {remedy}"
         )]
     );
+    let unheard = said(&[lost("b:1", Gone::Unheard, false)], false);
+    assert!(unheard[0].starts_with("source server b:1 may have gone after "), "{unheard:?}");
     assert!(said(&both, true).is_empty(), "nothing comes from the source after a clear");
-    assert!(said(&[lost("c:1", true, true)], false).is_empty(), "it was here by then");
+    assert!(said(&[lost("c:1", Gone::Left, true)], false).is_empty(), "it was here by then");
 }
 
 #[test]

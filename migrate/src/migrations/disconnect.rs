@@ -60,7 +60,7 @@ impl Migrations {
         if let Some(migration) = self.sources.of(&cache) {
             // A connection that continues this one compares with it.
             migration.source().keep_count().await;
-            if let Err(error) = migration.source().record_lost().await {
+            if let Err(error) = migration.source().record_lost_at_end().await {
                 tracing::warn!(cache = %name, error, "not recorded which servers of the source have gone");
             }
         }

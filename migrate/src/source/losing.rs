@@ -3,7 +3,7 @@
 //! A server that is lost before everything was copied takes along what had no copy on another one. The others are still
 //! the source that they were, and show nothing of that.
 
-use cluster::{LostServer, MetaCommand, SourceIdentity};
+use cluster::{Gone, LostServer, MetaCommand, SourceIdentity};
 
 use super::SourceConnection;
 
@@ -53,10 +53,9 @@ impl SourceConnection {
             is_whole && before.as_ref().is_some_and(|unheard| !is_in(unheard))
         };
         for lost in now.lost_since(known, servers, was_heard) {
-            let (server, has_left, after_copy) =
-                (lost.server.clone(), lost.has_left, lost.after_copy);
+            let (server, gone, after_copy) = (lost.server.clone(), lost.how, lost.after_copy);
             if lost.add_to(&mut self.lost.lock()) && !after_copy {
-                let how = if has_left { "has left" } else { "was started again" };
+                let how = if gone == Gone::Left { "has left" } else { "was started again" };
                 tracing::warn!(
                     cache = %self.cache.name(),
                     "source server {server} {how} before everything was copied: entries that only it had are lost"
@@ -85,9 +84,29 @@ impl SourceConnection {
         if *self.recorded_lost.lock() == lost {
             return Ok(false);
         }
+        self.record_as_lost(lost).await?;
+        Ok(true)
+    }
+
+    /// Records before the end of the connection which servers have gone, and those that were not heard since everything
+    /// is here: a connection that continues this one asks them again.
+    pub(crate) async fn record_lost_at_end(&self) -> Result<(), String> {
+        let mut lost = self.lost();
+        if self.is_whole() {
+            // Before anybody has asked, none of them was heard.
+            let unheard = self.unheard.lock().clone();
+            for server in unheard.unwrap_or_else(|| self.identity.read().servers()) {
+                LostServer { server, how: Gone::Unheard, after_copy: false }.add_to(&mut lost);
+            }
+        }
+        let is_recorded = *self.recorded_lost.lock() == lost;
+        if is_recorded { Ok(()) } else { self.record_as_lost(lost).await }
+    }
+
+    async fn record_as_lost(&self, lost: Vec<LostServer>) -> Result<(), String> {
         let cache = self.cache.name().clone();
         self.record(MetaCommand::LoseServers { cache, lost: lost.clone() }).await?;
         *self.recorded_lost.lock() = lost;
-        Ok(true)
+        Ok(())
     }
 }

@@ -217,6 +217,36 @@ async fn a_server_that_goes_between_two_connections_is_doubted_over_the_second()
 }
 
 #[tokio::test]
+async fn a_server_that_is_not_heard_since_the_copy_is_compared_by_the_next_connection() {
+    for (goes_on, query) in [(false, ""), (false, "?force=true"), (true, "")] {
+        let data = tempfile::tempdir().unwrap();
+        let mut members = Member::two().await;
+        let target = connected(data.path(), &members).await;
+        members[1].relay.refuse(true);
+        members[1].relay.cut();
+        let status = verified(&target).await;
+        assert!(status["doubts"].to_string().contains("has not answered since"), "{status:#}");
+        let path = format!("/rest/v2/caches/c/rolling-upgrade/source-connection{query}");
+        let answer = target.rest.delete(&path).await;
+        assert!(answer.status.is_success(), "{}", answer.text());
+        if !goes_on {
+            members[1].start_again().await;
+        }
+        members[1].relay.refuse(false);
+        target.connect("c", &document(&members)).await;
+        // Everything is here already.
+        again(&target, "verify").await.with(200);
+        let status = target.rest.migration("c").await;
+        let doubt = format!("source server {} was started again", members[1].relay.address);
+        let is_doubted = status["doubts"].to_string().contains(&doubt);
+        assert_eq!(is_doubted, !goes_on, "{query}: {status:#}");
+        let state = if goes_on { "VERIFIED" } else { "SYNCED" };
+        assert_eq!(status["state"], state, "{query}: {status:#}");
+        target.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_does_not_answer_since_the_copy_is_doubted_until_it_does_or_is_accepted() {
     for answers in [true, false] {
         let data = tempfile::tempdir().unwrap();
