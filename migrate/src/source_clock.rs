@@ -78,6 +78,8 @@ struct OtherClock {
     least: i64,
     /// The largest with which none of them was over.
     most: i64,
+    /// The newest instant of them.
+    newest: i64,
 }
 
 /// An entry that the last reading contradicts: it was over by that, or not written yet.
@@ -365,11 +367,20 @@ impl SourceClock {
         if !self.high.is_some_and(is_ahead) {
             return;
         }
-        let known = self.other.unwrap_or(OtherClock { least, most });
+        let known = self.other_at(at).unwrap_or(OtherClock { least, most, newest });
         let (least, both) = (known.least.max(least), known.most.min(most));
         // Where the bounds contradict each other, it was set between.
         let most = if both < least { most.max(least) } else { both };
-        self.other = Some(OtherClock { least, most });
+        let newest = known.newest.max(newest);
+        self.other = Some(OtherClock { least, most, newest });
+    }
+
+    /// The clock of entries that are dated ahead of the readings, if it may be another one at our time `now`. A clock
+    /// that was set back comes to their instants. Where the readings are of another clock, what is written by then is
+    /// dated ahead of them again.
+    fn other_at(&self, now: i64) -> Option<OtherClock> {
+        let reached = self.low.map_or(i64::MIN, |low| now.saturating_add(low.low_at(now)));
+        self.other.filter(|other| other.newest > reached)
     }
 
     /// The offset is at most `most` at our time `at`: an entry was alive then.
@@ -452,7 +463,7 @@ impl SourceClock {
         Offset {
             low: self.low.map(|low| low.low_at(now)),
             high: self.high.map(|high| high.high_at(now)),
-            ahead: self.other.map(|other| other.most),
+            ahead: self.other_at(now).map(|other| other.most),
         }
     }
 

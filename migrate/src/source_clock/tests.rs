@@ -304,6 +304,36 @@ fn lifetimes_are_uncertain_where_entries_are_dated_ahead_of_the_readings() {
 }
 
 #[test]
+fn lifetimes_are_certain_again_once_a_clock_that_was_set_back_has_passed_the_entries_that_were_ahead()
+ {
+    const DAYS: u32 = 30 * 86_400;
+    let mut clock = SourceClock::default();
+    // Written, then set back by two seconds, then read.
+    read(&mut clock, 0, -2_000);
+    let entry = mortal(theirs(0, 0), DAYS);
+    left(&mut clock, &entry);
+    let uncertain = |clock: &SourceClock, now| clock.offset_at(at(now)).uncertainty().unwrap();
+    assert!(uncertain(&clock, 0) > 1_000_000_000);
+    assert!(uncertain(&clock, 1_900) > 1_000_000_000, "it is not certainly there yet");
+    assert!(uncertain(&clock, 3_000) < 1_100, "{clock:?}");
+    for now in [500, 1_000, 3_000] {
+        read(&mut clock, now, -2_000);
+    }
+    assert!(uncertain(&clock, 3_000) < 1_000, "{clock:?}");
+    // Nothing is taken over from it by the next one that is ahead.
+    let next = mortal(theirs(3_000, 0), 60);
+    clock.entry(&next, Obtained::ByKey, at(3_000), at(3_000));
+    assert_eq!(clock.offset_at(at(3_000)).most(), Some(60_999));
+    // Of two, the newer one counts.
+    let mut clock = SourceClock::default();
+    read(&mut clock, 0, -2_000);
+    left(&mut clock, &mortal(theirs(5_000, 0), DAYS));
+    left(&mut clock, &entry);
+    assert!(uncertain(&clock, 3_000) > 1_000_000_000);
+    assert!(uncertain(&clock, 8_000) < 1_200, "{clock:?}");
+}
+
+#[test]
 fn a_use_is_now_where_the_entry_was_asked_for_by_its_key() {
     let mut clock = SourceClock::default();
     read(&mut clock, 0, 0);
