@@ -158,12 +158,18 @@ impl Budget {
     /// Looks at all connections, and closes those that have to go.
     pub(crate) fn enforce(&self, now: Timestamp) {
         self.now.store(now.millis(), Relaxed);
-        let (seen, connections): (Vec<_>, Vec<_>) = {
-            let connections = self.connections.lock();
-            let open = connections.values().filter(|connection| !connection.is_closed());
-            open.map(|connection| (connection.seen(), Arc::clone(connection))).unzip()
-        };
-        let going = verdict::judge(&seen, self.used(), self.limits, now.millis());
+        let (mut seen, mut connections, mut leaving) = (Vec::new(), Vec::new(), 0);
+        for connection in self.connections.lock().values() {
+            if connection.is_closed() {
+                leaving += connection.seen().bytes;
+            } else {
+                seen.push(connection.seen());
+                connections.push(Arc::clone(connection));
+            }
+        }
+        // What closed connections take is given back by itself; nobody else has to go for it.
+        let used = self.used().saturating_sub(leaving);
+        let going = verdict::judge(&seen, used, self.limits, now.millis());
         for (place, reason) in &going {
             if let Some(connection) = connections.get(*place) {
                 connection.close();

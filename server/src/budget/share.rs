@@ -1,6 +1,7 @@
 //! What one connection takes of the budget, and how it waits for more.
 
 use std::{
+    collections::{BTreeMap, btree_map::Entry},
     net::SocketAddr,
     sync::{
         Arc,
@@ -32,6 +33,7 @@ pub(super) struct Connection {
     /// Bytes that its peer has sent or taken since then.
     passed: AtomicU64,
     doing: AtomicU8,
+    held_up: AtomicBool,
     reserved: AtomicBool,
     closed: AtomicBool,
     /// Woken when it is closed.
@@ -43,9 +45,9 @@ pub(super) struct Connection {
 struct Account {
     /// Bytes that it takes, including those that are free.
     taken: usize,
-    /// Bytes that it waits for.
-    wanted: usize,
-    /// Since when it waits for them, in milliseconds.
+    /// How many parts of it wait, by the bytes that they wait for.
+    waits: BTreeMap<usize, usize>,
+    /// Since when they do, in milliseconds.
     since: u64,
 }
 
@@ -53,6 +55,12 @@ impl Account {
     /// Bytes that count.
     fn counted(&self) -> usize {
         self.taken.saturating_sub(FREE)
+    }
+
+    /// The most bytes that one part of it waits for. What it waits for altogether does not matter: that may
+    /// be more than there will ever be room for at once.
+    fn wanted(&self) -> usize {
+        self.waits.last_key_value().map_or(0, |(bytes, _)| *bytes)
     }
 }
 
@@ -65,6 +73,7 @@ impl Connection {
             moved: AtomicU64::new(now),
             passed: AtomicU64::new(0),
             doing: AtomicU8::new(Doing::Nothing as u8),
+            held_up: AtomicBool::new(false),
             reserved: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             task: AtomicWaker::new(),
@@ -75,8 +84,9 @@ impl Connection {
         let account = self.account.lock();
         Seen {
             bytes: account.counted() as u64,
-            wanted: account.wanted as u64,
+            wanted: account.wanted() as u64,
             since: account.since,
+            is_held_up: self.held_up.load(Relaxed),
             moved: self.moved.load(Relaxed),
             doing: Doing::from(self.doing.load(Relaxed)),
             is_reserved: self.reserved.load(Relaxed),
@@ -145,6 +155,13 @@ impl Share {
         }
     }
 
+    /// Notes that the connection does nothing else until its peer has taken an answer, until what is returned
+    /// is dropped. Its waits for room go on afterwards.
+    pub(crate) fn hold_up(&self) -> HeldUp<'_> {
+        self.connection.held_up.store(true, Relaxed);
+        HeldUp { connection: &self.connection }
+    }
+
     /// Notes that the connection has a place that is kept for probes and administrators: others wait for it.
     pub(crate) fn takes_reserved_place(&self) {
         self.connection.reserved.store(true, Relaxed);
@@ -177,7 +194,7 @@ impl Share {
         if bytes > most { Err(NoRoom::TooLarge { most }) } else { Ok(()) }
     }
 
-    /// Bytes that nobody takes yet, to be changed by whoever does.
+    /// A charge of no bytes; its owner sets them.
     pub(crate) fn charge(self: &Arc<Self>) -> Charge {
         Charge { share: Arc::clone(self), bytes: 0 }
     }
@@ -242,6 +259,18 @@ impl Drop for Share {
     }
 }
 
+/// A connection that does nothing until its peer has taken an answer.
+#[must_use]
+pub(crate) struct HeldUp<'a> {
+    connection: &'a Connection,
+}
+
+impl Drop for HeldUp<'_> {
+    fn drop(&mut self) {
+        self.connection.held_up.store(false, Relaxed);
+    }
+}
+
 /// Notes that a connection waits for bytes, until this is dropped.
 struct Waiting<'a> {
     share: &'a Share,
@@ -251,10 +280,10 @@ struct Waiting<'a> {
 impl<'a> Waiting<'a> {
     fn begin(share: &'a Share, bytes: usize) -> Self {
         let mut account = share.connection.account.lock();
-        if account.wanted == 0 {
+        if account.waits.is_empty() {
             account.since = share.budget.now.load(Relaxed);
         }
-        account.wanted += bytes;
+        *account.waits.entry(bytes).or_default() += 1;
         Self { share, bytes }
     }
 }
@@ -263,7 +292,12 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let Share { budget, connection } = self.share;
         let mut account = connection.account.lock();
-        account.wanted -= self.bytes;
+        if let Entry::Occupied(mut parts) = account.waits.entry(self.bytes) {
+            *parts.get_mut() -= 1;
+            if *parts.get() == 0 {
+                parts.remove();
+            }
+        }
         // Its other waits, which HTTP/2 allows, do not count as longer ones than those of others.
         account.since = budget.now.load(Relaxed);
         drop(account);
@@ -323,6 +357,10 @@ impl Drop for Charge {
 impl Share {
     pub(super) fn connection_is_closed(&self) -> bool {
         self.connection.is_closed()
+    }
+
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.connection.held_up.load(Relaxed)
     }
 
     pub(super) fn moved_at(&self) -> u64 {

@@ -171,3 +171,77 @@ async fn a_wait_for_room_does_not_count_as_silence_of_the_peer() {
     budget.enforce(Timestamp::from_millis(70_001));
     assert!(other.connection_is_closed(), "its peer has had 30 s since");
 }
+
+#[tokio::test]
+async fn what_a_connection_waits_for_is_the_largest_of_its_waits() {
+    let budget = budget(1_000);
+    let (one, other) = (budget.share(peer()), budget.share(peer()));
+    let (mut held, mut mine) = (one.charge(), other.charge());
+    held.set(FREE + 1_000);
+    mine.set(FREE);
+    let seen = || {
+        let connections = budget.connections.lock();
+        connections.values().map(|one| one.seen()).find(|seen| seen.bytes == 0).unwrap()
+    };
+    let at = |millis| budget.enforce(Timestamp::from_millis(millis));
+    let mut waits = [100, 300, 300, 200].map(|bytes| Box::pin(other.reserve(bytes)));
+    for wait in &mut waits {
+        assert!(wait.now_or_never().is_none());
+    }
+    let [small, large, same, last] = waits;
+    assert_eq!((seen().wanted, seen().since), (300, 5_000));
+    at(5_100);
+    drop(large);
+    assert_eq!((seen().wanted, seen().since), (300, 5_100), "its turn is over");
+    drop(same);
+    assert_eq!(seen().wanted, 200);
+    drop((small, last));
+    assert_eq!(seen().wanted, 0);
+}
+
+#[tokio::test]
+async fn nobody_goes_for_what_a_closed_connection_has_not_given_back_yet() {
+    let budget = budget(1_000);
+    let shares = [(); 3].map(|()| budget.share(peer()));
+    let mut charges = shares.each_ref().map(|share| share.charge());
+    for (share, charge) in shares.iter().zip(&mut charges) {
+        share.does(Doing::Receiving);
+        charge.set(FREE + 400);
+    }
+    let closed = || shares.iter().filter(|share| share.connection_is_closed()).count();
+    for millis in [7_000, 7_100, 7_200] {
+        budget.enforce(Timestamp::from_millis(millis));
+        assert_eq!(closed(), 1, "the others fit");
+    }
+    let waits = budget.share(peer());
+    let mut mine = waits.charge();
+    mine.set(FREE);
+    let mut wait = Box::pin(waits.reserve(300));
+    assert!((&mut wait).now_or_never().is_none());
+    budget.enforce(Timestamp::from_millis(7_300));
+    assert_eq!(closed(), 2, "one more takes what is wanted");
+}
+
+#[tokio::test]
+async fn one_that_is_held_up_by_its_peer_does_not_keep_others_out() {
+    let budget = budget(1_000);
+    let share = || budget.share(peer());
+    let (slow, holder, other) = (share(), share(), share());
+    let mut charges = [&slow, &holder, &other].map(|share| share.charge());
+    charges.iter_mut().for_each(|charge| charge.set(FREE));
+    let held = holder.reserve(500).await.unwrap();
+    let more = holder.reserve(500).await.unwrap();
+    let mut wait = Box::pin(slow.reserve(400));
+    assert!((&mut wait).now_or_never().is_none());
+    drop((held, more));
+    let at = |millis| budget.enforce(Timestamp::from_millis(millis));
+    at(6_001);
+    assert!(other.reserve(100).now_or_never().is_none(), "the other one comes first");
+    let held_up = slow.hold_up();
+    at(6_101);
+    assert!(other.reserve(100).now_or_never().is_some(), "there is room");
+    drop(held_up);
+    at(6_201);
+    assert!(other.reserve(100).now_or_never().is_none(), "it can take its turn again");
+    assert!(wait.now_or_never().is_some());
+}

@@ -56,10 +56,12 @@ impl From<u8> for Doing {
 pub(super) struct Seen {
     /// Bytes that it takes beyond those that are free.
     pub(super) bytes: u64,
-    /// Bytes that it waits for.
+    /// Bytes that it waits for: the most that one part of it does.
     pub(super) wanted: u64,
     /// Since when it waits for them.
     pub(super) since: u64,
+    /// Whether it could not take them now, since it does nothing else until its peer has taken an answer.
+    pub(super) is_held_up: bool,
     /// When its peer last made progress.
     pub(super) moved: u64,
     pub(super) doing: Doing,
@@ -71,6 +73,11 @@ impl Seen {
     /// Time for which its peer has made no progress.
     fn silent(&self, now: u64) -> Duration {
         Duration::from_millis(now.saturating_sub(self.moved))
+    }
+
+    /// Returns whether it waits for room, and takes it once there is some.
+    fn is_waiting(&self) -> bool {
+        self.wanted > 0 && !self.is_held_up
     }
 
     /// Why it has to go, whatever others need.
@@ -140,10 +147,12 @@ impl Reason {
     }
 }
 
-/// The places of the connections that have to go at the time `now`. All of them together take `used` bytes.
+/// The places of the connections that have to go at the time `now`. All of them together take `used` bytes,
+/// without those that are on their way out.
 pub(super) fn judge(seen: &[Seen], used: u64, limits: Limits, now: u64) -> Vec<(usize, Reason)> {
     // Room is made for one that waits, not for all of them at once: that would close more than need be.
-    let wanted = seen.iter().map(|seen| seen.wanted).max().unwrap_or(0);
+    let waiting = seen.iter().filter(|seen| seen.is_waiting());
+    let wanted = waiting.map(|seen| seen.wanted).max().unwrap_or(0);
     let mut over = used.saturating_add(wanted).saturating_sub(limits.bytes);
     let stale = stale_after(seen, now);
     let (mut going, mut holders) = (Vec::new(), Vec::new());
@@ -156,7 +165,7 @@ pub(super) fn judge(seen: &[Seen], used: u64, limits: Limits, now: u64) -> Vec<(
         }
     }
     // Those that wait for room themselves go last.
-    holders.sort_by_key(|(_, seen)| (seen.wanted > 0, seen.moved));
+    holders.sort_by_key(|(_, seen)| (seen.is_waiting(), seen.moved));
     for (place, seen) in holders {
         if over == 0 {
             break;
@@ -169,15 +178,16 @@ pub(super) fn judge(seen: &[Seen], used: u64, limits: Limits, now: u64) -> Vec<(
 
 /// Time without progress after which a connection may be closed, the shorter the longer others wait.
 fn stale_after(seen: &[Seen], now: u64) -> Duration {
-    let waiting = seen.iter().filter(|seen| seen.wanted > 0);
+    let waiting = seen.iter().filter(|seen| seen.is_waiting());
     let longest = waiting.map(|seen| now.saturating_sub(seen.since)).max().unwrap_or(0);
     STALE.saturating_sub(Duration::from_millis(longest / 8)).max(LEAST_STALE)
 }
 
 /// The place of the connection that has waited for so long that it comes before others. Without that, small
-/// requests could always take what a large one waits for.
+/// requests could always take what a large one waits for. One that is held up by its peer does not come first:
+/// it would keep the others out for as long as its peer likes.
 pub(super) fn first(seen: &[Seen], now: u64) -> Option<usize> {
-    let waiting = seen.iter().enumerate().filter(|(_, seen)| seen.wanted > 0);
+    let waiting = seen.iter().enumerate().filter(|(_, seen)| seen.is_waiting());
     let (place, longest) = waiting.min_by_key(|(_, seen)| seen.since)?;
     let waited = Duration::from_millis(now.saturating_sub(longest.since));
     (waited > PRECEDENCE).then_some(place)

@@ -254,8 +254,8 @@ impl Connection {
     fn take_answer(&mut self, answer: Answer) {
         let Answer { ticket, bytes, deferred_len, charge } = answer;
         self.writer.append(bytes);
-        // From now on it counts with the writer.
-        drop(charge);
+        // It counts with the writer from now on. Nobody else may take the room in between.
+        self.charge.merge(charge);
         self.finish(ticket, deferred_len);
     }
 
@@ -317,6 +317,7 @@ async fn send(stream: &mut TcpStream, bytes: &[u8], share: &Share) -> io::Result
         return Ok(());
     }
     share.does(Doing::Sending);
+    let held_up = share.hold_up();
     while let Some(rest) = bytes.get(sent..).filter(|rest| !rest.is_empty()) {
         let more = tokio::select! {
             more = stream.write(rest) => more?,
@@ -328,6 +329,7 @@ async fn send(stream: &mut TcpStream, bytes: &[u8], share: &Share) -> io::Result
         sent += more;
         share.passed(more);
     }
+    drop(held_up);
     share.does(Doing::Working);
     Ok(())
 }
@@ -370,14 +372,61 @@ mod tests {
         there
     }
 
-    #[tokio::test]
-    async fn reads_of_a_peer_that_has_left_are_dropped_and_the_changes_behind_them_are_made() {
+    /// A connection to a member with the cache `c`, and its peer.
+    async fn connected() -> (Connection, TcpStream, Arc<Cache>) {
         let (node, cache) = samples::with_cache().await;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
         let share = node.budget.share(([127, 0, 0, 1], 1).into());
-        let mut connection = Connection::new(stream, Arc::clone(&node), share).unwrap();
+        (Connection::new(stream, node, share).unwrap(), peer, cache)
+    }
+
+    #[tokio::test]
+    async fn waits_for_room_are_held_up_while_an_answer_is_sent() {
+        let (mut connection, peer, _) = connected().await;
+        let share = Arc::clone(&connection.share);
+        for _ in 0..2 {
+            assert!(!share.is_held_up());
+            connection.writer.raw(&vec![0; 32 << 20]);
+            let reads = async {
+                while !share.is_held_up() {
+                    tokio::task::yield_now().await;
+                }
+                let mut left = 32 << 20;
+                while left > 0 {
+                    peer.readable().await.unwrap();
+                    left -= peer.try_read(&mut vec![0; 1 << 20]).unwrap_or(0);
+                }
+            };
+            tokio::join!(connection.flush(), reads);
+            assert!(connection.broken.is_none());
+        }
+        assert!(!share.is_held_up());
+        connection.writer.raw(&vec![0; 32 << 20]);
+        tokio::join!(connection.flush(), async { drop(peer) });
+        assert!(connection.broken.is_some() && !share.is_held_up());
+    }
+
+    #[tokio::test]
+    async fn an_answer_counts_until_it_counts_with_the_writer() {
+        let (mut connection, _peer, _) = connected().await;
+        let node = Arc::clone(&connection.node);
+        let mut charge = connection.share.charge();
+        charge.set(100_000);
+        let before = node.budget.used();
+        let (ticket, _) = connection.order.defer(None);
+        connection.take_answer(Answer { ticket, bytes: vec![7; 100_000], deferred_len: 0, charge });
+        assert!(before > 0 && node.budget.used() >= before, "{before}");
+        connection.count();
+        let taken = connection.decoder.capacity() + connection.other_bytes();
+        assert_eq!(connection.charge.bytes(), taken);
+    }
+
+    #[tokio::test]
+    async fn reads_of_a_peer_that_has_left_are_dropped_and_the_changes_behind_them_are_made() {
+        let (mut connection, peer, cache) = connected().await;
+        let node = Arc::clone(&connection.node);
 
         // Makes the session know the cache.
         connection.decoder.push(&put(b"known"));

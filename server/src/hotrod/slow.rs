@@ -59,7 +59,7 @@ pub(crate) async fn answer(ticket: Ticket, deferred: Deferred) -> Answer {
         Done::Answered(writer) => writer,
         done => carried_out(&scope, &bytes, done, &mut charge).await,
     };
-    // What is larger than an answer may be is there already, and is let through once there is that much room.
+    // A longer value exists already; it is answered once as much is free as one answer may take.
     let bytes = (writer.len() + writer.unsealed()).min(most);
     let room = charge.grow_to(bytes).await;
     // A connection that is closed gets no answer.
@@ -181,7 +181,8 @@ async fn one_key(
         .drive_in_turn(&target.cache, command, Some(&scope.turn), &mut reply)
         .await
         .map_err(|error| errors::cache_error(&error))?;
-    errors::roomy(charge.grow_to(reply.needs()).await)?;
+    // A change is made by now, so a longer value is no reason for an error.
+    errors::roomy(charge.grow_to(reply.needs().min(scope.share.most())).await)?;
     reply.finish()
 }
 
@@ -195,6 +196,10 @@ fn raw<R: Operation>(context: &Context<'_>, fields: &[u8], writer: &mut Writer) 
 #[cfg(test)]
 mod tests {
     //! What a request that waits takes.
+
+    use config::{CacheConfig, CacheMode, Encoding};
+    use hotrod::{Intelligence, MediaTypeRef, ProtocolVersion, ResponseHeader, op::Request};
+    use store::{Command, Expiration, Outcome};
 
     use super::*;
     use crate::{
@@ -216,5 +221,50 @@ mod tests {
         let future = answer(ticket, deferred);
         let taken = size_of_val(&future);
         assert!((OWN_BYTES / 2..=OWN_BYTES).contains(&taken), "{taken}");
+    }
+    #[tokio::test]
+    async fn a_value_that_is_larger_than_an_answer_may_be_is_given_out_in_another_form() {
+        let (node, cache) = samples::with_cache().await;
+        let value = [&b"\x4a\x90\x03"[..], &[b'v'; 400]].concat();
+        let write = Command::write(b"k", &value, Expiration::NEVER);
+        let _ = cache.execute(&write, node.driver.now(), &mut |_: Outcome<'_>| ()).unwrap();
+        let (text, protostream) = (media::MediaType::TEXT, media::MediaType::PROTOSTREAM);
+        let encoding = Encoding { key: Some(text.clone()), value: Some(protostream) };
+        let config = CacheConfig { encoding, ..CacheConfig::new(CacheMode::Distributed) };
+        let target = Target {
+            name: "c".to_owned(),
+            cache,
+            config: config.into(),
+            default_expiration: Expiration::NEVER,
+            topology: None,
+        };
+
+        let header = RequestHeader {
+            message_id: 1,
+            version: ProtocolVersion::V4_1,
+            opcode: <op::Get<'_> as Operation>::REQUEST,
+            cache_name: "c",
+            flags: hotrod::Flags(0),
+            intelligence: Intelligence::Basic,
+            topology_id: 0,
+            key_type: MediaTypeRef::of(Some(&text)),
+            value_type: MediaTypeRef::of(Some(&text)),
+        };
+        let mut request = Writer::default();
+        header.encode(&mut request);
+        op::Get { key: b"k" }.encode(header.version, &mut request);
+
+        let share = Budget::new(1_000, None, node.driver.now());
+        let share = share.share(([127, 0, 0, 1], 1).into());
+        let session = Session::new(node, share, ([127, 0, 0, 1], 1).into());
+        let scope = Scope { target: Some(target.into()), ..session.scope() };
+        let bytes = request.into_bytes().into();
+        let deferred = Deferred { scope, bytes, done: Done::Nothing, only_reads: true };
+        let (ticket, _) = Order::default().defer(None);
+        let answer = answer(ticket, deferred).await;
+        let mut reader = Reader::new(&answer.bytes, Limits::NONE);
+        let header = ResponseHeader::decode(&mut reader, Intelligence::Basic).unwrap();
+        assert_eq!(header.status, Status::Success);
+        assert_eq!(reader.array("value").unwrap(), [b'v'; 400]);
     }
 }

@@ -71,7 +71,7 @@ fn room(share: &Arc<Share>, taken: &Taken) -> rest::Room {
     let (share, taken) = (Arc::clone(share), Arc::clone(taken));
     rest::Room::new(move |bytes| {
         let (share, taken) = (Arc::clone(&share), Arc::clone(&taken));
-        // What is larger than an answer may be is there already, and is let through once there is that much room.
+        // A longer value exists already; it is answered once as much is free as one answer may take.
         let bytes = bytes.min(share.most());
         Box::pin(async move { reserve(&share, &taken, bytes).await.map_err(|no| no.to_string()) })
     })

@@ -5,7 +5,7 @@ use super::*;
 const MINUTE: u64 = 60_000;
 
 fn seen(bytes: u64, moved: u64, doing: Doing) -> Seen {
-    Seen { bytes, moved, doing, wanted: 0, since: 0, is_reserved: false }
+    Seen { bytes, moved, doing, wanted: 0, since: 0, is_held_up: false, is_reserved: false }
 }
 
 fn going(all: &[Seen], limit: u64, idle: Option<Duration>, now: u64) -> Vec<(usize, Reason)> {
@@ -77,6 +77,28 @@ fn the_one_that_has_waited_longest_comes_first_after_a_second() {
     assert_eq!(first(&all, 6_000), None);
     assert_eq!(first(&all, 6_001), Some(2));
     assert_eq!(first(&all[..1], 60_000), None);
+}
+
+#[test]
+fn one_that_is_held_up_by_its_peer_neither_comes_first_nor_has_room_made_for_it() {
+    let wants = |wanted, since| Seen { wanted, since, ..seen(0, 10_000, Doing::Working) };
+    let held_up =
+        Seen { wanted: 80, since: 0, is_held_up: true, ..seen(20, 5_000, Doing::Sending) };
+    assert_eq!(first(&[held_up], 10_000), None);
+    assert_eq!(first(&[held_up, wants(1, 5_000)], 10_000), Some(1));
+    let holder = |moved| seen(80, moved, Doing::Receiving);
+    assert_eq!(places(&[held_up, holder(0)], 100, 10_000), [] as [usize; 0]);
+    assert_eq!(places(&[held_up, holder(0), wants(1, 10_000)], 100, 10_000), [1]);
+    assert_eq!(
+        places(&[held_up, holder(9_500), wants(1, 10_000)], 100, 10_000),
+        [0],
+        "the wait of one that is held up does not make the silence shorter that others may keep"
+    );
+    assert_eq!(
+        places(&[holder(6_000), held_up], 99, 10_000),
+        [1],
+        "it goes as those do that do not wait"
+    );
 }
 
 #[test]
