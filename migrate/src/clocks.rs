@@ -97,8 +97,8 @@ pub struct ClockStatus {
     /// Milliseconds by which lifetimes may differ from the source's because of its clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uncertainty_ms: Option<u64>,
-    /// The same for entries that are dated ahead of its clock, if there were any: they were written before it was set
-    /// back, or have another clock.
+    /// The same for entries that are dated ahead of its clock, until that has passed them: they were written before it
+    /// was set back, or have another clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uncertainty_ahead_ms: Option<u64>,
     /// Whether the clock was read over HTTP, rather than inferred from entries.
