@@ -153,9 +153,14 @@ impl Attempt<'_> {
     /// gone before it, unless it is still the process that it was.
     fn lost_after(&self, past: &Connection) -> Vec<LostServer> {
         let (mut all, is_whole) = (past.lost.clone(), past.complete.is_whole());
+        let made = past.since.millis() / 1_000;
         let goes_on = |server: &str| {
-            let both = self.identity.at(server).zip(past.identity.at(server));
-            both.is_some_and(|(now, known)| now.continues(known))
+            let now = self.identity.at(server);
+            now.is_some_and(|now| match past.identity.at(server) {
+                Some(known) => now.continues(known),
+                // It was not heard at all, but has run since before that connection.
+                None => now.started.is_some_and(|started| started < made),
+            })
         };
         all.retain(|lost| lost.how != Gone::Unheard || !goes_on(&lost.server));
         let is_unheard = |server: &str| {

@@ -79,6 +79,8 @@ pub(crate) struct SourceConnection {
     recorded_lost: Mutex<Vec<LostServer>>,
     /// Servers that were not heard since everything is here; `None` as long as nobody has asked.
     unheard: Mutex<Option<Vec<String>>>,
+    /// Servers that have not answered at all.
+    unknown: Mutex<losing::Unknown>,
     /// How long one that does not answer is waited for, while no process that is known goes on among those that do.
     waiting: Mutex<Waiting>,
     /// Connections that the client had made by then.
@@ -133,7 +135,10 @@ impl SourceConnection {
     ) -> Arc<Self> {
         let tasks = TaskTracker::new();
         let Reached { client, remote, clocks } = reached;
+        let servers = remote.servers().iter().map(ToString::to_string).collect();
+        let now = agreement.clock().now().millis() / 1_000;
         Arc::new(Self {
+            unknown: Mutex::new(losing::Unknown::new(servers, &connection.identity, now)),
             cache,
             since: connection.since,
             made: opening::made(connection, past, agreement.clock().now()),

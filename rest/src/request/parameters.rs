@@ -77,13 +77,13 @@ impl Parameters {
         number.map(Some).map_err(|_not_a_number| not_a_number(text))
     }
 
-    /// A large number of Godwit's own; an empty value is none.
+    /// A large number of Godwit's own. An empty value is an error: whoever names a limit wants one.
     ///
     /// # Errors
     ///
     /// If it is something else.
     pub(crate) fn large(&self, name: &str) -> Result<Option<u64>, Problem> {
-        let Some(text) = self.get(name).filter(|text| !text.is_empty()) else { return Ok(None) };
+        let Some(text) = self.get(name) else { return Ok(None) };
         let number = text.parse();
         number.map(Some).map_err(|_not_a_number| {
             let text = format!("'{name}' is \"{text}\"; it has to be a whole number");
@@ -169,7 +169,8 @@ mod tests {
         let text = parameters.large("b").unwrap_err().text;
         assert_eq!(text, "'b' is \"-1\"; it has to be a whole number");
         assert!(parameters.large("c").is_err());
-        assert_eq!((parameters.large("d"), parameters.large("nothing")), (Ok(None), Ok(None)));
+        assert_eq!(parameters.large("nothing"), Ok(None));
+        assert!(parameters.large("d").unwrap_err().text.contains("'d' is \"\""));
     }
 
     #[test]

@@ -247,6 +247,33 @@ async fn a_server_that_is_not_heard_since_the_copy_is_compared_by_the_next_conne
 }
 
 #[tokio::test]
+async fn a_server_that_did_not_answer_at_first_is_doubted_unless_it_has_run_since_before() {
+    for goes_on in [true, false] {
+        let data = tempfile::tempdir().unwrap();
+        let mut members = Member::two().await;
+        eventually("it has certainly run since before", || async {
+            let statistics = members[1].server.rest.get("/rest/v2/caches/c?action=stats").await;
+            (statistics.json()["time_since_start"].as_u64() >= Some(2)).then_some(())
+        })
+        .await;
+        members[1].relay.refuse(true);
+        members[1].relay.cut();
+        let target = connected(data.path(), &members).await;
+        if !goes_on {
+            members[1].start_again().await;
+        }
+        members[1].relay.refuse(false);
+        let status = verified(&target).await;
+        let doubt = format!("source server {} was started again", members[1].relay.address);
+        let is_doubted = status["doubts"].to_string().contains(&doubt);
+        assert_eq!(is_doubted, !goes_on, "{status:#}");
+        let state = if goes_on { "VERIFIED" } else { "SYNCED" };
+        assert_eq!(status["state"], state, "{status:#}");
+        target.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_does_not_answer_since_the_copy_is_doubted_until_it_does_or_is_accepted() {
     for answers in [true, false] {
         let data = tempfile::tempdir().unwrap();
