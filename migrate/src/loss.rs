@@ -89,7 +89,7 @@ pub(crate) struct Standing<'a> {
     pub(crate) job: Option<&'a CopyStatus>,
     /// What is known of differences.
     pub(crate) verified: Option<&'a VerifyReport>,
-    /// Why the source does not answer.
+    /// Why the source does not answer, or gives out no entries.
     pub(crate) silent: Option<&'a str>,
     /// Why the source is not believed any more.
     pub(crate) changed: Option<&'a str>,
@@ -130,9 +130,7 @@ impl Standing<'_> {
                 }
                 (Some(_), Some(silent)) => {
                     let silent = one_line(silent);
-                    Some(format!(
-                        "the synchronization waits for the source, which does not answer: {silent}"
-                    ))
+                    Some(format!("the synchronization waits for the source: {silent}"))
                 }
                 (Some(_), None) => {
                     Some("the synchronization is still running: wait for its end".to_owned())

@@ -360,7 +360,7 @@ impl Facts<'_> {
         let changed = self.live.and_then(|live| live.source().changed());
         let lost = self.lost_servers();
         let unheard = self.live.map_or_else(Vec::new, |live| live.source().unheard());
-        let silent = self.live.and_then(|live| live.source().health().problem);
+        let silent = self.source_problem();
         let standing = Standing {
             lost: &lost,
             unheard: &unheard,
@@ -380,10 +380,14 @@ impl Facts<'_> {
         standing.losses()
     }
 
+    /// Why the source does not answer, or gives out no entries.
+    fn source_problem(&self) -> Option<String> {
+        let source = self.live?.source();
+        source.health().problem.or_else(|| Some(source.walk_failure()?.text()))
+    }
+
     fn source(&self, connection: &Connection) -> SourceStatus {
         let health = self.live.map(|live| live.source().health());
-        let away = health.as_ref().and_then(|health| health.problem.clone());
-        let walks = || Some(self.live?.source().walk_failure()?.text());
         SourceStatus {
             servers: match self.live {
                 Some(live) => {
@@ -401,7 +405,7 @@ impl Facts<'_> {
             clock_skew_ms: self.live.map_or(0, |live| live.source().clocks().skew(self.now)),
             clocks: self.live.map_or_else(Vec::new, |live| live.source().clocks().status(self.now)),
             reachable: health.as_ref().is_some_and(|health| health.problem.is_none()),
-            problem: away.or_else(walks),
+            problem: self.source_problem(),
             entries: health.and_then(|health| health.entries),
         }
     }

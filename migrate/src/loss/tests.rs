@@ -52,8 +52,7 @@ fn each_loss_refuses_and_says_what_to_do() {
         (
             Standing { silent: Some("refused"), ..short(Some(&running)) },
             vec![
-                "255 of 256 source segments are complete: the synchronization waits for the source, which does not \
-                 answer: refused",
+                "255 of 256 source segments are complete: the synchronization waits for the source: refused",
             ],
         ),
         (

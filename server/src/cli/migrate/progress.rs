@@ -88,7 +88,7 @@ async fn follow(
 /// What people who wait for a job were told of it last.
 #[derive(Default)]
 struct Told {
-    /// Why the source does not answer.
+    /// Why the source does not answer, or gives out no entries.
     problem: Option<String>,
     paused: bool,
     /// How fast the job is, at most.
@@ -103,7 +103,10 @@ impl Told {
         match problem {
             // The same trouble may have several reasons one after the other.
             Some(problem) if self.problem.is_none() => {
-                news.push(format!("the source does not answer: {problem}"));
+                // One that does not give out its entries may answer all else.
+                let is_there = status.pointer("/source/reachable") == Some(&Value::Bool(true));
+                let what = if is_there { "" } else { "the source does not answer: " };
+                news.push(format!("{what}{problem}"));
             }
             None if self.problem.is_some() => news.push("the source answers again".to_owned()),
             _ => {}
@@ -234,6 +237,9 @@ mod tests {
         assert_eq!(news(Some("refused"), false, None), ["the source does not answer: refused"]);
         // The job is gone, and with it its rates.
         assert_eq!(told.news(&json!({}), "/verify/throttle"), ["the source answers again"]);
+        let hangs =
+            json!({ "source": { "reachable": true, "problem": "the source is there, but hangs" } });
+        assert_eq!(told.news(&hangs, "/verify/throttle"), ["the source is there, but hangs"]);
     }
 
     #[test]
