@@ -1,5 +1,5 @@
-//! What members agree on: caches, their configuration, source connections, checkpoints; and what every driver
-//! uses: the clock, and log lines that are written sparingly.
+//! What members agree on: caches, their configuration, source connections, and checkpoints. The clock is here too, and
+//! [`Sparingly`], which limits how often a log line is written, because all drivers use them.
 //!
 //! [`Metadata`] is a decider: commands in, state. [`Agreement`] brings commands to it, through the
 //! file of one member for now. Entries never go this way.

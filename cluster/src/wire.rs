@@ -4,19 +4,20 @@
 //! A form that was released never changes: a new field is a new variant at the end. Every decoding has
 //! a limit, because without one a hostile length aborts the process.
 
+mod source;
+
 use std::sync::Arc;
 
 use bincode::{Decode, Encode};
-use config::{CacheConfig, CacheName, RemoteStoreConfig};
-use store::{Coverage, SourceSegment, SourceSpace, Timestamp};
+use config::{CacheConfig, CacheName};
+use store::{SourceSegment, Timestamp};
 
-use crate::{
-    metadata::{Connection, MetaCommand, SourceCount},
-    source::{
-        Counters, Gone, LostServer, SourceIdentity, SourceProcess, StartInterval, StartedBy,
-        ToldTopology,
-    },
+use self::source::{
+    ConnectionV1, CountV3, LostV5, ProcessV1, ProcessV3, ProcessV4, StartedByV1, add_all_known,
+    add_known, add_starts, identity_of, known_of, lost_from, lost_to, processes, space_from,
+    space_to,
 };
+use crate::metadata::{Connection, MetaCommand, SourceCount};
 
 /// Longest encoded command, in bytes. A cache's configuration is the longest part of one.
 pub(crate) const MOST_BYTES: usize = 4 * 1024 * 1024;
@@ -222,80 +223,6 @@ enum CommandV1 {
     },
 }
 
-/// A server of the source that has gone.
-#[derive(Encode, Decode)]
-struct LostV5 {
-    server: String,
-    how: GoneV5,
-    after_copy: bool,
-}
-
-/// How it has gone. The first two are written like `false` and `true`, as they were before there was a third.
-#[derive(Encode, Decode)]
-enum GoneV5 {
-    Replaced,
-    Left,
-    Unheard,
-}
-
-#[derive(Encode, Decode)]
-struct CountV3 {
-    said: Option<u64>,
-    shown: u64,
-}
-
-/// By which clocks the process at the same place was started.
-#[derive(Encode, Decode)]
-struct StartedByV1 {
-    boot: Option<(u128, i64)>,
-    source: Option<u64>,
-}
-
-/// What else is known of the process at the same place.
-#[derive(Encode, Decode)]
-struct ProcessV3 {
-    started: Option<StartV3>,
-    started_by_source: Option<u64>,
-    counters: Vec<Option<u64>>,
-    alone: bool,
-}
-
-/// The same, and when it was started without the time for which a machine was suspended.
-#[derive(Encode, Decode)]
-struct ProcessV4 {
-    known: ProcessV3,
-    awake: Option<StartV3>,
-}
-
-#[derive(Encode, Decode)]
-struct StartV3 {
-    boot: u128,
-    earliest: i64,
-    latest: i64,
-    read: i64,
-}
-
-#[derive(Encode, Decode)]
-struct ConnectionV1 {
-    remote: String,
-    segments: Option<u32>,
-    identity: Vec<ProcessV1>,
-    since: u64,
-    complete: Vec<u32>,
-    marked: bool,
-    cleared: bool,
-    forgets: bool,
-    imported: Option<u64>,
-}
-
-#[derive(Encode, Decode)]
-struct ProcessV1 {
-    server: String,
-    started: Option<u64>,
-    written: Option<u64>,
-    topology: Option<u32>,
-}
-
 impl From<&MetaCommand> for CommandV1 {
     fn from(command: &MetaCommand) -> Self {
         let name = |cache: &CacheName| cache.to_string();
@@ -454,168 +381,6 @@ impl TryFrom<CommandV1> for MetaCommand {
             }
         })
     }
-}
-
-impl From<&Connection> for ConnectionV1 {
-    fn from(connection: &Connection) -> Self {
-        Self {
-            remote: connection.remote.to_stored_json(),
-            segments: space_to(connection.space),
-            identity: processes(&connection.identity),
-            since: connection.since.millis(),
-            complete: connection.complete.iter().map(|segment| segment.0).collect(),
-            marked: connection.marked,
-            cleared: connection.cleared,
-            forgets: connection.forgets,
-            imported: connection.imported,
-        }
-    }
-}
-
-impl TryFrom<ConnectionV1> for Connection {
-    type Error = WireError;
-
-    fn try_from(connection: ConnectionV1) -> Result<Self, WireError> {
-        /// No source has so many segments.
-        const MOST_SEGMENTS: u32 = 65_537;
-        let space = match connection.segments {
-            Some(count @ (0 | MOST_SEGMENTS..)) => {
-                return Err(part("number of source segments", count));
-            }
-            segments => space_from(segments),
-        };
-        let mut complete = Coverage::none(space.count());
-        connection.complete.into_iter().for_each(|segment| complete.insert(SourceSegment(segment)));
-        Ok(Self {
-            remote: RemoteStoreConfig::from_stored_json(&connection.remote)
-                .map_err(|error| part("source", error))?,
-            space,
-            identity: identity_of(connection.identity),
-            since: Timestamp::from_millis(connection.since),
-            complete,
-            marked: connection.marked,
-            cleared: connection.cleared,
-            forgets: connection.forgets,
-            imported: connection.imported,
-            // Earlier versions did not know it.
-            count: SourceCount::default(),
-            lost: Vec::new(),
-        })
-    }
-}
-
-fn space_to(space: SourceSpace) -> Option<u32> {
-    match space {
-        SourceSpace::Segments(count) => Some(count),
-        SourceSpace::Unit => None,
-    }
-}
-
-fn space_from(segments: Option<u32>) -> SourceSpace {
-    segments.map_or(SourceSpace::Unit, SourceSpace::Segments)
-}
-
-fn processes(identity: &SourceIdentity) -> Vec<ProcessV1> {
-    let process = |known: &SourceProcess| ProcessV1 {
-        server: known.server.clone(),
-        started: known.started,
-        // With the other counters.
-        written: None,
-        topology: known.topology.map(|topology| topology.id),
-    };
-    identity.0.iter().map(process).collect()
-}
-
-fn identity_of(processes: Vec<ProcessV1>) -> SourceIdentity {
-    let process = |known: ProcessV1| SourceProcess {
-        server: known.server,
-        started: known.started,
-        counters: Counters::of(|name| known.written.filter(|_| name == "totalBytesWritten")),
-        topology: known.topology.map(|id| ToldTopology { id, alone: false }),
-        ..SourceProcess::default()
-    };
-    SourceIdentity(processes.into_iter().map(process).collect())
-}
-
-fn add_starts(identity: &mut SourceIdentity, started_by: Vec<StartedByV1>) {
-    // The start was a difference of whole seconds, read up to two seconds after the answer was given.
-    let interval = |(boot, seconds): (u128, i64)| {
-        let at = |more: i64| seconds.saturating_add(more).saturating_mul(1_000);
-        StartInterval { boot, earliest: at(-3), latest: at(1), read: at(0) }
-    };
-    for (process, StartedByV1 { boot, source }) in identity.0.iter_mut().zip(started_by) {
-        process.started_by = StartedBy { boot: boot.map(interval), awake: None, source };
-    }
-}
-
-fn known_of(identity: &SourceIdentity) -> Vec<ProcessV4> {
-    let start = |start: StartInterval| {
-        let StartInterval { boot, earliest, latest, read } = start;
-        StartV3 { boot, earliest, latest, read }
-    };
-    let known = |process: &SourceProcess| ProcessV4 {
-        known: ProcessV3 {
-            started: process.started_by.boot.map(start),
-            started_by_source: process.started_by.source,
-            counters: process.counters.0.to_vec(),
-            alone: process.topology.is_some_and(|topology| topology.alone),
-        },
-        awake: process.started_by.awake.map(start),
-    };
-    identity.0.iter().map(known).collect()
-}
-
-fn start_of(start: StartV3) -> StartInterval {
-    let StartV3 { boot, earliest, latest, read } = start;
-    StartInterval { boot, earliest, latest, read }
-}
-
-fn add_all_known(identity: &mut SourceIdentity, processes: Vec<ProcessV4>) {
-    let (known, awake): (Vec<ProcessV3>, Vec<Option<StartV3>>) =
-        processes.into_iter().map(|ProcessV4 { known, awake }| (known, awake)).unzip();
-    add_known(identity, known);
-    for (process, awake) in identity.0.iter_mut().zip(awake) {
-        process.started_by.awake = awake.map(start_of);
-    }
-}
-
-fn add_known(identity: &mut SourceIdentity, processes: Vec<ProcessV3>) {
-    for (process, known) in identity.0.iter_mut().zip(processes) {
-        let boot = known.started.map(start_of);
-        process.started_by = StartedBy { boot, awake: None, source: known.started_by_source };
-        // A later version may know more of them, at the end.
-        let mut counted = known.counters.into_iter();
-        process.counters = Counters::of(|_| counted.next().flatten());
-        if let Some(topology) = &mut process.topology {
-            topology.alone = known.alone;
-        }
-    }
-}
-
-fn lost_to(lost: &[LostServer]) -> Vec<LostV5> {
-    let lost_to = |LostServer { server, how, after_copy }: &LostServer| LostV5 {
-        server: server.clone(),
-        how: match how {
-            Gone::Replaced => GoneV5::Replaced,
-            Gone::Left => GoneV5::Left,
-            Gone::Unheard => GoneV5::Unheard,
-        },
-        after_copy: *after_copy,
-    };
-    lost.iter().map(lost_to).collect()
-}
-
-fn lost_from(lost: Vec<LostV5>) -> Vec<LostServer> {
-    let lost_from = |LostV5 { server, how, after_copy }| LostServer {
-        server,
-        how: match how {
-            GoneV5::Replaced => Gone::Replaced,
-            GoneV5::Left => Gone::Left,
-            GoneV5::Unheard => Gone::Unheard,
-        },
-        after_copy,
-    };
-    lost.into_iter().map(lost_from).collect()
 }
 
 fn name(text: &str) -> Result<CacheName, WireError> {

@@ -327,15 +327,7 @@ impl SourceClock {
         let (Some(low), Some(high)) = (self.low, self.high) else { return };
         let is_read = low.basis == Basis::Reading && low.low_at(asked) > most;
         if is_read && self.agree_since.is_some_and(|since| since <= asked) {
-            let least = i64::MIN;
-            self.contradiction.get_or_insert(Contradiction {
-                least,
-                most,
-                asked,
-                received,
-                low,
-                high,
-            });
+            self.note_contradiction((i64::MIN, most), (asked, received), (low, high));
         }
     }
 
@@ -348,16 +340,20 @@ impl SourceClock {
         let (least, most) = (newest.saturating_sub(received), oldest.saturating_sub(since));
         let is_read = high.basis == Basis::Reading && high.high_at(received) < least;
         if is_read && self.agree_since.is_some_and(|agree| agree <= since) {
-            let asked = since;
-            self.contradiction.get_or_insert(Contradiction {
-                least,
-                most,
-                asked,
-                received,
-                low,
-                high,
-            });
+            self.note_contradiction((least, most), (since, received), (low, high));
         }
+    }
+
+    /// Keeps the first contradiction until the next reading: an entry whose clock has one of these offsets, when it was
+    /// asked for and received, and the interval by the readings.
+    fn note_contradiction(
+        &mut self,
+        (least, most): (i64, i64),
+        (asked, received): (i64, i64),
+        (low, high): (Bound, Bound),
+    ) {
+        let entry = Contradiction { least, most, asked, received, low, high };
+        self.contradiction.get_or_insert(entry);
     }
 
     /// Notes an entry that is dated ahead of the readings: its clock may be another one. It ends at `end`.

@@ -17,11 +17,10 @@ use std::{
 
 use anyhow::{Context, anyhow, bail};
 use client::{RemoteCache, RequestExpiration};
-use godwit_tests::{Half, OCTETS, Rest, ServerProcess};
+use godwit_tests::{Half, OCTETS, Rest, ServerProcess, message};
 use hotrod::{
-    Flags, Intelligence, Limits, MediaTypeRef, ProtocolVersion, Reader, RequestHeader,
-    ResponseHeader, Writer,
-    op::{self, Operation, Request, Response},
+    Intelligence, Limits, ProtocolVersion, Reader, ResponseHeader,
+    op::{self, Response},
 };
 use http_body_util::Empty;
 use hyper::{
@@ -144,10 +143,12 @@ async fn press(
 ) -> anyhow::Result<()> {
     match kind {
         "nothing" => {}
-        "300 GETs not read" => all_send(peers, address, message(&op::Get { key: &[1] })).await?,
+        "300 GETs not read" => {
+            all_send(peers, address, message("c", &op::Get { key: &[1] })).await?;
+        }
         "300 PUTs half sent" => {
             let entry = op::NewEntry { key: b"half", value: &vec![1; LARGE], expiration: NEVER };
-            let mut put = message(&op::Put(entry));
+            let mut put = message("c", &op::Put(entry));
             put.truncate(put.len() / 2);
             all_send(peers, address, put).await?;
         }
@@ -169,7 +170,7 @@ async fn press(
                 let mut stream = connected(address).await?;
                 peers.spawn(async move {
                     let id = iteration(&mut stream).await?;
-                    let next = message(&op::IterationNext { id: &id }).repeat(10);
+                    let next = message("c", &op::IterationNext { id: &id }).repeat(10);
                     stay(stream, next).await
                 });
             }
@@ -177,7 +178,7 @@ async fn press(
         "10,000 idle connections" => {
             for _ in 0..10_100 {
                 let stream = connected(address).await?;
-                peers.spawn(stay(stream, message(&op::Ping)));
+                peers.spawn(stay(stream, message("c", &op::Ping)));
             }
         }
         other => bail!("{other} is not known"),
@@ -220,7 +221,7 @@ async fn iteration(stream: &mut TcpStream) -> anyhow::Result<String> {
         batch: 10,
         with_metadata: false,
     };
-    stream.write_all(&message(&start)).await?;
+    stream.write_all(&message("c", &start)).await?;
     let mut answer = vec![0; 256];
     let read = stream.read(&mut answer).await?;
     let mut reader = Reader::new(answer.get(..read).unwrap_or_default(), Limits::NONE);
@@ -288,23 +289,4 @@ where
     let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
     peers.spawn(async move { Ok(connection.await?) });
     Ok(sender)
-}
-
-/// A request to the cache `c`.
-fn message<'a, R: Request<'a> + Operation>(request: &R) -> Vec<u8> {
-    let header = RequestHeader {
-        message_id: 1,
-        version: ProtocolVersion::V4_1,
-        opcode: R::REQUEST,
-        cache_name: "c",
-        flags: Flags(0),
-        intelligence: Intelligence::Basic,
-        topology_id: 0,
-        key_type: MediaTypeRef::Unspecified,
-        value_type: MediaTypeRef::Unspecified,
-    };
-    let mut writer = Writer::default();
-    header.encode(&mut writer);
-    request.encode(header.version, &mut writer);
-    writer.into_bytes()
 }

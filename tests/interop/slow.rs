@@ -4,11 +4,7 @@
 use std::net::SocketAddr;
 
 use client::{RemoteCache, RequestExpiration};
-use hotrod::{
-    DecodeError, Flags, Intelligence, Limits, MediaTypeRef, ProtocolVersion, Reader, RequestHeader,
-    ResponseHeader, Status, Writer,
-    op::{self, Operation, Request},
-};
+use hotrod::{DecodeError, Intelligence, Limits, Reader, ResponseHeader, Status, op};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
@@ -17,7 +13,7 @@ use tokio::{
 use crate::harness::{
     OCTETS, TestServer,
     infinispan::{Infinispan, Setup, Version, cache_element},
-    note,
+    message, note,
 };
 
 const CACHE: &str = "slow";
@@ -52,7 +48,8 @@ async fn slow_clients_are_waited_for_and_hold_up_nobody_else() {
 
 async fn half_a_request(address: SocketAddr, cache: &RemoteCache) {
     let value = vec![7; LARGE];
-    let put = message(&op::Put(op::NewEntry { key: b"half", value: &value, expiration: NEVER }));
+    let put =
+        message(CACHE, &op::Put(op::NewEntry { key: b"half", value: &value, expiration: NEVER }));
     let (first, rest) = put.split_at(put.len() / 2);
 
     let mut given_up = TcpStream::connect(address).await.unwrap();
@@ -91,7 +88,7 @@ async fn answers_that_are_read_late(address: SocketAddr, cache: &RemoteCache) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4_096).unwrap();
     let mut stream = socket.connect(address).await.unwrap();
-    stream.write_all(&message(&op::Get { key: b"large" }).repeat(ASKED)).await.unwrap();
+    stream.write_all(&message(CACHE, &op::Get { key: b"large" }).repeat(ASKED)).await.unwrap();
     others_are_served(cache).await;
 
     let read = answers(&mut stream, ASKED, |status, reader| {
@@ -134,22 +131,4 @@ async fn answers(
         }
     }
     statuses
-}
-
-fn message<'a, R: Request<'a> + Operation>(request: &R) -> Vec<u8> {
-    let header = RequestHeader {
-        message_id: 1,
-        version: ProtocolVersion::V4_1,
-        opcode: R::REQUEST,
-        cache_name: CACHE,
-        flags: Flags(0),
-        intelligence: Intelligence::Basic,
-        topology_id: 0,
-        key_type: MediaTypeRef::Unspecified,
-        value_type: MediaTypeRef::Unspecified,
-    };
-    let mut writer = Writer::default();
-    header.encode(&mut writer);
-    request.encode(header.version, &mut writer);
-    writer.into_bytes()
 }

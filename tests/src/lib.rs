@@ -10,6 +10,7 @@ mod fake_clock;
 mod faulty;
 mod half;
 pub mod infinispan;
+mod message;
 mod note;
 mod process;
 mod rest;
@@ -20,6 +21,7 @@ pub use self::{
     fake_clock::FakeClock,
     faulty::Faulty,
     half::Half,
+    message::message,
     note::note,
     process::{ServerProcess, binary},
     rest::{Answer, Rest},

@@ -10,21 +10,22 @@ const MOST: usize = 100;
 pub struct LostServer {
     /// Its address.
     pub server: String,
-    /// How it has gone.
+    /// Whether another process took its place, it left, or only stopped answering.
     pub how: Gone,
-    /// Whether everything of the source was here by then.
+    /// Whether everything had been copied from the source before the server went. If not, entries of which no other
+    /// server had a copy are lost, and the cache is not `VERIFIED` until its operator accepts that.
     pub after_copy: bool,
 }
 
-/// How a server of a source has gone.
+/// What became of a server that answered before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gone {
     /// Another process has taken its place.
     Replaced,
     /// The source does not announce it any more.
     Left,
-    /// It has not answered since everything was here, until the cache was disconnected: whether it has gone is not
-    /// known.
+    /// It did not answer any more between the end of the copy and the disconnect. The next connection finds out whether
+    /// it is still the same process.
     Unheard,
 }
 

@@ -1,9 +1,14 @@
 //! Every command survives its bytes, and bytes of released commands keep their meaning.
 
 use config::CacheMode;
+use store::Coverage;
 
 use super::*;
 use crate::samples::{complete, connection, lost, name};
+use crate::source::{
+    Counters, Gone, LostServer, SourceIdentity, SourceProcess, StartInterval, StartedBy,
+    ToldTopology,
+};
 
 fn commands() -> Vec<MetaCommand> {
     let cache = || name("orders");

@@ -124,7 +124,7 @@ pub(crate) fn named(
 /// Caches and configurations for caches that were read.
 pub(crate) type ReadCaches<'a> = (Vec<ReadCache<'a>>, Vec<ReadCache<'a>>);
 
-/// What a document has configurations for caches for: they decide what becomes of problems with them.
+/// How the templates of a document are used, which decides whether a problem with one of them refuses the document.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Templates {
     /// A problem with one is a problem of the document.
