@@ -181,6 +181,27 @@ impl ClientError {
         }
     }
 
+    /// Returns whether there was no connection, or it ended: that says nothing about the operation, but that the
+    /// server, or the way to it, is gone.
+    #[must_use]
+    pub fn is_disconnection(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::NoServer | Self::Closed => true,
+            Self::InDoubt { source, .. } | Self::Lost { source, .. } => match source {
+                ConnectionError::Io(_) | ConnectionError::Ended | ConnectionError::Closed => true,
+                ConnectionError::Answer(_) | ConnectionError::Silent => false,
+            },
+            Self::TimedOut { .. }
+            | Self::Refused { .. }
+            | Self::NoMechanism { .. }
+            | Self::Untrusted { .. }
+            | Self::NoSuchCache { .. }
+            | Self::Server { .. }
+            | Self::Protocol { .. }
+            | Self::InvalidIteration { .. } => false,
+        }
+    }
+
     /// Returns whether the operation may have been carried out although it failed. For one that only reads,
     /// that means nothing.
     #[must_use]

@@ -12,7 +12,7 @@ use crate::{
     job::{JobHandle, Shared, Tagged, Teller, guarded},
     ledger::Purpose,
     read::{self, Reading},
-    source::SourceConnection,
+    source::{SourceConnection, Walker},
     steering::{Steered, steering},
     sync::{Action, Ending, Event, SyncJob, SyncSettings, Unit},
     throttle::Rates,
@@ -47,7 +47,7 @@ pub struct SyncRequest {
     pub rates: Option<Rates>,
 }
 
-/// Starts a job.
+/// Starts a job. Why its walks fail is known as long as `walker` is held.
 ///
 /// # Errors
 ///
@@ -56,6 +56,7 @@ pub(crate) fn start(
     connection: &Arc<SourceConnection>,
     part: &Part,
     request: SyncRequest,
+    walker: Arc<Walker>,
 ) -> Result<JobHandle, String> {
     let settings = connection.settings();
     let rates = request.rates.unwrap_or(settings.rates);
@@ -90,6 +91,7 @@ pub(crate) fn start(
     let handle = JobHandle::new(Arc::clone(&shared), steering);
     let driver = Driver {
         connection: Arc::clone(connection),
+        walker,
         shared: Arc::clone(&shared),
         records: purpose == Purpose::Synchronization,
         events,
@@ -133,6 +135,7 @@ pub(crate) fn owners_in(connection: &SourceConnection, space: SourceSpace) -> Ve
 
 struct Driver {
     connection: Arc<SourceConnection>,
+    walker: Arc<Walker>,
     shared: Arc<Shared>,
     /// Whether the job is one that an operator asked for: its end is recorded.
     records: bool,
@@ -221,6 +224,7 @@ impl Driver {
     fn read(&mut self, unit: Unit) {
         let reading = Reading {
             connection: Arc::clone(&self.connection),
+            walker: Arc::clone(&self.walker),
             shared: Arc::clone(&self.shared),
             teller: self.teller(),
             unit,
@@ -299,7 +303,7 @@ impl Driver {
         self.readers.abort_all();
     }
 
-    async fn record_end(&mut self) {
+    async fn record_end(mut self) {
         // What they have brought in is counted before the count is written down.
         self.readers.shutdown().await;
         let connection = &self.connection;
@@ -324,6 +328,8 @@ impl Driver {
             let (cache, written) = (connection.cache().name(), counts.written);
             tracing::info!(%cache, written, read = counts.read, ?ending, "synchronization ended");
         }
+        // What its walks have met ends before it is seen to be over.
+        drop(self.walker);
         self.shared.end(ending, connection.agreement().clock().now());
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     copy::{self, Part, SyncRequest},
     job::{CopyStatus, JobHandle},
     relief::Relief,
-    source::{ClearUnderWay, PATIENCE, SourceConnection},
+    source::{ClearUnderWay, PATIENCE, SourceConnection, Walker},
     sync::{Ending, Event, UNIT_SEGMENTS},
     tombstones,
     verify::{self, VerifyHandle, VerifyReport, VerifyRequest},
@@ -124,7 +124,7 @@ impl Migration {
                 );
             }
             let _one = self.bringing.lock().await;
-            match self.bring_missing(&heaviest, &self.relieved).await {
+            match self.bring_missing(&heaviest, &self.relieved, &self.source.walker()).await {
                 Ok(()) => relief.succeeded(),
                 Err(error) if relief.failed(clock.now()) => tracing::warn!(
                     cache = %self.cache().name(), error = %error,
@@ -156,7 +156,7 @@ impl Migration {
     ///
     /// If the cache is not connected any more, or not all of the source can be brought in.
     pub(crate) fn synchronize(&self, request: SyncRequest) -> Result<JobHandle, String> {
-        let job = copy::start(&self.source, &Part::All, request)?;
+        let job = copy::start(&self.source, &Part::All, request, self.source.walker())?;
         *self.job.lock() = Some(job.clone());
         Ok(job)
     }
@@ -175,13 +175,15 @@ impl Migration {
         // the lock.
         let (migration, segments) = (Arc::clone(self), segments.to_vec());
         let (mut tell, told) = tokio::sync::oneshot::channel();
+        let walker = self.source.walker();
+        let walks = Arc::clone(&walker);
         self.source.spawn(async move {
             let _one = tokio::select! {
                 one = migration.bringing.lock() => one,
                 // The caller is gone: let the next one have the lock.
                 () = tell.closed() => return,
             };
-            let brought = migration.bring_missing(&segments, &migration.brought).await;
+            let brought = migration.bring_missing(&segments, &migration.brought, &walks).await;
             if let Err(error) = &brought {
                 tracing::warn!(cache = %migration.cache().name(), %error, "segments were not brought in");
             }
@@ -190,13 +192,13 @@ impl Migration {
         });
         tokio::select! {
             told = told => told.unwrap_or(Err(CacheError::SourceSilent)),
-            () = self.waited_in_vain() => Err(self.why_in_vain()),
+            () = self.waited_in_vain(&walker) => Err(self.why_in_vain(&walker)),
         }
     }
 
     /// Waits until somebody has waited for a copy as long as the source may take to answer other requests, and the
     /// source has given out no entries meanwhile.
-    async fn waited_in_vain(&self) {
+    async fn waited_in_vain(&self, walker: &Walker) {
         let (began, patience) = (Instant::now(), self.source.settings().source_timeout);
         let mut left = patience;
         while !left.is_zero() {
@@ -207,13 +209,13 @@ impl Migration {
         if self.source.walk_failure().is_none() {
             let millis = patience.as_millis();
             let reason = format!("a client has waited {millis} ms for them in vain");
-            self.source.walk_failed(None, reason, true);
+            self.source.walk_failed(walker, None, reason, true);
         }
     }
 
-    /// Why a copy has waited in vain.
-    fn why_in_vain(&self) -> CacheError {
-        let failure = self.source.walk_failure().filter(|_| self.source.is_believed());
+    /// Why somebody has waited in vain for a copy with these walks. What others were told may be about other servers.
+    fn why_in_vain(&self, walker: &Walker) -> CacheError {
+        let failure = walker.failure().filter(|_| self.source.is_believed());
         match failure {
             Some(failure) if !failure.is_silence => CacheError::SourceFailed(failure.reason),
             _ => CacheError::SourceSilent,
@@ -225,6 +227,7 @@ impl Migration {
         &self,
         segments: &[SourceSegment],
         written: &AtomicU64,
+        walker: &Arc<Walker>,
     ) -> Result<(), CacheError> {
         let missing: Vec<SourceSegment> = match self.source.link() {
             None => return Ok(()),
@@ -238,7 +241,7 @@ impl Migration {
             return Ok(());
         }
         let part = Part::Only(missing);
-        let handle = copy::start(&self.source, &part, SyncRequest::default())
+        let handle = copy::start(&self.source, &part, SyncRequest::default(), Arc::clone(walker))
             .map_err(CacheError::SourceFailed)?;
         *self.copying.lock() = Some(handle.clone());
         let status = self.while_it_answers(&handle).await;
@@ -252,7 +255,7 @@ impl Migration {
             Some(failure) if self.source.health().problem.is_none() => {
                 Err(CacheError::SourceFailed(failure))
             }
-            _ => Err(self.why_in_vain()),
+            _ => Err(self.why_in_vain(walker)),
         }
     }
 

@@ -20,7 +20,7 @@ use crate::{
     job::{Shared, Teller},
     loader::Loaded,
     settings::{ByteBudget, check_key},
-    source::{Doubt, PATIENCE, SourceConnection},
+    source::{Doubt, PATIENCE, SourceConnection, Walker},
     source_clock::Obtained,
     stored_key::StoredKey,
     sync::{Event, Unit},
@@ -43,6 +43,7 @@ const CONFIRM: Lifetime = Lifetime::from_millis(1_000);
 /// What it takes to read a unit.
 pub(crate) struct Reading {
     pub(crate) connection: Arc<SourceConnection>,
+    pub(crate) walker: Arc<Walker>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) teller: Teller,
     pub(crate) unit: Unit,
@@ -111,7 +112,7 @@ async fn read_unit(reading: &Reading) -> Result<u64, Broken> {
         .map(|segments| segments.iter().map(|segment| segment.0).collect::<SegmentSet>());
     let server = segments.as_ref().and_then(|_| server(connection, unit));
     let working = shared.waits.work();
-    let hearing = connection.hearing(server.clone(), Some(&working));
+    let hearing = connection.hearing(&reading.walker, server.clone(), Some(&working));
     let lost = |error: ClientError| Broken::Lost(hearing.failed(&error));
     let iterate = Iterate {
         server,
@@ -349,7 +350,7 @@ impl<'r> Page<'r> {
             return;
         }
         let expired = self.ask_for_overdue().await;
-        let Reading { connection, shared, teller, unit } = self.reading;
+        let Reading { connection, shared, teller, unit, .. } = self.reading;
         let space = shared.space();
         let entries: Vec<(&[u8], Imported<'_>)> =
             self.entries.iter().map(|(key, entry)| (&key[..], entry.imported())).collect();

@@ -32,6 +32,7 @@ use self::{cleared::Clears, waiting::Waiting};
 pub(crate) use self::{
     cleared::{ClearUnderWay, ClearedAt},
     trust::Doubt,
+    walks::Walker,
 };
 use crate::{
     census::Census,
@@ -88,7 +89,7 @@ pub(crate) struct SourceConnection {
     /// Why the source is not believed any more.
     changed: RwLock<Option<String>>,
     health: RwLock<Health>,
-    walks: walks::Walks,
+    walks: Arc<walks::Walks>,
     /// Whether it has said nothing, or nothing that is believed, for [`watch::SILENT`].
     silent: AtomicBool,
     /// Entries that jobs wrote which did not come to their end.
@@ -159,7 +160,7 @@ impl SourceConnection {
             waiting: Mutex::default(),
             changed: RwLock::new(None),
             health: RwLock::default(),
-            walks: walks::Walks::default(),
+            walks: Arc::default(),
             silent: AtomicBool::new(false),
             unfinished: AtomicU64::new(0),
             ledger: Arc::default(),

@@ -31,7 +31,7 @@ use crate::{
     census::Census,
     copy::owners_in,
     job::{Tagged, Teller},
-    source::{Doubt, PATIENCE, SourceConnection},
+    source::{Doubt, PATIENCE, SourceConnection, Walker},
     steering::{Over, Steered, Steering, steering},
     sync::{Action, Ending, Event, SyncJob, SyncSettings, UNIT_SEGMENTS, Unit, UnitId, untaken},
     throttle::{Rates, Throttle},
@@ -222,6 +222,7 @@ pub(crate) fn start(connection: &Arc<SourceConnection>, request: VerifyRequest) 
     let end = End { shared: Arc::clone(&shared), _over: over };
     let driver = Driver {
         connection: Arc::clone(connection),
+        walker: connection.walker(),
         shared: Arc::clone(&shared),
         settings: sync,
         most_readers: 1,
@@ -246,6 +247,7 @@ pub(crate) fn start(connection: &Arc<SourceConnection>, request: VerifyRequest) 
 
 struct Driver {
     connection: Arc<SourceConnection>,
+    walker: Arc<Walker>,
     shared: Arc<Shared>,
     settings: SyncSettings,
     /// Units that can be compared at the same time: they share the memory for keys.
@@ -366,6 +368,7 @@ impl Driver {
         let readers = if unit.segments.is_none() { 1 } else { self.most_readers };
         let comparison = Comparison {
             connection: Arc::clone(&self.connection),
+            walker: Arc::clone(&self.walker),
             shared: Arc::clone(&self.shared),
             repair: self.repair,
             space: self.space,

@@ -94,6 +94,7 @@ impl SourceConnection {
         let unknown = self.unknown.lock().settle(now, &there);
         for lost in lost.into_iter().chain(unknown) {
             let (server, gone, after_copy) = (lost.server.clone(), lost.how, lost.after_copy);
+            self.forget_walk_failures_of(&server);
             if lost.add_to(&mut self.lost.lock()) && !after_copy {
                 let how = if gone == Gone::Left { "has left" } else { "was started again" };
                 tracing::warn!(

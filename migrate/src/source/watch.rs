@@ -84,13 +84,17 @@ impl SourceConnection {
                     }
                 }
                 // Who finds that out notes it. It answers, at least.
-                Err(Doubt::Another(_)) => self.health.write().problem = None,
+                Err(Doubt::Another(_)) => {
+                    self.health.write().problem = None;
+                    self.forget_walk_failures();
+                }
                 Err(Doubt::Silent(problem)) => {
                     failures += 1;
                     if failures == 1 {
                         tracing::warn!(cache = %self.cache.name(), problem, "the source is silent");
                     }
                     self.health.write().problem = Some(problem);
+                    self.forget_walk_failures();
                 }
             }
             self.set_silent(heard.elapsed() >= SILENT);

@@ -84,7 +84,7 @@ impl Comparison {
             (None, _) | (_, SourceSpace::Unit) => None,
         };
         let server = segments.as_ref().and_then(|_| read::server(connection, &self.unit));
-        let hearing = connection.hearing(server.clone(), None);
+        let hearing = connection.hearing(&self.walker, server.clone(), None);
         let silent = |error: ClientError| Doubt::Silent(hearing.failed(&error));
         let iterate =
             Iterate { server, segments: segments.clone(), keys_only: true, ..Iterate::default() };

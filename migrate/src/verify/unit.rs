@@ -24,7 +24,7 @@ use crate::{
     overlap::overlap,
     read,
     settings::ByteBudget,
-    source::{Doubt, PATIENCE, SourceConnection},
+    source::{Doubt, PATIENCE, SourceConnection, Walker},
     source_clock::Obtained,
     stored_key::StoredKey,
     sync::Unit,
@@ -54,6 +54,7 @@ const STRETCH: u64 = 64;
 /// What it takes to compare a unit.
 pub(super) struct Comparison {
     pub(super) connection: Arc<SourceConnection>,
+    pub(super) walker: Arc<Walker>,
     pub(super) shared: Arc<Shared>,
     pub(super) repair: bool,
     /// Most keys that are remembered.
@@ -216,7 +217,7 @@ impl Comparison {
         let connection = &self.connection;
         let segments = self.segments();
         let server = segments.as_ref().and_then(|_| read::server(connection, &self.unit));
-        let hearing = connection.hearing(server.clone(), None);
+        let hearing = connection.hearing(&self.walker, server.clone(), None);
         let silent = |error: ClientError| Doubt::Silent(hearing.failed(&error));
         let iterate = Iterate {
             server,

@@ -7,7 +7,7 @@ use config::{MigrationFile, OnSourceError, ServerFile};
 use tokio::task::JoinSet;
 
 use super::{NEVER, Scene, key, lasting, value};
-use crate::harness::eventually;
+use crate::harness::{TestServer, eventually};
 
 #[tokio::test]
 async fn an_entry_comes_with_its_version_and_lifetimes() {
@@ -155,14 +155,57 @@ async fn people_are_told_why_a_copy_or_a_verification_does_not_get_on() {
         scene.target.rest.post(path, "").await.with(202);
         let said = eventually("the reason is known", || problem(&scene)).await;
         assert!(said.contains(GIVES_NOTHING) && said.contains("has said nothing for"), "{said}");
-        scene.relay.hold_walks(false);
-        eventually("it goes on", async || problem(&scene).await.is_none().then_some(())).await;
+        // It goes on, or nobody walks any more.
+        if is_copied {
+            scene.action("cancel").await.with(204);
+        } else {
+            scene.relay.hold_walks(false);
+        }
+        eventually("it is past", async || problem(&scene).await.is_none().then_some(())).await;
         scene.stop().await;
     };
     tokio::join!(
         scenes("/rest/v2/caches/c?action=sync-data&async=true", false),
         scenes("/rest/v2/caches/c/rolling-upgrade?action=verify&async=true", true),
     );
+}
+
+#[tokio::test]
+async fn nobody_says_of_a_source_that_is_away_or_was_away_that_it_is_there() {
+    let scene = Scene::connected(2_000).await;
+    scene.relay.slow_down(50_000);
+    scene.target.rest.post("/rest/v2/caches/c?action=sync-data&async=true", "").await.with(202);
+    let status = async || {
+        let status = scene.target.rest.migration("c").await;
+        assert!(!status.to_string().contains(GIVES_NOTHING), "{status:#}");
+        status
+    };
+    eventually("something came", async || {
+        (status().await["job"]["entries"]["written"].as_u64()? > 0).then_some(())
+    })
+    .await;
+    scene.relay.refuse(true);
+    scene.relay.cut();
+    eventually("it is away", async || {
+        (status().await["source"]["reachable"] == false).then_some(())
+    })
+    .await;
+    // Started again, it has nothing, which its operator accepts.
+    let other = TestServer::start().await;
+    other.cache("c").await;
+    scene.relay.lead_to(other.address());
+    scene.relay.slow_down(0);
+    scene.relay.refuse(false);
+    eventually("the copy has failed", async || (status().await["state"] == "FAILED").then_some(()))
+        .await;
+    scene.action("accept-source-loss").await.with(204);
+    eventually("it is back", async || {
+        let source = status().await["source"].clone();
+        (source["reachable"] == true && source["problem"].is_null()).then_some(())
+    })
+    .await;
+    other.stop().await;
+    scene.stop().await;
 }
 
 #[tokio::test]
