@@ -15,12 +15,14 @@ pub enum RemoteStoreError {
     #[error("A remote-store config must be provided")]
     Empty,
     /// It is not JSON.
-    #[error("Invalid JSON at [{line},{column}]")]
+    #[error("Invalid JSON at [{line},{column}]: {reason}")]
     NotJson {
         /// Line.
         line: u32,
         /// Column behind what is wrong.
         column: u32,
+        /// What is wrong there; a real server does not say it.
+        reason: String,
     },
     /// It is something else than one remote store.
     #[error(
@@ -56,6 +58,15 @@ pub fn parse_remote_store(body: &[u8]) -> Result<Parsed<RemoteStoreConfig>, Remo
     Ok(notes.with(config)?)
 }
 
+/// Checks that the body of a request is a JSON object.
+///
+/// # Errors
+///
+/// If it is not, with what is wrong and where.
+pub fn check_json(body: &[u8]) -> Result<(), ConfigError> {
+    tree::read(body, Format::Json, &Options::default()).map(drop)
+}
+
 /// A real server names the place of the element for what is wrong with its attributes.
 fn place_attributes_as_a_real_server(element: &mut Element) {
     for attribute in &mut element.attributes {
@@ -67,8 +78,8 @@ fn place_attributes_as_a_real_server(element: &mut Element) {
 impl From<ConfigError> for RemoteStoreError {
     fn from(error: ConfigError) -> Self {
         match error {
-            ConfigError::Syntax { place, .. } => {
-                Self::NotJson { line: place.line, column: place.column }
+            ConfigError::Syntax { place, reason, .. } => {
+                Self::NotJson { line: place.line, column: place.column, reason }
             }
             ConfigError::IllegalVersion { version, .. } => Self::IllegalVersion { version },
             error => Self::Config(error),

@@ -38,7 +38,7 @@ pub use self::{
         IMMUTABLE_ATTRIBUTES, Kept, MUTABLE_ATTRIBUTES, MemoryConfig, MutableAttribute,
         Replication, WhenFull,
     },
-    connect::{RemoteStoreError, parse_remote_store},
+    connect::{RemoteStoreError, check_json, parse_remote_store},
     convert::{
         Converted, NamedCache, Writing, convert, parse_cache, parse_server, parse_server_as,
         read_server,
@@ -49,6 +49,7 @@ pub use self::{
     fuzz::fuzz_config,
     host_name::{HostName, NotAHostName},
     name::{CacheName, CacheNameError, MAX_CACHE_NAME, SERVER_CACHES},
+    nearest::nearest,
     notes::{Ignored, Parsed, Reading},
     options::{Lookup, Options},
     quantity::{ByteSize, MemoryLimit, NotAMemoryLimit, NotASize},

@@ -4,7 +4,8 @@
 pub(crate) const MAX_COMPARED: usize = 64;
 
 /// The nearest of `known` to `name`, if it is near enough to be a slip.
-pub(crate) fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
+#[must_use]
+pub fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
     if name.len() > MAX_COMPARED {
         return None;
     }

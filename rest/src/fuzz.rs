@@ -9,6 +9,7 @@ use crate::{
         AdminFlags, Conditions, EntryFlags, Parameters, WriteCondition, accepted, document_type,
         expiration, media_type, path, wants_json_only,
     },
+    resource::described_rates,
 };
 
 /// Reads any bytes as the target of a request.
@@ -16,6 +17,7 @@ pub fn target(data: &[u8]) {
     let Ok(uri) = Uri::try_from(data) else { return };
     let parameters = Parameters::of(&uri);
     let _ = (parameters.action(), parameters.number("limit"), parameters.positive("batch"));
+    let _ = parameters.only("an operation", &["threads"]).map(|own| own.large("threads"));
     path(&uri);
 }
 
@@ -44,7 +46,7 @@ pub fn headers(data: &[u8]) {
 /// Reads any bytes as the content of requests.
 pub fn body(data: &[u8]) {
     let _ = config::parse_remote_store(data);
-    let _ = serde_json::from_slice::<migrate::Rates>(data);
+    let _ = described_rates(data);
     if let Ok(boundary) = "multipart/form-data; boundary=B".parse() {
         let _ = multipart::parts(&boundary, data);
     }

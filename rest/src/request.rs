@@ -20,6 +20,6 @@ pub(crate) use self::{
     expiration::expiration,
     flags::{AdminFlags, EntryFlags},
     headers::{media_type, text},
-    parameters::Parameters,
+    parameters::{OwnParameters, Parameters},
     path::{CachePath, EntryPath, NamePath, fuzz as path},
 };

@@ -28,6 +28,8 @@ mod tasks;
 
 use axum::Router;
 
+pub(crate) use self::rates::described as described_rates;
+
 use crate::node::Shared;
 
 /// What is answered under `/v2`, and under `/rest/v2` as well.

@@ -104,6 +104,58 @@ async fn what_needs_a_source_says_that_there_is_none() {
 }
 
 #[tokio::test]
+async fn what_is_mistyped_is_named_and_nothing_is_begun() {
+    let scene = Scene::connected(50).await;
+    let (sync, act) = ("?action=sync-data", "/rolling-upgrade?action=");
+    let (verify, throttle) = (format!("{act}verify"), format!("{act}throttle"));
+    let nearest = "did you mean 'entries-per-second'?";
+    let (empty, twice) = ("is empty: give it a value", "is given twice");
+    for (path, content, part) in [
+        (format!("{sync}&entries-per-secnd=5"), "", nearest),
+        (format!("{sync}&entries-per-second="), "", empty),
+        (format!("{sync}&threads="), "", empty),
+        (format!("{sync}&read-batch=1&read-batch=2"), "", twice),
+        (format!("{sync}&async=maybe"), "", "'async' is \"maybe\""),
+        (format!("{sync}&action=clear"), "", twice),
+        (sync.to_owned(), r#"{"entriesPerSecond":5}"#, "sync-data takes no content"),
+        (format!("{verify}&entries_per_second=5"), "", nearest),
+        (format!("{verify}&bytes-per-second="), "", empty),
+        (format!("{verify}&read-batch=5"), "", "it takes repair, async, threads"),
+        (format!("{verify}&async=1"), "", "'async' is \"1\""),
+        (format!("{verify}&repair=true&repair=false"), "", twice),
+        (verify, r#"{"entriesPerSecond":5}"#, "verify takes no content"),
+        (format!("{throttle}&entries-per-secnd=5"), "{}", nearest),
+        (throttle.clone(), "", "give entries-per-second or bytes-per-second"),
+        (throttle.clone(), r#"{"entriesPerSecond":5"#, "Invalid JSON at [1,22]: the document ends"),
+        (format!("{throttle}&bytes-per-second=1"), "{}", "leave out one of them"),
+        (format!("{act}pause&now=true"), "", "'now' is not a parameter of pause; it takes none"),
+        (format!("{act}resmue"), "", "did you mean 'resume'?"),
+        (format!("{act}go"), "", "there are pause, resume, cancel, throttle"),
+        ("/rolling-upgrade/_verify?action=cancel".to_owned(), "", "the path names the action"),
+        ("?action=disconnect-source&strct=true".to_owned(), "", "did you mean 'strict'?"),
+    ] {
+        let path = format!("/rest/v2/caches/c{path}");
+        let text = scene.target.rest.post(&path, content).await.with(400).text().to_owned();
+        assert!(text.contains(part), "{path} {content}: {text}");
+    }
+    for parameters in ["?strct=true", "?force=true&force=false", "?strict="] {
+        scene.target.rest.delete(&format!("{CONNECTION}{parameters}")).await.with(400);
+    }
+    let again = format!("{CONNECTION}?frehs=true");
+    let refused = scene.target.rest.post(&again, scene.source.as_source("c")).await.with(400);
+    assert!(refused.text().contains("did you mean 'fresh'?"), "{}", refused.text());
+    let status = scene.target.rest.migration("c").await;
+    assert!(status["job"].is_null() && status["verify"].is_null(), "{status:#}");
+    // What a real server answers takes whatever it ignores.
+    for path in ["?_=1", "?action=size&_=1", "?action=entries&batch=5&x", "/rolling-upgrade?_=1"] {
+        scene.target.rest.get(&format!("/rest/v2/caches/c{path}")).await.with(200);
+    }
+    scene.target.rest.get("/rest/v2/caches/c?action=size&exact=yes").await.with(400);
+    scene.target.rest.post("/rest/v2/caches/c?action=clear&_=1", "x").await.with(204);
+    scene.stop().await;
+}
+
+#[tokio::test]
 async fn a_source_that_says_nothing_holds_up_its_own_cache_only() {
     let (source, target) = (TestServer::start().await, TestServer::start().await);
     source.cache("c").await;

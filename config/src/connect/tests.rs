@@ -83,9 +83,16 @@ fn the_long_document_of_the_manual_says_what_is_not_used() {
 fn a_body_that_is_no_description_gets_the_text_of_a_real_server() {
     for (body, text) in [
         ("", "A remote-store config must be provided"),
-        ("{bad", "Invalid JSON at [1,3]"),
-        ("<remote-store/>", "Invalid JSON at [1,2]"),
-        ("{\"remote-store\":{\n\"cache\":", "Invalid JSON at [2,9]"),
+        ("{bad", "Invalid JSON at [1,3]: here has to be a name in double quotes"),
+        ("<remote-store/>", "Invalid JSON at [1,2]: here has to be a value"),
+        (
+            "{\"remote-store\":{\n\"cache\":",
+            "Invalid JSON at [2,9]: the document ends too early; here has to be a value",
+        ),
+        (
+            "{\"remote-store\": {\"cache\": \"g\",}}",
+            "Invalid JSON at [1,33]: a comma stands before the closing brace: take it out",
+        ),
         (
             "{}",
             "Invalid remote-store JSON description: a single remote-store element must be provided",

@@ -42,7 +42,7 @@ impl Parser<'_> {
             Some('-' | '0'..='9') => self.number(),
             Some('a'..='z') => self.word(),
             Some(_) => Err(self.error("here has to be a value")),
-            None => Err(self.error("here has to be a value, and the document ends")),
+            None => Err(self.error("here has to be a value")),
         }
     }
 
@@ -67,6 +67,7 @@ impl Parser<'_> {
                 return Ok(Value::Object(members));
             }
             self.expect(',', "here has to be a comma or a closing brace")?;
+            self.no_end('}', "a comma stands before the closing brace: take it out")?;
         }
     }
 
@@ -86,6 +87,7 @@ impl Parser<'_> {
                 return Ok(Value::List(items));
             }
             self.expect(',', "here has to be a comma or a closing bracket")?;
+            self.no_end(']', "a comma stands before the closing bracket: take it out")?;
         }
     }
 
@@ -210,6 +212,12 @@ impl Parser<'_> {
         }
     }
 
+    /// Refuses the end of a list or an object behind a comma.
+    fn no_end(&mut self, end: char, reason: &str) -> Result<(), ConfigError> {
+        self.blanks();
+        if self.peek() == Some(end) { Err(self.error(reason)) } else { Ok(()) }
+    }
+
     fn expect(&mut self, letter: char, reason: &str) -> Result<(), ConfigError> {
         if self.take(letter) { Ok(()) } else { Err(self.error(reason)) }
     }
@@ -245,6 +253,10 @@ impl Parser<'_> {
             Some(letter) if letter != '\n' => after(self.place, letter),
             _ => self.place,
         };
-        ConfigError::Syntax { format: Format::Json, place, reason: reason.into() }
+        let reason = match self.peek() {
+            Some(_) => reason.to_owned(),
+            None => format!("the document ends too early; {reason}"),
+        };
+        ConfigError::Syntax { format: Format::Json, place, reason }
     }
 }

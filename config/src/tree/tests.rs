@@ -162,7 +162,22 @@ fn what_is_broken_is_placed() {
         ("{\"a\":1}\nx", Format::Json, "Invalid JSON at [2,2]: "),
         ("{\"a\":01}", Format::Json, "Invalid JSON at [1,8]: "),
         ("{\"a\":\"\\ud800\"}", Format::Json, "Invalid JSON at [1,14]: "),
-        ("{\"a\":1,}", Format::Json, "Invalid JSON at [1,9]: "),
+        (
+            "{\"a\":1,}",
+            Format::Json,
+            "Invalid JSON at [1,9]: a comma stands before the closing brace",
+        ),
+        (
+            "{\"a\":[1,\n]}",
+            Format::Json,
+            "Invalid JSON at [2,2]: a comma stands before the closing bra",
+        ),
+        ("{\"a\":[1,", Format::Json, "Invalid JSON at [1,9]: the document ends too early; "),
+        (
+            "{\"a\":\"b",
+            Format::Json,
+            "Invalid JSON at [1,8]: the document ends too early; a text has",
+        ),
         ("", Format::Json, "Invalid JSON at [1,1]: "),
         ("[1]", Format::Json, "Invalid JSON at [1,1]: "),
         ("<a>\n <b>", Format::Xml, "Invalid XML at [2,5]: "),

@@ -30,7 +30,7 @@ pub(super) fn document(value: Value, format: Format) -> Result<Element, ConfigEr
         Value::Null | Value::Scalar(_) | Value::List(_) => Err(ConfigError::Syntax {
             format,
             place: Place::START,
-            reason: "a configuration is an object with names in it".into(),
+            reason: "here has to be an object with names in it".into(),
         }),
     }
 }

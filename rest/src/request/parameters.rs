@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 
 use axum::extract::{FromRequestParts, Query};
+use config::nearest;
 use http::{Uri, request::Parts};
 
 use crate::problem::Problem;
@@ -37,13 +38,51 @@ impl Parameters {
         self.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 
+    /// The parameters of an operation of Godwit's own, which takes these and no others, each once and with a value.
+    ///
+    /// A real server ignores what it does not know, and tools rely on that. Here a limit that is mistyped would be no
+    /// limit.
+    ///
+    /// # Errors
+    ///
+    /// If another one is there, or one of them is empty or given twice.
+    pub(crate) fn only(
+        &self,
+        operation: &str,
+        known: &'static [&'static str],
+    ) -> Result<OwnParameters<'_>, Problem> {
+        for (name, _) in &self.0 {
+            let is_known = |known: &[&str]| known.contains(&name.as_str());
+            if !is_known(known) && !is_known(&OF_EVERY_OPERATION) {
+                return Err(unknown(operation, name, known));
+            }
+            if self.single(name)?.is_some_and(str::is_empty) {
+                let text = format!("'{name}' is empty: give it a value, or leave it out");
+                return Err(Problem::bad_request(text));
+            }
+        }
+        Ok(OwnParameters { all: self, known })
+    }
+
+    /// The value of a parameter that must not be given twice.
+    fn single(&self, name: &str) -> Result<Option<&str>, Problem> {
+        let mut values = self.all(name);
+        match (values.next(), values.next()) {
+            (Some(one), Some(other)) => {
+                let text = format!("'{name}' is given twice, as \"{one}\" and as \"{other}\"");
+                Err(Problem::bad_request(text))
+            }
+            (value, _) => Ok(value),
+        }
+    }
+
     /// Returns whether a parameter of Godwit's own is `true`.
     ///
     /// # Errors
     ///
-    /// If it is neither `true` nor `false`: what it was meant to decide must not be guessed.
+    /// If it is neither `true` nor `false`, or given twice: what it was meant to decide must not be guessed.
     pub(crate) fn decides(&self, name: &str) -> Result<bool, Problem> {
-        match self.get(name) {
+        match self.single(name)? {
             None => Ok(false),
             Some(value) if value.eq_ignore_ascii_case("true") => Ok(true),
             Some(value) if value.eq_ignore_ascii_case("false") => Ok(false),
@@ -77,20 +116,6 @@ impl Parameters {
         number.map(Some).map_err(|_not_a_number| not_a_number(text))
     }
 
-    /// A large number of Godwit's own. An empty value is an error: whoever names a limit wants one.
-    ///
-    /// # Errors
-    ///
-    /// If it is something else.
-    pub(crate) fn large(&self, name: &str) -> Result<Option<u64>, Problem> {
-        let Some(text) = self.get(name) else { return Ok(None) };
-        let number = text.parse();
-        number.map(Some).map_err(|_not_a_number| {
-            let text = format!("'{name}' is \"{text}\"; it has to be a whole number");
-            Problem::bad_request(text)
-        })
-    }
-
     /// A whole number from 1 on.
     ///
     /// # Errors
@@ -103,6 +128,69 @@ impl Parameters {
             Ok(0) | Err(_) => Err(Problem::illegal(name, number)),
         }
     }
+}
+
+/// Parameters that every operation takes: which one is meant, and how its answer is written.
+const OF_EVERY_OPERATION: [&str; 2] = ["action", "pretty"];
+
+/// The parameters of an operation of Godwit's own: none that is unknown, empty, or given twice.
+pub(crate) struct OwnParameters<'a> {
+    all: &'a Parameters,
+    known: &'static [&'static str],
+}
+
+impl OwnParameters<'_> {
+    /// Returns whether a parameter is `true`.
+    ///
+    /// # Errors
+    ///
+    /// If it is neither `true` nor `false`.
+    pub(crate) fn decides(&self, name: &str) -> Result<bool, Problem> {
+        self.of(name).decides(name)
+    }
+
+    /// Returns whether the answer is for people to read.
+    pub(crate) fn pretty(&self) -> bool {
+        self.all.is_true("pretty")
+    }
+
+    /// A whole number from 1 on, as a real server takes it.
+    ///
+    /// # Errors
+    ///
+    /// If it is something else.
+    pub(crate) fn positive(&self, name: &str) -> Result<Option<u32>, Problem> {
+        self.of(name).positive(name)
+    }
+
+    /// A large number.
+    ///
+    /// # Errors
+    ///
+    /// If it is something else.
+    pub(crate) fn large(&self, name: &str) -> Result<Option<u64>, Problem> {
+        let Some(text) = self.of(name).get(name) else { return Ok(None) };
+        let number = text.parse();
+        number.map(Some).map_err(|_not_a_number| {
+            let text = format!("'{name}' is \"{text}\"; it has to be a whole number");
+            Problem::bad_request(text)
+        })
+    }
+
+    fn of(&self, name: &str) -> &Parameters {
+        assert!(self.known.contains(&name), "every parameter that is read is known: {name}");
+        self.all
+    }
+}
+
+/// An operation has no such parameter.
+fn unknown(operation: &str, name: &str, known: &'static [&'static str]) -> Problem {
+    let instead = match (nearest(name, known), known) {
+        (Some(nearest), _) => format!("did you mean '{nearest}'?"),
+        (None, []) => "it takes none".to_owned(),
+        (None, known) => format!("it takes {}", known.join(", ")),
+    };
+    Problem::bad_request(format!("'{name}' is not a parameter of {operation}; {instead}"))
 }
 
 /// A text that should be a number is none.
@@ -139,7 +227,7 @@ mod tests {
 
     #[test]
     fn what_decides_is_true_or_false() {
-        let parameters = parameters("a=true&b=False&c&d=maybe&e=1");
+        let parameters = parameters("a=true&b=False&c&d=maybe&e=1&f=true&f=true");
         let decides = |name: &str| parameters.decides(name);
         assert_eq!(
             (decides("a"), decides("b"), decides("nothing")),
@@ -147,7 +235,7 @@ mod tests {
         );
         let text = decides("d").unwrap_err().text;
         assert_eq!(text, "'d' is \"maybe\"; it has to be true or false");
-        assert!(decides("c").is_err() && decides("e").is_err());
+        assert!(decides("c").is_err() && decides("e").is_err() && decides("f").is_err());
     }
 
     #[test]
@@ -162,15 +250,57 @@ mod tests {
         assert_eq!(parameters.positive("f"), Ok(Some(7)));
     }
 
+    const KNOWN: &[&str] = &["entries-per-second", "threads", "repair"];
+
     #[test]
     fn large_numbers_are_whole_and_not_negative() {
-        let parameters = parameters("a=99999999999&b=-1&c=1.5&d=");
-        assert_eq!(parameters.large("a"), Ok(Some(99_999_999_999)));
-        let text = parameters.large("b").unwrap_err().text;
-        assert_eq!(text, "'b' is \"-1\"; it has to be a whole number");
-        assert!(parameters.large("c").is_err());
-        assert_eq!(parameters.large("nothing"), Ok(None));
-        assert!(parameters.large("d").unwrap_err().text.contains("'d' is \"\""));
+        let large = |value: &str| {
+            let parameters = parameters(&format!("action=verify&entries-per-second={value}"));
+            let own = parameters.only("verify", KNOWN).unwrap();
+            own.large("entries-per-second").map_err(|problem| problem.text)
+        };
+        assert_eq!(large("99999999999"), Ok(Some(99_999_999_999)));
+        let text = "'entries-per-second' is \"-1\"; it has to be a whole number";
+        assert_eq!(large("-1"), Err(text.to_owned()));
+        assert!(large("1.5").is_err());
+        let none = parameters("action=verify");
+        assert_eq!(none.only("verify", KNOWN).unwrap().large("entries-per-second"), Ok(None));
+    }
+
+    #[test]
+    fn operations_of_our_own_take_their_parameters_once_and_no_others() {
+        for (query, wanted) in [
+            (
+                "entries-per-secnd=5",
+                "'entries-per-secnd' is not a parameter of verify; did you mean 'entries-per-second'?",
+            ),
+            (
+                "entries_per_second=5",
+                "'entries_per_second' is not a parameter of verify; did you mean 'entries-per-second'?",
+            ),
+            (
+                "entriesPerSecond=5",
+                "'entriesPerSecond' is not a parameter of verify; did you mean 'entries-per-second'?",
+            ),
+            (
+                "_=17",
+                "'_' is not a parameter of verify; it takes entries-per-second, threads, repair",
+            ),
+            ("=5", "'' is not a parameter of verify; it takes entries-per-second, threads, repair"),
+            ("threads=", "'threads' is empty: give it a value, or leave it out"),
+            ("repair", "'repair' is empty: give it a value, or leave it out"),
+            ("threads=1&threads=2", "'threads' is given twice, as \"1\" and as \"2\""),
+            ("action=cancel", "'action' is given twice, as \"verify\" and as \"cancel\""),
+        ] {
+            let parameters = parameters(&format!("action=verify&{query}"));
+            let problem = parameters.only("verify", KNOWN).err().unwrap();
+            assert_eq!((problem.status.as_u16(), problem.text.as_str()), (400, wanted), "{query}");
+        }
+        let parameters = parameters("action=verify&threads=3&repair=true&pretty=true");
+        let own = parameters.only("verify", KNOWN).unwrap();
+        assert_eq!((own.positive("threads"), own.decides("repair")), (Ok(Some(3)), Ok(true)));
+        let text = parameters.only("pause", &[]).err().unwrap().text;
+        assert_eq!(text, "'threads' is not a parameter of pause; it takes none");
     }
 
     #[test]

@@ -97,7 +97,7 @@ async fn act(
             node.cache(&name).map(|_| empty(StatusCode::NO_CONTENT))
         }
         Some("sync-data") => {
-            synchronization::start(&node, &name, &uri, &parameters, &headers).await
+            synchronization::start(&node, &name, &uri, &parameters, &headers, &content).await
         }
         Some("disconnect-source") => {
             source_connection::disconnect(&node, &name, &parameters, &headers).await
@@ -150,7 +150,7 @@ async fn remove(
 
 async fn size(node: &Node, name: &str, parameters: &Parameters) -> Answer {
     let cache = node.cache(name)?;
-    if parameters.is_true("exact") {
+    if parameters.decides("exact")? {
         let segments: Vec<_> = cache.segment_ids().collect();
         node.driver.make_whole(&cache, &segments).await?;
     }

@@ -8,7 +8,7 @@ use axum::{
     extract::{OriginalUri, State},
     routing::{MethodRouter, get, post},
 };
-use config::CacheName;
+use config::{CacheName, nearest};
 use http::{HeaderMap, StatusCode, Uri};
 use media::MediaType;
 use migrate::{VerifyReport, VerifyRequest, Verifying};
@@ -23,7 +23,7 @@ use crate::{
     node::{Node, Shared},
     patience::{self, to_its_end},
     problem::Problem,
-    request::{CachePath, Content, EntryPath, NamePath, Parameters},
+    request::{CachePath, Content, EntryPath, NamePath, OwnParameters, Parameters},
 };
 
 pub(super) fn routes() -> Router<Shared> {
@@ -70,8 +70,22 @@ async fn act_below(
 ) -> Answer {
     let not_found = || Problem::new(StatusCode::NOT_FOUND, "Resource not found");
     let action = action.strip_prefix('_').ok_or_else(not_found)?;
+    if parameters.has("action") {
+        return Err(Problem::bad_request("the path names the action: leave out 'action'"));
+    }
     carry_out(&node, &name, action, &uri, &parameters, &content).await
 }
+
+/// Every action, with its parameters.
+const ACTIONS: [(&str, &[&str]); 7] = [
+    ("pause", &[]),
+    ("resume", &[]),
+    ("cancel", &[]),
+    ("throttle", &["entries-per-second", "bytes-per-second"]),
+    ("accept-loss", &[]),
+    ("accept-source-loss", &[]),
+    ("verify", &["repair", "async", "threads", "entries-per-second", "bytes-per-second"]),
+];
 
 async fn carry_out(
     node: &Node,
@@ -81,6 +95,12 @@ async fn carry_out(
     parameters: &Parameters,
     content: &[u8],
 ) -> Answer {
+    let known = ACTIONS.iter().find(|(name, _)| *name == action);
+    let &(action, known) = known.ok_or_else(|| unknown(action))?;
+    let parameters = parameters.only(action, known)?;
+    if action != "throttle" {
+        no_content(action, content)?;
+    }
     let migrations = node.migrations.clone();
     let name = || name_of(node, name);
     match action {
@@ -90,28 +110,57 @@ async fn carry_out(
             to_its_end(async move { migrations.resume(&name).await }).await?;
         }
         "cancel" => migrations.cancel(&name()?)?,
-        "throttle" => migrations.throttle(&name()?, rates::described(content)?)?,
+        "throttle" => migrations.throttle(&name()?, rates::wanted(&parameters, content)?)?,
         "accept-loss" => migrations.accept_loss(&name()?).await?,
         "accept-source-loss" => {
             let name = name()?;
             to_its_end(async move { migrations.accept_source_loss(&name).await }).await?;
         }
-        "verify" => return verify(node, &name()?, uri, parameters).await,
-        _ => return Err(Problem::unknown_action()),
+        "verify" => return verify(node, &name()?, uri, &parameters).await,
+        _ => return Err(unknown(action)),
     }
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
+fn unknown(action: &str) -> Problem {
+    let names = ACTIONS.map(|(name, _)| name);
+    let instead = match nearest(action, &names) {
+        Some(nearest) => format!("did you mean '{nearest}'?"),
+        None => format!("there are {}", names.join(", ")),
+    };
+    Problem::bad_request(format!("'{action}' is not an action of a migration; {instead}"))
+}
+
+/// Refuses content of an operation that reads none: what it was meant to say would be ignored.
+///
+/// # Errors
+///
+/// If there is any. An empty object says nothing.
+pub(super) fn no_content(operation: &str, content: &[u8]) -> Result<(), Problem> {
+    match content.trim_ascii() {
+        b"" | b"{}" => Ok(()),
+        _ => {
+            let text = format!("{operation} takes no content: give its parameters behind a '?'");
+            Err(Problem::bad_request(text))
+        }
+    }
+}
+
 /// Starts a verification, or joins the running one, and answers with what it has found; with `async=true` at once.
-async fn verify(node: &Node, name: &CacheName, uri: &Uri, parameters: &Parameters) -> Answer {
+async fn verify(
+    node: &Node,
+    name: &CacheName,
+    uri: &Uri,
+    parameters: &OwnParameters<'_>,
+) -> Answer {
     let (repair, threads) = (parameters.decides("repair")?, parameters.positive("threads")?);
-    let rates = rates::given(parameters)?;
+    let (rates, at_once) = (rates::given(parameters)?, parameters.decides("async")?);
     let verifying = node.migrations.verify(name, VerifyRequest { repair, threads, rates })?;
     let notices: Vec<String> = verifying.notice.iter().cloned().collect();
-    let answer = if parameters.is_true("async") {
+    let answer = if at_once {
         accepted(node, name, uri)?
     } else {
-        let pretty = parameters.is_true("pretty");
+        let pretty = parameters.pretty();
         patience::answer(found(verifying, pretty), Some(&MediaType::JSON)).await?
     };
     Ok(with_notices(answer, &notices))

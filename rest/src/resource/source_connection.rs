@@ -51,12 +51,13 @@ async fn connect(
 ) -> Answer {
     // As on the real server, without a text.
     let Ok(name) = name_of(&node, &name) else { return Ok(empty(StatusCode::NOT_FOUND)) };
+    let fresh = parameters.only("connecting a cache", &["fresh"])?.decides("fresh")?;
     let parsed = match config::parse_remote_store(&content) {
         Ok(parsed) => parsed,
         Err(error) => return Ok(undescribed(&error, &headers)),
     };
     cluster::log_ignored(name.as_str(), &parsed.ignored);
-    let options = ConnectOptions { fresh: parameters.decides("fresh")? };
+    let options = ConnectOptions { fresh };
     let migrations = node.migrations.clone();
     let connect = async move { migrations.connect(&name, parsed.value, options).await };
     match to_its_end(connect).await {
@@ -113,6 +114,7 @@ pub(super) async fn disconnect(
     headers: &HeaderMap,
 ) -> Answer {
     let name = name_of(node, name)?;
+    let parameters = parameters.only("disconnecting a cache", &["force", "strict"])?;
     let rule = match (parameters.decides("force")?, parameters.decides("strict")?) {
         (true, true) => {
             return Err(Problem::bad_request("'force' and 'strict' exclude each other"));

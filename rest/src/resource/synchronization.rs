@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::{
     rates,
+    rolling_upgrade::no_content,
     source_connection::{name_of, with_notices},
 };
 use crate::{
@@ -19,6 +20,10 @@ use crate::{
     request::{Parameters, wants_json_only},
 };
 
+/// All but the first two are Godwit's.
+const PARAMETERS: [&str; 5] =
+    ["read-batch", "threads", "async", "entries-per-second", "bytes-per-second"];
+
 /// Starts a synchronization, or joins the running one, and answers at its end; with `async=true` at once.
 pub(super) async fn start(
     node: &Node,
@@ -26,12 +31,15 @@ pub(super) async fn start(
     uri: &Uri,
     parameters: &Parameters,
     headers: &HeaderMap,
+    content: &[u8],
 ) -> Answer {
+    let parameters = parameters.only("sync-data", &PARAMETERS)?;
+    no_content("sync-data", content)?;
     let read_batch = parameters.positive("read-batch")?;
     let threads = parameters.positive("threads")?;
-    let request = SyncRequest { read_batch, threads, rates: rates::given(parameters)? };
+    let request = SyncRequest { read_batch, threads, rates: rates::given(&parameters)? };
     let name = name_of(node, name)?;
-    if parameters.is_true("async") {
+    if parameters.decides("async")? {
         let begun = begin(&node.migrations, &name, request).await.map_err(not_synchronized)?;
         if begun.job().is_some() {
             let notices: Vec<String> = begun.notice.into_iter().collect();
@@ -40,7 +48,7 @@ pub(super) async fn start(
         // Nothing runs: the answer of the job that has finished is there already.
     }
     let form = if wants_json_only(headers) {
-        Form::Json { pretty: parameters.is_true("pretty") }
+        Form::Json { pretty: parameters.pretty() }
     } else {
         Form::Text
     };

@@ -398,7 +398,7 @@ async fn a_copy_begins_at_the_rates_that_it_is_given_and_goes_on_at_them() {
         assert!(refused.text().contains(part), "{}", refused.text());
     }
     let refused = scene.action("throttle").await.with(400);
-    assert!(refused.text().contains("EOF"), "{}", refused.text());
+    assert!(refused.text().contains("{} lifts all limits"), "{}", refused.text());
     let path = "/rest/v2/caches/c/rolling-upgrade?action=throttle";
     let refused = scene.target.rest.post(path, "{}").await.with(409);
     assert!(refused.text().contains("begin with rates if they are given"), "{}", refused.text());
@@ -414,6 +414,13 @@ async fn a_copy_begins_at_the_rates_that_it_is_given_and_goes_on_at_them() {
     assert!(notice.contains("without threads 3 and read-batch 5"), "{notice}");
     let slower = json!({ "entriesPerSecond": null, "bytesPerSecond": 7 });
     assert_eq!(throttle().await, slower);
+    // The other way of saying it, and back.
+    let throttled = async |query: &str, body: &'static str| {
+        scene.target.rest.post(&format!("{path}{query}"), body).await.with(204);
+        throttle().await
+    };
+    assert_eq!(throttled("&entries-per-second=2", "").await["entriesPerSecond"], 2);
+    assert_eq!(throttled("", r#"{"bytesPerSecond":7}"#).await, slower);
     // What is resumed goes on as it was, also where the job had ended.
     scene.action("cancel").await.with(204);
     until_ended(&scene).await;
