@@ -13,7 +13,9 @@ use tokio::{
     process::Command,
 };
 
-use crate::harness::{OCTETS, ServerProcess, TestServer, binary, eventually, source_document};
+use crate::harness::{
+    Faulty, OCTETS, ServerProcess, TestServer, binary, eventually, source_document,
+};
 
 async fn godwit(arguments: &[&str]) -> Output {
     let mut command = Command::new(binary());
@@ -76,10 +78,11 @@ async fn a_cache_is_taken_over_by_the_commands_of_the_manual() {
             "\n<remote-store/>",
             "a JSON document is expected, and this is XML, such as {\"remote-store\"",
         ),
+        ("wrong.yaml", "remote-store:", "a JSON document is expected, such as {\"remote-store\""),
         (
             "wrong.json",
-            "{\"remote-store\": [",
-            "a JSON document is expected, such as {\"remote-store\"",
+            "{\"remote-store\": [\n",
+            "[2,1]: the document ends too early; here has to be",
         ),
     ] {
         let wrong = folder.path().join(name);
@@ -113,6 +116,8 @@ async fn a_cache_is_taken_over_by_the_commands_of_the_manual() {
     let disconnected = migrate("disconnect", vec![]).await;
     assert!(disconnected.status.success() && err(&disconnected).is_empty(), "{disconnected:?}");
     refused(&migrate("pause", vec![]).await, 1, "not connected");
+    let nothing = "cache myCache is not connected any more, and nothing was copied now";
+    refused(&migrate("synchronize", vec![]).await, 1, nothing);
     for line in [
         "WARN not disconnected: 0 of 256 source segments are complete: synchronize cache=myCache",
         "INFO synchronizing cache=myCache",
@@ -269,7 +274,7 @@ async fn a_command_that_waits_says_that_its_job_is_paused_and_that_it_goes_on_wi
     // Whoever waits is told that somebody else has ended it, and that it goes on after a pause.
     let slow = ["verify", "-c", "c", "-s", &server, "--entries-per-second", "1", "--threads", "1"];
     let mut waiting = Started::new(&[&["migrate", "cluster"], &slow[..]].concat());
-    waiting.says("it is limited to 1 entries/s").await;
+    waiting.says("it is limited to 1 entry/s").await;
     let mut joined =
         Started::new(&["migrate", "cluster", "verify", "-c", "c", "-s", &server, "--threads", "2"]);
     joined.says("goes on as it was begun, without threads 2").await;
@@ -280,6 +285,32 @@ async fn a_command_that_waits_says_that_its_job_is_paused_and_that_it_goes_on_wi
     act("cancel", "").await;
     waiting.says("error: the verification has ended without a result: cancelled").await;
     assert_eq!(waiting.child.wait().await.unwrap().code(), Some(1));
+    let mut waiting = Started::new(&[&["migrate", "cluster"], &slow[..]].concat());
+    waiting.says("it is limited to 1 entry/s").await;
+    target.stop().await;
+    waiting.says(&format!("the server at {server} does not answer any more")).await;
+    assert_eq!(waiting.child.wait().await.unwrap().code(), Some(1));
+    source.stop().await;
+}
+
+#[tokio::test]
+async fn a_connect_that_is_interrupted_says_that_the_target_may_still_connect() {
+    let (source, target) = (TestServer::start().await, TestServer::start().await);
+    source.cache("c").await;
+    target.cache("c").await;
+    let silent = Faulty::start(source.address()).await;
+    silent.silence(true);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("remote-store.json");
+    fs::write(&file, source_document(silent.address, "c")).unwrap();
+    let (server, file) = (format!("http://{}", target.address()), file.to_str().unwrap());
+    let connect = ["migrate", "cluster", "connect", "-c", "c", "-s", &server, "--file", file];
+    let mut waiting = Started::new(&connect);
+    eventually("it waits", || async { (silent.connections() > 0).then_some(()) }).await;
+    waiting.interrupt().await;
+    let status = format!("`godwit migrate cluster status -c c -s {server}`");
+    waiting.says(&format!("the target may still connect the cache. {status}")).await;
+    assert_eq!(waiting.child.wait().await.unwrap().code(), Some(130));
     target.stop().await;
     source.stop().await;
 }

@@ -1,11 +1,13 @@
 //! The REST interface of a server, as the command line uses it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use anyhow::{Context, bail};
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::{self, Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
 use serde_json::Value;
@@ -18,6 +20,8 @@ pub(super) struct Api {
     /// Such as `http://127.0.0.1:11222`.
     server: String,
     client: Client<HttpConnector, Full<Bytes>>,
+    /// Whether it has answered before.
+    has_answered: AtomicBool,
 }
 
 /// What the server says.
@@ -65,7 +69,8 @@ impl Api {
             Some((scheme, _)) => bail!("{scheme}:// is not supported yet, only http://"),
             None => format!("http://{server}"),
         };
-        Ok(Self { server, client: Client::builder(TokioExecutor::new()).build_http() })
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Ok(Self { server, client, has_answered: AtomicBool::new(false) })
     }
 
     /// The option with which another command finds the same server, with a space before it; empty if it needs none.
@@ -87,9 +92,9 @@ impl Api {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
         let request = request.body(Full::from(body.unwrap_or_default())).context(uri.clone())?;
-        let response = self.client.request(request).await.with_context(|| {
-            format!("no server answers at {}, see --server and GODWIT_SERVER", self.server)
-        })?;
+        let response = self.client.request(request).await;
+        let response = response.map_err(|error| self.unanswered(error))?;
+        self.has_answered.store(true, Ordering::Relaxed);
         let status = response.status();
         let notices = response.headers().get_all("godwit-notice").iter();
         let notices =
@@ -101,6 +106,19 @@ impl Api {
         };
         let text = String::from_utf8_lossy(&body).into_owned();
         Ok(Answer { status, text, notices, uri })
+    }
+
+    /// Why a request has no answer.
+    fn unanswered(&self, error: legacy::Error) -> anyhow::Error {
+        let server = &self.server;
+        let text = if self.has_answered.load(Ordering::Relaxed) {
+            format!("the server at {server} does not answer any more: has it been stopped?")
+        } else if error.is_connect() {
+            format!("no server answers at {server}, see --server and GODWIT_SERVER")
+        } else {
+            format!("the server at {server} has broken off the connection instead of answering")
+        };
+        anyhow::Error::new(error).context(text)
     }
 
     pub(super) async fn get(&self, path: &str) -> anyhow::Result<Answer> {

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::{
     api::{Api, segment},
-    migrate::progress_bar,
+    migrate::{Interrupted, progress_bar},
     serve::start_logging,
     show,
 };
@@ -65,7 +65,7 @@ pub(super) async fn run(arguments: DemoArgs) -> anyhow::Result<ExitCode> {
         demo = demonstrate(&source, &arguments, seed) => demo,
         interrupted = tokio::signal::ctrl_c() => {
             interrupted?;
-            Err(anyhow::anyhow!("interrupted"))
+            Err(Interrupted::without_consequences().into())
         }
     };
     // Also after an error, and after Ctrl-C: nothing of the demo stays behind.
@@ -333,6 +333,7 @@ impl Figures {
             let mut table = Table::new();
             table.load_style(UTF8_BORDERS_ONLY);
             for (_, name, value) in rows {
+                let value = value.as_u64().map_or_else(|| value.to_string(), show::grouped);
                 let value = Cell::new(value).set_alignment(CellAlignment::Right);
                 table.add_row(vec![Cell::new(name), value]);
             }

@@ -1,23 +1,24 @@
 //! `godwit migrate`: a migration by hand, through the server's REST interface.
 
 mod connection;
+mod interrupted;
 mod progress;
 mod status;
 mod synchronize;
 mod verify;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{cell::Cell, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-pub(super) use self::progress::{Interrupted, progress_bar};
 use self::{
     connection::{connect, disconnect, source_connection},
     status::status,
     synchronize::synchronize,
     verify::verify,
 };
+pub(super) use self::{interrupted::Interrupted, progress::progress_bar};
 use super::{
     api::{Api, segment},
     show,
@@ -48,6 +49,10 @@ struct Target {
 
     #[command(flatten)]
     server: ServerArgs,
+
+    /// Set once the target has begun the job that this command waits for.
+    #[arg(skip)]
+    has_begun: Cell<bool>,
 }
 
 #[derive(Args)]
@@ -78,6 +83,9 @@ struct RateArgs {
 #[derive(Subcommand)]
 enum Step {
     /// Connect a cache to its source
+    ///
+    /// The target may still connect the cache although this command is ended by Ctrl-C: `status` shows whether it has,
+    /// `disconnect --force` undoes it.
     Connect {
         #[command(flatten)]
         target: Target,
@@ -183,29 +191,37 @@ enum Step {
 
 pub(super) async fn run(arguments: MigrateArgs) -> anyhow::Result<ExitCode> {
     let What::Cluster(step) = arguments.what;
+    // Whatever a command waits for: the target goes on without it.
+    tokio::select! {
+        done = carry_out(&step) => done,
+        Ok(()) = tokio::signal::ctrl_c() => Err(Interrupted::at(&step).into()),
+    }
+}
+
+async fn carry_out(step: &Step) -> anyhow::Result<ExitCode> {
     match step {
-        Step::Connect { target, file, fresh } => connect(&target, &file, fresh).await,
-        Step::SourceConnection { target } => source_connection(&target).await,
+        Step::Connect { target, file, fresh } => connect(target, file, *fresh).await,
+        Step::SourceConnection { target } => source_connection(target).await,
         Step::Synchronize { target, read_batch, threads, rates } => {
-            synchronize(&target, read_batch, threads, &rates).await
+            synchronize(target, *read_batch, *threads, rates).await
         }
-        Step::Status { cache, server } => status(cache.as_deref(), &server).await,
-        Step::Pause { target } => act(&target, "pause", None).await,
-        Step::Resume { target } => act(&target, "resume", None).await,
-        Step::Cancel { target } => act(&target, "cancel", None).await,
+        Step::Status { cache, server } => status(cache.as_deref(), server).await,
+        Step::Pause { target } => act(target, "pause", None).await,
+        Step::Resume { target } => act(target, "resume", None).await,
+        Step::Cancel { target } => act(target, "cancel", None).await,
         Step::Throttle { target, rates } => {
             let rates = json!({
                 "entriesPerSecond": rates.entries_per_second,
                 "bytesPerSecond": rates.bytes_per_second,
             });
-            act(&target, "throttle", Some(rates)).await
+            act(target, "throttle", Some(rates)).await
         }
         Step::Verify { target, repair, threads, rates } => {
-            verify(&target, repair, threads, &rates).await
+            verify(target, *repair, *threads, rates).await
         }
-        Step::AcceptSourceLoss { target } => act(&target, "accept-source-loss", None).await,
-        Step::AcceptLoss { target } => act(&target, "accept-loss", None).await,
-        Step::Disconnect { target, strict, force } => disconnect(&target, strict, force).await,
+        Step::AcceptSourceLoss { target } => act(target, "accept-source-loss", None).await,
+        Step::AcceptLoss { target } => act(target, "accept-loss", None).await,
+        Step::Disconnect { target, strict, force } => disconnect(target, *strict, *force).await,
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) async fn connect(target: &Target, file: &Path, fresh: bool) -> anyhow
         bail!("there is no cache {} on the target: create it first", target.cache);
     }
     if answer.status == StatusCode::BAD_REQUEST && answer.text.starts_with("Invalid JSON at ") {
-        bail!("{}: {}", file.display(), no_json(&answer.text, &body));
+        bail!("{}: {}{}", file.display(), answer.text.trim(), instead_of(&body));
     }
     let notices = answer.success().with_context(|| file.display().to_string())?.notices;
     remark(&notices);
@@ -39,14 +39,16 @@ pub(super) async fn connect(target: &Target, file: &Path, fresh: bool) -> anyhow
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the server says of a body that is no JSON, with what it has to be.
-fn no_json(text: &str, body: &[u8]) -> String {
-    let is_xml = body.trim_ascii_start().starts_with(b"<");
-    let is_xml = if is_xml { ", and this is XML" } else { "" };
+/// What a body that is not even meant to be JSON has to be, behind what the server says of it.
+fn instead_of(body: &[u8]) -> String {
+    let is_xml = match body.trim_ascii_start() {
+        [b'{', ..] => return String::new(),
+        [b'<', ..] => ", and this is XML",
+        _ => "",
+    };
     format!(
-        "{}: a JSON document is expected{is_xml}, such as {{\"remote-store\": {{\"cache\": \"CACHE\", \"remote-server\": \
-         [{{\"host\": \"HOST\", \"port\": 11222}}]}}}}",
-        text.trim()
+        ": a JSON document is expected{is_xml}, such as {{\"remote-store\": {{\"cache\": \"CACHE\", \"remote-server\": \
+         [{{\"host\": \"HOST\", \"port\": 11222}}]}}}}"
     )
 }
 

@@ -1,8 +1,8 @@
-//! Waits for a job, with a bar. Tells people who interrupt it that the job goes on.
+//! Waits for a job, with a bar.
 
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use indicatif::{HumanFloatCount, ProgressBar, ProgressState, ProgressStyle};
 use migrate::Rates;
 use serde_json::Value;
 
@@ -14,8 +14,6 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// A job to wait for.
 pub(super) struct Watched {
-    /// What people call it.
-    pub(super) what: &'static str,
     /// Pointers to numbers in the status; the bar shows the largest of them.
     pub(super) done: &'static [&'static str],
     /// A pointer to the rates that it keeps to.
@@ -24,39 +22,11 @@ pub(super) struct Watched {
     pub(super) is_over: fn(&Value) -> bool,
 }
 
-/// The command was interrupted while it waited for a job.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "interrupted: {what} goes on at the target. `godwit migrate cluster status -c {cache}{at}` shows how far it is, \
-     `godwit migrate cluster cancel -c {cache}{at}` stops it"
-)]
-pub(in crate::cli) struct Interrupted {
-    what: &'static str,
-    cache: String,
-    /// The option that names the target, with a space before it.
-    at: String,
-}
-
-/// Shows a progress bar until the job is over, and returns the last status.
+/// Shows a progress bar until the job is over, and returns the last status. The bar goes when this is dropped.
 pub(super) async fn watch(api: &Api, target: &Target, watched: Watched) -> anyhow::Result<Value> {
-    let (bar, what) = (progress_bar(), watched.what);
-    let interrupted = tokio::signal::ctrl_c();
-    tokio::select! {
-        status = follow(api, target, watched, &bar) => status,
-        Ok(()) = interrupted => {
-            bar.finish_and_clear();
-            Err(Interrupted { what, cache: target.cache.clone(), at: api.option() }.into())
-        }
-    }
-}
-
-async fn follow(
-    api: &Api,
-    target: &Target,
-    watched: Watched,
-    bar: &ProgressBar,
-) -> anyhow::Result<Value> {
-    let Watched { done, rates, is_over, .. } = watched;
+    target.has_begun.set(true);
+    let bar = progress_bar();
+    let Watched { done, rates, is_over } = watched;
     let mut told = Told::default();
     loop {
         let status = api.get(&target.path("/rolling-upgrade")).await?.success()?.json()?;
@@ -120,9 +90,9 @@ impl Told {
         self.paused = paused;
         let rates = rates_at(status, rates).unwrap_or(self.rates);
         if rates != self.rates {
-            news.push(match rates.is_unlimited() {
-                true => "it is not limited any more".to_owned(),
-                false => format!("it is limited to {rates}"),
+            news.push(match show::rates(rates) {
+                None => "it is not limited any more".to_owned(),
+                Some(rates) => format!("it is limited to {rates}"),
             });
         }
         self.rates = rates;
@@ -163,7 +133,7 @@ pub(in crate::cli) fn progress_bar() -> ProgressBar {
 fn style(template: &str) -> ProgressStyle {
     let rate = |state: &ProgressState, text: &mut dyn std::fmt::Write| {
         // A bar has no place for an error.
-        let _ = write!(text, "{:.0}", state.per_sec());
+        let _ = write!(text, "{}", HumanFloatCount(state.per_sec().round()));
     };
     match ProgressStyle::with_template(template) {
         Ok(style) => style.with_key("rate", rate),
@@ -173,26 +143,11 @@ fn style(template: &str) -> ProgressStyle {
 
 #[cfg(test)]
 mod tests {
-    //! How much is shown as done, what people are told meanwhile, and what to do after an interruption.
+    //! How much is shown as done, and what people are told meanwhile.
 
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn commands_after_an_interruption_name_the_same_target() {
-        for (server, at) in
-            [("http://127.0.0.1:11222/", ""), ("127.0.0.1:11322", " -s http://127.0.0.1:11322")]
-        {
-            let at_target = Api::new(server).unwrap().option();
-            let what = "the synchronization";
-            let text = Interrupted { what, cache: "c".into(), at: at_target }.to_string();
-            for command in ["status", "cancel"] {
-                let command = format!("`godwit migrate cluster {command} -c c{at}`");
-                assert!(text.contains(&command), "{text}");
-            }
-        }
-    }
 
     #[test]
     fn what_is_read_again_after_a_pause_is_not_done_twice() {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{ServerArgs, progress::rates_at, synchronize::whereabouts};
 use crate::cli::{
     api::segment,
-    show::{self, counted},
+    show::{self, counted, grouped},
 };
 
 pub(super) async fn status(cache: Option<&str>, server: &ServerArgs) -> anyhow::Result<ExitCode> {
@@ -51,7 +51,8 @@ fn summarize(status: &Value, say: &mut dyn FnMut(fmt::Arguments<'_>)) {
     }
     show_clocks(status, say);
     if let Some(lived_on) = number("/livedOn").filter(|lived_on| *lived_on > 0) {
-        say(format_args!("  lived on     {lived_on} entries that were over only here"));
+        let lived_on = counted(lived_on, "entry that was", "entries that were");
+        say(format_args!("  lived on     {lived_on} over only here"));
     }
     match status.get("here") {
         Some(here) if number("/here/segments") > Some(0) => {
@@ -61,7 +62,8 @@ fn summarize(status: &Value, say: &mut dyn FnMut(fmt::Arguments<'_>)) {
         }
         _ => {
             if let Some(imported) = number("/imported") {
-                say(format_args!("  copied       {imported} entries by all synchronizations"));
+                let imported = counted(imported, "entry", "entries");
+                say(format_args!("  copied       {imported} by all synchronizations"));
             }
         }
     }
@@ -71,9 +73,11 @@ fn summarize(status: &Value, say: &mut dyn FnMut(fmt::Arguments<'_>)) {
         let rate = number("/job/rateEntriesPerSec").unwrap_or(0);
         let left = number("/job/etaSeconds").filter(|_| rate > 0);
         say(format_args!(
-            "  job          {}, {read} read{again}, {} written, {rate} entries/s{}{}",
+            "  job          {}, {} read{again}, {} written, {}{}{}",
             text("/job/state"),
-            number("/job/entries/written").unwrap_or(0),
+            grouped(read),
+            grouped(number("/job/entries/written").unwrap_or(0)),
+            counted(rate, "entry/s", "entries/s"),
             left.map_or_else(String::new, |eta| format!(", {eta} s left")),
             limits(status, "/job/throttle")
         ));
@@ -82,20 +86,23 @@ fn summarize(status: &Value, say: &mut dyn FnMut(fmt::Arguments<'_>)) {
         let silent = number("/readThrough/silent").unwrap_or(0);
         let walked = number("/readThrough/forIterations").unwrap_or(0);
         say(format_args!(
-            "  asked for    {} before they were copied, {walked} more for iterations; {silent} unanswered",
-            counted(hits, "entry", "entries")
+            "  asked for    {} before they were copied, {} more for iterations; {} unanswered",
+            counted(hits, "entry", "entries"),
+            grouped(walked),
+            grouped(silent)
         ));
     }
     if let Some(compared) = number("/verify/compared") {
-        let of = |name: &str| number(&format!("/verify/{name}")).unwrap_or(0);
+        let of = |name: &str| grouped(number(&format!("/verify/{name}")).unwrap_or(0));
         say(format_args!(
-            "  verify       {}, {compared} compared: {} missing, {} missing or evicted, {} different, {} \
+            "  verify       {}, {} compared: {} missing, {} missing or evicted, {} different, {} \
              vanished, {} changed here; {} of {} segments{}",
             if status.pointer("/verify/paused") == Some(&Value::Bool(true)) {
                 "paused"
             } else {
                 text("/verify/state")
             },
+            grouped(compared),
             of("missing"),
             of("missingOrEvicted"),
             of("different"),
@@ -120,7 +127,7 @@ fn summarize(status: &Value, say: &mut dyn FnMut(fmt::Arguments<'_>)) {
 
 /// The rates that a job keeps to, as the end of a line, if it has any.
 fn limits(status: &Value, pointer: &str) -> String {
-    let rates = rates_at(status, pointer).filter(|rates| !rates.is_unlimited());
+    let rates = rates_at(status, pointer).and_then(show::rates);
     rates.map_or_else(String::new, |rates| format!(", limited to {rates}"))
 }
 
@@ -247,7 +254,7 @@ mod tests {
         let mut lines = Vec::new();
         summarize(&status, &mut |line| lines.push(line.to_string()));
         assert!(lines[1].ends_with("4 written, 0 entries/s, limited to 10 entries/s"), "{lines:?}");
-        assert!(lines[2].ends_with("0 of 0 segments, limited to 1024 bytes/s"), "{lines:?}");
+        assert!(lines[2].ends_with("0 of 0 segments, limited to 1,024 bytes/s"), "{lines:?}");
     }
 
     #[test]

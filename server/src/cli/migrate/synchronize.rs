@@ -4,13 +4,14 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     RateArgs, Target,
     progress::{Watched, watch},
     remark, say,
 };
+use crate::cli::show::grouped;
 
 pub(super) async fn synchronize(
     target: &Target,
@@ -28,23 +29,20 @@ pub(super) async fn synchronize(
     }
     path.push_str(&rates.parameters());
     let answer = api.post(&path, None).await?;
-    if answer.text.contains("ISPN010016") {
+    let (cache, text) = (&target.cache, answer.text.trim());
+    if text.contains("ISPN010016") {
+        bail!("cache {cache} is not connected, and nothing was copied: connect it first ({text})");
+    }
+    if answer.status == StatusCode::OK {
+        // The server repeats what the last synchronization has written, as tools expect it.
         bail!(
-            "{}\n(cache {} is not connected: connect it first)",
-            answer.text.trim(),
-            target.cache
+            "cache {cache} is not connected any more, and nothing was copied now: connect it first. Of its last \
+             synchronization the target says: {text}"
         );
     }
     let answer = answer.success()?;
-    if answer.status != StatusCode::ACCEPTED {
-        // It has finished, and the cache was disconnected: this is what it had written.
-        let text = answer.text.trim();
-        say(target.server.json, json!({ "state": "finished", "text": text }), || text.to_owned());
-        return Ok(ExitCode::SUCCESS);
-    }
     remark(&answer.notices);
     let watched = Watched {
-        what: "the synchronization",
         done: &["/job/entries/read", "/here/read"],
         rates: "/job/throttle",
         is_over: |status| {
@@ -135,22 +133,11 @@ pub(super) fn whereabouts(here: &Value, new: Option<u64>) -> String {
     text
 }
 
-/// A number with its thousands apart.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     //! What people are told of counts.
+
+    use serde_json::json;
 
     use super::*;
 
@@ -198,11 +185,5 @@ mod tests {
         let here = json!({ "segments": 2, "read": 1, "copied": 1, "readThrough": 0 });
         let all = "1 of 1 are here: 1 copied, 0 read through, 1 new.";
         assert_eq!(synchronized(1, &here), format!("Synchronized 1 entry. {all}"));
-    }
-
-    #[test]
-    fn thousands_stand_apart() {
-        let numbers = [0, 999, 1_000, 12_345, 100_000, 1_234_567].map(grouped);
-        assert_eq!(numbers, ["0", "999", "1,000", "12,345", "100,000", "1,234,567"]);
     }
 }

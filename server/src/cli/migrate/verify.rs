@@ -10,7 +10,7 @@ use super::{
     progress::{Watched, watch},
     remark, say,
 };
-use crate::cli::show::{self, counted};
+use crate::cli::show::{self, counted, grouped};
 
 pub(super) async fn verify(
     target: &Target,
@@ -26,7 +26,6 @@ pub(super) async fn verify(
     let path = target.path(&action);
     remark(&api.post(&path, None).await?.success()?.notices);
     let watched = Watched {
-        what: "the verification",
         done: &["/verify/compared"],
         rates: "/verify/throttle",
         is_over: |status| {
@@ -36,6 +35,7 @@ pub(super) async fn verify(
     let status = watch(&api, target, watched).await?;
     let report = status.get("verify").cloned().unwrap_or_default();
     let number = |name: &str| report.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let shown = |name: &str| grouped(number(name));
     let state = report.get("state").and_then(Value::as_str).unwrap_or("unknown");
     if state != "finished" {
         let gone = "the cache was disconnected, or the server was started again";
@@ -49,17 +49,17 @@ pub(super) async fn verify(
              here, {} cleared here, {} ended meanwhile. Beyond those, {} vanished from the source, and {} \
              outlive it here. {} repaired. Differences: {}.",
             counted(number("compared"), "entry", "entries"),
-            number("same"),
-            number("missing"),
-            number("missingOrEvicted"),
-            number("different"),
-            number("changedHere"),
-            number("cleared"),
-            number("expired"),
-            number("vanished"),
-            number("outlived"),
-            number("repaired"),
-            number("differences")
+            shown("same"),
+            shown("missing"),
+            shown("missingOrEvicted"),
+            shown("different"),
+            shown("changedHere"),
+            shown("cleared"),
+            shown("expired"),
+            shown("vanished"),
+            shown("outlived"),
+            shown("repaired"),
+            shown("differences")
         )
     });
     if !target.server.json {
@@ -120,7 +120,8 @@ fn list(report: &Value, say: &mut dyn FnMut(fmt::Arguments<'_>)) {
         if all > MOST_SHOWN as u64 {
             let more = all - MOST_SHOWN as u64;
             say(format_args!(
-                "  {kind:12} …and {more} more: --json lists up to 1,000 of each kind"
+                "  {kind:12} …and {} more: --json lists up to 1,000 of each kind",
+                grouped(more)
             ));
         }
     }
@@ -170,7 +171,7 @@ mod tests {
         assert_eq!(lines[23], "  vanished     k0");
         assert_eq!(
             lines[43],
-            "  vanished     …and 88980 more: --json lists up to 1,000 of each kind"
+            "  vanished     …and 88,980 more: --json lists up to 1,000 of each kind"
         );
         assert_eq!(lines.len(), 44, "{lines:#?}");
     }
