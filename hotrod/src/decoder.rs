@@ -1,4 +1,4 @@
-//! Bytes as they arrive, and the requests in them.
+//! Splits a stream of bytes into requests.
 
 use crate::{
     error::DecodeError,
@@ -7,53 +7,53 @@ use crate::{
     reader::{Limits, Reader, Resume},
 };
 
-/// Takes bytes in as they arrive and gives whole requests out.
+/// Buffers bytes as they arrive and decodes the requests in them.
 #[derive(Debug, Default)]
 pub struct Decoder {
     buffer: Vec<u8>,
-    /// Where the next request begins.
+    /// Offset of the next request in `buffer`.
     start: usize,
-    /// Bytes from `start` on that there must be before it is worth looking again.
+    /// Least number of bytes from `start` on before another attempt to decode can succeed.
     needed: usize,
     resume: Resume,
     limits: Limits,
     visited: u64,
 }
 
-/// A request with its header, both borrowed from the decoder.
+/// A decoded request and its header, both borrowed from the decoder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decoded<'a> {
-    /// What it begins with.
+    /// Header of the request.
     pub header: RequestHeader<'a>,
-    /// What it asks.
+    /// Fields after the header.
     pub request: AnyRequest<'a>,
-    /// The whole message.
+    /// The whole message, header included.
     pub bytes: &'a [u8],
 }
 
-/// Bytes cannot be read as a request.
+/// Error for bytes that cannot be decoded as a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{error}")]
 pub struct Refused {
-    /// Message id of the request, 0 if it could not be read.
+    /// Message id of the request, or 0 if it could not be read.
     pub message_id: u64,
     /// What is wrong.
     pub error: DecodeError,
 }
 
 impl Decoder {
-    /// A decoder that refuses requests beyond `limits`.
+    /// Creates a decoder that refuses requests beyond `limits`.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self { limits, ..Self::default() }
     }
 
-    /// Takes bytes in.
+    /// Appends bytes that have arrived.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer().extend_from_slice(bytes);
     }
 
-    /// Where bytes are to be appended. Nothing else may be done to it.
+    /// Returns the buffer to append bytes to; callers must not change it in any other way.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         if self.start > 0 {
             self.buffer.drain(..self.start);
@@ -62,12 +62,12 @@ impl Decoder {
         &mut self.buffer
     }
 
-    /// The next request, once it is whole. After an error the stream is lost: where the next request
-    /// begins is not known.
+    /// Decodes the next request, or returns `None` while it is incomplete. After an error the
+    /// stream is unusable, because the start of the next request is unknown.
     ///
     /// # Errors
     ///
-    /// If the bytes are no request that is known and within the limits.
+    /// If the bytes are not a known request within the limits.
     #[inline]
     pub fn next_request(&mut self) -> Result<Option<Decoded<'_>>, Refused> {
         let bytes = self.buffer.get(self.start..).unwrap_or_default();
@@ -101,27 +101,27 @@ impl Decoder {
         }
     }
 
-    /// Bytes that wait for the rest of their request.
+    /// Returns the number of buffered bytes that belong to an incomplete request.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.buffer.len() - self.start
     }
 
-    /// Bytes of memory set aside.
+    /// Returns the allocated size of the buffer in bytes.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.buffer.capacity()
     }
 
-    /// Bytes of memory that the request which is arriving takes in the end, as far as its length is known, and
-    /// at least as many as hold `more` bytes beside those that wait.
+    /// Returns the buffer size in bytes that the incomplete request will need, as far as its length
+    /// is known, and at least enough for the buffered bytes and `more`.
     #[must_use]
     pub fn wanted(&self, more: usize) -> usize {
         self.needed.max(self.waiting().saturating_add(more)).max(self.buffer.capacity())
     }
 
-    /// Where at least `more` bytes are to be appended. Its memory grows with the bytes that have arrived, and
-    /// never beyond [`wanted`](Self::wanted).
+    /// Returns the buffer with room for at least `more` bytes to append. It grows with the bytes
+    /// that have arrived, and never beyond [`wanted`](Self::wanted).
     pub fn room(&mut self, more: usize) -> &mut Vec<u8> {
         let wanted = self.wanted(more);
         let buffer = self.buffer();
@@ -132,7 +132,7 @@ impl Decoder {
         buffer
     }
 
-    /// Gives back all memory but `keep` bytes, if nothing waits.
+    /// Frees all but `keep` bytes of the buffer, unless part of a request is in it.
     pub fn shrink(&mut self, keep: usize) {
         if self.waiting() == 0 {
             (self.start, self.needed) = (0, 0);
@@ -141,14 +141,15 @@ impl Decoder {
         }
     }
 
-    /// Bytes looked at so far, each as often as it was looked at.
+    /// Returns how many bytes were read in total, counting each byte again whenever it was read
+    /// again.
     #[must_use]
     pub fn visited(&self) -> u64 {
         self.visited
     }
 }
 
-/// Message id of a request that is refused, 0 if it cannot be read.
+/// Returns the message id of a refused request, or 0 if it cannot be read.
 fn message_id(request: &[u8]) -> u64 {
     match request.split_first() {
         Some((&REQUEST_MAGIC, rest)) => {

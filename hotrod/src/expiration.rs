@@ -1,4 +1,4 @@
-//! When an entry ends by itself, as requests say it.
+//! The expiration of an entry, as requests encode it.
 
 use crate::{
     error::DecodeError,
@@ -17,21 +17,22 @@ pub struct RequestExpiration {
     pub max_idle: Duration,
 }
 
-/// One of the two.
+/// A lifespan or a max idle as the request gives it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Duration {
-    /// What the cache is configured to have.
+    /// The cache's configured default.
     #[default]
     Default,
-    /// No end.
+    /// Never expires.
     Infinite,
-    /// This many milliseconds from now. 0 ends at once.
+    /// This many milliseconds; 0 expires at once.
     Millis(u64),
-    /// At this instant, in milliseconds since the Unix epoch: what more than 30 days meant before 3.0.
+    /// Expires at this instant, in milliseconds since the Unix epoch. Versions 2.0 to 2.9 send one
+    /// instead of a duration of more than 30 days.
     Until(u64),
 }
 
-/// Units of a duration: the code on the wire.
+/// Codes of the time units on the wire.
 mod unit {
     pub(super) const SECONDS: u8 = 0;
     pub(super) const MILLISECONDS: u8 = 1;
@@ -44,13 +45,14 @@ mod unit {
     pub(super) const INFINITE: u8 = 8;
 }
 
-/// From here on, a number is negative for a client that has signed ones only.
+/// The lowest number that is negative when read as a signed 32-bit integer, as Java clients write
+/// it.
 const NEGATIVE: u32 = 1 << 31;
 
 const THIRTY_DAYS: u64 = 30 * 24 * 60 * 60 * 1000;
 
 impl RequestExpiration {
-    /// Never, whatever the cache is configured to have.
+    /// Never expires, whatever the cache's defaults are.
     pub const NEVER: Self = Self { lifespan: Duration::Infinite, max_idle: Duration::Infinite };
 
     pub(crate) fn decode(
@@ -61,7 +63,7 @@ impl RequestExpiration {
             let seconds = |reader: &mut Reader<'_>, field, flag| {
                 Ok(match reader.vint(field)? {
                     0 if header.flags.has(flag) => Duration::Default,
-                    // Clients say "never" by a negative number, too.
+                    // Clients also send a negative number for "never".
                     0 | NEGATIVE.. => Duration::Infinite,
                     seconds => old(u64::from(seconds) * 1000),
                 })
@@ -95,7 +97,7 @@ impl RequestExpiration {
     }
 }
 
-/// Versions 2.0 to 2.9 take more than 30 days for an instant.
+/// Interprets milliseconds as versions 2.0 to 2.9 do: more than 30 days is an instant.
 fn old(millis: u64) -> Duration {
     if millis > THIRTY_DAYS { Duration::Until(millis) } else { Duration::Millis(millis) }
 }
@@ -126,7 +128,8 @@ impl Duration {
         Ok(Self::Millis(number.saturating_mul(factor) / divisor))
     }
 
-    /// Unit and, where there is one, number. Seconds where they are exact.
+    /// Returns the unit and, unless the unit implies it, the number; in seconds where that is
+    /// exact.
     fn unit(self) -> (u8, Option<u64>) {
         match self {
             Self::Default => (unit::DEFAULT, None),
@@ -138,7 +141,8 @@ impl Duration {
         }
     }
 
-    /// Seconds, rounded up, so that what lives at all is not sent as immortal.
+    /// Returns the duration in seconds, rounded up so that a short lifetime does not become 0,
+    /// which means "never".
     fn whole_secs(self) -> u32 {
         match self {
             Self::Default | Self::Infinite => 0,
@@ -156,7 +160,7 @@ mod tests {
     use super::*;
     use crate::{decoder::Decoder, op::AnyRequest};
 
-    /// What a PUT of "v" under "k" in a cache "" says of its end.
+    /// Returns the expiration decoded from a PUT of "v" under "k" in the default cache.
     fn of_put(version: u8, expiration: &[u8]) -> RequestExpiration {
         let mut decoder = Decoder::default();
         decoder.push(&[0xA0, 0x05, version]);

@@ -1,4 +1,4 @@
-//! What the fuzz targets run: nothing here may panic, whatever the bytes.
+//! Bodies of the fuzz targets: none of these may panic, whatever the bytes.
 
 use crate::{
     decoder::Decoder,
@@ -9,7 +9,7 @@ use crate::{
     version::ProtocolVersion,
 };
 
-/// Reads `data` as requests, in pieces whose length is in its first byte.
+/// Decodes `data` as requests, pushed in pieces as long as its first byte says.
 pub fn requests(data: &[u8]) {
     let Some((step, bytes)) = data.split_first() else { return };
     let mut decoder = Decoder::default();
@@ -25,7 +25,7 @@ pub fn requests(data: &[u8]) {
     }
 }
 
-/// Reads `data` as responses of every operation and version.
+/// Decodes `data` as responses of every operation and version.
 pub fn responses(data: &[u8]) {
     for version in [20, 24, 25, 28, 29, 30, 31, 40, 41] {
         let Ok(version) = ProtocolVersion::from_byte(version) else { continue };
@@ -81,7 +81,7 @@ pub fn mutations(corpus: &[Vec<u8>], count: u32, seed: u64, body: fn(&[u8])) {
     }
 }
 
-/// Marsaglia's xorshift: enough to choose bytes with.
+/// Marsaglia's xorshift: random enough to choose mutations.
 struct Random(u64);
 
 impl Random {
@@ -105,7 +105,7 @@ impl Random {
             (2, _) => bytes.truncate(at),
             (3, _) => bytes.insert(at, byte[0]),
             (4, _) => {
-                // Lengths are where decoders break: a huge one in the place of whatever stood there.
+                // Lengths are where decoders break: replace what is here by a huge one.
                 let tail = bytes.split_off(at);
                 bytes.extend([0xFF, 0xFF, 0xFF, 0xFF, byte[0] & 0x0F]);
                 bytes.extend(tail.into_iter().skip(1));

@@ -1,4 +1,4 @@
-//! What every message begins with.
+//! Headers of requests and responses.
 
 use crate::{
     error::DecodeError,
@@ -14,9 +14,9 @@ use crate::{
 pub const REQUEST_MAGIC: u8 = 0xA0;
 /// First byte of a response.
 pub const RESPONSE_MAGIC: u8 = 0xA1;
-/// Opcode of a response that is an error.
+/// Opcode of an error response.
 pub const ERROR_RESPONSE: u8 = 0x50;
-/// The topology that a client knows who knows none.
+/// The topology id that a client sends while it knows no topology.
 pub const NO_TOPOLOGY: u32 = u32::MAX;
 
 /// Flags of a request.
@@ -24,13 +24,13 @@ pub const NO_TOPOLOGY: u32 = u32::MAX;
 pub struct Flags(pub u32);
 
 impl Flags {
-    /// The previous entry is asked for.
+    /// Asks for the previous entry in the response.
     pub const FORCE_RETURN_PREVIOUS: u32 = 0x01;
     /// Before 2.2, a lifespan of 0 stands for the cache's default.
     pub const DEFAULT_LIFESPAN: u32 = 0x02;
     /// Before 2.2, a max idle of 0 stands for the cache's default.
     pub const DEFAULT_MAX_IDLE: u32 = 0x04;
-    /// The source is neither read nor written.
+    /// Asks that the source be neither read nor written.
     pub const SKIP_CACHE_LOAD: u32 = 0x08;
 
     /// Returns whether this flag is set.
@@ -40,22 +40,22 @@ impl Flags {
     }
 }
 
-/// What a request begins with.
+/// Header of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestHeader<'a> {
-    /// Chosen by the client; the response carries it too.
+    /// Chosen by the client and repeated in the response.
     pub message_id: u64,
-    /// Version of this request.
+    /// Protocol version of this request.
     pub version: ProtocolVersion,
-    /// What is asked.
+    /// Opcode of the operation.
     pub opcode: u8,
-    /// Name of the cache; empty for the default cache, or for none.
+    /// Name of the cache; empty for the default cache, or if the operation needs no cache.
     pub cache_name: &'a str,
-    /// How it is asked.
+    /// Flags of the request.
     pub flags: Flags,
     /// How much of the topology the client wants to know.
     pub intelligence: Intelligence,
-    /// The topology that the client knows.
+    /// Id of the topology that the client knows.
     pub topology_id: u32,
     /// Media type of keys in this request and its response.
     pub key_type: MediaTypeRef<'a>,
@@ -64,11 +64,11 @@ pub struct RequestHeader<'a> {
 }
 
 impl<'a> RequestHeader<'a> {
-    /// Reads what a request begins with.
+    /// Decodes a request header.
     ///
     /// # Errors
     ///
-    /// If the bytes run out, or are no request.
+    /// If the bytes run out or are not a request header.
     #[inline]
     pub fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let actual = reader.byte()?;
@@ -98,7 +98,7 @@ impl<'a> RequestHeader<'a> {
         Ok(header)
     }
 
-    /// Writes what a request begins with.
+    /// Encodes the header.
     pub fn encode(&self, writer: &mut Writer) {
         writer.byte(REQUEST_MAGIC);
         writer.vlong(self.message_id);
@@ -118,7 +118,7 @@ impl<'a> RequestHeader<'a> {
     }
 }
 
-/// Tracing contexts and the like: names with values, of which we use none.
+/// Skips other parameters: names and values such as tracing contexts, none of which is used here.
 #[inline]
 fn skip_other_parameters(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
     const MOST: u32 = 64;
@@ -134,25 +134,25 @@ fn skip_other_parameters(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
     Ok(())
 }
 
-/// What a response begins with.
+/// Header of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResponseHeader {
-    /// That of the request.
+    /// Message id of the request.
     pub message_id: u64,
-    /// That of the response, or [`ERROR_RESPONSE`].
+    /// Opcode of the response, or [`ERROR_RESPONSE`].
     pub opcode: u8,
     /// How the operation ended.
     pub status: Status,
-    /// The topology, if it is another than the one the client knows.
+    /// The current topology, if the client knows a different one.
     pub topology: Option<Topology>,
 }
 
 impl ResponseHeader {
-    /// Reads what a response begins with. `intelligence` is that of the requests on this connection.
+    /// Decodes a response header. `intelligence` is that of the requests on this connection.
     ///
     /// # Errors
     ///
-    /// If the bytes run out, or are no response.
+    /// If the bytes run out or are not a response header.
     pub fn decode(
         reader: &mut Reader<'_>,
         intelligence: Intelligence,
@@ -173,7 +173,7 @@ impl ResponseHeader {
     }
 }
 
-/// Writes what a response begins with. `topology` is the block that follows, as it goes on the wire.
+/// Encodes a response header. `topology` is the encoded topology block, if one is to be sent.
 #[inline]
 pub fn encode_response_header(
     writer: &mut Writer,
@@ -195,7 +195,7 @@ pub fn encode_response_header(
     }
 }
 
-/// Writes a whole response that is an error.
+/// Encodes a complete error response.
 pub fn encode_error(writer: &mut Writer, message_id: u64, status: Status, text: &str) {
     encode_response_header(writer, message_id, ERROR_RESPONSE, status, None);
     writer.text(text);

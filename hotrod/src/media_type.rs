@@ -1,4 +1,4 @@
-//! Media types as they go on the wire.
+//! Media types as Hot Rod encodes them.
 
 use media::MediaType;
 
@@ -8,10 +8,10 @@ use crate::{
     writer::Writer,
 };
 
-/// Most parameters that a media type is believed to have.
+/// Most parameters that a media type may have.
 const MOST_PARAMETERS: u32 = 16;
 
-/// Numbers of well-known media types (`MediaTypeIds` in Infinispan's commons). 16 is not assigned.
+/// Ids of well-known media types (`MediaTypeIds` in Infinispan's commons). 16 is not assigned.
 const IDS: [(u32, &str); 16] = [
     (1, "application/x-java-object"),
     (2, "application/json"),
@@ -31,42 +31,42 @@ const IDS: [(u32, &str); 16] = [
     (17, "application/unknown"),
 ];
 
-/// A media type in a message.
+/// A media type as a message gives it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MediaTypeRef<'a> {
-    /// None is given: bytes are in the cache's own form.
+    /// No media type: the bytes are in the format that the cache stores.
     #[default]
     Unspecified,
-    /// A well-known one, by its number.
+    /// A well-known one, by its id.
     Known(u32),
-    /// Any, by its name.
+    /// By name, without parameters.
     Named(&'a str),
-    /// Any, with parameters such as `charset`.
+    /// With parameters such as `charset`.
     Detailed(Essence<'a>, Parameters<'a>),
 }
 
-/// The name of a media type that has parameters.
+/// Type and subtype of a media type that has parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Essence<'a> {
-    /// A well-known one, by its number.
+    /// A well-known one, by its id.
     Known(u32),
-    /// Any, by its name.
+    /// By name.
     Named(&'a str),
 }
 
-/// Parameters of a media type in a message.
+/// Parameters of a media type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parameters<'a>(Listed<'a>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Listed<'a> {
-    /// As they stand in the message, without their number.
+    /// Borrowed from the message, without the count before them.
     Read(&'a [u8]),
     ToWrite(&'a [(String, String)]),
 }
 
 impl<'a> Parameters<'a> {
-    /// Reads as many parameters.
+    /// Decodes `count` parameters.
     fn decode(count: u32, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let start = reader.position();
         for _ in 0..count {
@@ -100,11 +100,11 @@ impl<'a> Parameters<'a> {
 }
 
 impl<'a> MediaTypeRef<'a> {
-    /// Reads a media type.
+    /// Decodes a media type.
     ///
     /// # Errors
     ///
-    /// If the bytes run out, or are no media type.
+    /// If the bytes run out or are not a media type.
     #[inline]
     pub fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let essence = match reader.byte()? {
@@ -132,7 +132,7 @@ impl<'a> MediaTypeRef<'a> {
         Ok(Self::Detailed(essence, Parameters::decode(parameters, reader)?))
     }
 
-    /// Writes a media type.
+    /// Encodes the media type.
     pub fn encode(self, writer: &mut Writer) {
         let (essence, parameters) = match self {
             Self::Unspecified => return writer.byte(0),
@@ -156,11 +156,11 @@ impl<'a> MediaTypeRef<'a> {
         }
     }
 
-    /// The media type that this names.
+    /// Returns the media type that the message names, `None` if it names none.
     ///
     /// # Errors
     ///
-    /// If it names none.
+    /// If the id is not assigned or the name is not a media type.
     pub fn resolve(self) -> Result<Option<MediaType>, DecodeError> {
         match self {
             Self::Unspecified => Ok(None),
@@ -175,7 +175,7 @@ impl<'a> MediaTypeRef<'a> {
         }
     }
 
-    /// How `media_type` goes on the wire.
+    /// Returns the encodable form of `media_type`.
     #[must_use]
     pub fn of(media_type: Option<&'a MediaType>) -> Self {
         let Some(media_type) = media_type else { return Self::Unspecified };

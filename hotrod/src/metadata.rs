@@ -1,8 +1,8 @@
-//! What a response says of an entry beside its key and value.
+//! Entry metadata in responses.
 
 use crate::{error::DecodeError, reader::Reader, writer::Writer};
 
-/// Version, and instants and lifetimes where there is an end.
+/// Entry metadata as Hot Rod encodes it. A lifetime is absent where the entry has no such limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {
     /// When it was written, and its lifespan.
@@ -13,12 +13,12 @@ pub struct Metadata {
     pub version: u64,
 }
 
-/// From when, and for how long.
+/// Start and length of a lifespan or a max idle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime {
-    /// Milliseconds since the Unix epoch.
+    /// Start, in milliseconds since the Unix epoch.
     pub since: u64,
-    /// Whole seconds, cut off.
+    /// Length in whole seconds, rounded down.
     pub seconds: u32,
 }
 
@@ -26,7 +26,7 @@ const INFINITE_LIFESPAN: u8 = 0x01;
 const INFINITE_MAX_IDLE: u8 = 0x02;
 
 impl Metadata {
-    /// What stands for "no entry" where a previous one is asked for: version -1.
+    /// Stands for "no previous entry": its version is -1.
     pub const NONE: Self = Self { lifespan: None, max_idle: None, version: u64::MAX };
 
     pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {

@@ -1,7 +1,8 @@
-//! The operations: one file each, in both directions, and one table of all.
+//! The operations: one file for each, and one table of them all.
 //!
-//! A file holds the request and its response, each decoded and encoded, so server and client share
-//! it. Behind the feature `serve` it also says what the operation asks of the store.
+//! A file holds an operation's request and response, each with `decode` and `encode`, shared by
+//! server and client. With the feature `serve` it also maps the request to a store command and the
+//! outcome to the response.
 
 mod auth;
 mod auth_mech_list;
@@ -63,43 +64,43 @@ use crate::{
     version::ProtocolVersion, writer::Writer,
 };
 
-/// What is asked: the fields after the header of a request.
+/// The fields after the header of a request.
 pub trait Request<'a>: Sized {
-    /// What is answered.
+    /// The response to this request.
     type Response<'b>: Response<'b>;
 
-    /// Reads the fields, in the order of the wire.
+    /// Decodes the fields in wire order.
     ///
     /// # Errors
     ///
-    /// If the bytes run out, or are no such request.
+    /// If the bytes run out or are not such a request.
     fn decode(header: &RequestHeader<'a>, reader: &mut Reader<'a>) -> Result<Self, DecodeError>;
 
-    /// Writes the fields, in the order of the wire.
+    /// Encodes the fields in wire order.
     fn encode(&self, version: ProtocolVersion, writer: &mut Writer);
 }
 
-/// What is answered: the fields after the header of a response.
+/// The fields after the header of a response.
 pub trait Response<'b>: Sized {
-    /// How the operation ended.
+    /// Returns the status of the response.
     fn status(&self) -> Status;
 
-    /// Reads the fields, in the order of the wire.
+    /// Decodes the fields in wire order.
     ///
     /// # Errors
     ///
-    /// If the bytes run out, or are no such response.
+    /// If the bytes run out or are not such a response.
     fn decode(
         status: Status,
         version: ProtocolVersion,
         reader: &mut Reader<'b>,
     ) -> Result<Self, DecodeError>;
 
-    /// Writes the fields, in the order of the wire.
+    /// Encodes the fields in wire order.
     fn encode(&self, version: ProtocolVersion, writer: &mut Writer);
 }
 
-/// Nothing but the status.
+/// A response that consists of its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Empty(pub Status);
 
@@ -113,47 +114,47 @@ impl Response<'_> for Empty {
     fn encode(&self, _: ProtocolVersion, _: &mut Writer) {}
 }
 
-/// Opcodes and name of a request.
+/// Opcodes and name of an operation.
 pub trait Operation {
     /// Opcode of the request.
     const REQUEST: u8;
     /// Opcode of the response.
     const RESPONSE: u8;
-    /// Name, as the specification writes it.
+    /// Name in the specification.
     const NAME: &'static str;
 }
 
-/// What a user must be allowed to do, by Infinispan's names.
+/// Permission that an operation needs, by Infinispan's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Permission {
-    /// Nothing: it goes before a login.
+    /// None: the operation is part of logging in.
     Nothing,
-    /// To read one entry.
+    /// Read one entry.
     Read,
-    /// To write entries that one names.
+    /// Write named entries.
     Write,
-    /// To read many entries.
+    /// Read many entries.
     BulkRead,
-    /// To change all entries.
+    /// Change all entries.
     BulkWrite,
-    /// To run a task; administration asks for more by itself.
+    /// Run a task. Administrative tasks check further permissions.
     Exec,
-    /// To listen to changes.
+    /// Listen to changes.
     Listen,
-    /// To see statistics.
+    /// Read statistics.
     Monitor,
 }
 
 macro_rules! operations {
     ($a:lifetime; $($request:literal => $response:literal, $name:ident $(<$life:lifetime>)?, $spec:literal, $permission:ident;)*) => {
-        /// A request of any kind.
+        /// A request of any operation.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum AnyRequest<$a> {
             $(
                 #[doc = $spec]
                 $name($name $(<$life>)?),
             )*
-            /// An operation that is known and not done yet: its fields have been read.
+            /// A known operation that is not implemented. Its fields have been read.
             Later(Later),
             #[doc(hidden)]
             _Borrows(std::convert::Infallible, std::marker::PhantomData<&$a ()>),
@@ -168,11 +169,11 @@ macro_rules! operations {
         )*
 
         impl<$a> AnyRequest<$a> {
-            /// Reads the fields after a header.
+            /// Decodes the fields after a header.
             ///
             /// # Errors
             ///
-            /// If the bytes run out, or are no request that is known.
+            /// If the bytes run out or are not a known request.
             #[inline]
             pub fn decode(
                 header: &RequestHeader<$a>,
@@ -184,7 +185,7 @@ macro_rules! operations {
                 }
             }
 
-            /// Opcode of its response.
+            /// Returns the opcode of the response.
             #[must_use]
             pub fn response_opcode(&self) -> u8 {
                 match self {
@@ -194,7 +195,7 @@ macro_rules! operations {
                 }
             }
 
-            /// Its name, as the specification writes it.
+            /// Returns the name in the specification.
             #[must_use]
             pub fn name(&self) -> &'static str {
                 match self {
@@ -204,7 +205,7 @@ macro_rules! operations {
                 }
             }
 
-            /// What a user must be allowed to do.
+            /// Returns the permission that the request needs.
             #[must_use]
             pub fn permission(&self) -> Permission {
                 match self {
@@ -215,7 +216,7 @@ macro_rules! operations {
             }
         }
 
-        /// Opcodes of the requests that are done here, as PING lists them.
+        /// Opcodes of the implemented requests, as PING lists them.
         pub const OPERATIONS: &[u8] = &[$($request),*];
     };
 }

@@ -1,26 +1,26 @@
-//! Answers that may carry the entry that stood there.
+//! Responses that may carry the previous entry.
 
 use crate::{
     error::DecodeError, metadata::Metadata, op::Response, reader::Reader, status::Status,
     version::ProtocolVersion, writer::Writer,
 };
 
-/// What came of a change.
+/// How a change ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Changed<'b> {
     /// It was made.
     Done,
-    /// It was made; this stood there before.
+    /// It was made; the previous entry follows, if there was one.
     DoneAfter(Option<Previous<'b>>),
     /// The condition did not hold.
     Refused,
-    /// The condition did not hold of this.
+    /// The condition did not hold; the present entry follows, if there is one.
     RefusedBy(Option<Previous<'b>>),
     /// There is no entry.
     Missing,
 }
 
-/// An entry that stood there.
+/// The previous or present entry in a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Previous<'b> {
     /// On the wire from 4.0 on.
@@ -29,17 +29,17 @@ pub struct Previous<'b> {
     pub value: Bytes<'b>,
 }
 
-/// Bytes of a value: borrowed from a message, or to be copied at the end of one.
+/// Bytes of a value, borrowed from a message or shared with the store.
 #[derive(Clone, Copy, Debug)]
 pub enum Bytes<'b> {
-    /// In a buffer.
+    /// Borrowed from a buffer.
     Slice(&'b [u8]),
-    /// To be taken along.
+    /// Shared with the store; copied when the message is complete, without holding its lock.
     Shared(&'b std::sync::Arc<[u8]>),
 }
 
 impl<'b> Bytes<'b> {
-    /// The bytes themselves.
+    /// Returns the bytes.
     #[must_use]
     pub fn get(self) -> &'b [u8] {
         match self {
@@ -48,7 +48,7 @@ impl<'b> Bytes<'b> {
         }
     }
 
-    /// Writes length and bytes as the last field of a message.
+    /// Encodes the length and the bytes as the last field of a message.
     #[inline]
     pub(crate) fn encode_last(self, writer: &mut Writer) {
         match self {
@@ -121,7 +121,7 @@ fn decode_previous<'b>(
         false => None,
     };
     let value = reader.array("previous value")?;
-    // Before 4.0 nothing tells an empty value from none.
+    // Before 4.0, an empty value and a missing one look the same.
     let none = metadata.map_or(value.is_empty(), |metadata| metadata == Metadata::NONE);
     Ok((!none).then_some(Previous { metadata, value: Bytes::Slice(value) }))
 }

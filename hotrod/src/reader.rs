@@ -1,10 +1,11 @@
-//! Bytes in the order of the wire.
+//! Decodes fields in wire order.
 
 use std::ops::ControlFlow;
 
 use crate::{error::DecodeError, segments::SegmentSet};
 
-/// Longest request, and its parts, in bytes. They hold for what clients send, not for imports.
+/// Limits on the size of a request and its parts, in bytes. They apply to what clients send, not to
+/// imports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// A whole message.
@@ -16,7 +17,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Nothing but memory limits a message: for answers of a server that one has chosen to read.
+    /// No limits: for the responses of a server that this process chose to connect to.
     pub const NONE: Self = Self { message: usize::MAX, key: usize::MAX, cache_name: usize::MAX };
 }
 
@@ -33,7 +34,7 @@ pub struct Resume {
     left: u64,
 }
 
-/// Reads a message from its first byte on. Nothing is copied: what it gives borrows from the bytes.
+/// Decodes a message from its first byte on. Nothing is copied: results borrow from the bytes.
 #[derive(Debug)]
 pub struct Reader<'a> {
     bytes: &'a [u8],
@@ -44,42 +45,43 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Reads `bytes`, which begin with a message.
+    /// Creates a reader of `bytes`, which begin with a message.
     #[must_use]
     pub fn new(bytes: &'a [u8], limits: Limits) -> Self {
         Self::resumed(bytes, limits, Resume::default())
     }
 
-    /// As [`Reader::new`], where an earlier reader of the same message has come to `resume`.
+    /// As [`Reader::new`], but continues where an earlier reader of the same message stopped.
     #[must_use]
     pub fn resumed(bytes: &'a [u8], limits: Limits, resume: Resume) -> Self {
         Self { bytes, at: 0, limits, resume, visited: 0 }
     }
 
-    /// Bytes read so far.
+    /// Returns the number of bytes read so far.
     #[must_use]
     pub fn position(&self) -> usize {
         self.at
     }
 
-    /// The bytes that were read from `start` on, a position of this reader.
+    /// Returns the bytes read since the position `start`.
     pub(crate) fn since(&self, start: usize) -> &'a [u8] {
         self.bytes.get(start..self.at).unwrap_or_default()
     }
 
-    /// Where the next reader of this message may go on.
+    /// Returns where the next reader of this message can continue.
     #[must_use]
     pub fn resume(&self) -> Resume {
         self.resume
     }
 
-    /// Bytes that this reader has looked at, or taken as a part.
+    /// Returns how many bytes this reader visited, including those that it skipped as part of an
+    /// array.
     #[must_use]
     pub fn visited(&self) -> u64 {
         self.visited
     }
 
-    /// One byte.
+    /// Reads one byte.
     #[inline]
     pub fn byte(&mut self) -> Result<u8, DecodeError> {
         match self.bytes.get(self.at) {
@@ -92,22 +94,22 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// One byte that is not 0.
+    /// Reads one byte; anything but 0 is true.
     pub fn bool(&mut self) -> Result<bool, DecodeError> {
         Ok(self.byte()? != 0)
     }
 
-    /// Two bytes, the higher first.
+    /// Reads a big-endian 16-bit number.
     pub fn short(&mut self) -> Result<u16, DecodeError> {
         Ok(u16::from_be_bytes(self.fixed()?))
     }
 
-    /// Four bytes, the highest first.
+    /// Reads a big-endian 32-bit number.
     pub fn int(&mut self) -> Result<u32, DecodeError> {
         Ok(u32::from_be_bytes(self.fixed()?))
     }
 
-    /// Eight bytes, the highest first.
+    /// Reads a big-endian 64-bit number.
     pub fn long(&mut self) -> Result<u64, DecodeError> {
         Ok(u64::from_be_bytes(self.fixed()?))
     }
@@ -122,7 +124,7 @@ impl<'a> Reader<'a> {
         Ok(*fixed)
     }
 
-    /// A number of up to 32 bits, seven a byte, the lowest first.
+    /// Reads a number of up to 32 bits, in groups of seven, the lowest first.
     #[inline]
     pub fn vint(&mut self, field: &'static str) -> Result<u32, DecodeError> {
         const MOST: usize = 5;
@@ -130,7 +132,8 @@ impl<'a> Reader<'a> {
         u32::try_from(number).map_err(|_too_large| DecodeError::Overlong { field, most: MOST })
     }
 
-    /// A number of up to 64 bits, seven a byte, the lowest first. Ten bytes are a negative one.
+    /// Reads a number of up to 64 bits, in groups of seven, the lowest first. A negative one takes
+    /// ten bytes.
     #[inline]
     pub fn vlong(&mut self, field: &'static str) -> Result<u64, DecodeError> {
         self.varying(field, 10)
@@ -158,51 +161,51 @@ impl<'a> Reader<'a> {
         Err(DecodeError::Overlong { field, most })
     }
 
-    /// A number of either sign in zigzag form.
+    /// Reads a signed number in zigzag form.
     pub fn signed_vint(&mut self, field: &'static str) -> Result<i32, DecodeError> {
         let number = self.vint(field)?;
         Ok((number >> 1).cast_signed() ^ -((number & 1).cast_signed()))
     }
 
-    /// Length and bytes.
+    /// Reads a length and that many bytes.
     #[inline]
     pub fn array(&mut self, field: &'static str) -> Result<&'a [u8], DecodeError> {
         let len = self.vint(field)?;
         self.exactly(field, len, self.limits.message)
     }
 
-    /// Length and bytes of a key.
+    /// Reads a key: a length and that many bytes.
     #[inline]
     pub fn key(&mut self) -> Result<&'a [u8], DecodeError> {
         let len = self.vint("key")?;
         self.exactly("key", len, self.limits.key)
     }
 
-    /// Length and bytes of UTF-8.
+    /// Reads a text: a length and that many bytes of UTF-8.
     pub fn text(&mut self, field: &'static str) -> Result<&'a str, DecodeError> {
         let len = self.vint(field)?;
         self.utf8(field, len, self.limits.message)
     }
 
-    /// Length and bytes of the name of a cache.
+    /// Reads the name of a cache: a length and that many bytes of UTF-8.
     #[inline]
     pub fn cache_name(&mut self) -> Result<&'a str, DecodeError> {
         let len = self.vint("cache name")?;
         self.utf8("cache name", len, self.limits.cache_name)
     }
 
-    /// Length and bytes, or nothing: then the length is -1.
+    /// Reads a length and that many bytes; a length of -1 means none.
     pub fn optional_array(&mut self, field: &'static str) -> Result<Option<&'a [u8]>, DecodeError> {
         self.optional(field, self.limits.message)
     }
 
-    /// Length and bytes of a set of segments: at most 8 KiB, which is what 65,536 segments take.
+    /// Reads a set of segments: a length and at most 8 KiB, enough for 65,536 segments.
     pub fn segments(&mut self, field: &'static str) -> Result<SegmentSet, DecodeError> {
         let len = self.vint(field)?;
         self.exactly(field, len, SegmentSet::MAX_BYTES).map(SegmentSet::from_bytes)
     }
 
-    /// A set of segments, or nothing: then the length is -1.
+    /// Reads a set of segments; a length of -1 means none.
     pub fn optional_segments(
         &mut self,
         field: &'static str,
@@ -225,7 +228,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Length and UTF-8, or nothing: then the length is -1.
+    /// Reads a text; a length of -1 means none.
     pub fn optional_text(&mut self, field: &'static str) -> Result<Option<&'a str>, DecodeError> {
         let array = self.optional_array(field)?;
         array.map(|bytes| text(field, bytes)).transpose()
@@ -252,7 +255,7 @@ impl<'a> Reader<'a> {
                 self.visited += len as u64;
                 Ok(array)
             }
-            // A length that is too long is refused before anybody waits for that many bytes.
+            // Refuse an excessive length before waiting for that many bytes.
             _ if len > most => Err(DecodeError::TooLong { field, len: len as u64, most }),
             _ if self.at.saturating_add(len) > self.limits.message => {
                 let (len, most) = (self.at.saturating_add(len) as u64, self.limits.message);
@@ -262,8 +265,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads at most `most` elements, up to one that says it is the last. If the bytes run out, the next
-    /// reader of this message goes on at the first element that was not whole.
+    /// Reads at most `most` elements, until one says that it is the last. If the bytes run out, the
+    /// next reader of this message continues at the first incomplete element.
     pub(crate) fn elements(
         &mut self,
         most: u64,
@@ -287,8 +290,8 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// `count` times as many arrays as `fields` names, as they lie. If the bytes run out, the next reader
-    /// of this message goes on at the first array that was not whole.
+    /// Reads `count` elements of as many arrays as `fields` names. If the bytes run out, the next
+    /// reader of this message continues at the first incomplete array.
     pub fn arrays(
         &mut self,
         count: u32,
@@ -309,7 +312,7 @@ impl<'a> Reader<'a> {
                 self.resume = Resume { at: whole, left };
                 self.at = whole;
                 return Err(match error {
-                    // Each array after this one has one byte at least.
+                    // Each of the remaining arrays takes at least one byte.
                     DecodeError::Incomplete { missing } => {
                         let rest = usize::try_from(left - 1).unwrap_or(usize::MAX);
                         DecodeError::Incomplete { missing: missing.saturating_add(rest) }
@@ -328,7 +331,7 @@ fn text<'a>(field: &'static str, bytes: &'a [u8]) -> Result<&'a str, DecodeError
     str::from_utf8(bytes).map_err(|_not_utf8| DecodeError::NotUtf8 { field })
 }
 
-/// Arrays that lie one behind the other and are known to be whole.
+/// Consecutive arrays in a message, known to be complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arrays<'a> {
     bytes: &'a [u8],
@@ -337,13 +340,13 @@ pub struct Arrays<'a> {
 }
 
 impl<'a> Arrays<'a> {
-    /// How many are still to come.
+    /// Returns how many arrays are left.
     #[must_use]
     pub fn left(&self) -> u64 {
         self.left
     }
 
-    /// Pairs of arrays, such as keys with their values.
+    /// Returns the arrays in pairs, such as keys with their values.
     pub fn pairs(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         let mut arrays = self;
         std::iter::from_fn(move || Some((arrays.next()?, arrays.next()?)))

@@ -1,4 +1,4 @@
-//! What real clients and servers said, for the tests.
+//! Recorded traffic of real clients and servers, for the tests.
 
 use serde_json::Value;
 
@@ -30,7 +30,7 @@ pub(crate) fn exchanges() -> impl Iterator<Item = Exchange> {
     })
 }
 
-/// What each recorded client sent on each of its connections.
+/// Returns what each recorded client sent on each of its connections.
 pub(crate) fn client_streams() -> impl Iterator<Item = (String, Vec<u8>)> {
     let document = document();
     let mut streams = std::collections::BTreeMap::<String, Vec<u8>>::new();

@@ -1,6 +1,6 @@
-//! Sets of segments, as Java's `BitSet.toByteArray` writes them: the lowest segment in the lowest bit.
+//! Sets of segments in the format of Java's `BitSet.toByteArray`: segment 0 is the lowest bit.
 
-/// Most segments that a cache of a peer is believed to have.
+/// Most segments that a peer's cache may have.
 pub(crate) const MAX_SEGMENTS: u32 = 65_536;
 
 /// A set of segment numbers.
@@ -10,16 +10,16 @@ pub struct SegmentSet {
 }
 
 impl SegmentSet {
-    /// Most bytes that a set is read from: those of [`MAX_SEGMENTS`] segments.
+    /// Longest encoded set in bytes, enough for [`MAX_SEGMENTS`] segments.
     pub(crate) const MAX_BYTES: usize = MAX_SEGMENTS as usize / 8;
 
-    /// The set that these bytes stand for.
+    /// Decodes a set.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
         bytes.to_vec().into()
     }
 
-    /// The bytes that stand for the set; the last one is not 0.
+    /// Returns the encoded set, without trailing zero bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
@@ -42,13 +42,13 @@ impl SegmentSet {
         self.bytes.get(segment as usize / 8).is_some_and(|byte| byte >> (segment % 8) & 1 == 1)
     }
 
-    /// Returns whether the set has no segment.
+    /// Returns whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// The segments, in order.
+    /// Returns the segments in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         let bits = u32::try_from(self.bytes.len().saturating_mul(8)).unwrap_or(u32::MAX);
         (0..bits).filter(|segment| self.contains(*segment))

@@ -1,4 +1,4 @@
-//! What a server makes of a request: a command for the store, and a response from its outcome.
+//! Maps requests to store commands, and outcomes to responses.
 
 use store::{
     Change, Command, Condition, EntryRef, Expiration, Lifetime, Outcome, Reply, Source, Timestamp,
@@ -13,16 +13,16 @@ use crate::{
     writer::Writer,
 };
 
-/// What a request is carried out in.
+/// What a request needs besides its own fields.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
-    /// Its header.
+    /// Header of the request.
     pub header: &'a RequestHeader<'a>,
-    /// The time.
+    /// The current time.
     pub now: Timestamp,
-    /// What the cache gives to an entry that asks for the default.
+    /// Expiration of entries that ask for the cache's default.
     pub default_expiration: Expiration,
-    /// The topology block that the client has to learn, as it goes on the wire.
+    /// The encoded topology block, if the client's topology is out of date.
     pub topology: Option<&'a [u8]>,
 }
 
@@ -47,7 +47,7 @@ impl Context<'_> {
         Command { wants_previous, ..Command::new(key, condition, change) }
     }
 
-    /// When an entry ends that is written now.
+    /// Returns the expiration of an entry written now.
     #[must_use]
     pub fn expiration(&self, requested: RequestExpiration) -> Expiration {
         let lifetime = |duration, default| match duration {
@@ -68,17 +68,17 @@ impl Context<'_> {
 
 /// An operation on one key.
 pub trait Run<'a>: Request<'a> {
-    /// What it asks of the store.
+    /// Returns the store command for this request.
     fn command(&self, context: &Context<'_>) -> Command<'a>;
 
-    /// What it answers.
+    /// Returns the response for the command's outcome.
     fn response<'b>(outcome: Outcome<'b>, context: &Context<'_>) -> Self::Response<'b>;
 }
 
 macro_rules! keyed {
     ($($name:ident),*) => {
         impl<'a> AnyRequest<'a> {
-            /// What the request asks of the store; `None` if it is not about one key.
+            /// Returns the store command for the request, or `None` if it is not about one key.
             #[inline]
             #[must_use]
             pub fn command(&self, context: &Context<'_>) -> Option<Command<'a>> {
@@ -92,7 +92,7 @@ macro_rules! keyed {
                 Some(if honoured { Command { source: Source::Skip, ..command } } else { command })
             }
 
-            /// Returns whether the response shows the value of the entry that the outcome names.
+            /// Returns whether the response contains the value of the entry in the outcome.
             #[must_use]
             pub fn shows_value(&self, context: &Context<'_>) -> bool {
                 match self {
@@ -136,7 +136,7 @@ fn respond<'a, R: Run<'a> + Operation>(
     write_response::<R>(&R::response(outcome, context), context, writer);
 }
 
-/// Writes header and fields of a response.
+/// Writes the header and the fields of a response.
 pub fn write_response<'a, R: Request<'a> + Operation>(
     response: &R::Response<'_>,
     context: &Context<'_>,
@@ -148,11 +148,11 @@ pub fn write_response<'a, R: Request<'a> + Operation>(
     response.encode(header.version, writer);
 }
 
-/// A reply that writes the response.
+/// Writes the outcome of a command as the response.
 pub struct Responder<'a, 'w> {
-    /// The request that is answered.
+    /// The request to answer.
     pub request: &'a AnyRequest<'a>,
-    /// What it is carried out in.
+    /// Its context.
     pub context: &'a Context<'a>,
     /// Where the response goes.
     pub writer: &'w mut Writer,
@@ -165,7 +165,7 @@ impl Reply for Responder<'_, '_> {
     }
 }
 
-/// An entry that stood there, as a response shows it.
+/// Converts an entry to the form that responses carry.
 pub(crate) fn previous(entry: EntryRef<'_>) -> Previous<'_> {
     Previous { metadata: Some(entry.metadata().into()), value: entry.value().into() }
 }
@@ -178,7 +178,7 @@ pub(crate) fn refused<'b>(current: EntryRef<'b>, context: &Context<'_>) -> Chang
     }
 }
 
-/// What most changes answer.
+/// Returns the response that most changes share.
 pub(crate) fn changed<'b>(outcome: Outcome<'b>, context: &Context<'_>) -> Changed<'b> {
     match outcome {
         Outcome::Changed { previous: before } if context.wants_previous() => {

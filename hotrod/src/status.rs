@@ -1,42 +1,42 @@
-//! How an operation ended.
+//! Status of a response.
 
 use crate::error::DecodeError;
 
 /// The status byte of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Status {
-    /// Done.
+    /// Success.
     Success,
     /// The condition did not hold.
     NotExecuted,
     /// There is no entry under the key.
     KeyDoesNotExist,
-    /// Done; the previous entry follows.
+    /// Success; the previous entry follows.
     SuccessWithPrevious,
-    /// The condition did not hold; the entry that stands follows.
+    /// The condition did not hold; the present entry follows.
     NotExecutedWithPrevious,
     /// There is no such iteration.
     InvalidIteration,
-    /// The first byte is not that of a message.
+    /// The first byte is not the magic byte.
     InvalidMagic,
-    /// The opcode stands for nothing, or for nothing that is done here.
+    /// The opcode is unknown or the operation is not implemented.
     UnknownOperation,
-    /// The protocol version is not spoken here.
+    /// The protocol version is not supported.
     UnknownVersion,
-    /// The request cannot be read; or there is no such cache.
+    /// The request cannot be decoded, or there is no such cache.
     ParseError,
     /// The operation failed.
     ServerError,
-    /// The operation may or may not have been carried out.
+    /// The operation may or may not have been executed.
     TimedOut,
-    /// Clients repeat the operation on another server.
+    /// Clients retry on another server.
     NodeSuspected,
-    /// Not carried out: clients repeat the operation on another server.
+    /// Not executed: clients retry on another server.
     IllegalLifecycleState,
 }
 
 impl Status {
-    /// The byte on the wire.
+    /// Returns the byte on the wire.
     #[must_use]
     pub const fn byte(self) -> u8 {
         match self {
@@ -57,7 +57,8 @@ impl Status {
         }
     }
 
-    /// The status of this byte. 0x06 to 0x08 are those of caches of Java objects, in versions 2.4 to 2.8.
+    /// Returns the status for a byte. 0x06 to 0x08 belong to caches of Java objects, in versions
+    /// 2.4 to 2.8.
     pub fn from_byte(byte: u8) -> Result<Self, DecodeError> {
         Ok(match byte {
             0x00 | 0x06 => Self::Success,
@@ -78,7 +79,7 @@ impl Status {
         })
     }
 
-    /// Returns whether a text follows that says what went wrong.
+    /// Returns whether the response carries an error message.
     #[must_use]
     pub const fn is_error(self) -> bool {
         self.byte() >= 0x80

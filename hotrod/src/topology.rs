@@ -1,4 +1,4 @@
-//! Which servers there are, and which of them own which segment.
+//! Topology: the servers, and the owners of each segment.
 
 use crate::{error::DecodeError, reader::Reader, writer::Writer};
 
@@ -23,25 +23,25 @@ impl Intelligence {
     }
 }
 
-/// Most servers, and most segments, that a topology is believed to have.
+/// Most servers, and most segments, that a topology may have.
 const MOST: u32 = crate::segments::MAX_SEGMENTS;
 
 /// The topology of one cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topology {
-    /// Number of this topology. Clients up to 13 take only a greater one.
+    /// Number of this topology. Clients up to version 13 accept only a greater one than they know.
     pub id: u32,
-    /// Servers, as clients reach them.
+    /// Servers, at the addresses that clients use.
     pub servers: Vec<ServerAddress>,
-    /// For each segment, its owners as indexes of `servers`, the primary first. Empty where keys are not
-    /// placed by their hash, or where the client did not want to know.
+    /// Owners of each segment as indexes into `servers`, the primary first. Empty if keys are not
+    /// placed by their hash, or if the client did not ask.
     pub owners: Vec<Vec<u32>>,
 }
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServerAddress {
-    /// Name or number of the host.
+    /// Host name or IP address.
     pub host: String,
     /// Port.
     pub port: u16,
@@ -57,7 +57,7 @@ impl std::fmt::Display for ServerAddress {
     }
 }
 
-/// The hash function by which keys are placed into segments.
+/// Id of the hash function that places keys in segments.
 const SEGMENT_HASH: u8 = 3;
 
 impl Topology {
@@ -87,7 +87,7 @@ impl Topology {
         Ok(Self { id, servers, owners })
     }
 
-    /// The block as it goes on the wire, for a client that wants to know this much.
+    /// Encodes the block for a client of this intelligence.
     #[must_use]
     pub fn block(&self, intelligence: Intelligence) -> Vec<u8> {
         let mut writer = Writer::default();

@@ -9,37 +9,37 @@ use crate::error::DecodeError;
 pub struct ProtocolVersion(u8);
 
 impl ProtocolVersion {
-    /// The oldest that is spoken here.
+    /// The oldest supported version.
     pub const V2_0: Self = Self(20);
-    /// Client listeners on raw data.
+    /// Adds client listeners on raw data.
     pub const V2_1: Self = Self(21);
-    /// Expirations with a unit.
+    /// Adds units of expiration.
     pub const V2_2: Self = Self(22);
-    /// Iterations with filter parameters and metadata; statistics of the cluster.
+    /// Adds filter parameters and metadata to iterations, and statistics of the cluster.
     pub const V2_4: Self = Self(24);
-    /// Iterated entries with metadata.
+    /// Adds metadata to iterated entries.
     pub const V2_5: Self = Self(25);
-    /// Client listeners with interests.
+    /// Adds interests to client listeners.
     pub const V2_6: Self = Self(26);
-    /// Media types in every request.
+    /// Adds media types to every request.
     pub const V2_8: Self = Self(28);
-    /// Media types in the answer to PING.
+    /// Adds media types to the response to PING.
     pub const V2_9: Self = Self(29);
-    /// Server version and operations in the answer to PING.
+    /// Adds the server's version and operations to the response to PING.
     pub const V3_0: Self = Self(30);
-    /// What every client since 12 begins with.
+    /// The version that every client since 12 tries first.
     pub const V3_1: Self = Self(31);
-    /// Other parameters in every request; previous values with metadata.
+    /// Adds other parameters to every request, and metadata to previous values.
     pub const V4_0: Self = Self(40);
-    /// The newest there is.
+    /// The newest version.
     pub const V4_1: Self = Self(41);
 
-    /// The version of this byte: ten times the major number and the minor number. What is newer than 4.1
-    /// is taken as 4.1, as every real server does.
+    /// Returns the version for a byte, ten times the major number plus the minor number. Anything
+    /// newer than 4.1 is taken as 4.1, as real servers do.
     ///
     /// # Errors
     ///
-    /// Before 2.0 the messages look different.
+    /// If the version is older than 2.0, whose messages have another layout.
     pub fn from_byte(byte: u8) -> Result<Self, DecodeError> {
         match byte {
             0..20 => Err(DecodeError::UnknownVersion { version: byte }),
@@ -48,7 +48,7 @@ impl ProtocolVersion {
         }
     }
 
-    /// Ten times the major number and the minor number.
+    /// Returns ten times the major number plus the minor number.
     #[must_use]
     pub const fn byte(self) -> u8 {
         self.0
@@ -64,7 +64,7 @@ impl fmt::Display for ProtocolVersion {
 impl FromStr for ProtocolVersion {
     type Err = UnknownVersionName;
 
-    /// Reads "2.5" and the like.
+    /// Parses a version such as "2.5".
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let byte = match text.as_bytes() {
             [major @ b'2'..=b'4', b'.', minor @ b'0'..=b'9'] => {
@@ -79,7 +79,7 @@ impl FromStr for ProtocolVersion {
     }
 }
 
-/// A text is not the name of a Hot Rod version.
+/// Error for a text that does not name a Hot Rod version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{0}\" is not a Hot Rod version: there are 2.0 to 2.9, 3.0, 3.1, 4.0 and 4.1")]
 pub struct UnknownVersionName(String);

@@ -1,42 +1,42 @@
-//! Bytes in the order of the wire.
+//! Encodes fields in wire order.
 
 use std::sync::Arc;
 
-/// Takes messages in, one behind the other.
+/// Collects encoded messages, one after the other.
 #[derive(Debug, Default)]
 pub struct Writer {
     bytes: Vec<u8>,
-    /// The last array of a message, if it is large and need not be copied yet.
+    /// The last array of a message, if it is large and not yet copied into `bytes`.
     tail: Option<Arc<[u8]>>,
 }
 
 impl Writer {
-    /// What was written.
+    /// Returns the written bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// What was written, for itself.
+    /// Returns the written bytes as a vector of their own.
     #[must_use]
     pub fn into_bytes(mut self) -> Vec<u8> {
         self.seal();
         self.bytes
     }
 
-    /// Takes back everything from `len` on.
+    /// Removes everything from `len` on.
     pub fn truncate(&mut self, len: usize) {
         self.bytes.truncate(len);
         self.tail = None;
     }
 
-    /// Bytes of the last array of the message that is being written, if they are not copied yet.
+    /// Returns the size in bytes of the last array of the current message, if it is not copied yet.
     #[must_use]
     pub fn unsealed(&self) -> usize {
         self.tail.as_ref().map_or(0, |tail| tail.len())
     }
 
-    /// Moves everything from `start` on into a writer of its own, without copying what is not copied yet.
+    /// Moves everything from `start` on into a new writer. The last array stays uncopied if it was.
     #[must_use]
     pub fn split_off(&mut self, start: usize) -> Self {
         let bytes = self.bytes.get(start..).unwrap_or_default().to_vec();
@@ -44,19 +44,19 @@ impl Writer {
         Self { bytes, tail: self.tail.take() }
     }
 
-    /// Forgets what was written, and all but `keep` bytes of the memory for it.
+    /// Clears the writer and frees all but `keep` bytes of its memory.
     pub fn reset(&mut self, keep: usize) {
         self.bytes.clear();
         self.bytes.shrink_to(keep);
     }
 
-    /// Number of bytes written.
+    /// Returns the number of bytes written.
     #[must_use]
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Bytes of memory set aside.
+    /// Returns the allocated size in bytes.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.bytes.capacity()
@@ -68,39 +68,39 @@ impl Writer {
         self.bytes.is_empty()
     }
 
-    /// One byte.
+    /// Writes one byte.
     #[inline]
     pub fn byte(&mut self, byte: u8) {
         self.bytes.push(byte);
     }
 
-    /// 0 or 1.
+    /// Writes 0 or 1.
     pub fn bool(&mut self, bool: bool) {
         self.byte(u8::from(bool));
     }
 
-    /// Two bytes, the higher first.
+    /// Writes a big-endian 16-bit number.
     pub fn short(&mut self, number: u16) {
         self.bytes.extend_from_slice(&number.to_be_bytes());
     }
 
-    /// Four bytes, the highest first.
+    /// Writes a big-endian 32-bit number.
     pub fn int(&mut self, number: u32) {
         self.bytes.extend_from_slice(&number.to_be_bytes());
     }
 
-    /// Eight bytes, the highest first.
+    /// Writes a big-endian 64-bit number.
     pub fn long(&mut self, number: u64) {
         self.bytes.extend_from_slice(&number.to_be_bytes());
     }
 
-    /// Seven bits a byte, the lowest first.
+    /// Writes a number in groups of seven bits, the lowest first.
     #[inline]
     pub fn vint(&mut self, number: u32) {
         self.vlong(number.into());
     }
 
-    /// Seven bits a byte, the lowest first.
+    /// Writes a number in groups of seven bits, the lowest first.
     #[inline]
     pub fn vlong(&mut self, mut number: u64) {
         while number > 0x7F {
@@ -110,24 +110,24 @@ impl Writer {
         self.bytes.push(low_seven(number));
     }
 
-    /// Zigzag form.
+    /// Writes a signed number in zigzag form.
     pub fn signed_vint(&mut self, number: i32) {
         self.vint(((number << 1) ^ (number >> 31)).cast_unsigned());
     }
 
-    /// Length and bytes.
+    /// Writes a length and the bytes.
     #[inline]
     pub fn array(&mut self, bytes: &[u8]) {
         self.vlong(bytes.len() as u64);
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Length and UTF-8.
+    /// Writes a length and the text in UTF-8.
     pub fn text(&mut self, text: &str) {
         self.array(text.as_bytes());
     }
 
-    /// Length and bytes, or length -1.
+    /// Writes a length and the bytes, or a length of -1 for none.
     pub fn optional_array(&mut self, bytes: Option<&[u8]>) {
         match bytes {
             Some(bytes) => {
@@ -138,12 +138,13 @@ impl Writer {
         }
     }
 
-    /// Bytes as they are.
+    /// Writes bytes without a length.
     pub fn raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Bytes as they are. Large ones are not copied if nothing was written before.
+    /// Writes bytes without a length. A large vector is taken over instead of copied if the writer
+    /// is empty.
     pub fn append(&mut self, bytes: Vec<u8>) {
         if self.bytes.is_empty() && bytes.len() > self.bytes.capacity() {
             self.bytes = bytes;
@@ -152,14 +153,14 @@ impl Writer {
         }
     }
 
-    /// Length and bytes of the last array of a message. They are copied by [`Writer::seal`], where no
-    /// lock is held any more.
+    /// Writes the length and the bytes of the last array of a message. [`Writer::seal`] copies the
+    /// bytes later, when the caller no longer holds a lock.
     pub fn last_array(&mut self, bytes: &Arc<[u8]>) {
         self.vlong(bytes.len() as u64);
         self.tail = Some(Arc::clone(bytes));
     }
 
-    /// Ends a message.
+    /// Completes a message by copying its last array.
     #[inline]
     pub fn seal(&mut self) {
         if let Some(tail) = self.tail.take() {

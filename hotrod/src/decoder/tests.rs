@@ -1,4 +1,4 @@
-//! Requests as real clients sent them, and bytes that nobody should send.
+//! Requests recorded from real clients, and malformed ones.
 
 use hex_literal::hex;
 
@@ -35,7 +35,7 @@ fn message<'a, R: Request<'a> + Operation>(request: &R) -> Vec<u8> {
     writer.into_bytes()
 }
 
-/// All requests in some bytes.
+/// Decodes all requests in `bytes`.
 fn decode_all(bytes: &[u8]) -> Result<Vec<(u8, &'static str)>, Refused> {
     let mut decoder = Decoder::default();
     decoder.push(bytes);
@@ -141,7 +141,7 @@ fn a_put_all_of_ten_megabytes_is_read_at_most_three_times_however_it_arrives() {
                     assert_eq!(request.entries.pairs().count(), count as usize);
                 }
             }
-            // Who takes the entries out walks over them once more.
+            // A caller that visits the entries reads them once more.
             let visited = decoder.visited() + bytes.len() as u64;
             let len = bytes.len() as u64;
             assert!(visited <= 3 * len, "{visited} of {len} bytes, {count} entries, {step} a time");
@@ -151,7 +151,7 @@ fn a_put_all_of_ten_megabytes_is_read_at_most_three_times_however_it_arrives() {
 
 #[test]
 fn chunks_and_changes_of_a_megabyte_are_read_at_most_three_times_however_they_arrive() {
-    // PUT_STREAM of "k", which never ends by itself, with any version; 500,000 chunks, and the last.
+    // PUT_STREAM of "k", endless, with any version; 500,000 chunks, and the last.
     let chunks = hex!("01 76").repeat(500_000);
     let stream =
         [&header_bytes(0x39)[..], &hex!("01 6B 88 00 00 00 00 00 00 00 00"), &chunks, &[0]];
@@ -160,7 +160,7 @@ fn chunks_and_changes_of_a_megabyte_are_read_at_most_three_times_however_they_ar
     let transaction =
         [&header_bytes(0x3B)[..], &hex!("00 01 67 01 62 01"), &hex!("C0 9A 0C"), &changes];
     for (name, bytes) in [("PUT_STREAM", stream.concat()), ("PREPARE_TX", transaction.concat())] {
-        // What stands before the elements is read each time.
+        // The fields before the elements are read on each attempt.
         for step in [64, 1_448] {
             let mut decoder = Decoder::default();
             for (index, piece) in bytes.chunks(step).enumerate() {

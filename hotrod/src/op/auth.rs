@@ -4,22 +4,22 @@ use super::{
     DecodeError, ProtocolVersion, Reader, Request, RequestHeader, Response, Status, Writer,
 };
 
-/// A step of the client.
+/// The client's message in one step of a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Auth<'a> {
     /// Name of the SASL mechanism, the same in every step.
     pub mechanism: &'a str,
-    /// What the mechanism has the client say.
+    /// The client's SASL message.
     pub response: &'a [u8],
 }
 
-/// A step of the server.
+/// The server's message in one step of a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Challenge<'b> {
-    /// Whether the login is complete. A real server says no with the last data of a mechanism, and the
-    /// client knows by itself that it was the last.
+    /// Whether the login is complete. A real server sends `false` even with the last message of a
+    /// mechanism; the client recognizes the last step by itself.
     pub complete: bool,
-    /// What the mechanism has the server say.
+    /// The server's SASL message.
     pub challenge: &'b [u8],
 }
 

@@ -1,10 +1,10 @@
-//! AUTH_MECH_LIST (0x21): the ways to log in.
+//! AUTH_MECH_LIST (0x21): lists the mechanisms for logging in.
 
 use super::{
     DecodeError, ProtocolVersion, Reader, Request, RequestHeader, Response, Status, Writer,
 };
 
-/// Most mechanisms that a server is believed to have.
+/// Most mechanisms that a response may list.
 const MOST: u32 = 64;
 
 /// Asks for the SASL mechanisms of the server.

@@ -1,13 +1,14 @@
-//! BULK_GET (0x19): entries of a cache in one message. Old clients use it where newer ones iterate.
+//! BULK_GET (0x19): reads the entries of a cache in one message. Old clients use it where newer
+//! ones iterate.
 
 use super::{
     DecodeError, ProtocolVersion, Reader, Request, RequestHeader, Response, Status, Writer,
 };
 
-/// Reads up to `most` entries; 0 is all.
+/// Reads up to `most` entries; 0 means all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BulkGet {
-    /// Most entries in the answer; 0 is all.
+    /// Most entries in the response; 0 means all.
     pub most: u32,
 }
 

@@ -1,5 +1,5 @@
-//! BULK_GET_KEYS (0x1D): the keys of a cache in one message. Old clients use it where newer ones
-//! iterate.
+//! BULK_GET_KEYS (0x1D): reads the keys of a cache in one message. Old clients use it where newer
+//! ones iterate.
 
 use super::{
     DecodeError, ProtocolVersion, Reader, Request, RequestHeader, Response, Status, Writer,
@@ -8,7 +8,7 @@ use super::{
 /// Reads all keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BulkGetKeys {
-    /// Of which servers: 0 default, 1 all, 2 this one. No server has made a difference for long.
+    /// Scope: 0 default, 1 all servers, 2 this server. Servers have ignored it for a long time.
     pub scope: u32,
 }
 

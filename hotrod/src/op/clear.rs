@@ -1,4 +1,4 @@
-//! CLEAR (0x13): every entry is gone.
+//! CLEAR (0x13): removes every entry.
 
 use super::{DecodeError, Empty, ProtocolVersion, Reader, Request, RequestHeader, Writer};
 

@@ -1,4 +1,4 @@
-//! CONTAINS_KEY (0x0F): whether there is an entry under a key.
+//! CONTAINS_KEY (0x0F): tells whether there is an entry under a key.
 
 use super::{
     DecodeError, ProtocolVersion, Reader, Request, RequestHeader, Response, Status, Writer,
@@ -11,7 +11,7 @@ pub struct ContainsKey<'a> {
     pub key: &'a [u8],
 }
 
-/// Whether there is one.
+/// Whether there is an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contains(pub bool);
 

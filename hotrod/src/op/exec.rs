@@ -1,4 +1,4 @@
-//! EXEC (0x2B): a task of the server, above all administration.
+//! EXEC (0x2B): runs a task on the server; most tasks are administrative.
 
 use super::{
     DecodeError, ProtocolVersion, Reader, Request, RequestHeader, Response, Status, Writer,
@@ -9,7 +9,7 @@ use super::{
 pub struct Exec<'a> {
     /// Name of the task, such as `@@cache@create`.
     pub task: &'a str,
-    /// What it is given: UTF-8 where the task is administration.
+    /// Arguments of the task; administrative tasks take UTF-8.
     pub parameters: Vec<Parameter<'a>>,
 }
 
@@ -23,14 +23,14 @@ pub struct Parameter<'a> {
 }
 
 impl<'a> Exec<'a> {
-    /// Value of a parameter.
+    /// Returns the value of a parameter.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&'a [u8]> {
         self.parameters.iter().find(|parameter| parameter.name == name).map(|found| found.value)
     }
 }
 
-/// What the task gave back.
+/// The result of the task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Executed<'b>(pub &'b [u8]);
 

@@ -1,4 +1,4 @@
-//! GET (0x03): the value under a key.
+//! GET (0x03): reads the value under a key.
 
 use super::{
     DecodeError, ProtocolVersion, Reader, Request, RequestHeader, Response, Status, Writer,

@@ -1,4 +1,4 @@
-//! GET_ALL (0x2F): the values under many keys.
+//! GET_ALL (0x2F): reads the values under many keys.
 
 use super::{
     DecodeError, ProtocolVersion, Reader, Request, RequestHeader, Response, Status, Writer,
@@ -12,7 +12,7 @@ pub struct GetAll<'a> {
     pub keys: Arrays<'a>,
 }
 
-/// The keys that have an entry, each with its value behind it.
+/// The keys that have an entry, each followed by its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GotAll<'b>(pub Arrays<'b>);
 

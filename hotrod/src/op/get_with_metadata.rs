@@ -1,4 +1,4 @@
-//! GET_WITH_METADATA (0x1B): the value under a key, and all that is known of the entry.
+//! GET_WITH_METADATA (0x1B): reads the value and the entry metadata under a key.
 
 use super::{
     DecodeError, ProtocolVersion, Reader, Request, RequestHeader, Response, Status, Writer,
@@ -12,7 +12,7 @@ pub struct GetWithMetadata<'a> {
     pub key: &'a [u8],
 }
 
-/// Metadata and value, if there is an entry.
+/// Entry metadata and value, if there is an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GotWithMetadata<'b>(pub Option<(Metadata, Bytes<'b>)>);
 

@@ -1,4 +1,4 @@
-//! GET_WITH_VERSION (0x11): the value under a key, and its version.
+//! GET_WITH_VERSION (0x11): reads the value and the version under a key.
 
 use super::{
     DecodeError, ProtocolVersion, Reader, Request, RequestHeader, Response, Status, Writer,

@@ -1,17 +1,17 @@
-//! ITERATION_END (0x35): a walk is over.
+//! ITERATION_END (0x35): ends an iteration.
 
 use super::{
     DecodeError, ProtocolVersion, Reader, Request, RequestHeader, Response, Status, Writer,
 };
 
-/// Ends a walk.
+/// Ends an iteration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IterationEnd<'a> {
-    /// Name of the walk on the server.
+    /// Id of the iteration, given by the server.
     pub id: &'a str,
 }
 
-/// Whether there was such a walk.
+/// Whether there was such an iteration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IterationEnded(pub bool);
 

@@ -1,4 +1,4 @@
-//! ITERATION_NEXT (0x33): the next entries of a walk.
+//! ITERATION_NEXT (0x33): reads the next entries of an iteration.
 
 use super::{
     DecodeError, ProtocolVersion, Reader, Request, RequestHeader, Response, Status, Writer,
@@ -8,29 +8,29 @@ use crate::{metadata::Metadata, segments::SegmentSet};
 /// Asks for the next entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IterationNext<'a> {
-    /// Name of the walk on the server.
+    /// Id of the iteration, given by the server.
     pub id: &'a str,
 }
 
-/// The next entries. None of them is the end.
+/// The next entries; an empty batch is the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch<'b> {
-    /// Whether there is such a walk.
+    /// Whether there is such an iteration.
     pub valid: bool,
-    /// Segments of which every entry is in this answer or an earlier one.
+    /// Segments whose entries have all been returned, by this response or earlier ones.
     pub finished: SegmentSet,
     /// The entries.
     pub entries: Vec<BatchEntry<'b>>,
 }
 
-/// An entry of a walk.
+/// An entry of an iteration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchEntry<'b> {
-    /// If it was asked for. On the wire from 2.5 on.
+    /// Present if the client asked for it. On the wire from 2.5 on.
     pub metadata: Option<Metadata>,
     /// The key.
     pub key: &'b [u8],
-    /// The value; what a converter made of it.
+    /// The value, or the output of the converter.
     pub value: &'b [u8],
 }
 
@@ -45,23 +45,23 @@ impl<'a> Request<'a> for IterationNext<'a> {
     }
 }
 
-/// What an answer begins with, before its entries.
+/// The fields of a batch before its entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchHead {
-    /// Segments of which every entry is in this answer or an earlier one.
+    /// Segments whose entries have all been returned, by this response or earlier ones.
     pub finished: SegmentSet,
     /// Number of entries that follow.
     pub entries: u32,
-    /// Values of each entry, if not one.
+    /// Number of values per entry, if it is not one.
     pub projection: u32,
 }
 
 impl BatchHead {
-    /// Reads what stands before the entries.
+    /// Decodes the fields before the entries.
     ///
     /// # Errors
     ///
-    /// If the bytes run out, or are no such answer.
+    /// If the bytes run out or are not a batch.
     pub fn decode(version: ProtocolVersion, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let finished = reader.segments("finished segments")?;
         let entries = reader.vint("number of entries")?;
@@ -74,11 +74,11 @@ impl BatchHead {
 }
 
 impl<'b> BatchEntry<'b> {
-    /// Reads one entry. Of a projection, only the first value is kept.
+    /// Decodes one entry. Of several projected values, only the first is kept.
     ///
     /// # Errors
     ///
-    /// If the bytes run out, or are no entry.
+    /// If the bytes run out or are not an entry.
     pub fn decode(
         version: ProtocolVersion,
         projection: u32,
@@ -97,7 +97,7 @@ impl<'b> BatchEntry<'b> {
         Ok(Self { metadata, key, value })
     }
 
-    /// Writes one entry.
+    /// Encodes one entry.
     pub fn encode(&self, version: ProtocolVersion, writer: &mut Writer) {
         if version >= ProtocolVersion::V2_5 {
             writer.bool(self.metadata.is_some());

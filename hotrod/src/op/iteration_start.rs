@@ -1,33 +1,33 @@
-//! ITERATION_START (0x31): begins a walk over entries.
+//! ITERATION_START (0x31): starts an iteration over entries.
 
 use super::{
     DecodeError, ProtocolVersion, Reader, Request, RequestHeader, Response, Status, Writer,
 };
 use crate::segments::SegmentSet;
 
-/// The converter that leaves values out: every Java client since 9.2 uses it for `keySet()`.
+/// The converter that omits values: every Java client since 9.2 uses it for `keySet()`.
 pub const KEYS_ONLY: &str =
     "org.infinispan.server.hotrod.HotRodServer$ToEmptyBytesKeyValueFilterConverter";
 
-/// Begins a walk over the entries of some segments.
+/// Starts an iteration over the entries of some segments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IterationStart<'a> {
-    /// Segments of the server's cache; `None` is all.
+    /// Segments to iterate over, by the server's numbering; `None` means all.
     pub segments: Option<SegmentSet>,
     /// Name of a filter or converter on the server.
     pub converter: Option<&'a str>,
-    /// What it is given.
+    /// Arguments of the converter.
     pub parameters: Vec<&'a [u8]>,
-    /// Most entries in one answer.
+    /// Most entries in one response.
     pub batch: u32,
     /// Whether entries come with their metadata. On the wire from 2.4 on.
     pub with_metadata: bool,
 }
 
-/// The walk has begun.
+/// The iteration has started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IterationStarted<'b> {
-    /// Its name on the server.
+    /// Id of the iteration, given by the server.
     pub id: &'b str,
 }
 

@@ -1,23 +1,23 @@
-//! Operations that are known and not done yet. Their fields are read, so that the connection can go on
-//! after the error.
+//! Operations that are known but not implemented. Their fields are decoded, so that the connection
+//! stays usable after the error response.
 
 use std::ops::ControlFlow;
 
 use super::{DecodeError, Permission, Reader, RequestHeader};
 use crate::{expiration::RequestExpiration, version::ProtocolVersion};
 
-/// An operation that is not done yet.
+/// An operation that is not implemented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Later {
     /// Opcode of the request.
     pub opcode: u8,
-    /// Name, as the specification writes it.
+    /// Name in the specification.
     pub name: &'static str,
-    /// What a user will have to be allowed to do.
+    /// The permission that the operation needs.
     pub permission: Permission,
 }
 
-/// A field of such an operation.
+/// Type of a field of such an operation.
 #[derive(Clone, Copy)]
 enum Field {
     Array,
@@ -27,23 +27,23 @@ enum Field {
     Long,
     VInt,
     Expiration,
-    /// A text; if it is not empty, a byte and as many arrays.
+    /// A text; if it is not empty, a byte and then as many arrays as the byte says.
     Factory,
-    /// A byte, from this version on.
+    /// A byte, from this protocol version on.
     ByteSince(ProtocolVersion),
-    /// A number, from this version on.
+    /// A number, from this protocol version on.
     VIntSince(ProtocolVersion),
-    /// Arrays, up to one that is empty.
+    /// Arrays, up to and including an empty one.
     Chunks,
-    /// Flags, then what they announce, then a long.
+    /// Flags, the fields that the flags announce, and a long.
     CounterConfiguration,
-    /// Format, global and branch identifier.
+    /// Format, global identifier and branch identifier.
     Xid,
-    /// A number, and as many changes of a transaction.
+    /// A count and that many changes of a transaction.
     Modifications,
 }
 
-/// Most changes that a transaction is believed to have.
+/// Most changes that a transaction may have.
 const MOST_MODIFICATIONS: u32 = 1 << 20;
 
 use Field::{

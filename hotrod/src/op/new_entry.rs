@@ -3,12 +3,12 @@
 use super::{DecodeError, ProtocolVersion, Reader, RequestHeader, Writer};
 use crate::expiration::RequestExpiration;
 
-/// An entry to be written.
+/// An entry to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewEntry<'a> {
     /// The key.
     pub key: &'a [u8],
-    /// When the entry ends by itself.
+    /// Lifespan and max idle of the entry.
     pub expiration: RequestExpiration,
     /// The value.
     pub value: &'a [u8],

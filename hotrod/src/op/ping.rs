@@ -1,18 +1,19 @@
-//! PING (0x17): whether a cache is there, in which form it keeps its entries, and what is spoken.
+//! PING (0x17): asks whether a cache exists, in which media types it stores entries, and what the
+//! server speaks.
 
 use super::{
     DecodeError, ProtocolVersion, Reader, Request, RequestHeader, Response, Status, Writer,
 };
 use crate::media_type::MediaTypeRef;
 
-/// Most operations that a server is believed to have.
+/// Most operations that a response may list.
 const MOST: u32 = 1_024;
 
-/// Asks for the cache that the header names, or for none.
+/// Asks about the cache that the header names, or about none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ping;
 
-/// What is there.
+/// What the server reports of itself and the cache.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pong<'b> {
     /// Media type of stored keys. On the wire from 2.9 on.
@@ -21,7 +22,7 @@ pub struct Pong<'b> {
     pub value_type: MediaTypeRef<'b>,
     /// Newest protocol version that the server speaks. On the wire from 3.0 on.
     pub newest: Option<ProtocolVersion>,
-    /// Opcodes of the requests that the server knows. On the wire from 3.0 on.
+    /// Opcodes of the requests that the server implements. On the wire from 3.0 on.
     pub operations: Vec<u16>,
 }
 

@@ -1,4 +1,4 @@
-//! PUT (0x01): an entry, whatever stood there.
+//! PUT (0x01): writes an entry unconditionally.
 
 use super::{DecodeError, NewEntry, ProtocolVersion, Reader, Request, RequestHeader, Writer};
 use crate::previous::Changed;

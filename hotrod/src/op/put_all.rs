@@ -1,14 +1,14 @@
-//! PUT_ALL (0x2D): many entries, with one expiration.
+//! PUT_ALL (0x2D): writes many entries with one expiration.
 
 use super::{DecodeError, Empty, ProtocolVersion, Reader, Request, RequestHeader, Writer};
 use crate::{expiration::RequestExpiration, reader::Arrays};
 
-/// Writes many entries, whatever stood there.
+/// Writes many entries unconditionally.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PutAll<'a> {
-    /// When all of them end by themselves.
+    /// Lifespan and max idle of every entry.
     pub expiration: RequestExpiration,
-    /// Keys, each with its value behind it.
+    /// Keys, each followed by its value.
     pub entries: Arrays<'a>,
 }
 

@@ -1,4 +1,4 @@
-//! PUT_IF_ABSENT (0x05): an entry, where there is none.
+//! PUT_IF_ABSENT (0x05): writes an entry if there is none.
 
 use super::{DecodeError, NewEntry, ProtocolVersion, Reader, Request, RequestHeader, Writer};
 use crate::previous::Changed;

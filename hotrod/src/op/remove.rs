@@ -1,4 +1,4 @@
-//! REMOVE (0x0B): the key and its entry are gone.
+//! REMOVE (0x0B): removes the entry under a key.
 
 use super::{DecodeError, ProtocolVersion, Reader, Request, RequestHeader, Writer};
 use crate::previous::Changed;
@@ -37,7 +37,8 @@ mod serve {
         }
         fn response<'b>(outcome: Outcome<'b>, context: &Context<'_>) -> Changed<'b> {
             match outcome {
-                // The source was silent: there is no entry now, and nobody knows of one before.
+                // The source did not answer: the key is removed, and whether it had an entry is
+                // unknown.
                 Outcome::Changed { previous: None } => Changed::Done,
                 outcome => changed(outcome, context),
             }

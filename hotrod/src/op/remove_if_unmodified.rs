@@ -1,4 +1,4 @@
-//! REMOVE_IF_UNMODIFIED (0x0D): the entry is gone, if it has the version that is known.
+//! REMOVE_IF_UNMODIFIED (0x0D): removes an entry if it has the given version.
 
 use super::{DecodeError, ProtocolVersion, Reader, Request, RequestHeader, Writer};
 use crate::previous::Changed;
@@ -8,7 +8,7 @@ use crate::previous::Changed;
 pub struct RemoveIfUnmodified<'a> {
     /// The key.
     pub key: &'a [u8],
-    /// The version that the client knows.
+    /// The version that the client expects.
     pub version: u64,
 }
 

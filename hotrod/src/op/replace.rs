@@ -1,4 +1,4 @@
-//! REPLACE (0x07): another entry, where there is one.
+//! REPLACE (0x07): writes an entry if there is one.
 
 use super::{DecodeError, NewEntry, ProtocolVersion, Reader, Request, RequestHeader, Writer};
 use crate::previous::Changed;
@@ -34,7 +34,8 @@ mod serve {
         }
         fn response<'b>(outcome: Outcome<'b>, context: &Context<'_>) -> Changed<'b> {
             match outcome {
-                // Unlike the conditional ones, it says "not executed" of a missing entry.
+                // Unlike the ...IfUnmodified operations, REPLACE answers "not executed" for a
+                // missing entry.
                 Outcome::Missing => Changed::Refused,
                 outcome => changed(outcome, context),
             }

@@ -1,4 +1,4 @@
-//! REPLACE_IF_UNMODIFIED (0x09): another entry, where it has the version that is known.
+//! REPLACE_IF_UNMODIFIED (0x09): writes an entry if the present one has the given version.
 
 use super::{DecodeError, ProtocolVersion, Reader, Request, RequestHeader, Writer};
 use crate::{expiration::RequestExpiration, previous::Changed};
@@ -8,9 +8,9 @@ use crate::{expiration::RequestExpiration, previous::Changed};
 pub struct ReplaceIfUnmodified<'a> {
     /// The key.
     pub key: &'a [u8],
-    /// When the entry ends by itself.
+    /// Lifespan and max idle of the entry.
     pub expiration: RequestExpiration,
-    /// The version that the client knows.
+    /// The version that the client expects.
     pub version: u64,
     /// The value.
     pub value: &'a [u8],

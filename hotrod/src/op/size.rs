@@ -1,4 +1,4 @@
-//! SIZE (0x29): the number of entries.
+//! SIZE (0x29): counts the entries.
 
 use super::{
     DecodeError, ProtocolVersion, Reader, Request, RequestHeader, Response, Status, Writer,
@@ -8,7 +8,7 @@ use super::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size;
 
-/// The number of entries. Clients read it as 32 bits.
+/// The number of entries. Clients decode it as 32 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count(pub u64);
 

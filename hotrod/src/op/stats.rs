@@ -1,22 +1,22 @@
-//! STATS (0x15): what a cache counts, as pairs of texts.
+//! STATS (0x15): reads the statistics of a cache, as pairs of texts.
 
 use super::{
     DecodeError, ProtocolVersion, Reader, Request, RequestHeader, Response, Status, Writer,
 };
 
-/// Most statistics that an answer is believed to have.
+/// Most statistics that a response may have.
 const MOST: u32 = 1_024;
 
 /// Asks for the statistics of the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stats;
 
-/// Names with values: decimal numbers, -1 for one that is not known.
+/// Names and values: decimal numbers, -1 for an unknown one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Statistics(pub Vec<(String, String)>);
 
 impl Statistics {
-    /// Value of a statistic, as a number.
+    /// Returns the value of a statistic as a number.
     #[must_use]
     pub fn number(&self, name: &str) -> Option<i64> {
         self.0.iter().find(|(known, _)| known == name).and_then(|(_, value)| value.parse().ok())

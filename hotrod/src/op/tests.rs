@@ -1,4 +1,4 @@
-//! Responses as a real server wrote them.
+//! Responses recorded from a real server.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::{
     topology::Intelligence,
 };
 
-/// Reads a response to the end, and writes it again.
+/// Decodes a response completely and encodes it again.
 fn again<'b, R: Response<'b>>(
     header: &ResponseHeader,
     intelligence: Intelligence,
@@ -37,7 +37,7 @@ fn a_response_is_read_to_its_last_byte_and_written_as_the_server_wrote_it() {
         let mut decoder = Decoder::default();
         decoder.push(&exchange.request);
         let Ok(Some(decoded)) = decoder.next_request() else { continue };
-        // Statuses 0x06 to 0x08 are those of a cache of Java objects: read, but never written.
+        // Statuses 0x06 to 0x08 belong to caches of Java objects: decoded, but never encoded.
         let of_objects = |bytes: &[u8]| matches!(bytes.get(3), Some(0x06..=0x08));
         if exchange.response.is_empty() || of_objects(&exchange.response) {
             continue;
@@ -51,7 +51,7 @@ fn a_response_is_read_to_its_last_byte_and_written_as_the_server_wrote_it() {
         }
         if header.status.is_error() {
             reader.text("error").unwrap();
-            // After bytes that it cannot read, a real server answers one error a byte.
+            // A real server answers bytes that it cannot decode with one error for each byte.
             while reader.position() < exchange.response.len() {
                 let next = ResponseHeader::decode(&mut reader, intelligence).unwrap();
                 assert!(next.status.is_error(), "{}", exchange.label);
@@ -76,7 +76,7 @@ fn a_response_is_read_to_its_last_byte_and_written_as_the_server_wrote_it() {
             Size => Count, PutAll => Empty, GetAll => GotAll<'_>, Exec => Executed<'_>,
             IterationStart => IterationStarted<'_>, IterationNext => Batch<'_>, IterationEnd => IterationEnded,
         };
-        // Some recordings go on with an event.
+        // Some recordings continue with an event.
         let (response, rest) = exchange.response.split_at(reader.position());
         assert_eq!(written, response, "{} {}", exchange.label, exchange.version);
         assert!(matches!(rest.first(), None | Some(&crate::RESPONSE_MAGIC)), "{}", exchange.label);

@@ -1,4 +1,4 @@
-//! Numbers and arrays as the real server writes and reads them.
+//! Numbers and arrays recorded from a real server.
 
 use hex_literal::hex;
 
