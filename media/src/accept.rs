@@ -2,19 +2,19 @@
 
 use crate::{convert::is_offered, media_type::MediaType};
 
-/// What an `Accept` of `type/*` is answered with, the storage's own type first.
+/// Offered for an `Accept` of `type/*`, after the storage's own type.
 const OFFERED: [MediaType; 4] =
     [MediaType::TEXT, MediaType::JSON, MediaType::XML, MediaType::OCTET_STREAM];
 
-/// The media type to answer in, from a cache that stores `storage`: of those in `accept` that the
-/// storage converts to, the one with the highest weight, and of several the first.
+/// Returns the media type to answer in, from a cache that stores `storage`: the type in `accept`
+/// with the highest weight to which `storage` converts; among equals, the first.
 ///
-/// `*/*` is JSON for a protostream storage and text for a Java object storage, as on the real
-/// server; otherwise the storage's own type, or `application/octet-stream` where it has none.
+/// `*/*` yields JSON from protostream storage and text from Java object storage, as on the real
+/// server; otherwise the storage's own type, or `application/octet-stream` if it has none.
 ///
 /// # Errors
 ///
-/// If the storage converts to none of them, or they cannot be read.
+/// If the storage converts to none of them, or the header is malformed.
 pub fn negotiate(accept: &str, storage: Option<&MediaType>) -> Result<MediaType, NotAcceptable> {
     let refused = || NotAcceptable(accept.to_owned());
     let mut best: Option<(f32, MediaType)> = None;
@@ -29,7 +29,7 @@ pub fn negotiate(accept: &str, storage: Option<&MediaType>) -> Result<MediaType,
     best.map(|(_, answer)| answer).ok_or_else(refused)
 }
 
-/// No media type that a request accepts can be made of what a cache stores.
+/// Error for a request that accepts no media type to which the cache's storage converts.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("ISPN012007: Cannot convert to {0}")]
 pub struct NotAcceptable(String);
@@ -47,7 +47,7 @@ fn weighed(range: &str) -> Option<(f32, MediaType)> {
     Some((weight, range.without_parameter("q")))
 }
 
-/// What a media range is answered with.
+/// Returns the media type that answers a media range, if there is one.
 fn answer(range: MediaType, storage: Option<&MediaType>) -> Option<MediaType> {
     let own = own(storage);
     if range == MediaType::ANY {
@@ -61,7 +61,7 @@ fn answer(range: MediaType, storage: Option<&MediaType>) -> Option<MediaType> {
         .find(|offered| offered.essence().starts_with(kind) && is_offered(storage, offered))
 }
 
-/// What is answered to a request that does not care.
+/// Returns the media type for a request that accepts anything.
 fn own(storage: Option<&MediaType>) -> MediaType {
     match storage {
         None => MediaType::OCTET_STREAM,
@@ -76,7 +76,7 @@ fn own(storage: Option<&MediaType>) -> MediaType {
 
 #[cfg(test)]
 mod tests {
-    //! One row for each header that clients are known to send.
+    //! One row for each header that known clients send.
 
     use super::*;
 

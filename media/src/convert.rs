@@ -1,4 +1,4 @@
-//! What converts into what.
+//! Conversions between media types.
 //!
 //! Start reading at [`Conversion::between`]; the table of pairs is [`step`].
 
@@ -13,7 +13,7 @@ use crate::{
     wrapped::{Scalar, ScalarType},
 };
 
-/// How bytes of one media type become bytes of another. Found once, applied to many.
+/// Converts bytes from one media type to another. Look it up once, apply it to many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Conversion {
     open: Envelope,
@@ -22,17 +22,17 @@ pub struct Conversion {
 }
 
 impl Conversion {
-    /// Bytes stay as they are.
+    /// Leaves bytes as they are.
     pub const IDENTITY: Self =
         Self { open: Envelope::NONE, step: Step::Keep, seal: Envelope::NONE };
 
-    /// What makes `to` of `from`. A type that is not given, or `*/*`, stands for whatever the bytes
-    /// are; they pass as they are, as they do into and out of `application/octet-stream` and
-    /// `application/unknown`.
+    /// Returns the conversion from `from` to `to`. A missing type, or `*/*`, means that the format
+    /// is unknown: such bytes pass unchanged, as they do into and out of `application/octet-stream`
+    /// and `application/unknown`.
     ///
     /// # Errors
     ///
-    /// If nothing does, or a charset or an encoding that one of them names is not known here.
+    /// If there is no such conversion, or one of the types names an unknown charset or encoding.
     pub fn between(from: Option<&MediaType>, to: Option<&MediaType>) -> Result<Self, NoConversion> {
         let (given, wanted) = (Format::of(from), Format::of(to));
         let found = match (given, wanted) {
@@ -45,12 +45,12 @@ impl Conversion {
         found.ok_or_else(|| NoConversion { from: named(from), to: named(to) })
     }
 
-    /// What makes the bytes that a cache keeps of bytes in `given`. `storage` is the media type that the
-    /// cache is configured with.
+    /// Returns the conversion from bytes in `given` to the bytes that a cache stores. `storage` is
+    /// the media type that the cache is configured with.
     ///
     /// # Errors
     ///
-    /// As [`Conversion::between`].
+    /// The same as for [`Conversion::between`].
     pub fn to_stored(
         given: Option<&MediaType>,
         storage: Option<&MediaType>,
@@ -58,12 +58,12 @@ impl Conversion {
         Self::between(given, storage.map(MediaType::stored))
     }
 
-    /// What makes `wanted` of the bytes that a cache keeps. `storage` is the media type that the cache is
-    /// configured with.
+    /// Returns the conversion from the bytes that a cache stores to `wanted`. `storage` is the
+    /// media type that the cache is configured with.
     ///
     /// # Errors
     ///
-    /// As [`Conversion::between`].
+    /// The same as for [`Conversion::between`].
     pub fn of_stored(
         storage: Option<&MediaType>,
         wanted: Option<&MediaType>,
@@ -71,8 +71,9 @@ impl Conversion {
         Self::between(storage.map(MediaType::stored), wanted)
     }
 
-    /// Bytes of the shortest form in which a request can name what a cache keeps as `stored`. Requests are held to their
-    /// limits before they are converted, and what is stored may be longer: it has an envelope, or another charset.
+    /// Returns the length in bytes of the shortest form in which a request can name `stored`.
+    /// Limits apply to requests before conversion; the stored bytes may be longer because of an
+    /// envelope or another charset.
     #[must_use]
     pub fn shortest_request(storage: Option<&MediaType>, stored: &[u8]) -> usize {
         let form = |wanted: MediaType| {
@@ -90,9 +91,9 @@ impl Conversion {
         forms.iter().flatten().map(|form| form.len()).fold(stored.len(), usize::min)
     }
 
-    /// Returns whether two caches that are configured with these media types keep the same bytes of the same
-    /// entry, so that entries move from one to the other untouched. Parameters that change no byte, such as a
-    /// charset that is meant anyway, do not matter.
+    /// Returns whether two caches configured with these media types store the same bytes for the
+    /// same entry, so that entries can move between them unchanged. Parameters that change no byte,
+    /// such as the default charset, are ignored.
     #[must_use]
     pub fn same_bytes(one: Option<&MediaType>, other: Option<&MediaType>) -> bool {
         let stored = |media_type: Option<&MediaType>| media_type.map(|it| it.stored().clone());
@@ -107,22 +108,22 @@ impl Conversion {
                 };
                 same_name && same_charset && format.encoding == wanted.encoding
             }
-            // An encoding that is not known here: the same if it has the same name.
+            // An unknown encoding: the same bytes if the media types are the same.
             _ => one.map(|it| it.to_string()) == other.map(|it| it.to_string()),
         }
     }
 
-    /// Returns whether bytes stay as they are.
+    /// Returns whether the conversion leaves bytes as they are.
     #[must_use]
     pub fn is_identity(self) -> bool {
         self == Self::IDENTITY
     }
 
-    /// Converts `bytes`. What stays as it is is not copied.
+    /// Converts `bytes`, copying them only if they change.
     ///
     /// # Errors
     ///
-    /// If the bytes are not what their media type says, or mean nothing in the other one.
+    /// If the bytes do not match their media type, or cannot be represented in the other one.
     pub fn apply(self, bytes: &[u8]) -> Result<Cow<'_, [u8]>, ConversionError> {
         if self.is_identity() {
             return Ok(Cow::Borrowed(bytes));
@@ -154,7 +155,8 @@ impl Conversion {
     }
 }
 
-/// How bytes are written in a request: what is taken off first, and put on last.
+/// The encoding and charset that bytes have in a request: removed before the conversion, applied
+/// after it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Envelope {
     encoding: Encoding,
@@ -165,26 +167,27 @@ impl Envelope {
     const NONE: Self = Self { encoding: Encoding::Plain, charset: Charset::Utf8 };
 }
 
-/// Returns whether REST may answer `to` from a cache that stores `from`: not everything that passes as bytes
-/// is what a browser should be told it is.
+/// Returns whether REST may answer in `to` from a cache that stores `from`. A conversion alone is
+/// not enough: bytes pass unchanged into types that this server does not know, and a browser must
+/// not be told that they are of such a type.
 pub(crate) fn is_offered(from: Option<&MediaType>, to: &MediaType) -> bool {
     let known = Format::of(Some(to)).is_some_and(|format| format.kind != Kind::Other);
     (known || from == Some(to)) && Conversion::of_stored(from, Some(to)).is_ok()
 }
 
-/// The name of the charset of a media type, in one spelling.
+/// Returns the canonical name of the charset of a media type.
 fn charset(media_type: Option<&MediaType>) -> Option<String> {
     Some(media_type?.parameter("charset")?.to_ascii_lowercase())
 }
 
-/// What a media type comes down to here.
+/// The parts of a media type that conversions depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Format {
     kind: Kind,
     encoding: Encoding,
-    /// `None` if it is not known here.
+    /// `None` if the charset is unknown.
     charset: Option<Charset>,
-    /// What the text is a text of, where it becomes a `WrappedMessage`.
+    /// The type of a text that becomes a `WrappedMessage`.
     scalar_type: ScalarType,
 }
 
@@ -201,7 +204,7 @@ enum Kind {
 }
 
 impl Format {
-    /// `None` if an encoding or a Java class is not known here.
+    /// Returns `None` if an encoding or a Java class is unknown.
     fn of(media_type: Option<&MediaType>) -> Option<Self> {
         let opaque = Self {
             kind: Kind::Opaque,
@@ -230,7 +233,7 @@ impl Format {
         let encoding = match media_type.parameter("encoding") {
             Some(name) => Encoding::named(name)?,
             None if kind == Kind::Form => Encoding::Form,
-            // As Infinispan has it: `type=ByteArray` is another name of `encoding=hex`.
+            // As in Infinispan, `type=ByteArray` is another name for `encoding=hex`.
             None if scalar_type == ScalarType::Bytes => Encoding::Hex,
             None => Encoding::Plain,
         };
@@ -251,7 +254,7 @@ impl Kind {
     }
 }
 
-/// What happens to the bytes themselves, both sides being UTF-8 where they are text.
+/// Conversion of the bytes themselves; text is UTF-8 on both sides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Step {
     #[default]
@@ -264,7 +267,7 @@ enum Step {
     UnwrapJson,
 }
 
-/// The step from one media type to another.
+/// Returns the step from one media type to another.
 fn step(from: Format, to: Format) -> Option<Step> {
     Some(match (from.kind, to.kind) {
         (Kind::Opaque, _) | (_, Kind::Opaque) => Step::Keep,
@@ -295,7 +298,7 @@ impl Step {
     }
 }
 
-/// Does `convert` to bytes that may be borrowed, and copies only what is not.
+/// Applies `convert` to bytes that may be borrowed, and copies only if it has to.
 fn then<'a>(
     bytes: Cow<'a, [u8]>,
     convert: impl for<'b> FnOnce(&'b [u8]) -> Result<Cow<'b, [u8]>, ConversionError>,
@@ -303,7 +306,7 @@ fn then<'a>(
     match bytes {
         Cow::Borrowed(bytes) => convert(bytes),
         Cow::Owned(bytes) => match convert(&bytes)? {
-            // As many borrowed bytes as there are, are all of them.
+            // A borrowed result of the same length is the whole input.
             Cow::Borrowed(all) if all.len() == bytes.len() => Ok(Cow::Owned(bytes)),
             part_or_new => Ok(Cow::Owned(part_or_new.into_owned())),
         },

@@ -10,11 +10,11 @@ use base64::{
 
 use crate::error::ConversionError;
 
-/// How the bytes of a format are written in a request: the parameter `encoding` of a media type, or
-/// the media type of forms.
+/// Encoding of bytes in a request: the parameter `encoding` of a media type, or the media type of
+/// forms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Encoding {
-    /// As they are.
+    /// No encoding.
     #[default]
     Plain,
     /// Two hexadecimal digits for each byte, after `0x`.
@@ -26,7 +26,7 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// The encoding that the parameter `encoding` of a media type names.
+    /// Returns the encoding that the parameter `encoding` of a media type names.
     #[must_use]
     pub(crate) fn named(name: &str) -> Option<Self> {
         [(Self::Hex, "hex"), (Self::Base64, "base64")]
@@ -35,7 +35,7 @@ impl Encoding {
             .map(|(encoding, _)| encoding)
     }
 
-    /// The bytes that `text` stands for.
+    /// Decodes `text`.
     pub(crate) fn decode(self, text: &[u8]) -> Result<Cow<'_, [u8]>, ConversionError> {
         let bytes = match self {
             Self::Plain => return Ok(Cow::Borrowed(text)),
@@ -49,7 +49,7 @@ impl Encoding {
         bytes.map(Cow::Owned).ok_or(ConversionError::NotEncoded(self))
     }
 
-    /// The text that stands for `bytes`.
+    /// Encodes `bytes`.
     pub(crate) fn encode(self, bytes: &[u8]) -> Cow<'_, [u8]> {
         match self {
             Self::Plain => Cow::Borrowed(bytes),
@@ -71,13 +71,13 @@ impl fmt::Display for Encoding {
     }
 }
 
-/// As Java reads base64: padding may be left out.
+/// Like Java's base64 decoder: padding is optional.
 const LENIENT: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
 const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, LENIENT);
 const BASE64_URL: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, LENIENT);
 
-/// Either alphabet, for `+` and `/` are awkward in the path of a URL.
+/// Decodes either alphabet, because `+` and `/` are awkward in the path of a URL.
 pub(crate) fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
     let engine = if text.iter().any(|byte| b"-_".contains(byte)) { BASE64_URL } else { BASE64 };
     engine.decode(text).ok()
@@ -87,7 +87,7 @@ pub(crate) fn encode_base64(bytes: &[u8]) -> String {
     BASE64.encode(bytes)
 }
 
-/// Infinispan wants the `0x`, and lower case; neither is needed here.
+/// Decodes hexadecimal digits. Infinispan requires `0x` and lower case; neither is required here.
 fn decode_hex(text: &[u8]) -> Option<Vec<u8>> {
     let digits = text.strip_prefix(b"0x").or_else(|| text.strip_prefix(b"0X")).unwrap_or(text);
     let (pairs, []) = digits.as_chunks::<2>() else { return None };
@@ -146,7 +146,7 @@ fn upper(byte: u8) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    //! What one side writes, the other reads.
+    //! Encodings in both directions.
 
     use super::*;
 

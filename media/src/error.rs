@@ -1,60 +1,60 @@
-//! Why bytes do not become bytes of another format.
+//! Why bytes could not be converted.
 
 use std::fmt;
 
 use crate::{encoding::Encoding, media_type::MediaType, text::Charset};
 
-/// Most bytes of somebody's content that an error repeats.
+/// Most bytes of the content that an error message quotes.
 const LONGEST_EXCERPT: usize = 1000;
 
-/// Nothing leads from one media type to the other.
+/// Error for two media types without a conversion between them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("ISPN000492: Cannot find transcoder between '{from}' to '{to}'")]
 pub struct NoConversion {
-    /// What the bytes are.
+    /// Media type of the bytes.
     pub from: MediaType,
-    /// What they were to be.
+    /// Media type that was asked for.
     pub to: MediaType,
 }
 
 impl NoConversion {
-    /// Class of the exception under which Infinispan sends this text.
+    /// Class of the exception with which Infinispan reports this message.
     pub const EXCEPTION: &'static str = ENCODING_EXCEPTION;
 }
 
 const ENCODING_EXCEPTION: &str = "org.infinispan.commons.dataconversion.EncodingException";
 
-/// Bytes are not what their media type says, or not what the other one can hold.
+/// Error for bytes that do not match their media type, or that the other one cannot represent.
 ///
-/// The texts are those of Infinispan's server wherever it has one.
+/// Messages are those of Infinispan's server wherever it has one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConversionError {
-    /// Text that should be read as JSON is none.
+    /// A text to be read as JSON is not JSON.
     #[error("ISPN000655: Unable to convert text content to JSON: '{0}'")]
     NotJson(String),
 
-    /// What was sent as JSON is none, or a value in it is not of the type it names.
+    /// Content declared as JSON is not JSON, or a value in it does not have the type it names.
     #[error("Invalid JSON")]
     InvalidJson,
 
-    /// JSON for a protostream cache is an object that begins with `_type`; this is something else.
+    /// The JSON for a protostream cache is not an object that begins with `_type`.
     #[error("Invalid top level object! Found token: {0}")]
     NotAnObject(&'static str),
 
-    /// A member of such an object has another name than the one that must stand there.
+    /// A member of such an object does not have the expected name.
     #[error("Expected field '{expected}' but it was '{actual}'")]
     UnexpectedField {
-        /// The name that must stand there.
+        /// The expected name.
         expected: &'static str,
-        /// The name that does.
+        /// The name that was found.
         actual: String,
     },
 
-    /// A member of such an object has a value that is no scalar.
+    /// The value of a member of such an object is not a scalar.
     #[error("Unexpected JSON token: {0}")]
     UnexpectedToken(&'static str),
 
-    /// A text is no number of the type it should have.
+    /// A text is not a number of the declared type.
     #[error("For input string: \"{0}\"")]
     NotANumber(String),
 
@@ -70,13 +70,14 @@ pub enum ConversionError {
     #[error("the content is not text in {0}")]
     NotText(Charset),
 
-    /// A text does not follow the encoding it is declared to have.
+    /// A text does not follow its declared encoding.
     #[error("the content is not encoded as {0}")]
     NotEncoded(Encoding),
 }
 
 impl ConversionError {
-    /// Class of the exception under which Infinispan sends this text, or one like it.
+    /// Returns the class of the exception with which Infinispan reports this message or a similar
+    /// one.
     #[must_use]
     pub fn exception(&self) -> &'static str {
         match self {
@@ -91,25 +92,25 @@ impl ConversionError {
         }
     }
 
-    /// Text that should be JSON is none.
+    /// Returns the error for text that is not JSON.
     pub(crate) fn not_json(content: &[u8]) -> Self {
         Self::NotJson(excerpt(content))
     }
 
-    /// Text that should be a number is none.
+    /// Returns the error for text that is not a number.
     pub(crate) fn not_a_number(text: &str) -> Self {
         Self::NotANumber(excerpt(text.as_bytes()))
     }
 }
 
-/// What a `WrappedMessage` holds when it is no scalar.
+/// Contents of a `WrappedMessage` that are not a scalar.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MessageType {
     /// A message or enum of this full name.
     Named(String),
     /// A message or enum whose schema gives it this number.
     Numbered(u64),
-    /// A message or enum whose type is told after it.
+    /// A message or enum whose type follows it.
     Untold,
     /// A collection.
     Container,
@@ -126,7 +127,7 @@ impl fmt::Display for MessageType {
     }
 }
 
-/// The beginning of somebody's content, for an error.
+/// Returns the beginning of the content, for an error message.
 pub(crate) fn excerpt(content: &[u8]) -> String {
     let (shown, rest) = content.split_at(content.len().min(LONGEST_EXCERPT));
     let mut text = String::from_utf8_lossy(shown).into_owned();

@@ -1,11 +1,11 @@
-//! What a fuzz target does with its bytes.
+//! Body of the fuzz target.
 
 use crate::{
     Conversion, KeyForm, MediaType, negotiate,
     wrapped::{Scalar, ScalarType},
 };
 
-/// Media types that a request or a cache may have.
+/// Media types of requests and caches.
 const TYPES: [&str; 16] = [
     "text/plain",
     "text/plain; charset=ISO-8859-1",
@@ -25,12 +25,12 @@ const TYPES: [&str; 16] = [
     "application/x-jboss-marshalling",
 ];
 
-/// Takes two bytes as media types and the rest as content, and as everything else that is read
-/// here.
+/// Uses two bytes to choose media types and converts the rest; also feeds it to the other parsers
+/// of this crate.
 ///
 /// # Panics
 ///
-/// If this crate is wrong.
+/// If one of this crate's promises does not hold.
 pub fn fuzz(data: &[u8]) {
     let ([from, to], content) = match data.split_first_chunk() {
         Some((types, content)) => (types.map(media_type), content),
@@ -74,7 +74,7 @@ fn media_type(byte: u8) -> Option<MediaType> {
 
 #[cfg(test)]
 mod tests {
-    //! The target's body, over seeds and random bytes.
+    //! The body of the fuzz target, on seeds and random bytes.
 
     use super::*;
     use proptest::prelude::*;

@@ -1,13 +1,13 @@
-//! The placement hash: which segment a key belongs to, computed as every Infinispan client does.
+//! The placement hash: computes which segment a key belongs to, as every Infinispan client does.
 //!
-//! It is an early variant of MurmurHash3 (`MurmurHash3_x64_64` in Infinispan's commons) with start
-//! values, rotations and multipliers of its own, and its tail bytes are sign-extended. The published
-//! algorithm gives other results. The seed is fixed, so anyone can make keys that collide: it places
-//! keys, it never hashes a table.
+//! It is an early variant of MurmurHash3 (`MurmurHash3_x64_64` in Infinispan's commons) with its
+//! own start values, rotations and multipliers, and with sign-extended tail bytes. The published
+//! algorithm gives other results. The seed is fixed, so anyone can make keys that collide: use it
+//! to place keys only, never for a hash table.
 
 const SEED: u64 = 9001;
 
-/// Hash of a key as it is stored, or of any other bytes: the upper half of the 64-bit result.
+/// Returns the hash of a stored key or other bytes: the upper half of the 64-bit result.
 #[must_use]
 pub fn hash(bytes: &[u8]) -> u32 {
     let mut state = State {
@@ -28,7 +28,7 @@ pub fn hash(bytes: &[u8]) -> u32 {
     state.finish(bytes.len() as u64)
 }
 
-/// Segment of a key with this hash, in a cache of `segments` segments.
+/// Returns the segment of a key with this hash, in a cache of `segments` segments.
 #[must_use]
 pub fn segment(hash: u32, segments: u32) -> u32 {
     let segments = segments.max(1);
@@ -73,7 +73,7 @@ fn finalize(mut k: u64) -> u64 {
     k ^ (k >> 33)
 }
 
-/// Up to eight bytes, each widened with its sign, combined by exclusive or.
+/// Combines up to eight sign-extended bytes by exclusive or.
 fn sign_extended(bytes: &[u8]) -> u64 {
     bytes.iter().zip((0_u32..).step_by(8)).fold(0, |word, (byte, shift)| {
         word ^ (i64::from(byte.cast_signed()).cast_unsigned() << shift)

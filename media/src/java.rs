@@ -1,18 +1,19 @@
-//! Numbers and instants as Java writes them.
+//! Numbers and instants in Java's text form.
 
 use std::fmt::{Display, LowerExp};
 
-/// As `Double.toString`.
+/// Formats a number like `Double.toString`.
 pub(crate) fn double(value: f64) -> String {
     if value.is_finite() { decimal(value) } else { special(value) }
 }
 
-/// As `Float.toString`.
+/// Formats a number like `Float.toString`.
 pub(crate) fn float(value: f32) -> String {
     if value.is_finite() { decimal(value) } else { special(value.into()) }
 }
 
-/// As `Instant.toString`: ISO 8601 in UTC, with as many groups of three decimals as it takes.
+/// Formats an instant like `Instant.toString`: ISO 8601 in UTC, with as many groups of three
+/// decimals as needed.
 pub(crate) fn instant(seconds: i64, nanos: i32) -> String {
     let seconds = seconds.saturating_add(nanos.div_euclid(NANOS_A_SECOND).into());
     let nanos = nanos.rem_euclid(NANOS_A_SECOND);
@@ -36,8 +37,8 @@ const NANOS_A_SECOND: i32 = 1_000_000_000;
 const SECONDS_A_DAY: i64 = 86_400;
 const DAYS_IN_400_YEARS: i64 = 146_097;
 
-/// Year, month and day of a day counted from 1970. Years begin in March here, so that the leap day
-/// is the last.
+/// Returns year, month and day of a day counted from 1970. Years begin in March in this
+/// computation, so that the leap day is the last day.
 fn date(day: i64) -> (i64, i64, i64) {
     let from_year_0 = day + 719_468;
     let cycle = from_year_0.div_euclid(DAYS_IN_400_YEARS);
@@ -59,7 +60,7 @@ fn special(value: f64) -> String {
     name.to_owned()
 }
 
-/// The shortest digits that mean this number; where one would do, the best of those with two.
+/// Returns the shortest digits that round-trip; if one digit is enough, the closest two.
 fn decimal<T: Display + LowerExp>(value: T) -> String {
     let shortest = format!("{value:e}");
     let one_digit = shortest.split('e').next().is_some_and(|digits| !digits.contains('.'));
@@ -97,7 +98,7 @@ fn or_zero(fraction: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    //! What Java 19 and later print.
+    //! Compares with what Java 19 and later print.
 
     use super::*;
 

@@ -1,5 +1,4 @@
-//! JSON: whether a text is some, and the form of it that ProtoStream gives a scalar,
-//! `{"_type":"int32","_value":7}`.
+//! JSON: validation, and ProtoStream's JSON form of scalars, `{"_type":"int32","_value":7}`.
 
 use std::{borrow::Cow, fmt};
 
@@ -23,13 +22,13 @@ const INSTANT: &str = "org.infinispan.protostream.commons.Instant";
 const INSTANT_SECONDS: &str = "wrappedInstantSeconds";
 const INSTANT_NANOS: &str = "wrappedInstantNanos";
 
-/// Returns whether a text is JSON: any number of values, as Infinispan has it.
+/// Returns whether a text is JSON: any number of values, as in Infinispan.
 pub(crate) fn is_json(text: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(text) else { return false };
     serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>().all(|value| value.is_ok())
 }
 
-/// The scalar that a document stands for.
+/// Parses the scalar from its document.
 pub(crate) fn to_scalar(json: &[u8]) -> Result<Scalar<'_>, ConversionError> {
     let json = utf8(json)?;
     match Token::of(json) {
@@ -59,14 +58,14 @@ pub(crate) fn to_scalar(json: &[u8]) -> Result<Scalar<'_>, ConversionError> {
                 return Err(ConversionError::NeedsSchema(message));
             };
             let value = members.next().map(|member| named(VALUE, member)).transpose()?;
-            // One value is all that such an object holds.
+            // Such an object holds a single value.
             members.next().map(|member| named(TYPE, member)).transpose()?;
             value.map_or(Ok(Scalar::Null), |(_, value)| scalar(scalar_type, value))
         }
     }
 }
 
-/// The document that stands for a scalar, byte for byte as ProtoStream writes it.
+/// Formats a scalar as its document, byte for byte as ProtoStream does.
 pub(crate) fn of_scalar(scalar: &Scalar<'_>) -> String {
     let number = |name: &str, value: &dyn fmt::Display| {
         format!("{{\"{TYPE}\":\"{name}\",\"{VALUE}\":{value}}}")
@@ -103,10 +102,10 @@ pub(crate) fn of_scalar(scalar: &Scalar<'_>) -> String {
 
 type Member<'a> = (String, &'a RawValue);
 
-/// Most members of an object that matter: its type, two values, and one too many.
+/// Most members to parse of an object: its type, two values, and one too many.
 const MOST_MEMBERS: usize = 4;
 
-/// The first members of an object, in the order of the document.
+/// The first members of an object, in document order.
 struct Object<'a>(Vec<Member<'a>>);
 
 impl<'a> Deserialize<'a> for Object<'a> {
@@ -136,7 +135,7 @@ impl<'a> Deserialize<'a> for Object<'a> {
     }
 }
 
-/// What a document begins with, by the names of the real server's parser.
+/// First token of a document, with the names of the real server's parser.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Token {
     StartObject,
@@ -180,7 +179,7 @@ impl Token {
     }
 }
 
-/// A member, if it has the name that must stand there.
+/// Returns the member if it has the expected name.
 fn named<'a>(expected: &'static str, member: Member<'a>) -> Result<Member<'a>, ConversionError> {
     if member.0 == expected {
         return Ok(member);
@@ -271,15 +270,15 @@ fn integer(value: &RawValue) -> Result<i64, ConversionError> {
     }
 }
 
-/// The text that a JSON string stands for. One without escapes is not copied.
+/// Unescapes a JSON string; a string without escapes is not copied.
 fn string(json: &RawValue) -> Result<Cow<'_, str>, ConversionError> {
     let plain = serde_json::from_str(json.get()).map(Cow::Borrowed);
     let text = plain.or_else(|_has_escapes| serde_json::from_str(json.get()).map(Cow::Owned));
-    // Half of a surrogate pair is no text.
+    // An unpaired surrogate is not text.
     text.ok().ok_or(ConversionError::InvalidJson)
 }
 
-/// The inside of a JSON string, with the characters that HTML would misread escaped as well.
+/// Escapes the content of a JSON string, including the characters that HTML would misinterpret.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {

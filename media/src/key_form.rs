@@ -8,7 +8,7 @@ use crate::{
     media_type::{MediaType, NotAMediaType},
 };
 
-/// How a request writes its keys: the header `Key-Content-Type`.
+/// The form of keys in a request: its `Key-Content-Type` header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyForm {
     media_type: MediaType,
@@ -16,11 +16,11 @@ pub struct KeyForm {
 }
 
 impl KeyForm {
-    /// Reads the header. Without it, keys are text.
+    /// Parses the header. Without it, keys are text.
     ///
     /// # Errors
     ///
-    /// If it names no media type, or an encoding other than `hex` and `base64`.
+    /// If it is not a media type, or names an encoding other than `hex` and `base64`.
     pub fn parse(header: Option<&str>) -> Result<Self, KeyFormError> {
         let media_type = header.map_or(Ok(MediaType::TEXT), str::parse::<MediaType>)?;
         let encoding = match media_type.parameter("encoding") {
@@ -32,13 +32,13 @@ impl KeyForm {
         Ok(Self { media_type: media_type.without_parameter("encoding"), encoding })
     }
 
-    /// What the bytes of such a key are; they are still to be converted to what the cache stores.
+    /// Returns the media type of the keys, from which they are to be converted to the stored form.
     #[must_use]
     pub fn media_type(&self) -> &MediaType {
         &self.media_type
     }
 
-    /// The bytes of the key that stands in a path as `segment`, whose percent signs are resolved.
+    /// Decodes the key in a path segment whose percent signs are already decoded.
     ///
     /// # Errors
     ///
@@ -48,10 +48,10 @@ impl KeyForm {
     }
 }
 
-/// A `Key-Content-Type` says nothing that keys could be read by.
+/// Error for an unusable `Key-Content-Type`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyFormError {
-    /// It is no media type.
+    /// It is not a media type.
     #[error(transparent)]
     MediaType(#[from] NotAMediaType),
 
@@ -62,7 +62,7 @@ pub enum KeyFormError {
 
 #[cfg(test)]
 mod tests {
-    //! Keys as they stand in paths.
+    //! Keys in paths.
 
     use super::*;
     use crate::Conversion;

@@ -1,10 +1,10 @@
-//! What the bytes of keys and values are: media types, what converts into what, the placement hash.
+//! Formats of keys and values: media types, conversions between them, and the placement hash.
 //!
-//! Nothing here waits, opens a socket or reads a clock, and nothing knows a protocol: Hot Rod and
-//! REST convert at their edge, before a key is hashed.
+//! Nothing here waits, opens a socket, reads a clock or knows a protocol: Hot Rod and REST convert
+//! at their edge, before a key is hashed.
 //!
-//! Start reading at [`Conversion`], then [`MediaType`]; [`negotiate`] and [`KeyForm`] are what REST
-//! asks beside. What Infinispan's own server says when it refuses, the errors here say too.
+//! Start reading at [`Conversion`], then [`MediaType`]; [`negotiate`] and [`KeyForm`] are for REST.
+//! Error messages are those of Infinispan's server.
 
 mod accept;
 mod convert;

@@ -1,8 +1,8 @@
-//! Names of formats.
+//! Media types.
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
-/// Format of keys or values: type and subtype, lower case, and parameters.
+/// Format of keys or values: type and subtype, in lower case, and parameters.
 ///
 /// Two media types that differ in their parameters alone hold the same bytes here.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ macro_rules! well_known {
                 pub const $name: Self = Self { essence: Cow::Borrowed($essence), parameters: Vec::new() };
             )*
 
-            /// The media types that have a name in this program.
+            /// The media types with a constant of their own.
             const WELL_KNOWN: &[&str] = &[$($essence),*];
         }
     };
@@ -40,61 +40,61 @@ well_known! {
 }
 
 impl MediaType {
-    /// Type and subtype, such as `text/plain`.
+    /// Returns type and subtype, such as `text/plain`.
     #[must_use]
     pub fn essence(&self) -> &str {
         &self.essence
     }
 
-    /// Value of a parameter, such as `charset`.
+    /// Returns the value of a parameter, such as `charset`.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&str> {
         let parameter = self.parameters.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         parameter.map(|(_, value)| value.as_str())
     }
 
-    /// Returns whether it says more than type and subtype.
+    /// Returns whether there are parameters.
     #[must_use]
     pub fn has_parameters(&self) -> bool {
         !self.parameters.is_empty()
     }
 
-    /// This media type without a parameter that concerned one request only, such as `q`.
+    /// Removes a parameter that concerns a single request, such as `q`.
     #[must_use]
     pub fn without_parameter(mut self, name: &str) -> Self {
         self.parameters.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         self
     }
 
-    /// This media type without any parameter but this one.
+    /// Removes all parameters but this one.
     #[must_use]
     pub fn only_parameter(mut self, name: &str) -> Self {
         self.parameters.retain(|(known, _)| known.eq_ignore_ascii_case(name));
         self
     }
 
-    /// This media type with one more parameter.
+    /// Adds a parameter.
     #[must_use]
     pub fn with_parameter(mut self, name: &str, value: &str) -> Self {
         self.parameters.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Its parameters, names and values.
+    /// Returns the names and values of the parameters.
     #[must_use]
     pub fn parameters(&self) -> &[(String, String)] {
         &self.parameters
     }
 
-    /// The format that entries of a cache of this media type are kept in. There are no Java objects here:
-    /// they are kept as protostream, which knows what type a number has.
+    /// Returns the format in which a cache of this media type stores entries. Java objects are
+    /// stored as protostream, which records the type of a number.
     #[must_use]
     pub fn stored(&self) -> &Self {
         const PROTOSTREAM: &MediaType = &MediaType::PROTOSTREAM;
         if *self == Self::OBJECT { PROTOSTREAM } else { self }
     }
 
-    /// Returns whether bytes of this format are taken and given as they are, whatever the other side calls them.
+    /// Returns whether bytes of this format pass unchanged, whatever the other side calls them.
     #[must_use]
     pub fn is_opaque(&self) -> bool {
         *self == Self::OCTET_STREAM || *self == Self::UNKNOWN
@@ -142,7 +142,7 @@ impl FromStr for MediaType {
     }
 }
 
-/// RFC 9110, 5.6.2.
+/// Returns whether `text` is a token of RFC 9110, section 5.6.2.
 fn is_token(text: &str) -> bool {
     !text.is_empty()
         && text
@@ -150,14 +150,14 @@ fn is_token(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
-/// A text does not name a media type.
+/// Error for a text that is not a media type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{0}\" is not a media type such as application/json")]
 pub struct NotAMediaType(String);
 
 #[cfg(test)]
 mod tests {
-    //! Names are read as RFC 9110 writes them.
+    //! Media types in the syntax of RFC 9110.
 
     use super::*;
 

@@ -1,24 +1,24 @@
-//! Text: its charsets, and how it becomes XML.
+//! Text: charsets, and conversion to XML.
 
 use std::{borrow::Cow, fmt};
 
 use crate::error::ConversionError;
 
-/// How the characters of a text are written: the parameter `charset` of a media type.
+/// Charset of a text: the parameter `charset` of a media type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Charset {
-    /// The one that is meant where none is named.
+    /// UTF-8, the default.
     #[default]
     Utf8,
-    /// Seven bits.
+    /// US-ASCII.
     Ascii,
     /// ISO-8859-1.
     Latin1,
-    /// UTF-16 with a byte order mark; big-endian without.
+    /// UTF-16 with a byte order mark, or big-endian without one.
     Utf16,
-    /// UTF-16, big-endian.
+    /// Big-endian UTF-16.
     Utf16Be,
-    /// UTF-16, little-endian.
+    /// Little-endian UTF-16.
     Utf16Le,
 }
 
@@ -38,11 +38,11 @@ const NAMES: [(&str, Charset); 12] = [
 ];
 
 const BYTE_ORDER_MARK: u16 = 0xfeff;
-/// Stands for what a charset has no way to write, as in Java.
+/// Replaces characters that a charset cannot represent, as in Java.
 const UNMAPPABLE: u8 = b'?';
 
 impl Charset {
-    /// The charset of this name.
+    /// Returns the charset of this name.
     #[must_use]
     pub(crate) fn named(name: &str) -> Option<Self> {
         NAMES
@@ -51,7 +51,7 @@ impl Charset {
             .map(|(_, charset)| *charset)
     }
 
-    /// A text in this charset as UTF-8. One that is UTF-8 already is not looked at.
+    /// Converts a text in this charset to UTF-8. UTF-8 passes unchecked.
     pub(crate) fn decode(self, bytes: &[u8]) -> Result<Cow<'_, [u8]>, ConversionError> {
         let text = match self {
             Self::Utf8 => return Ok(Cow::Borrowed(bytes)),
@@ -69,7 +69,7 @@ impl Charset {
         text.map(|text| Cow::Owned(text.into_bytes())).ok_or(ConversionError::NotText(self))
     }
 
-    /// A text that is UTF-8 in this charset.
+    /// Converts a text in UTF-8 to this charset.
     pub(crate) fn encode(self, bytes: &[u8]) -> Result<Cow<'_, [u8]>, ConversionError> {
         if self == Self::Utf8 {
             return Ok(Cow::Borrowed(bytes));
@@ -97,12 +97,13 @@ impl fmt::Display for Charset {
     }
 }
 
-/// The text that these bytes are in UTF-8.
+/// Returns the bytes as a text, if they are UTF-8.
 pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, ConversionError> {
     str::from_utf8(bytes).ok().ok_or(ConversionError::NotText(Charset::Utf8))
 }
 
-/// A text as XML: a document is left as it is, any other text becomes one, as on the real server.
+/// Converts a text to XML as the real server does: a document is left as it is, other text is
+/// wrapped in one.
 pub(crate) fn xml(text: &[u8]) -> Cow<'_, [u8]> {
     if text.trim_ascii_start().starts_with(b"<") {
         return Cow::Borrowed(text);
@@ -124,11 +125,11 @@ pub(crate) fn xml(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(document)
 }
 
-/// The text that [`xml`] makes this document of, if it makes it of one.
+/// Returns the text that [`xml`] wrapped in this document, or `None` for any other document.
 pub(crate) fn of_xml(document: &[u8]) -> Option<Vec<u8>> {
     let escaped = document.strip_prefix(b"<string>")?.strip_suffix(b"</string>")?;
     let mut text = str::from_utf8(escaped).ok()?.to_owned();
-    // What stands for `&` comes last: the others begin with it.
+    // Unescape `&` last, because the other escapes begin with it.
     let names = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&#xd;", "\r")];
     for (name, character) in names.into_iter().chain([("&amp;", "&")]) {
         text = text.replace(name, character);
@@ -147,7 +148,7 @@ fn single_byte(character: char, highest: u8) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    //! Charsets both ways, and text as XML.
+    //! Charsets in both directions, and text as XML.
 
     use super::*;
 

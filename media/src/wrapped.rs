@@ -1,8 +1,8 @@
-//! `WrappedMessage`, the envelope that ProtoStream puts around every key and value: what is in it
-//! when that needs no schema.
+//! `WrappedMessage`, the envelope that ProtoStream puts around every key and value, with the
+//! contents that need no schema.
 //!
-//! Start reading at [`Scalar`]. Messages, enums and collections are told apart from scalars and
-//! refused; nothing here looks into them.
+//! Start reading at [`Scalar`]. Messages, enums and collections are recognized and refused, not
+//! decoded.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use crate::{
     text::utf8,
 };
 
-/// Numbers of the fields of `org.infinispan.protostream.WrappedMessage`.
+/// Field numbers of `org.infinispan.protostream.WrappedMessage`.
 mod field {
     pub(super) const DOUBLE: u32 = 1;
     pub(super) const FLOAT: u32 = 2;
@@ -44,10 +44,10 @@ mod field {
     pub(super) const CONTAINER_MESSAGE: u32 = 30;
 }
 
-/// A value that a `WrappedMessage` holds by itself.
+/// A value that needs no schema.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Scalar<'a> {
-    /// No value: no bytes at all.
+    /// No value, encoded as no bytes.
     Null,
     Double(f64),
     Float(f32),
@@ -64,7 +64,7 @@ pub(crate) enum Scalar<'a> {
     SFixed64(i64),
     SInt32(i32),
     SInt64(i64),
-    /// A `java.lang.Character`: one unit of UTF-16.
+    /// A `java.lang.Character`: one UTF-16 code unit.
     Char(u16),
     Short(i16),
     Byte(i8),
@@ -78,7 +78,7 @@ pub(crate) enum Scalar<'a> {
 }
 
 impl<'a> Scalar<'a> {
-    /// Reads a `WrappedMessage`. Unknown fields are passed over.
+    /// Decodes a `WrappedMessage`, skipping unknown fields.
     pub(crate) fn decode(bytes: &'a [u8]) -> Result<Self, ConversionError> {
         let mut fields = Fields(bytes);
         let mut value = None;
@@ -104,7 +104,7 @@ impl<'a> Scalar<'a> {
         }
     }
 
-    /// The value in a field; `None` if nothing is known of such a field.
+    /// Returns the value in a field, or `None` if the field is unknown.
     fn in_field(number: u32, content: Content<'a>) -> Result<Option<Self>, ConversionError> {
         Ok(Some(match (number, content) {
             (field::DOUBLE, Content::Fixed64(bits)) => Self::Double(f64::from_bits(bits)),
@@ -157,7 +157,7 @@ impl<'a> Scalar<'a> {
         }))
     }
 
-    /// Writes a `WrappedMessage`, byte for byte as ProtoStream does.
+    /// Encodes a `WrappedMessage`, byte for byte as ProtoStream does.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(match self {
             Self::String(text) => 6 + text.len(),
@@ -198,8 +198,9 @@ impl<'a> Scalar<'a> {
         out
     }
 
-    /// The value as text: what Java's `toString` says, except that bytes are given as they are
-    /// (Java names the array), unsigned numbers have no sign, and a date is in ISO 8601.
+    /// Returns the value as text, like Java's `toString`, except that bytes are returned as they
+    /// are (Java prints the array's identity), unsigned numbers have no sign, and dates are in ISO
+    /// 8601.
     pub(crate) fn into_text(self) -> Cow<'a, [u8]> {
         let text = match self {
             Self::Null => return Cow::Borrowed(&[]),
@@ -250,7 +251,7 @@ pub(crate) enum ScalarType {
 }
 
 impl ScalarType {
-    /// The type that a parameter `type` of `application/x-java-object` names.
+    /// Returns the type that the parameter `type` of `application/x-java-object` names.
     #[must_use]
     pub(crate) fn of_java_class(name: &str) -> Option<Self> {
         Some(match name {
@@ -267,7 +268,7 @@ impl ScalarType {
         })
     }
 
-    /// The value that `bytes` are the text of.
+    /// Parses `bytes` as the text of a scalar of this type.
     pub(crate) fn parse(self, bytes: &[u8]) -> Result<Scalar<'_>, ConversionError> {
         match self {
             Self::Bytes => Ok(Scalar::Bytes(bytes.into())),
@@ -277,7 +278,7 @@ impl ScalarType {
         }
     }
 
-    /// The number that `text` is; none of the types that are not numbers has one.
+    /// Parses a number; fails for types that are not numbers.
     pub(crate) fn parse_number(self, text: &str) -> Result<Scalar<'static>, ConversionError> {
         let value = match self {
             Self::Bytes | Self::String | Self::Bool => None,
@@ -307,10 +308,10 @@ const START_GROUP: u8 = 3;
 const END_GROUP: u8 = 4;
 const FIXED32: u8 = 5;
 
-/// Most groups within each other that are passed over.
+/// Deepest nesting of groups to skip.
 const DEEPEST: usize = 64;
 
-/// What a field holds.
+/// Content of a field.
 #[derive(Clone, Copy)]
 enum Content<'a> {
     Varint(u64),
@@ -319,13 +320,13 @@ enum Content<'a> {
     Bytes(&'a [u8]),
 }
 
-/// The fields of a protobuf message, one after the other.
+/// Consecutive fields of a protobuf message.
 struct Fields<'a>(&'a [u8]);
 
 const TRUNCATED: ConversionError = ConversionError::NotWrapped("it ends within a field");
 
 impl<'a> Fields<'a> {
-    /// Number and content of the next field that is not a group.
+    /// Returns the number and content of the next field, skipping groups.
     fn next(&mut self) -> Result<Option<(u32, Content<'a>)>, ConversionError> {
         let mut open = Vec::new();
         while !self.0.is_empty() {
@@ -391,7 +392,7 @@ fn unsigned(out: &mut Vec<u8>, number: u32, value: u64) {
     varint(out, value);
 }
 
-/// A negative number takes ten bytes, whatever its width.
+/// Writes a negative number in ten bytes, whatever its type.
 fn signed(out: &mut Vec<u8>, number: u32, value: i64) {
     unsigned(out, number, value.cast_unsigned());
 }
@@ -427,7 +428,7 @@ fn varint(out: &mut Vec<u8>, mut value: u64) {
     }
 }
 
-/// The lower 32 bits: what a field of 32 bits takes from a longer number.
+/// Returns the lower 32 bits, which is what a 32-bit field takes from a longer number.
 fn low(bits: u64) -> u32 {
     let [a, b, c, d, ..] = bits.to_le_bytes();
     u32::from_le_bytes([a, b, c, d])

@@ -15,7 +15,7 @@ const JBOSS: &str = "application/x-jboss-marshalling";
 const OBJECT: &str = "application/x-java-object";
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// Stands for "no media type is given".
+/// Stands for a missing media type.
 const NONE: &str = "";
 
 #[test]
@@ -32,7 +32,7 @@ fn what_converts_converts_as_on_the_real_server() {
         (NONE, PROTO, b"\xff", b"\xff"),
         (PROTO, NONE, b"\x4a\x05hello", b"\x4a\x05hello"),
         (NONE, NONE, b"\xff", b"\xff"),
-        // Octet streams and unknown: as bytes, both ways.
+        // Octet streams and unknown bytes: unchanged, both ways.
         (OCTETS, TEXT, b"1", b"1"),
         (OCTETS, JSON, b"1", b"1"),
         (OCTETS, PROTO, b"\x4a\x01b", b"\x4a\x01b"),

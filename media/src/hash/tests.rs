@@ -1,4 +1,4 @@
-//! The hash against values computed by Infinispan's own classes.
+//! Compares the hash with values computed by Infinispan's own classes.
 
 use super::*;
 

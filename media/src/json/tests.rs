@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Both directions at once.
+/// Tests both directions.
 #[test]
 fn every_scalar_has_its_document() {
     for (scalar, document) in [

@@ -1,4 +1,4 @@
-//! Bytes as ProtoStream writes them, and bytes that it would never write.
+//! Bytes as ProtoStream writes them, and malformed ones.
 
 use hex_literal::hex;
 use proptest::prelude::*;
