@@ -19,21 +19,21 @@ use crate::{
     iterate::{Iterate, Iteration},
 };
 
-/// A cache. Clones share the connections of their client.
+/// A cache on the servers. Clones share the connections of their client.
 ///
-/// Keys and values are bytes, in the formats that the client was configured with. Whoever stops waiting
-/// for an operation leaves the connection in order; a change may have been made all the same.
+/// Keys and values are bytes, in the formats that the client was configured with. Dropping the
+/// future of an operation leaves the connection usable; a change may still have been made.
 #[derive(Clone, Debug)]
 pub struct RemoteCache {
     cluster: Arc<Cluster>,
     state: Arc<CacheState>,
     about: Arc<About>,
-    /// Formats in which keys and values are given and wanted.
+    /// Formats in which callers pass and receive keys and values.
     formats: Arc<MediaTypes>,
     options: Options,
 }
 
-/// What the server said of a cache when it was opened.
+/// What the server reported about a cache when it was opened.
 #[derive(Debug)]
 struct About {
     media_types: MediaTypes,
@@ -41,7 +41,7 @@ struct About {
     protocol_version: ProtocolVersion,
 }
 
-/// Formats of the entries of a cache; `None` where none is said.
+/// Formats of the entries of a cache; `None` if unspecified.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MediaTypes {
     /// Format of keys.
@@ -57,7 +57,7 @@ struct Options {
 }
 
 impl MediaTypes {
-    /// Nothing is said of either.
+    /// Neither format is specified.
     pub(crate) const NONE: Self = Self { key: None, value: None };
 }
 
@@ -95,44 +95,46 @@ impl RemoteCache {
         Ok(Self { cluster, state, about: Arc::new(about), formats, options })
     }
 
-    /// Its name.
+    /// Returns the name of the cache.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.state.name
     }
 
-    /// Formats in which it stores its entries, from protocol version 2.9 on.
+    /// Returns the formats in which the cache stores entries; known from protocol version 2.9 on.
     #[must_use]
     pub fn media_types(&self) -> &MediaTypes {
         &self.about.media_types
     }
 
-    /// Formats in which keys and values are given and wanted; `None` is as the cache stores them.
+    /// Returns the formats in which callers pass and receive keys and values; `None` means as
+    /// stored.
     #[must_use]
     pub fn formats(&self) -> &MediaTypes {
         &self.formats
     }
 
-    /// The newest protocol version that the server speaks, if it said so: servers since 10 do.
+    /// Returns the newest protocol version of the server, if it is known: servers since 10 report
+    /// it.
     #[must_use]
     pub fn server_version(&self) -> Option<ProtocolVersion> {
         self.about.server_version
     }
 
-    /// The protocol version that was spoken with the server when the cache was opened.
+    /// Returns the protocol version in which the cache was opened.
     #[must_use]
     pub fn protocol_version(&self) -> ProtocolVersion {
         self.about.protocol_version
     }
 
-    /// Which servers there are and what they own, as far as it is known. Caches that are not distributed
-    /// have no topology.
+    /// Returns the servers and the segments that they own, as far as known. Caches that are not
+    /// distributed have no topology.
     #[must_use]
     pub fn topology(&self) -> Option<Topology> {
         self.state.view().map(|view| view.topology.clone())
     }
 
-    /// The servers of its topology; without one, the configured servers.
+    /// Returns the servers of the topology or, without one, the configured servers.
     #[must_use]
     pub fn servers(&self) -> Vec<ServerAddress> {
         match self.state.view() {
@@ -144,12 +146,12 @@ impl RemoteCache {
         }
     }
 
-    /// Asks a configured server which servers there are, and forgets what others have told of that. If no configured
-    /// server answers, what is known stays known.
+    /// Asks a configured server for the topology, and forgets what other servers reported. If no
+    /// configured server answers, the known topology remains.
     ///
     /// # Errors
     ///
-    /// As those of [`RemoteCache::ping`].
+    /// As for [`RemoteCache::ping`].
     pub async fn learn_anew(&self) -> Result<(), ClientError> {
         let anew = CacheState::new(self.name());
         let ask = Ask { cache: Some(&anew), ..self.ask(Route::Any, true) };
@@ -161,14 +163,14 @@ impl RemoteCache {
         Ok(())
     }
 
-    /// The segments that each server is the primary owner of; empty without a topology.
+    /// Returns the segments by primary owner; empty without a topology.
     #[must_use]
     pub fn segments_by_owner(&self) -> BTreeMap<ServerAddress, SegmentSet> {
         let mut segments = BTreeMap::<ServerAddress, SegmentSet>::new();
         let Some(view) = self.state.view() else { return segments };
         let Topology { servers, owners, .. } = &view.topology;
         for (segment, owners) in (0..).zip(owners) {
-            // A segment without an owner is the first server's.
+            // Count a segment without an owner to the first server.
             let primary = owners.first().copied().unwrap_or(0);
             if let Some(server) = servers.get(primary as usize) {
                 segments.entry(server.clone()).or_default().insert(segment);
@@ -177,50 +179,51 @@ impl RemoteCache {
         segments
     }
 
-    /// The same cache, whose changes give back what stood there before.
+    /// Returns the same cache, with changes that return the previous entry.
     #[must_use]
     pub fn returning_previous(&self) -> Self {
         self.with_flag(Flags::FORCE_RETURN_PREVIOUS)
     }
 
-    /// The same cache without what is behind it: the server neither reads nor writes its stores.
+    /// Returns the same cache, with operations during which the server neither reads nor writes its
+    /// cache stores.
     #[must_use]
     pub fn skipping_loader(&self) -> Self {
         self.with_flag(Flags::SKIP_CACHE_LOAD)
     }
 
-    /// The same cache, whose keys and values are given and wanted in these formats, whatever the client
-    /// was configured with.
+    /// Returns the same cache, with keys and values in these formats, whatever the client was
+    /// configured with.
     #[must_use]
     pub fn in_formats(&self, formats: MediaTypes) -> Self {
         Self { formats: Arc::new(formats), ..self.clone() }
     }
 
-    /// Returns whether callers pass keys in the form that the cache stores. Only then does the hash of a
-    /// key name its owner, so that a request can go straight to it.
+    /// Returns whether callers pass keys in the form that the cache stores. Only then can the
+    /// client compute the owner of a key from its hash and send the request there.
     #[must_use]
     pub fn keys_are_stored_keys(&self) -> bool {
         let (given, stored) = (&self.formats.key, &self.about.media_types.key);
         given.is_none() || given == stored
     }
 
-    /// The same cache, whose operations take so long at most.
+    /// Returns the same cache, with this timeout for each operation.
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {
         let options = Options { timeout, ..self.options };
         Self { options, ..self.clone() }
     }
 
-    /// Asks a server whether the cache is there.
+    /// Asks a server whether the cache exists.
     ///
     /// # Errors
     ///
-    /// [`ClientError::NoSuchCache`] if it is not.
+    /// [`ClientError::NoSuchCache`] if it does not.
     pub async fn ping(&self) -> Result<(), ClientError> {
         self.read::<Ping>(Route::Any, &|_, _| {}).await.map(drop)
     }
 
-    /// Walks over entries, on a connection of its own.
+    /// Iterates over entries, on a connection of its own.
     ///
     /// ```no_run
     /// # use client::{ClientError, Item, Iterate, RemoteCache};
@@ -230,7 +233,7 @@ impl RemoteCache {
     /// while let Some(item) = entries.next().await? {
     ///     match item {
     ///         Item::Entry { .. } => count += 1,
-    ///         Item::Finished(segments) => println!("{count} so far, through with {segments:?}"),
+    ///         Item::Finished(segments) => println!("{count} so far, done with {segments:?}"),
     ///     }
     /// }
     /// # Ok(())
@@ -239,7 +242,7 @@ impl RemoteCache {
     ///
     /// # Errors
     ///
-    /// If the server cannot be connected to, or does not begin the walk.
+    /// If the client cannot connect to the server, or the server does not start the iteration.
     pub async fn iterate(&self, iterate: Iterate) -> Result<Iteration, ClientError> {
         let cluster = Arc::clone(&self.cluster);
         let formats = Arc::clone(&self.formats);
@@ -252,7 +255,7 @@ impl RemoteCache {
         Self { options, ..self.clone() }
     }
 
-    /// The owner of a key, if its hash says who that is.
+    /// Routes to the owner of a key, or to any server if callers do not pass keys as stored.
     fn owner<'a>(&self, key: &'a [u8]) -> Route<'a> {
         match self.keys_are_stored_keys() {
             true => Route::Key(key),
@@ -260,7 +263,7 @@ impl RemoteCache {
         }
     }
 
-    /// Arrays that were just written, for a request.
+    /// Returns the arrays of a request, from their encoded form.
     fn written<'a, R: Operation>(
         &self,
         arrays: &'a Writer,

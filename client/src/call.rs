@@ -1,4 +1,4 @@
-//! An operation from its question to its answer: whom to ask, and what to do when that fails.
+//! Carries out an operation: chooses a server, and decides what to do when that server fails.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,39 +20,39 @@ use crate::{
     table::Unanswered,
 };
 
-/// Pause before all servers are asked once more; twice as long each time.
+/// Pause before all servers are asked again; it doubles each time.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What a server says of a cache that is not there, among other words.
+/// Part of a server's error message if the cache does not exist.
 const NO_SUCH_CACHE: &str = "CacheNotFoundException";
 
-/// A question, and whom it goes to.
+/// An operation: what it is about, and which servers may execute it.
 #[derive(Clone, Copy)]
 pub(crate) struct Ask<'a> {
     pub(crate) route: Route<'a>,
-    /// The cache, if it is about one.
+    /// The cache, unless the operation concerns none.
     pub(crate) cache: Option<&'a CacheState>,
-    /// Formats of keys and values in it.
+    /// Formats of keys and values.
     pub(crate) formats: &'a MediaTypes,
     pub(crate) flags: u32,
-    /// Whether it only reads, so that it can be asked twice.
+    /// Whether the operation only reads, so that it can be repeated safely.
     pub(crate) reads: bool,
-    /// Whether to have the server send its topology, even if it is the one that is known.
+    /// Whether the server shall send its topology even if the client knows it already.
     pub(crate) wants_topology: bool,
     pub(crate) deadline: Deadline,
 }
 
-/// An answer, and where it comes from.
+/// A response and its origin.
 pub(crate) struct Answered {
     answer: Answer,
     pub(crate) version: ProtocolVersion,
     pub(crate) server: Arc<Server>,
-    /// The topology that came along, if any.
+    /// The topology that came with the response, if any.
     pub(crate) topology: Option<ToldTopology>,
 }
 
 impl Answered {
-    /// Reads its fields.
+    /// Decodes the fields.
     pub(crate) fn read<'b, R: Request<'b> + Operation>(
         &'b self,
     ) -> Result<R::Response<'b>, ClientError> {
@@ -65,16 +65,16 @@ impl Answered {
         })
     }
 
-    /// Bytes of its own for what was read from it.
+    /// Returns a part of the response as bytes that share its memory.
     pub(crate) fn bytes(&self, read: &[u8]) -> bytes::Bytes {
         self.answer.body.slice_ref(read)
     }
 }
 
-/// What the fields of a request are, in a protocol version.
+/// Encodes the fields of a request in a protocol version.
 pub(crate) type Encode<'a> = &'a (dyn Fn(ProtocolVersion, &mut Writer) + Sync);
 
-/// What is asked: the kind of request.
+/// The kind of request.
 #[derive(Clone, Copy)]
 struct Kind {
     name: &'static str,
@@ -83,7 +83,7 @@ struct Kind {
 }
 
 impl Cluster {
-    /// Asks, and asks again elsewhere as long as that is safe and there is time.
+    /// Sends an operation, and repeats it on other servers while that is safe and there is time.
     pub(crate) async fn call<'r, R: Request<'r> + Operation>(
         &self,
         ask: Ask<'_>,
@@ -100,7 +100,7 @@ impl Cluster {
         encode: Encode<'_>,
     ) -> Result<Answered, ClientError> {
         self.check_open()?;
-        // Servers that need not be asked again before all others were.
+        // Servers that are not asked again until all others have been.
         let mut tried: Vec<Arc<Server>> = Vec::new();
         let mut failed = None;
         let mut retries = 0;
@@ -129,7 +129,8 @@ impl Cluster {
                     tried.push(server);
                 }
                 Choice::Unconnected(server, error) => {
-                    // Where a login is refused it is refused everywhere, and too many may lock the user out.
+                    // A refused login is refused by every server, and further attempts may lock the
+                    // user out.
                     let is_final = error.is_about_login() || matches!(error, ClientError::Closed);
                     if is_final || ask.deadline.is_over() {
                         return Err(error);
@@ -147,8 +148,8 @@ impl Cluster {
         }
     }
 
-    /// The best server that is connected; if none is, the best one, once it is. Whoever would be better
-    /// is connected meanwhile.
+    /// Chooses the best connected server, or connects to the best one if none is connected. Starts
+    /// to connect to a better server meanwhile.
     async fn choose(&self, ask: Ask<'_>, tried: &[Arc<Server>]) -> Choice {
         let view = ask.cache.and_then(CacheState::view);
         let mut better: Option<Arc<Server>> = None;
@@ -216,30 +217,30 @@ impl Cluster {
     }
 }
 
-/// Whom to ask next.
+/// The server to ask next.
 enum Choice {
     Ask(Arc<Server>, Arc<Connection>),
-    /// This one cannot be connected to.
+    /// Connecting to this server failed.
     Unconnected(Arc<Server>, ClientError),
-    /// Everybody was tried.
+    /// All servers were tried.
     Nobody,
 }
 
-/// Why one server gave no answer of use.
+/// Why a server gave no useful response.
 #[derive(Debug)]
 enum Failed {
     Unanswered(Failure),
     Answered { status: Status, text: String },
 }
 
-/// What to do about it.
+/// What to do after a failure.
 #[derive(Debug)]
 enum Next {
     Fail(ClientError),
     Elsewhere(ClientError),
 }
 
-/// A change is repeated only if it was surely not made.
+/// Decides whether to try elsewhere. A change is repeated only if it was certainly not made.
 fn decide(failure: Failed, operation: &'static str, ask: Ask<'_>, server: &Server) -> Next {
     let server = server.address.clone();
     match failure {
@@ -273,7 +274,7 @@ fn decide(failure: Failed, operation: &'static str, ask: Ask<'_>, server: &Serve
     }
 }
 
-/// What an error of a server means, where it is asked about a cache.
+/// Returns the client error for a server's error about a cache.
 pub(crate) fn failed(error: ClientError, cache_name: &str) -> ClientError {
     match error {
         ClientError::Server { status: Status::ParseError, text, .. }

@@ -1,4 +1,4 @@
-//! A client: the way to a cluster, its caches and its administration.
+//! A client: connects to a cluster and gives access to its caches and administration.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -19,7 +19,7 @@ use crate::{
     notice::{Notice, Notices},
 };
 
-/// A client of a cluster. Clones share everything.
+/// A client of a cluster. Clones share all connections.
 ///
 /// ```no_run
 /// use client::{Client, RequestExpiration};
@@ -39,11 +39,11 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to the first configured server that can be connected to, and logs in.
+    /// Connects to the first configured server that is reachable, and logs in.
     ///
     /// # Errors
     ///
-    /// If none can be, with what is wrong with the last one; or if a login is refused.
+    /// If no server is reachable, the error of the last one; or if a login is refused.
     pub async fn connect(config: ClientConfig) -> Result<Self, ClientError> {
         let notices = Notices::default();
         for property in config.ignored.iter().cloned() {
@@ -58,7 +58,7 @@ impl Client {
         let cluster = Arc::new(Cluster::new(Common::new(config, notices)));
         let mut failed = ClientError::NoServer;
         for server in cluster.configured() {
-            // Connecting ends by itself, a little earlier.
+            // Connecting has a timeout of its own, which is shorter.
             match server.connect(Deadline::after(timeout.saturating_mul(2))).await {
                 Ok(_) => return Ok(Self { cluster }),
                 Err(error) if error.is_about_login() => return Err(error),
@@ -68,29 +68,29 @@ impl Client {
         Err(failed)
     }
 
-    /// The cache of this name; "" is the default cache.
+    /// Opens the cache of this name; "" is the default cache.
     ///
     /// # Errors
     ///
-    /// [`ClientError::NoSuchCache`] if there is none.
+    /// [`ClientError::NoSuchCache`] if it does not exist.
     pub async fn cache(&self, name: &str) -> Result<RemoteCache, ClientError> {
         RemoteCache::open(Arc::clone(&self.cluster), name).await
     }
 
-    /// Asks a server whether it answers.
+    /// Checks that a server answers.
     ///
     /// # Errors
     ///
-    /// If none does.
+    /// If no server does.
     pub async fn ping(&self) -> Result<(), ClientError> {
         self.cluster.call::<Ping>(self.ask(true), &|_, _| {}).await.map(drop)
     }
 
-    /// Runs a task of the server, with UTF-8 or other bytes as parameters: 255 at most.
+    /// Runs a task on the server, with UTF-8 or other bytes as parameters: at most 255.
     ///
     /// # Errors
     ///
-    /// If the server says that it failed, above all.
+    /// If the server reports a failure, or no server answers.
     pub async fn exec(
         &self,
         task: &str,
@@ -103,30 +103,30 @@ impl Client {
         Ok(answered.bytes(result))
     }
 
-    /// Creates a cache from its configuration in XML, JSON or YAML.
+    /// Creates a cache from a configuration in XML, JSON or YAML.
     ///
     /// # Errors
     ///
-    /// If there is a cache of this name, or the configuration makes no sense to the server.
+    /// If the cache exists already, or the server rejects the configuration.
     pub async fn create_cache(&self, name: &str, configuration: &str) -> Result<(), ClientError> {
         let parameters = [("name", name.as_bytes()), ("configuration", configuration.as_bytes())];
         self.exec("@@cache@create", &parameters).await.map(drop)
     }
 
-    /// Removes a cache with all its entries. That there is none is no error.
+    /// Removes a cache with all its entries; succeeds if it does not exist.
     ///
     /// # Errors
     ///
-    /// If the server says that it failed, above all.
+    /// If the server reports a failure, or no server answers.
     pub async fn remove_cache(&self, name: &str) -> Result<(), ClientError> {
         self.exec("@@cache@remove", &[("name", name.as_bytes())]).await.map(drop)
     }
 
-    /// Names of all caches.
+    /// Returns the names of all caches.
     ///
     /// # Errors
     ///
-    /// If the server says that it failed, above all.
+    /// If the server reports a failure, or no server answers.
     pub async fn cache_names(&self) -> Result<Vec<String>, ClientError> {
         const TASK: &str = "@@cache@names";
         let exec = Exec { task: TASK, parameters: Vec::new() };
@@ -139,32 +139,32 @@ impl Client {
         })
     }
 
-    /// The servers that were configured.
+    /// Returns the configured servers.
     #[must_use]
     pub fn servers(&self) -> Vec<ServerAddress> {
         self.cluster.configured().iter().map(|server| server.address.clone()).collect()
     }
 
-    /// How the client was configured.
+    /// Returns the configuration.
     #[must_use]
     pub fn config(&self) -> &ClientConfig {
         &self.cluster.common.config
     }
 
-    /// How many connections have come about so far, to all servers. As long as the number stays the same,
-    /// answers come from the same processes.
+    /// Returns how many connections to any server have been made so far. While the number stays the
+    /// same, responses come from the same processes.
     #[must_use]
     pub fn connections_made(&self) -> u64 {
         self.cluster.common.connections_made.load(Ordering::Acquire)
     }
 
-    /// What is otherwise than it was asked for.
+    /// Returns the deviations from the configuration that have been noticed.
     #[must_use]
     pub fn notices(&self) -> Vec<Notice> {
         self.cluster.common.notices.all()
     }
 
-    /// Closes all connections but those of iterations. What is under way fails.
+    /// Closes all connections except those of iterations. Pending operations fail.
     pub async fn close(&self) {
         self.cluster.close().await;
     }

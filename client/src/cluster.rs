@@ -1,4 +1,4 @@
-//! The servers of a cluster as a client knows them, and which of them to ask.
+//! The servers of a cluster as a client knows them, and the order in which to ask them.
 
 use std::{
     collections::HashMap,
@@ -15,7 +15,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::{common::Common, error::ClientError, idle::IdleLines, notice::Notice, server::Server};
 
-/// Most servers that a cluster is believed to have.
+/// Most servers that a topology may have.
 const MOST_SERVERS: usize = 1_024;
 
 /// What a client knows of its cluster.
@@ -23,35 +23,35 @@ pub(crate) struct Cluster {
     pub(crate) common: Arc<Common>,
     pub(crate) idle: IdleLines,
     configured: Vec<Arc<Server>>,
-    /// Each server that is configured or announced, once.
+    /// Every configured or announced server, once.
     known: Mutex<HashMap<ServerAddress, Arc<Server>>>,
     caches: Mutex<HashMap<String, Weak<CacheState>>>,
-    /// The announced addresses cannot be reached: topologies are of no use.
+    /// Set when no announced address is reachable: topologies are then not used.
     is_basic: AtomicBool,
     is_closed: AtomicBool,
     turn: AtomicUsize,
 }
 
-/// What is known of one cache, shared by all who use it.
+/// What is known about one cache, shared by all its handles.
 pub(crate) struct CacheState {
     pub(crate) name: String,
     view: RwLock<Option<Arc<View>>>,
 }
 
-/// A topology, with its servers.
+/// A topology and its servers.
 pub(crate) struct View {
     pub(crate) topology: Topology,
     servers: Vec<Arc<Server>>,
 }
 
-/// Whom to ask.
+/// Which servers may execute an operation.
 #[derive(Clone, Copy)]
 pub(crate) enum Route<'a> {
-    /// The owner of the key.
+    /// Preferably the owner of the key.
     Key(&'a [u8]),
-    /// Anybody.
+    /// Any server.
     Any,
-    /// This server.
+    /// This server only.
     Server(&'a Arc<Server>),
 }
 
@@ -79,7 +79,7 @@ impl Cluster {
         }
     }
 
-    /// How much of the topology is wanted.
+    /// Returns how much of the topology to ask for.
     pub(crate) fn intelligence(&self) -> Intelligence {
         match self.is_basic.load(Ordering::Relaxed) {
             true => Intelligence::Basic,
@@ -87,7 +87,7 @@ impl Cluster {
         }
     }
 
-    /// The server at this address.
+    /// Returns the server at this address.
     pub(crate) fn server(&self, address: &ServerAddress) -> Arc<Server> {
         let mut known = self.known.lock();
         if let Some(server) = known.get(address) {
@@ -98,12 +98,12 @@ impl Cluster {
         server
     }
 
-    /// The configured servers.
+    /// Returns the configured servers.
     pub(crate) fn configured(&self) -> &[Arc<Server>] {
         &self.configured
     }
 
-    /// What is known of a cache.
+    /// Returns the shared state of a cache.
     pub(crate) fn cache(&self, name: &str) -> Arc<CacheState> {
         let mut caches = self.caches.lock();
         if let Some(cache) = caches.get(name).and_then(Weak::upgrade) {
@@ -115,7 +115,7 @@ impl Cluster {
         cache
     }
 
-    /// Takes in a topology that `server` announced.
+    /// Adopts a topology that `server` announced.
     pub(crate) fn learn(&self, cache: &CacheState, topology: Topology, server: &ServerAddress) {
         if self.intelligence() == Intelligence::Basic || cache.topology_id() == topology.id {
             return;
@@ -129,7 +129,8 @@ impl Cluster {
         self.forget_unused();
     }
 
-    /// Lets servers go that no topology names any more; their connections end with what is on them.
+    /// Forgets servers that no topology names any more; their connections close once their
+    /// operations are done.
     fn forget_unused(&self) {
         let caches = self.caches.lock();
         let views: Vec<_> =
@@ -144,7 +145,8 @@ impl Cluster {
         self.idle.retain(|address| known.contains_key(address));
     }
 
-    /// Goes back to the configured servers, if all announced ones were tried and none was ever reached.
+    /// Falls back to the configured servers, if all announced ones were tried and none was ever
+    /// reached.
     pub(crate) fn give_up_unreachable(&self, view: &View) {
         if !view.servers.iter().all(|server| server.was_never_reached()) {
             return;
@@ -157,7 +159,7 @@ impl Cluster {
         self.forget_unused();
     }
 
-    /// The servers to ask, the best first. One may come up more than once.
+    /// Returns the servers to ask, the best first; some may occur twice.
     pub(crate) fn candidates<'a>(
         &'a self,
         route: Route<'a>,
@@ -178,12 +180,12 @@ impl Cluster {
         only.into_iter().chain(owners).chain(others.flat_map(move |servers| rotated(servers, turn)))
     }
 
-    /// Nothing can be asked any more once the client is closed.
+    /// Fails once the client is closed.
     pub(crate) fn check_open(&self) -> Result<(), ClientError> {
         if self.is_closed.load(Ordering::Relaxed) { Err(ClientError::Closed) } else { Ok(()) }
     }
 
-    /// Ends all connections.
+    /// Closes all connections.
     pub(crate) async fn close(&self) {
         self.is_closed.store(true, Ordering::Relaxed);
         self.idle.close();
@@ -207,7 +209,7 @@ impl fmt::Debug for CacheState {
 }
 
 impl CacheState {
-    /// A cache of which nothing is known.
+    /// Creates the state of a cache about which nothing is known yet.
     pub(crate) fn new(name: &str) -> Self {
         Self { name: name.to_owned(), view: RwLock::new(None) }
     }
@@ -220,14 +222,14 @@ impl CacheState {
         *self.view.write() = None;
     }
 
-    /// The topology that the client knows.
+    /// Returns the id of the known topology.
     pub(crate) fn topology_id(&self) -> u32 {
         self.view.read().as_ref().map_or(NO_TOPOLOGY, |view| view.topology.id)
     }
 }
 
 impl View {
-    /// Owners of a key, as indexes of the servers, the primary first.
+    /// Returns the owners of a key as indexes into the servers, the primary first.
     fn owners(&self, key: &[u8]) -> &[u32] {
         let owners = &self.topology.owners;
         let Ok(segments) = u32::try_from(owners.len()) else { return &[] };
@@ -236,13 +238,13 @@ impl View {
     }
 }
 
-/// All of them, beginning with another one each turn.
+/// Returns all servers, starting with a different one each turn.
 fn rotated(servers: &[Arc<Server>], turn: usize) -> impl Iterator<Item = &Arc<Server>> {
     let (after, before) = servers.split_at(turn.checked_rem(servers.len()).unwrap_or(0));
     before.iter().chain(after)
 }
 
-/// Returns whether there are servers, not too many, and each owner is one of them.
+/// Returns whether there are servers, not too many, and every owner is one of them.
 fn makes_sense(topology: &Topology) -> bool {
     let Topology { servers, owners, .. } = topology;
     let is_server = |owner: &u32| (*owner as usize) < servers.len();

@@ -1,4 +1,4 @@
-//! What the connections of a client have in common.
+//! State that the connections of a client share.
 
 use std::sync::atomic::AtomicU64;
 
@@ -6,14 +6,14 @@ use parking_lot::Mutex;
 
 use crate::{config::ClientConfig, notice::Notices, sasl::Mechanism};
 
-/// What the connections of a client have in common.
+/// State that the connections of a client share.
 #[derive(Debug)]
 pub(crate) struct Common {
     pub(crate) config: ClientConfig,
     pub(crate) notices: Notices,
-    /// Connections that have come about, of all servers.
+    /// Number of connections made so far, to all servers.
     pub(crate) connections_made: AtomicU64,
-    /// The mechanism by which the last login succeeded: it is tried first.
+    /// The mechanism of the last successful login, which is tried first.
     pub(crate) accepted: Mutex<Option<Mechanism>>,
 }
 

@@ -1,4 +1,4 @@
-//! What a client is told: where the servers are, who it is, and how long it waits.
+//! Configuration of a client: servers, credentials, limits and timeouts.
 
 mod uri;
 
@@ -10,7 +10,7 @@ use media::MediaType;
 pub use self::uri::ConfigError;
 use crate::credentials::Credentials;
 
-/// The port that Hot Rod servers listen on unless they are told otherwise.
+/// Default port of Hot Rod servers.
 pub const DEFAULT_PORT: u16 = 11222;
 
 /// How to reach a cluster, and how to behave towards it.
@@ -42,35 +42,35 @@ pub const DEFAULT_PORT: u16 = 11222;
 /// ```
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
-    /// Servers to begin with. Others are learned from them.
+    /// Servers to connect to first. The client learns of others from them.
     pub servers: Vec<ServerAddress>,
-    /// Who the client is, if the servers want to know.
+    /// Credentials for the login, if the servers require one.
     pub credentials: Option<Credentials>,
-    /// How much of the topology it wants to know.
+    /// How much of the topology the client asks for.
     pub intelligence: Intelligence,
-    /// Which protocol version it speaks.
+    /// Protocol version to use.
     pub protocol: Protocol,
-    /// Most time for a connection to come about, with its login.
+    /// Timeout for connecting, including the login.
     pub connect_timeout: Duration,
-    /// Most time for an operation, with all that it takes: connecting, waiting for a place, trying again.
-    /// Of an iteration: most time without a byte from the server.
+    /// Timeout for an operation, including connecting, queueing and retries. For an iteration, the
+    /// longest time without a byte from the server.
     pub timeout: Duration,
-    /// How often an operation is tried again, where that is safe.
+    /// Most retries of an operation that is safe to repeat.
     pub max_retries: u32,
-    /// Most operations that wait for their answer on one connection. Others wait for a place.
+    /// Most unanswered operations on one connection; further ones are queued.
     pub max_pending: usize,
-    /// Longest answer that is taken, in bytes; of an iteration, longest entry.
+    /// Longest accepted response in bytes; for an iteration, longest entry.
     pub max_answer: usize,
-    /// Format in which keys are given and wanted. `None`: as the cache stores them.
+    /// Format in which callers pass and receive keys. `None`: as the cache stores them.
     pub key_type: Option<MediaType>,
-    /// Format in which values are given and wanted. `None`: as the cache stores them.
+    /// Format in which callers pass and receive values. `None`: as the cache stores them.
     pub value_type: Option<MediaType>,
-    /// Properties of a URI that mean nothing here, by name.
+    /// Names of URI properties that have no effect.
     pub ignored: Vec<String>,
 }
 
 impl ClientConfig {
-    /// Reaches these servers, without a login, with defaults for the rest.
+    /// Creates a configuration for these servers, without a login and with defaults for the rest.
     #[must_use]
     pub fn new(servers: impl IntoIterator<Item = ServerAddress>) -> Self {
         Self {
@@ -90,18 +90,18 @@ impl ClientConfig {
     }
 }
 
-/// Which protocol version a client speaks.
+/// Choice of the protocol version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
-    /// The newest that the server speaks, found out when a connection is made.
+    /// The newest that the server supports, negotiated for each connection.
     #[default]
     Auto,
-    /// This one, or what the server speaks if that is older. A version before [`Protocol::OLDEST`] is
-    /// raised to it.
+    /// This one, or the newest that the server supports if that is older. A version before
+    /// [`Protocol::OLDEST`] is raised to it.
     Version(ProtocolVersion),
 }
 
 impl Protocol {
-    /// The oldest version with which a whole cache can be read, lifespans included.
+    /// The oldest version in which a whole cache can be read, lifespans included.
     pub const OLDEST: ProtocolVersion = ProtocolVersion::V2_5;
 }

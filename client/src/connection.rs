@@ -1,8 +1,8 @@
-//! One connection to one server, shared by many operations at a time.
+//! A connection to a server, shared by many concurrent operations.
 //!
-//! Whoever asks hands in a message and waits for its outcome; one task writes, reads, and matches answers
-//! by message id, in whichever order they come. Who stops waiting leaves the message in the table, and its
-//! answer is read and let go.
+//! Callers hand in a message and wait for its outcome. One task writes and reads, and matches
+//! responses by message id, in any order. When a caller stops waiting, its message stays in the
+//! table, and the response is discarded.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,13 +24,13 @@ use crate::{
     table::{Outgoing, Table, Unanswered},
 };
 
-/// Bytes that are gathered before they are written.
+/// Bytes to gather before writing.
 const GATHERED: usize = 64 * 1024;
 
-/// Fewest time between two looks at whether the server still answers.
+/// Shortest interval between checks for overdue responses.
 const FASTEST_WATCH: Duration = Duration::from_millis(100);
 
-/// An open connection. It ends when it is dropped.
+/// An open connection. It closes when dropped.
 pub(crate) struct Connection {
     pub(crate) version: ProtocolVersion,
     table: Arc<Table>,
@@ -38,7 +38,7 @@ pub(crate) struct Connection {
     task: parking_lot::Mutex<Option<JoinHandle<()>>>,
 }
 
-/// Why an operation has no answer.
+/// Why an operation has no response.
 #[derive(Debug)]
 pub(crate) enum Failure {
     Unanswered(Unanswered),
@@ -46,7 +46,7 @@ pub(crate) enum Failure {
 }
 
 impl Connection {
-    /// Shares what was a line.
+    /// Starts the task that shares a line which has completed its handshake.
     pub(crate) fn start(line: Line, version: ProtocolVersion, config: &ClientConfig) -> Self {
         let Line { server, stream, inbox, next_id, .. } = line;
         let (table, outgoing) = Table::new(server, next_id);
@@ -62,7 +62,7 @@ impl Connection {
         }
     }
 
-    /// Asks, and waits for the answer. Waits for a place first, if there is none.
+    /// Sends a request and waits for the response. Waits first if too many requests are unanswered.
     pub(crate) async fn ask(
         &self,
         expected: Expected,
@@ -75,18 +75,18 @@ impl Connection {
         let (message_id, outcome) = sent.map_err(Failure::Unanswered)?;
         match timeout_at(deadline.at, outcome).await {
             Ok(Ok(outcome)) => outcome.map_err(Failure::Unanswered),
-            // Every message that was handed in has an outcome, unless the runtime is going down.
+            // Every message has an outcome, unless the runtime is shutting down.
             Ok(Err(_gone)) => Err(Failure::Unanswered(Unanswered::Sent(ConnectionError::Closed))),
             Err(_elapsed) => Err(Failure::TimedOut { asked: self.table.was_sent(message_id) }),
         }
     }
 
-    /// Returns whether something can be asked.
+    /// Returns whether the connection accepts requests.
     pub(crate) fn is_open(&self) -> bool {
         self.table.is_open()
     }
 
-    /// Ends the connection, and returns when it has ended.
+    /// Closes the connection and waits until its task has ended.
     pub(crate) async fn close(&self) {
         self.table.close();
         let task = self.task.lock().take();
@@ -120,7 +120,7 @@ async fn drive(
     table.end(error);
 }
 
-/// Reads answers until something is wrong.
+/// Reads responses until an error occurs.
 async fn read(
     table: &Table,
     reads: &mut OwnedReadHalf,
@@ -138,7 +138,7 @@ async fn read(
         match timeout(watch, read_some(reads, inbox.buffer())).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return error,
-            // Nothing came for a while. That is not right if an answer was due before that while.
+            // Nothing arrived for a while: an error if a response was due before that.
             Err(_elapsed) => {
                 let since = Instant::now().checked_sub(watch);
                 if since.is_some_and(|since| table.has_overdue(since)) {
@@ -149,7 +149,7 @@ async fn read(
     }
 }
 
-/// Writes messages until there are no more, or until it cannot.
+/// Writes messages until there are no more or writing fails.
 async fn write(
     table: &Table,
     writes: OwnedWriteHalf,

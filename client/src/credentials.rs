@@ -1,30 +1,30 @@
-//! Who a client is, and how it shows that.
+//! Credentials of a client.
 
 use std::fmt;
 
 use crate::sasl::{Family, Mechanism};
 
-/// Who a client is.
+/// User, password, and how to log in.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// Its name.
+    /// Name of the user.
     pub user: String,
-    /// What only it and the servers know.
+    /// The password.
     pub password: String,
-    /// Realm of the user, for DIGEST mechanisms. `None`: the one that the server names.
+    /// Realm of the user, for DIGEST mechanisms. `None`: the realm that the server names.
     pub realm: Option<String>,
-    /// How the servers call themselves, for DIGEST mechanisms.
+    /// Name that the servers go by, for DIGEST mechanisms.
     pub server_name: String,
-    /// The mechanism to use, and no other. `None`: those that both sides know are tried, the strongest
-    /// first, until one is there for which the user has a credential.
+    /// The only mechanism to use. `None`: mechanisms that both sides support are tried, the
+    /// strongest first, until the user has a credential for one of them.
     pub mechanism: Option<Mechanism>,
-    /// The mechanisms that are tried first, unless one is named. PLAIN shows the password to whoever
-    /// listens: it is tried only if it is named here or as the mechanism.
+    /// The mechanisms to try first, if `mechanism` is `None`. PLAIN reveals the password to
+    /// eavesdroppers: it is tried only if it is named here or in `mechanism`.
     pub preferred: Option<Family>,
 }
 
 impl Credentials {
-    /// A user with a password.
+    /// Creates credentials for a user with a password.
     #[must_use]
     pub fn new(user: impl Into<String>, password: impl Into<String>) -> Self {
         Self {
@@ -39,7 +39,7 @@ impl Credentials {
 }
 
 impl fmt::Debug for Credentials {
-    /// Without the password.
+    /// Omits the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials")
             .field("user", &self.user)

@@ -1,21 +1,21 @@
-//! How long something may take.
+//! Deadlines of operations.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The end of some time.
+/// A point in time by which an operation must end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline {
     pub(crate) at: Instant,
-    /// How long the time was.
+    /// The timeout from which it was computed.
     pub(crate) after: Duration,
 }
 
 impl Deadline {
     pub(crate) fn after(after: Duration) -> Self {
         let now = Instant::now();
-        // "For ever" is not a time that a clock can show; a century is.
+        // A clock cannot represent "for ever"; a century is long enough.
         const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
         Self { at: now.checked_add(after).unwrap_or(now + CENTURY), after }
     }

@@ -1,14 +1,14 @@
-//! What operations give back.
+//! Results of operations.
 
 use bytes::Bytes;
 use hotrod::Metadata;
 
 use crate::call::Answered;
 
-/// An entry: its value, and what is known beside it.
+/// An entry: value and entry metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Version, and instants and lifetimes where there is an end.
+    /// Version and, where there are any, lifespan and max idle.
     pub metadata: Metadata,
     /// The value.
     pub value: Bytes,
@@ -17,13 +17,13 @@ pub struct Entry {
 /// A value with its version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Versioned {
-    /// For a conditional change; it can only be compared.
+    /// For a conditional change; compare it for equality only.
     pub version: u64,
     /// The value.
     pub value: Bytes,
 }
 
-/// The entry that stood under a key before a change, or that stands in the way of one.
+/// The entry that a change replaced or removed, or the one that prevented it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Previous {
     /// From protocol version 4.0 on.
@@ -32,18 +32,18 @@ pub struct Previous {
     pub value: Bytes,
 }
 
-/// What came of a change.
+/// Outcome of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Changed {
     /// It was made.
     Done {
-        /// What stood there before, if it was asked for and there was something. Before protocol version
-        /// 4.0, an empty value cannot be told from none.
+        /// The previous entry, if it was asked for and there was one. Before protocol version 4.0,
+        /// an empty value looks like none.
         previous: Option<Previous>,
     },
-    /// It was not made: the condition does not hold.
+    /// It was not made: the condition did not hold.
     Refused {
-        /// What stands there, if it was asked for.
+        /// The present entry, if it was asked for.
         current: Option<Previous>,
     },
     /// It was not made: there is no entry.

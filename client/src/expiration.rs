@@ -1,12 +1,12 @@
-//! Lifespans, as old protocol versions understand them.
+//! Conversion of expirations to older protocol versions.
 
 use hotrod::{Duration, ProtocolVersion, RequestExpiration};
 
-/// From here on, versions before 3.0 take a duration for an instant.
+/// Versions before 3.0 take longer durations, in milliseconds, for instants.
 const THIRTY_DAYS: u64 = 30 * 24 * 60 * 60 * 1000;
 
-/// What says the same in this protocol version: long durations as instants where they would be taken for
-/// instants, and instants as durations where they would be taken for durations.
+/// Converts an expiration to this protocol version: before 3.0, a duration of more than 30 days
+/// must be an instant, and from 3.0 on an instant must be a duration.
 pub(crate) fn in_version(
     expiration: RequestExpiration,
     version: ProtocolVersion,
@@ -23,7 +23,7 @@ pub(crate) fn in_version(
     RequestExpiration { lifespan: said(expiration.lifespan), max_idle: said(expiration.max_idle) }
 }
 
-/// The time of day, which is said to servers and decides nothing here.
+/// Reads the time of day. It is only sent to servers and decides nothing here.
 #[expect(clippy::disallowed_methods, reason = "a server is told an instant, not a duration")]
 fn unix_millis() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
@@ -32,7 +32,7 @@ fn unix_millis() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    //! Forty days, before and after 3.0.
+    //! Forty days, before and after version 3.0.
 
     use super::*;
 

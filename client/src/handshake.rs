@@ -1,4 +1,4 @@
-//! What happens on a connection before it can be used: finding the protocol version, and logging in.
+//! The handshake of a connection: negotiates the protocol version and logs in.
 
 use std::sync::atomic::Ordering;
 
@@ -21,16 +21,16 @@ use crate::{
     sasl::{self, Login, Mechanism, SaslError, Step},
 };
 
-/// Most messages of a login. No mechanism here takes more than three.
+/// Most messages of a login. No supported mechanism takes more than three.
 const MOST_STEPS: usize = 8;
 
-/// Everything before the login is said in this version at most: every server since 12 reads it.
+/// Newest version of messages before the login ends: every server since 12 understands it.
 const NEWEST_OF_HANDSHAKE: ProtocolVersion = ProtocolVersion::V3_1;
 
-/// What is spoken where a server is older than 2.9.
+/// Version to use with servers older than 2.9.
 const VERSION_OF_OLD: ProtocolVersion = ProtocolVersion::V2_5;
 
-/// Connects, finds the version to speak, and logs in.
+/// Connects, negotiates the protocol version, and logs in.
 pub(crate) async fn establish(
     server: &ServerAddress,
     common: &Common,
@@ -80,7 +80,7 @@ async fn ping(
     Ok(version)
 }
 
-/// The newest version that the server speaks, or nothing if it is older than 2.9.
+/// Returns the newest version that the server supports, or `None` if it is older than 2.9.
 async fn probe(
     line: &mut Line,
     deadline: Deadline,
@@ -113,7 +113,7 @@ async fn probe(
             }
             Err(AnswerError::Decode(DecodeError::Incomplete { .. })) => {
                 match line.more(Ping::NAME, patience).await {
-                    // Servers older than 8 may close the connection instead of saying why.
+                    // Servers older than 8 may close the connection without an error message.
                     Err(ClientError::Lost { source: ConnectionError::Ended, .. })
                         if !is_answered =>
                     {
@@ -147,11 +147,11 @@ fn encode_ping(writer: &mut Writer, message_id: u64, version: ProtocolVersion) {
     Ping.encode(version, writer);
 }
 
-/// Logs in. Returns whether the server wants a login.
+/// Logs in. Returns whether the server requires a login.
 ///
-/// A server keeps a credential of its own for each mechanism, and a user may lack some: after a refusal
-/// the next mechanism is tried, on a new connection. A wrong password is refused whatever the mechanism,
-/// and too many attempts may lock the user out: then no other is tried.
+/// A server keeps a separate credential for each mechanism, and a user may lack some. After such a
+/// refusal, the next mechanism is tried on a new connection. After a wrong password no other
+/// mechanism is tried: all would fail, and too many attempts may lock the user out.
 async fn login(
     line: &mut Line,
     version: ProtocolVersion,
@@ -168,7 +168,7 @@ async fn login(
     }
     let mut to_try = sasl::to_try(&offered, credentials.mechanism, credentials.preferred);
     if let Some(accepted) = *common.accepted.lock() {
-        // The sort is stable: the others stay in their order.
+        // The sort is stable: the others keep their order.
         to_try.sort_by_key(|mechanism| *mechanism != accepted);
     }
     let mut refusals = Refusals::default();
@@ -203,7 +203,7 @@ async fn login(
     })
 }
 
-/// Logins that were refused on the way to one that is not.
+/// Refused attempts of a login.
 #[derive(Default)]
 struct Refusals {
     mechanisms: Vec<Mechanism>,
@@ -219,14 +219,14 @@ impl Refusals {
     }
 }
 
-/// Returns whether a server refused a login because of a wrong password. No other mechanism is tried then:
-/// each attempt could count towards locking the user out.
+/// Returns whether a server refused a login because of a wrong password. No other mechanism is
+/// tried then, because each attempt may count towards locking the user out.
 fn is_about_the_password(text: &str) -> bool {
-    // What Elytron says of SCRAM and DIGEST, and of PLAIN.
+    // Elytron's messages for SCRAM and DIGEST, and for PLAIN.
     ["ELY05055", "invalid proof", "ELY05013"].iter().any(|said| text.contains(said))
 }
 
-/// Logs in by one mechanism. A refusal is the server's error.
+/// Logs in with one mechanism. If the server refuses, returns its error.
 async fn log_in_by(
     mechanism: Mechanism,
     line: &mut Line,
@@ -252,7 +252,8 @@ async fn log_in_by(
             }
         }
         if login.is_finished() {
-            // A real server does not call it complete when it says its last, and waits for nothing more.
+            // A real server does not set `complete` with its last message, and waits for nothing
+            // more.
             return match complete || mechanism != Mechanism::Plain {
                 true => Ok(()),
                 false => Err(untrusted(line, mechanism, credentials, SaslError::OutOfTurn)),
@@ -262,7 +263,8 @@ async fn log_in_by(
     Err(untrusted(line, mechanism, credentials, SaslError::OutOfTurn))
 }
 
-/// Hashing a password thousands of times is nothing to do between two reads of other connections.
+/// Runs a login step on a blocking thread: hashing a password thousands of times would delay other
+/// connections.
 async fn take_step(
     mut login: Login,
     challenge: Vec<u8>,
@@ -271,7 +273,7 @@ async fn take_step(
         let step = login.step(&challenge);
         (login, step)
     });
-    // It does not panic, so the runtime is going down.
+    // The step does not panic, so the runtime is shutting down.
     step.await.map_err(|_cancelled| ClientError::Closed)
 }
 
@@ -285,7 +287,7 @@ fn untrusted(
     ClientError::Untrusted { server, user, mechanism, source }
 }
 
-/// Reads the fields of an answer that is known to be whole.
+/// Decodes the fields of a complete response.
 fn read<'b, R: Request<'b> + Operation>(
     line: &Line,
     question: Question<'_>,

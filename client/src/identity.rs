@@ -1,30 +1,30 @@
-//! Which process a server is.
+//! Identifies the process behind a server's address.
 
 use std::time::Duration;
 
 use hotrod::{ServerAddress, Topology, op::Statistics};
 
-/// Name of the statistic that grows by one each second that a cache runs.
+/// Name of the statistic that counts the seconds since the cache started.
 const SINCE_START: &str = "timeSinceStart";
 
-/// Which process a server is, as far as its statistics tell.
+/// What a server's statistics and topology tell about its process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The server.
     pub server: ServerAddress,
-    /// How long its cache had been running, in whole seconds; `None` if it does not count that.
+    /// How long its cache has been running, in whole seconds; `None` if it does not report that.
     pub running: Option<Duration>,
-    /// The topology that it tells; `None` if it tells none.
+    /// The topology that it reports, if any.
     pub topology: Option<ToldTopology>,
 }
 
-/// A topology that a server tells. One that was started again tells another number, and so does one whose cluster
-/// has changed.
+/// A topology that a server reports. Its id changes when the server restarts or its cluster
+/// changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ToldTopology {
-    /// Its number.
+    /// Id of the topology.
     pub id: u32,
-    /// Whether it lists a single server. The number then identifies that server's process.
+    /// Whether it lists a single server. The id then identifies that server's process.
     pub alone: bool,
 }
 

@@ -1,4 +1,5 @@
-//! Connections that a walk has left in order, for the next one: a login can cost as much as a walk.
+//! Connections left by finished iterations, kept for the next one: a login can cost as much as an
+//! iteration.
 
 use std::collections::HashMap;
 
@@ -7,22 +8,22 @@ use parking_lot::Mutex;
 
 use crate::line::Line;
 
-/// Most connections to one server that wait for a walk.
+/// Most idle connections to one server.
 const MOST: usize = 4;
 
-/// Connections over which nothing is asked at the moment.
+/// Connections without a pending request.
 #[derive(Debug, Default)]
 pub(crate) struct IdleLines {
     lines: Mutex<HashMap<ServerAddress, Vec<(Line, ProtocolVersion)>>>,
 }
 
 impl IdleLines {
-    /// One to this server, if there is one. It may have ended meanwhile.
+    /// Takes a connection to this server, if there is one. The server may have closed it.
     pub(crate) fn take(&self, server: &ServerAddress) -> Option<(Line, ProtocolVersion)> {
         self.lines.lock().get_mut(server)?.pop()
     }
 
-    /// Keeps one over which everything was answered.
+    /// Keeps a connection whose requests have all been answered.
     pub(crate) fn keep(&self, line: Line, version: ProtocolVersion) {
         let mut lines = self.lines.lock();
         let of_server = lines.entry(line.server.clone()).or_default();
@@ -31,12 +32,12 @@ impl IdleLines {
         }
     }
 
-    /// Ends those to servers that are not wanted any more.
+    /// Closes connections to servers that are no longer wanted.
     pub(crate) fn retain(&self, is_wanted: impl Fn(&ServerAddress) -> bool) {
         self.lines.lock().retain(|server, _| is_wanted(server));
     }
 
-    /// Ends all of them.
+    /// Closes all connections.
     pub(crate) fn close(&self) {
         self.lines.lock().clear();
     }

@@ -1,7 +1,8 @@
-//! Bytes of a server as they arrive, and the answers in them.
+//! Splits a server's bytes into responses.
 //!
-//! Nothing says how long an answer is, so it is measured: read as what was asked of it, and handed out
-//! once it is whole. Memory is taken for bytes that have arrived, never for announced ones.
+//! A response does not say how long it is: it is decoded as the response to its request, and
+//! returned once it is complete. Memory grows with the bytes that have arrived, never with
+//! announced lengths.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use hotrod::{
@@ -12,13 +13,13 @@ use hotrod::{
 
 use crate::error::AnswerError;
 
-/// Answers shorter than this are copied, so that a few bytes do not keep a whole buffer alive.
+/// Responses shorter than this are copied, so that a few bytes do not keep a whole buffer alive.
 const COPIED_BELOW: usize = 16 * 1024;
 
-/// Reads the fields of an answer to see where it ends.
+/// Decodes the fields of a response to find its end.
 pub(crate) type Measure = fn(Status, ProtocolVersion, &mut Reader<'_>) -> Result<(), DecodeError>;
 
-/// What is to be known of a message in order to read its answer.
+/// What is needed to decode the response to a message.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expected {
     pub(crate) opcode: u8,
@@ -28,7 +29,7 @@ pub(crate) struct Expected {
 }
 
 impl Expected {
-    /// What answers a request of this kind.
+    /// Describes the response to a request of this kind.
     pub(crate) fn of<'r, R: Request<'r> + Operation>(
         version: ProtocolVersion,
         intelligence: Intelligence,
@@ -37,7 +38,7 @@ impl Expected {
     }
 }
 
-/// Reads an answer to a request of this kind, and lets it go.
+/// Decodes a response to a request of this kind, and discards it.
 fn measure<'r, R: Request<'r>>(
     status: Status,
     version: ProtocolVersion,
@@ -46,38 +47,38 @@ fn measure<'r, R: Request<'r>>(
     R::Response::decode(status, version, reader).map(drop)
 }
 
-/// A whole answer.
+/// A complete response.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) header: ResponseHeader,
-    /// The fields behind the header.
+    /// The fields after the header.
     pub(crate) body: Bytes,
 }
 
 impl Answer {
-    /// What the server says went wrong, if the answer is an error.
+    /// Returns the server's error message, if the response is an error.
     pub(crate) fn text(&self) -> String {
         let text = Reader::new(&self.body, Limits::NONE).text("text of an error");
         text.unwrap_or_default().to_owned()
     }
 }
 
-/// An answer cannot be read, and with it all that follows.
+/// Error for a response that cannot be decoded; the stream is unusable after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unreadable {
-    /// The message that it answers, if that is known.
+    /// The message that it responds to, if known.
     pub(crate) message_id: Option<u64>,
     pub(crate) error: AnswerError,
 }
 
-/// Takes bytes in as they arrive and gives whole answers out.
+/// Buffers bytes as they arrive and decodes the responses in them.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     buffer: BytesMut,
-    /// Bytes that there must be before it is worth looking again.
+    /// Least number of bytes before another attempt to decode can succeed.
     needed: usize,
     most: usize,
-    /// A header that has been taken out of the buffer, and what is expected behind it.
+    /// A header that was removed from the buffer, and what is expected after it.
     head: Option<(ResponseHeader, Option<Expected>)>,
     resume: Resume,
     #[cfg(test)]
@@ -85,7 +86,7 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    /// Takes answers of up to `most` bytes.
+    /// Creates an inbox for responses of up to `most` bytes.
     pub(crate) fn new(most: usize) -> Self {
         Self {
             buffer: BytesMut::new(),
@@ -98,13 +99,13 @@ impl Inbox {
         }
     }
 
-    /// Where bytes are to be appended. Nothing else may be done to it.
+    /// Returns the buffer to append bytes to; callers must not change it in any other way.
     pub(crate) fn buffer(&mut self) -> &mut BytesMut {
         &mut self.buffer
     }
 
-    /// The next answer, once it is whole. `expected` says what is known of a message. After an error the
-    /// stream is lost.
+    /// Decodes the next response, or returns `None` while it is incomplete. `expected` describes
+    /// the response to a message. After an error the stream is unusable.
     pub(crate) fn next(
         &mut self,
         expected: impl FnOnce(u64) -> Option<Expected>,
@@ -151,7 +152,7 @@ impl Inbox {
         }
     }
 
-    /// Takes the header out of the buffer, once it is whole.
+    /// Removes the header from the buffer, once it is complete.
     fn read_head(
         &mut self,
         expected: impl FnOnce(u64) -> Option<Expected>,
@@ -195,12 +196,13 @@ impl Inbox {
     }
 }
 
-/// Nothing in an answer is longer than the whole of it may be.
+/// Limits every part of a response by the limit for the whole.
 pub(crate) fn limits(most: usize) -> Limits {
     Limits { message: most, key: most, cache_name: most }
 }
 
-/// Header, what is expected behind it, and length. `message_id` is set as soon as it is known.
+/// Decodes a header. Returns it with what is expected after it and its length, and sets
+/// `message_id` as soon as it is known.
 fn decode_head(
     bytes: &[u8],
     most: usize,
@@ -220,7 +222,8 @@ fn decode_head(
     let intelligence = expected.map_or(Intelligence::Basic, |expected| expected.intelligence);
     let header = ResponseHeader::decode(&mut reader, intelligence)?;
     match expected {
-        // An error has an opcode of its own, but for one of AUTH, which is told by its status.
+        // Errors have an opcode of their own, except those of AUTH, which only their status
+        // reveals.
         _ if header.status.is_error() => {}
         None => return Err(AnswerError::Unasked { message_id: id }),
         Some(expected) if expected.opcode != header.opcode => {

@@ -1,7 +1,7 @@
-//! Walking over the entries of a cache, on a connection of its own (which the next walk may have).
+//! Iterates over the entries of a cache, on a connection of its own, which a later iteration may
+//! reuse.
 //!
-//! Nothing else goes over that connection, so who takes entries slowly slows the server down, and nobody
-//! else.
+//! No other operation uses that connection, so a slow caller slows down only its own iteration.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,45 +24,47 @@ use crate::{
     walk::{Item, Step, Stop, Walk},
 };
 
-/// What to walk over, and how.
+/// What to iterate over, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Iterate {
-    /// Segments of the cache; `None` is all.
+    /// Segments of the cache; `None` means all.
     pub segments: Option<SegmentSet>,
-    /// Most entries in one answer of the server; 1 at least.
+    /// Most entries in one response, at least 1.
     pub batch: u32,
-    /// Whether entries come with their versions and lifespans.
+    /// Whether to return the entry metadata.
     pub with_metadata: bool,
-    /// Whether values are left out.
+    /// Whether to omit the values.
     pub keys_only: bool,
-    /// The server to ask; `None` is any. Each server can give all segments, its own ones fastest.
+    /// The server to ask; `None` means any. Each server can return all segments, its own ones
+    /// fastest.
     pub server: Option<ServerAddress>,
 }
 
 impl Default for Iterate {
-    /// All entries with their values, from any server, 1,000 in an answer.
+    /// All entries with their values, from any server, 1,000 in a response.
     fn default() -> Self {
         Self { segments: None, batch: 1_000, with_metadata: false, keys_only: false, server: None }
     }
 }
 
-/// A walk over entries. Dropped before its end, it closes its connection, and the server forgets it.
+/// An iteration over entries. Dropping it before its end closes its connection, and the server
+/// forgets it.
 ///
-/// It may give an entry twice when owners of segments change meanwhile. What is written meanwhile may be
-/// given or not.
+/// It may return an entry twice if owners of segments change meanwhile. Entries written meanwhile
+/// may or may not be returned.
 #[derive(Debug)]
 pub struct Iteration {
     line: Line,
     walk: Walk,
     about: About,
-    /// Name of the walk on the server.
+    /// Id of the iteration on the server.
     id: String,
-    /// Why it cannot go on.
+    /// Set once it has failed.
     failed: Option<ClientError>,
     received: u64,
 }
 
-/// What every message of a walk has in common.
+/// What the messages of an iteration share.
 #[derive(Debug)]
 struct About {
     version: ProtocolVersion,
@@ -121,7 +123,7 @@ impl Iteration {
             about.version = version;
             match line.ask(about.question(), &start, about.patience()).await {
                 Ok(answer) => break (line, answer),
-                // The server has ended it meanwhile.
+                // The server has closed the idle connection.
                 Err(ClientError::Lost { .. }) if was_idle => {}
                 Err(error) => return Err(failed(error, &about.cache_name)),
             }
@@ -137,12 +139,12 @@ impl Iteration {
         Ok(Self { line, walk, about, id, failed: None, received: 0 })
     }
 
-    /// Which process it is that gives the entries, and what that counts. To be asked before the first entry, or after
-    /// [`Item::Finished`].
+    /// Identifies the process that returns the entries, with its statistics. Call it before the
+    /// first entry or after [`Item::Finished`].
     ///
     /// # Errors
     ///
-    /// If the connection ended, or the server said nothing for the time of an operation.
+    /// If the connection was lost, or the server sent nothing for the timeout of an operation.
     pub async fn identify(&mut self) -> Result<(Identity, Statistics), ClientError> {
         let question = Question {
             wants_topology: self.about.cluster.intelligence() != Intelligence::Basic,
@@ -161,27 +163,29 @@ impl Iteration {
         }
     }
 
-    /// Returns whether [`Iteration::set_known`] was called for this connection, by this walk or an earlier one.
-    /// Until then, the process behind it may be another one than the client's other connections reach.
+    /// Returns whether [`Iteration::set_known`] was called for this connection, by this iteration
+    /// or an earlier one. Until then, it may lead to a different process than the client's other
+    /// connections.
     #[must_use]
     pub fn is_known(&self) -> bool {
         self.line.is_known
     }
 
-    /// Notes that it is known to which process this connection leads.
+    /// Records that the process behind this connection is known.
     pub fn set_known(&mut self) {
         self.line.is_known = true;
     }
 
-    /// The next entry or finished batch; `None` is the end. After an error there is nothing more, and the
-    /// segments that were not finished are to be walked over again.
+    /// Returns the next entry or finished batch, or `None` at the end. After an error nothing more
+    /// is returned, and the caller has to iterate again over the segments that were not finished.
     ///
-    /// It may be dropped before it is ready, and called again.
+    /// It is cancel safe: the future may be dropped before it is ready.
     ///
     /// # Errors
     ///
-    /// [`ClientError::InvalidIteration`] if the server has forgotten the walk, [`ClientError::TimedOut`] if
-    /// it said nothing for the time of an operation, [`ClientError::Lost`] if the connection ended.
+    /// [`ClientError::InvalidIteration`] if the server has forgotten the iteration,
+    /// [`ClientError::TimedOut`] if it sent nothing for the timeout of an operation,
+    /// [`ClientError::Lost`] if the connection ended.
     pub async fn next(&mut self) -> Result<Option<Item>, ClientError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
@@ -214,13 +218,13 @@ impl Iteration {
         }
     }
 
-    /// Ends the walk before its end, or after it, so that the server need not find out by itself.
+    /// Ends the iteration, finished or not, so that the server can release it at once.
     ///
     /// # Errors
     ///
-    /// If the connection ended, or the server said nothing for the time of an operation.
+    /// If the connection was lost, or the server sent nothing for the timeout of an operation.
     pub async fn end(mut self) -> Result<(), ClientError> {
-        // An answer that is still on its way cannot be told from the one to this.
+        // A pending response could not be told apart from the response to this request.
         if !self.walk.is_quiet() {
             return Ok(());
         }
@@ -230,19 +234,19 @@ impl Iteration {
         Ok(())
     }
 
-    /// The server that is asked.
+    /// Returns the server that returns the entries.
     #[must_use]
     pub fn server(&self) -> &ServerAddress {
         &self.line.server
     }
 
-    /// The protocol version that is spoken with it.
+    /// Returns the protocol version in use with it.
     #[must_use]
     pub fn protocol_version(&self) -> ProtocolVersion {
         self.about.version
     }
 
-    /// Bytes that the server has sent so far.
+    /// Returns the number of bytes received so far.
     #[must_use]
     pub fn received(&self) -> u64 {
         self.received
@@ -262,7 +266,7 @@ impl Iteration {
 }
 
 impl Cluster {
-    /// The address of a server that can be asked about a cache: one that is connected, if there is one.
+    /// Returns the address of a server that can be asked about a cache, preferably a connected one.
     fn any(&self, cache_name: &str) -> Option<ServerAddress> {
         let view = self.cache(cache_name).view();
         let candidates = || self.candidates(Route::Any, view.as_deref());

@@ -1,9 +1,9 @@
 //! An asynchronous Hot Rod client: the protocol of Infinispan and Data Grid, versions 2.5 to 4.1.
 //!
-//! A [`Client`] keeps one connection to each server and sends many operations over it at a time. It asks
-//! the owner of a key where it knows it, and another server where that one fails: what only reads is
-//! asked again, a change only if it was surely not made. Keys and values are bytes; nothing is
-//! marshalled. TLS, client listeners, counters and queries are not there. It runs on Tokio, with I/O and
+//! A [`Client`] keeps one connection to each server and sends many operations over it at a time. It
+//! asks the owner of a key if it can, and another server if that one fails: reads are repeated,
+//! changes only if they were certainly not made. Keys and values are bytes; nothing is marshalled.
+//! TLS, client listeners, counters and queries are not supported. It runs on Tokio, with I/O and
 //! time enabled.
 //!
 //! ```no_run
@@ -26,9 +26,9 @@
 //! # }
 //! ```
 //!
-//! Start reading at [`Client`], then [`RemoteCache`]. Inside, an operation goes through `call`, which
-//! chooses a server (`cluster`, `server`) and hands a message to its `connection`; `inbox`, `walk`,
-//! `probe` and `sasl` say what bytes mean, and know no socket.
+//! Start reading at [`Client`], then [`RemoteCache`]. Internally, an operation goes through `call`,
+//! which chooses a server (`cluster`, `server`) and hands a message to its `connection`; `inbox`,
+//! `walk`, `probe` and `sasl` interpret bytes and know no socket.
 
 mod cache;
 mod call;

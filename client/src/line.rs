@@ -1,4 +1,4 @@
-//! A connection on which one thing is asked at a time: for logging in, and for iterating.
+//! A connection with one request at a time: for logging in, and for iterating.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -20,40 +20,41 @@ use crate::{
     inbox::{Answer, Expected, Inbox},
 };
 
-/// Bytes to be read at once.
+/// Bytes to read at once.
 const CHUNK: usize = 64 * 1024;
 
-/// A connection that asks one thing at a time.
+/// A connection with one request at a time.
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) server: ServerAddress,
     pub(crate) stream: TcpStream,
     pub(crate) inbox: Inbox,
     pub(crate) next_id: u64,
-    /// What is ready to be sent.
+    /// Encoded requests that are ready to send.
     pub(crate) outbox: BytesMut,
-    /// Whether a caller has checked which process it leads to. Walks reuse lines, and need not check again.
+    /// Whether a caller has identified the process behind it. Iterations reuse lines and need not
+    /// check again.
     pub(crate) is_known: bool,
 }
 
-/// What a request on a line says in its header.
+/// Header fields of a request on a line.
 #[derive(Clone, Copy)]
 pub(crate) struct Question<'a> {
     pub(crate) version: ProtocolVersion,
     pub(crate) cache_name: &'a str,
     pub(crate) key_type: MediaTypeRef<'a>,
     pub(crate) value_type: MediaTypeRef<'a>,
-    /// Whether to have the server send its topology with the answer.
+    /// Whether the server shall send its topology with the response.
     pub(crate) wants_topology: bool,
 }
 
 impl Question<'_> {
-    /// Topologies are learned elsewhere, unless one is wanted.
+    /// Topologies are learned on other connections, unless this request asks for one.
     fn intelligence(&self) -> Intelligence {
         if self.wants_topology { Intelligence::TopologyAware } else { Intelligence::Basic }
     }
 
-    /// Of no cache.
+    /// A request that concerns no cache.
     pub(crate) fn bare(version: ProtocolVersion) -> Self {
         let unspecified = MediaTypeRef::Unspecified;
         let (key_type, value_type) = (unspecified, unspecified);
@@ -61,12 +62,12 @@ impl Question<'_> {
     }
 }
 
-/// How long to wait for an answer.
+/// How long to wait for a response.
 #[derive(Clone, Copy)]
 pub(crate) enum Patience {
-    /// All of it, until then.
+    /// For the complete response, until this deadline.
     Until(Deadline),
-    /// Some of it, for so long each time.
+    /// For the next bytes, this long each time.
     Each(Duration),
 }
 
@@ -80,7 +81,7 @@ impl Patience {
 }
 
 impl Line {
-    /// Connects to `server`, and takes answers of up to `most` bytes.
+    /// Connects to `server`, for responses of up to `most` bytes.
     pub(crate) async fn connect(
         server: &ServerAddress,
         most: usize,
@@ -100,7 +101,7 @@ impl Line {
         Ok(Self { server, stream, inbox, next_id: 1, outbox, is_known: false })
     }
 
-    /// Asks, and waits for the answer.
+    /// Sends a request and waits for the response.
     pub(crate) async fn ask<'r, R: Request<'r> + Operation>(
         &mut self,
         question: Question<'_>,
@@ -127,7 +128,7 @@ impl Line {
         }
     }
 
-    /// Makes a request ready to be flushed, and gives its message id.
+    /// Prepares a request for `flush`, and returns its message id.
     pub(crate) fn prepare<'r, R: Request<'r> + Operation>(
         &mut self,
         question: Question<'_>,
@@ -153,7 +154,7 @@ impl Line {
         message_id
     }
 
-    /// Sends what is ready. What was sent of it when this is dropped is not sent again.
+    /// Sends what is ready. If the future is dropped, bytes already sent are not sent again.
     pub(crate) async fn flush(
         &mut self,
         operation: &'static str,
@@ -184,7 +185,7 @@ impl Line {
         }
     }
 
-    /// What an answer that is an error means.
+    /// Returns the client error for an error response.
     pub(crate) fn failed(&self, operation: &'static str, answer: &Answer) -> ClientError {
         let (server, status) = (self.server.clone(), answer.header.status);
         ClientError::Server { server, operation, status, text: answer.text() }

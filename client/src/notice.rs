@@ -1,50 +1,50 @@
-//! What a user should know although nothing failed.
+//! Notices: what a user should know although nothing failed.
 
 use std::fmt;
 
 use hotrod::{ProtocolVersion, ServerAddress};
 use parking_lot::Mutex;
 
-/// Most notices that are kept.
+/// Most notices to keep.
 const MOST: usize = 100;
 
-/// Something that is otherwise than it was asked for.
+/// A deviation from what was configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Notice {
-    /// A property of the URI means nothing here.
+    /// A property of the URI has no effect.
     Ignored {
-        /// Its name.
+        /// Name of the property.
         property: String,
     },
-    /// The protocol version that was asked for is too old; this one is spoken.
+    /// The configured protocol version is too old; a newer one is used.
     Raised {
-        /// The version that was asked for.
+        /// The configured version.
         asked: ProtocolVersion,
-        /// The version that is spoken.
+        /// The version in use.
         used: ProtocolVersion,
     },
-    /// The server does not speak the protocol version that was asked for; this one is spoken with it.
+    /// The server does not support the configured protocol version; an older one is used with it.
     Lowered {
         /// The server.
         server: ServerAddress,
-        /// The version that was asked for.
+        /// The configured version.
         asked: ProtocolVersion,
-        /// The version that is spoken.
+        /// The version in use.
         used: ProtocolVersion,
     },
-    /// The server wants no login: the credentials were not used.
+    /// The server requires no login: the credentials were not used.
     NoLogin {
         /// The server.
         server: ServerAddress,
     },
-    /// None of the addresses that the servers announce can be reached from here. Only the configured ones
-    /// are used, without knowing which server owns a key.
+    /// None of the addresses that the servers announce is reachable. Only the configured servers
+    /// are used, without knowing which of them owns a key.
     Announced {
         /// The addresses.
         servers: Vec<ServerAddress>,
     },
-    /// The servers announced a topology that makes no sense. It is not used.
+    /// The servers announced an invalid topology. It is not used.
     Topology {
         /// The server that announced it.
         server: ServerAddress,
@@ -76,7 +76,7 @@ impl fmt::Display for Notice {
     }
 }
 
-/// The notices of a client, each once.
+/// The notices of a client, without duplicates.
 #[derive(Debug, Default)]
 pub(crate) struct Notices(Mutex<Vec<Notice>>);
 

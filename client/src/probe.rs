@@ -1,8 +1,8 @@
-//! Which protocol version a server speaks, from its answer to two PINGs.
+//! Determines a server's protocol version from its responses to two PINGs.
 //!
-//! A server since 10.0 says its version in the answer to PING 3.1. An older one says less, and nothing in
-//! its answer tells where it ends. So a PING 2.0, whose answer looks the same everywhere, is sent behind
-//! it: where a version would stand, the next answer begins instead.
+//! Servers since 10.0 report their version in the response to PING 3.1. Older ones omit it, and
+//! nothing in their response tells where it ends. So a PING 2.0, whose response has the same layout
+//! everywhere, is sent after it: where a version would be, the next response begins instead.
 
 use hotrod::{
     DecodeError, Intelligence, Limits, MediaTypeRef, ProtocolVersion, RESPONSE_MAGIC, Reader,
@@ -12,28 +12,29 @@ use hotrod::{
 
 use crate::error::AnswerError;
 
-/// Message ids of the two, and of one that is sent behind them if the first comes last.
+/// Message ids of the two PINGs, and of one sent after them if the first response arrives last.
 pub(crate) const PROBE_3_1: u64 = 1;
 pub(crate) const PROBE_2_0: u64 = 2;
 pub(crate) const PROBE_AGAIN: u64 = 3;
 
-/// Most operations that a server is believed to have.
+/// Most operations that a server may list.
 const MOST_OPERATIONS: u32 = 1_024;
 
-/// What some bytes of a server say.
+/// Conclusion from the bytes received so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It speaks versions up to this one, and the next answer begins behind so many bytes.
+    /// The server supports versions up to this one, and the next response begins after `len` bytes.
     Speaks { newest: ProtocolVersion, len: usize },
-    /// It is older than 2.9: it must be spoken to on a new connection.
+    /// The server is older than 2.9 and needs a new connection.
     Old,
-    /// The answers came in the other order: a PING with id [`PROBE_AGAIN`] shows where the last one ends.
+    /// The responses came in the other order: a PING with id [`PROBE_AGAIN`] shows where the last
+    /// one ends.
     AskAgain,
-    /// It cannot serve now.
+    /// The server cannot serve now.
     Failed { status: Status, text: String },
 }
 
-/// Judges what a server said to the two PINGs.
+/// Interprets the responses to the two PINGs.
 pub(crate) fn judge(bytes: &[u8], asked_again: bool) -> Result<Verdict, AnswerError> {
     let mut reader = Reader::new(bytes, Limits::default());
     let mut waits_for = vec![PROBE_2_0];
@@ -92,7 +93,7 @@ pub(crate) fn judge(bytes: &[u8], asked_again: bool) -> Result<Verdict, AnswerEr
     Ok(Verdict::Speaks { newest, len: reader.position() })
 }
 
-/// What a server since 10.0 says behind the media types.
+/// Decodes what servers since 10.0 send after the media types.
 fn rest_of_pong(reader: &mut Reader<'_>) -> Result<ProtocolVersion, DecodeError> {
     const FIELD: &str = "number of operations";
     let newest = ProtocolVersion::from_byte(reader.byte()?)?;
@@ -117,7 +118,7 @@ fn take(waits_for: &mut Vec<u64>, message_id: u64) -> Result<(), AnswerError> {
 
 #[cfg(test)]
 mod tests {
-    //! Answers as servers of each age give them.
+    //! Responses of servers of each age.
 
     use hex_literal::hex;
 

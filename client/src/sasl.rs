@@ -1,8 +1,8 @@
-//! How a client proves who it is: one step in, one step out, and no socket.
+//! Logs in with SASL: one message in, one message out, and no socket.
 //!
-//! [`Login::start`] gives what the client says first, [`Login::step`] what it answers to each thing
-//! the server says. The client's nonce is an argument, so that a recorded conversation can be
-//! spoken again. Passwords and user names go as UTF-8, as they are: they are not normalized.
+//! [`Login::start`] returns the client's first message, [`Login::step`] the response to each
+//! message of the server. The client's nonce is an argument, so that tests can replay recorded
+//! logins. Passwords and user names are sent as they are in UTF-8, without normalization.
 
 mod digest;
 mod hash;
@@ -24,21 +24,21 @@ use crate::credentials::Credentials;
 pub(crate) enum Login {
     Scram(Scram),
     Digest(Digest),
-    /// It has said all there is to say.
+    /// The client has sent its only message.
     Plain,
 }
 
-/// What comes after something that the server said.
+/// What follows a message of the server.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// The client says this.
+    /// Send this message.
     Respond(Vec<u8>),
-    /// Nothing: the server has proved what it had to.
+    /// Nothing: the server has proved that it knows the password.
     Finished,
 }
 
 impl Login {
-    /// Begins a login. Also gives what the client says first.
+    /// Starts a login, and returns the client's first message.
     pub(crate) fn start(
         mechanism: Mechanism,
         credentials: &Credentials,
@@ -49,7 +49,7 @@ impl Login {
                 let (scram, first) = Scram::start(hash, credentials, nonce);
                 (Self::Scram(scram), first)
             }
-            // The server speaks first.
+            // The server sends the first message.
             Scheme::Digest(hash) => {
                 (Self::Digest(Digest::start(hash, credentials, nonce)), Vec::new())
             }
@@ -57,7 +57,7 @@ impl Login {
         }
     }
 
-    /// Takes in what the server said.
+    /// Handles a message of the server.
     pub(crate) fn step(&mut self, challenge: &[u8]) -> Result<Step, SaslError> {
         match self {
             Self::Scram(scram) => scram.step(challenge),
@@ -66,7 +66,7 @@ impl Login {
         }
     }
 
-    /// Returns whether nothing is left to be said or proved.
+    /// Returns whether the login is complete on both sides.
     pub(crate) fn is_finished(&self) -> bool {
         match self {
             Self::Scram(scram) => scram.is_finished(),
@@ -76,19 +76,19 @@ impl Login {
     }
 }
 
-/// A nonce that nobody can foresee.
+/// Returns an unpredictable nonce.
 pub(crate) fn nonce() -> String {
     use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
     STANDARD_NO_PAD.encode(rand::random::<[u8; 24]>())
 }
 
-/// The server said what a server that knows the password does not say.
+/// Error for a server that a client must not trust, or cannot log in to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SaslError {
-    /// What it said is not a message of this mechanism.
+    /// Its message does not follow the mechanism.
     #[error("the server's message has no readable {field}")]
     Malformed {
-        /// What is missing in it.
+        /// The part that is missing or malformed.
         field: &'static str,
     },
 
@@ -96,18 +96,19 @@ pub enum SaslError {
     #[error("the server's nonce does not begin with the client's")]
     Nonce,
 
-    /// It asks for so few rounds that the password could be guessed, or for so many that nobody waits.
+    /// It asks for so few rounds of hashing that the password could be guessed, or for too many to
+    /// wait for.
     #[error("the server asks for {asked} rounds of hashing, not for {fewest} to {most}")]
     Rounds {
-        /// What it asks for.
+        /// The number of rounds that it asks for.
         asked: u32,
-        /// Fewest rounds that are done.
+        /// Fewest accepted rounds.
         fewest: u32,
-        /// Most rounds that are done.
+        /// Most accepted rounds.
         most: u32,
     },
 
-    /// It insists on wrapping every message after the login.
+    /// It requires that every message after the login be wrapped.
     #[error("the server insists on the protection \"{0}\"")]
     Protection(String),
 
@@ -115,11 +116,11 @@ pub enum SaslError {
     #[error("the server did not prove that it knows the password")]
     Unproved,
 
-    /// The mechanism has a way to say that it failed, and the server used it.
+    /// It reported a failure in the way of the mechanism.
     #[error("the server says \"{0}\"")]
     Reported(String),
 
-    /// It ends the login before its proof, or goes on after the end.
+    /// It ended the login before its proof, or continued after the end.
     #[error("the server sent a message that does not belong here")]
     OutOfTurn,
 }

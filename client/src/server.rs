@@ -1,4 +1,4 @@
-//! One server: its connection, and when to connect again after a failure.
+//! A server: its connection, and when to reconnect after a failure.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
     handshake::establish,
 };
 
-/// Pauses between attempts to connect: the first, and the longest.
+/// Pauses between attempts to connect: the shortest and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -30,16 +30,16 @@ pub(crate) struct Server {
 
 struct State {
     link: Link,
-    /// Attempts to connect that failed since the last that did not.
+    /// Failed attempts to connect since the last success.
     failures: u32,
-    /// Whether there ever was a connection.
+    /// Whether a connection was ever made.
     was_open: bool,
 }
 
 enum Link {
-    /// Nothing was tried, or the connection ended.
+    /// No attempt was made, or the connection ended.
     None,
-    /// An attempt is on its way. Whoever wants the connection waits for the same one.
+    /// An attempt is in progress. All callers wait for the same one.
     Connecting(Shared<BoxFuture<'static, Connected>>),
     Open(Arc<Connection>),
     /// The last attempt failed.
@@ -57,7 +57,7 @@ impl Server {
         Arc::new(Self { address, common, state: Mutex::new(state) })
     }
 
-    /// The connection, if it is open.
+    /// Returns the connection, if it is open.
     pub(crate) fn open(&self) -> Option<Arc<Connection>> {
         match &self.state.lock().link {
             Link::Open(connection) if connection.is_open() => Some(Arc::clone(connection)),
@@ -65,14 +65,14 @@ impl Server {
         }
     }
 
-    /// Sees to it that there will be a connection, without waiting for it.
+    /// Starts to connect, without waiting for it.
     pub(crate) fn warm_up(self: &Arc<Self>) {
-        // The attempt goes on by itself.
+        // The attempt continues in its own task.
         drop(self.link());
     }
 
-    /// The connection; waits until there is one, or until the attempt fails. After a failure there is a
-    /// pause, in which the answer is that failure.
+    /// Returns the connection, waiting until there is one or the attempt fails. During the pause
+    /// after a failed attempt, its error is returned at once.
     pub(crate) async fn connect(self: &Arc<Self>, deadline: Deadline) -> Connected {
         let connecting = match self.link() {
             Ok(link) => link,
@@ -89,7 +89,7 @@ impl Server {
         }
     }
 
-    /// An attempt that is on its way, or what is known without one.
+    /// Returns the attempt in progress, or the result that is known without one.
     fn link(self: &Arc<Self>) -> Result<Shared<BoxFuture<'static, Connected>>, Connected> {
         let mut state = self.state.lock();
         match &state.link {
@@ -103,7 +103,7 @@ impl Server {
             Link::Closed => return Err(Err(ClientError::Closed)),
             Link::None | Link::Open(_) | Link::Failed { .. } => {}
         }
-        // A task, so that it goes on when the caller goes away. It ends by its own deadline.
+        // A task, so that it continues if the caller goes away. It ends by its own deadline.
         let task = tokio::spawn(Arc::clone(self).attempt());
         let attempt = async move { task.await.unwrap_or(Err(ClientError::Closed)) };
         let connecting = attempt.boxed().shared();
@@ -135,25 +135,25 @@ impl Server {
         }
     }
 
-    /// Returns whether it was tried more than once to connect, and never succeeded.
+    /// Returns whether every one of several attempts to connect has failed.
     pub(crate) fn was_never_reached(&self) -> bool {
         let state = self.state.lock();
         state.failures > 1 && !state.was_open
     }
 
-    /// Ends the connection, and returns when it has ended. There will be no other.
+    /// Closes the connection for good, and waits until its task has ended.
     pub(crate) async fn close(&self) {
         let link = std::mem::replace(&mut self.state.lock().link, Link::Closed);
         match link {
             Link::Open(connection) => connection.close().await,
-            // Its task ends without a connection.
+            // The task of an attempt ends without a connection.
             Link::Connecting(_) | Link::None | Link::Failed { .. } | Link::Closed => {}
         }
     }
 }
 
-/// How long to wait after so many failures: twice as long each time, and a random part of that less, so
-/// that many clients do not come back at once.
+/// Returns the pause after so many failures: it doubles each time, minus a random part, so that
+/// many clients do not reconnect at once.
 fn pause(failures: u32, random: u8) -> Duration {
     let pause = FIRST_PAUSE.saturating_mul(1 << failures.min(10)).min(LONGEST_PAUSE);
     pause / 2 + pause / 2 * u32::from(random) / u32::from(u8::MAX)
@@ -161,7 +161,7 @@ fn pause(failures: u32, random: u8) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    //! Pauses, as they grow.
+    //! Growth of the pauses.
 
     use super::*;
 

@@ -1,4 +1,4 @@
-//! The messages of one connection that wait to be sent or answered.
+//! The messages of one connection that are waiting to be sent or answered.
 
 use std::collections::HashMap;
 
@@ -14,36 +14,37 @@ use crate::{
     inbox::{Answer, Expected, Unreadable},
 };
 
-/// A message on its way out.
+/// A message to send.
 pub(crate) struct Outgoing {
     pub(crate) message_id: u64,
     pub(crate) bytes: Vec<u8>,
 }
 
-/// There is no answer to a message.
+/// Why a message has no response.
 #[derive(Debug, Clone)]
 pub(crate) enum Unanswered {
     /// It was not sent.
     Unsent(ConnectionError),
     /// It was sent, at least in part.
     Sent(ConnectionError),
-    /// What answers it cannot be read.
+    /// Its response cannot be decoded.
     Wrong(AnswerError),
 }
 
 pub(crate) type Outcome = Result<Answer, Unanswered>;
 
-/// A message that waits.
+/// A message without a response so far.
 struct Pending {
     expected: Expected,
     sent: bool,
     overdue_at: Instant,
     reply: oneshot::Sender<Outcome>,
-    /// Its place; free again when the answer is there, whether or not somebody still wants it.
+    /// Its permit, released when the response has arrived, whether or not a caller still waits for
+    /// it.
     _place: OwnedSemaphorePermit,
 }
 
-/// All messages that wait. It outlives the connection by the end of its callers.
+/// All unanswered messages. Callers may hold it longer than the connection lives.
 pub(crate) struct Table {
     pub(crate) server: ServerAddress,
     state: Mutex<State>,
@@ -52,15 +53,15 @@ pub(crate) struct Table {
 struct State {
     next_id: u64,
     pending: HashMap<u64, Pending>,
-    /// Where messages go, while the connection is open.
+    /// Queue of messages to send, while the connection is open.
     outbox: Option<mpsc::UnboundedSender<Outgoing>>,
     /// How the connection ended.
     ended: Option<ConnectionError>,
 }
 
 impl Table {
-    /// A table for a connection whose next message has this id. Also gives the messages to be sent; there
-    /// are never more of them than places.
+    /// Creates the table of a connection whose next message has this id, with the queue of messages
+    /// to send. The queue never holds more messages than there are permits.
     pub(crate) fn new(
         server: ServerAddress,
         next_id: u64,
@@ -71,7 +72,7 @@ impl Table {
         (Self { server, state: Mutex::new(state) }, outgoing)
     }
 
-    /// Hands in a message. `encode` writes it, given its id.
+    /// Queues a message. `encode` writes it, given its id.
     pub(crate) fn send(
         &self,
         expected: Expected,
@@ -90,13 +91,14 @@ impl Table {
         state.pending.insert(message_id, pending);
         drop(state);
         if outbox.send(Outgoing { message_id, bytes: encode(message_id) }).is_err() {
-            // The connection ended meanwhile, and with it every message has its outcome.
+            // The connection ended meanwhile, and every message has its outcome.
             tracing::trace!(server = %self.server, message_id, "not sent");
         }
         Ok((message_id, outcome))
     }
 
-    /// Returns whether a message is to be sent: somebody still wants its answer. From now on it counts as sent.
+    /// Returns whether to send a message, which is so while a caller waits for it. From now on it
+    /// counts as sent.
     pub(crate) fn sends(&self, message_id: u64) -> bool {
         let mut state = self.state.lock();
         let Some(pending) = state.pending.get_mut(&message_id) else { return false };
@@ -108,12 +110,12 @@ impl Table {
         true
     }
 
-    /// Returns whether a message was sent, at least in part. One that is not known any more was.
+    /// Returns whether a message was sent, at least in part. An unknown message counts as sent.
     pub(crate) fn was_sent(&self, message_id: u64) -> bool {
         self.state.lock().pending.get(&message_id).is_none_or(|pending| pending.sent)
     }
 
-    /// What is expected as the answer to a message.
+    /// Returns what is expected as the response to a message.
     pub(crate) fn expected(&self, message_id: u64) -> Option<Expected> {
         let state = self.state.lock();
         state
@@ -123,16 +125,16 @@ impl Table {
             .map(|pending| pending.expected)
     }
 
-    /// Gives an answer to whoever waits for it, if anybody still does.
+    /// Passes a response to the caller, if it still waits.
     pub(crate) fn answer(&self, answer: Answer) {
         let pending = self.state.lock().pending.remove(&answer.header.message_id);
         if let Some(pending) = pending {
-            // Nobody waits for an answer that comes too late.
+            // The caller may be gone; ignore a closed channel.
             let _late = pending.reply.send(Ok(answer));
         }
     }
 
-    /// The answer to a message cannot be read.
+    /// Reports a response that cannot be decoded to its caller.
     pub(crate) fn unreadable(&self, unreadable: Unreadable) -> ConnectionError {
         let message_id = unreadable.message_id;
         let pending = message_id.and_then(|id| self.state.lock().pending.remove(&id));
@@ -142,13 +144,13 @@ impl Table {
         ConnectionError::Answer(unreadable.error)
     }
 
-    /// Returns whether an answer is overdue.
+    /// Returns whether a response is overdue.
     pub(crate) fn has_overdue(&self, now: Instant) -> bool {
         let state = self.state.lock();
         state.pending.values().any(|pending| pending.sent && pending.overdue_at < now)
     }
 
-    /// The connection has ended: nothing is sent or answered any more.
+    /// Ends the connection: gives every unanswered message this error.
     pub(crate) fn end(&self, error: ConnectionError) {
         let mut state = self.state.lock();
         state.outbox = None;
@@ -164,7 +166,7 @@ impl Table {
         }
     }
 
-    /// Nothing is to be sent any more: the connection ends.
+    /// Closes the queue, after which the connection ends.
     pub(crate) fn close(&self) {
         let mut state = self.state.lock();
         state.outbox = None;
@@ -184,7 +186,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    //! What becomes of messages whose connection ends, and of those that nobody waits for.
+    //! What happens to messages whose connection ends or whose caller is gone.
 
     use std::sync::Arc;
 
@@ -207,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_sent_is_told_from_what_was() {
+    fn unsent_messages_are_told_apart_from_sent_ones() {
         let ((table, mut outgoing), places) = (table(), Arc::new(Semaphore::new(3)));
         let (first, mut sent) = send(&table, &places).unwrap();
         let (second, mut unsent) = send(&table, &places).unwrap();
@@ -225,14 +227,14 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_waits_for_any_more_is_not_sent_and_frees_its_place() {
+    fn a_message_without_a_caller_is_not_sent_and_frees_its_place() {
         let ((table, _outgoing), places) = (table(), Arc::new(Semaphore::new(2)));
         let (early, outcome) = send(&table, &places).unwrap();
         drop(outcome);
         assert!(!table.sends(early));
         assert_eq!(places.available_permits(), 2);
 
-        // Once it was sent its answer will come, and its place is taken until then.
+        // Once it was sent, its place is taken until the response arrives.
         let (late, outcome) = send(&table, &places).unwrap();
         assert!(table.sends(late));
         drop(outcome);

@@ -1,6 +1,6 @@
-//! The answers of an iteration, taken apart entry by entry as their bytes arrive.
+//! Decodes the responses of an iteration, entry by entry as their bytes arrive.
 //!
-//! A batch is never held: what is in memory is the entry that is on its way and what was read beyond it.
+//! Batches are never kept: memory holds the incomplete entry and the bytes read beyond it.
 
 use std::ops::Range;
 
@@ -13,63 +13,64 @@ use hotrod::{
 
 use crate::{error::AnswerError, inbox::limits};
 
-/// Bytes that are waited for before an entry that is not whole is looked at again, if so many must come.
+/// Bytes to wait for before decoding an incomplete entry again, if at least as many are still to
+/// come.
 const LOOK_AHEAD: usize = 1_024;
 
-/// Fewest bytes of an entry: whether there is metadata, and two lengths.
+/// Fewest bytes of an entry: a metadata flag and two lengths.
 const FEWEST: usize = 3;
 
-/// What an iteration gives.
+/// An event of an iteration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item {
-    /// An entry. Its key and value share the memory that they arrived in with some of their neighbours:
-    /// what is kept for long is better copied.
+    /// An entry. Its key and value share memory with neighbouring entries: copy what you keep for
+    /// long.
     Entry {
         /// The key.
         key: Bytes,
         /// The value; empty if only keys were asked for.
         value: Bytes,
-        /// If it was asked for, and the protocol version has it.
+        /// Present if it was asked for and the protocol version supports it.
         metadata: Option<Metadata>,
     },
-    /// A batch is over: every entry of these segments has been given.
+    /// The end of a batch: every entry of these segments has been returned.
     Finished(SegmentSet),
 }
 
-/// What to do next.
+/// The next step of an iteration.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Give this.
+    /// Return this item.
     Item(Item),
     /// Ask for the next batch.
     Ask,
     /// Wait for more bytes.
     Wait,
-    /// All was given.
+    /// Everything was returned.
     End,
 }
 
-/// What cannot be gone on from.
+/// Why an iteration cannot continue.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
-    /// The bytes are no answer.
+    /// The bytes are not a valid response.
     Unreadable(AnswerError),
     /// The server does not know the iteration.
     Invalid,
-    /// The server says that it failed.
+    /// The server reports a failure.
     Failed { status: Status, text: String },
 }
 
-/// Where an iteration is.
+/// State of an iteration.
 #[derive(Debug)]
 pub(crate) struct Walk {
     version: ProtocolVersion,
-    /// Most entries in a batch, as they were asked for.
+    /// Most entries in a batch, as requested.
     batch: u32,
     /// Most bytes in an entry.
     most: usize,
     state: State,
-    /// Bytes that there must be before it is worth looking again.
+    /// Least number of bytes before another attempt to decode can succeed.
     needed: usize,
     #[cfg(test)]
     pub(crate) visited: u64,
@@ -77,18 +78,18 @@ pub(crate) struct Walk {
 
 #[derive(Debug)]
 enum State {
-    /// The next batch is to be asked for.
+    /// The next batch has not been requested.
     Idle,
-    /// It was asked for.
+    /// The next batch has been requested.
     Asked {
         message_id: u64,
     },
-    /// It has begun.
+    /// Its entries are arriving.
     Entries {
         left: u32,
         finished: SegmentSet,
     },
-    /// It had no entries: there are no more.
+    /// It is empty: there are no more entries.
     Last {
         finished: SegmentSet,
     },
@@ -108,12 +109,12 @@ impl Walk {
         }
     }
 
-    /// The next batch has been asked for, by this message.
+    /// Records that the next batch has been requested by this message.
     pub(crate) fn asked(&mut self, message_id: u64) {
         (self.state, self.needed) = (State::Asked { message_id }, 0);
     }
 
-    /// Returns whether no answer is on its way.
+    /// Returns whether no response is pending.
     pub(crate) fn is_quiet(&self) -> bool {
         match self.state {
             State::Idle | State::Last { .. } | State::Ended => true,
@@ -121,7 +122,7 @@ impl Walk {
         }
     }
 
-    /// What to do, as far as the bytes tell. What is taken in is taken out of them.
+    /// Returns the next step that the bytes allow, and removes the bytes that it consumed.
     pub(crate) fn next(&mut self, bytes: &mut BytesMut) -> Result<Step, Stop> {
         loop {
             match &mut self.state {
@@ -158,7 +159,7 @@ impl Walk {
         }
     }
 
-    /// Takes in what an answer begins with, once it is whole.
+    /// Decodes the header of a response, once it is complete.
     fn take_head(&mut self, message_id: u64, bytes: &mut BytesMut) -> Result<bool, Stop> {
         let mut reader = Reader::new(bytes, limits(self.most));
         let head = decode_head(&mut reader, self.version, self.batch, message_id);
@@ -184,7 +185,7 @@ impl Walk {
         }
     }
 
-    /// Takes an entry, once it is whole. So many others come behind it.
+    /// Decodes an entry, once it is complete; `others` more follow it in the batch.
     fn take_entry(&mut self, others: u32, bytes: &mut BytesMut) -> Result<Option<Item>, Stop> {
         let mut reader = Reader::new(bytes, limits(self.most));
         let entry = BatchEntry::decode(self.version, 1, &mut reader);
@@ -202,7 +203,7 @@ impl Walk {
                 Ok(Some(Item::Entry { key, value, metadata }))
             }
             Err(DecodeError::Incomplete { missing }) => {
-                // The other entries of this batch have to come, too.
+                // The other entries of this batch are still to come, too.
                 let others = (others as usize).saturating_mul(FEWEST);
                 let ahead = missing.saturating_add(others).min(LOOK_AHEAD);
                 self.wait_for(bytes.len(), missing.max(ahead)).map(|()| None)
@@ -221,13 +222,13 @@ impl Walk {
     }
 }
 
-/// Where a part of some bytes lies.
+/// Returns the range of `part` within `bytes`.
 fn place(part: &[u8], bytes: &[u8]) -> Range<usize> {
     let start = part.as_ptr().addr() - bytes.as_ptr().addr();
     start..start + part.len()
 }
 
-/// Reads what an answer to this message begins with.
+/// Decodes the header of the response to this message.
 fn decode_head(
     reader: &mut Reader<'_>,
     version: ProtocolVersion,
@@ -252,7 +253,7 @@ fn decode_head(
     if header.status == Status::InvalidIteration {
         return Err(Stop::Invalid);
     }
-    // A batch that never ends would be an answer that never ends.
+    // A batch without an end would be a response without an end.
     for (field, value, most) in
         [("number of entries", head.entries, batch), ("projection size", head.projection, 1)]
     {

@@ -19,11 +19,11 @@ use crate::{
 };
 
 impl RemoteCache {
-    /// The value under `key`.
+    /// Returns the value under `key`.
     ///
     /// # Errors
     ///
-    /// If no server answers, or one answers that it failed. That holds for all operations.
+    /// If no server answers, or the server reports a failure. That holds for all operations.
     pub async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, ClientError> {
         let encode = |version, writer: &mut Writer| Get { key }.encode(version, writer);
         let answered = self.read::<Get<'_>>(self.owner(key), &encode).await?;
@@ -31,7 +31,7 @@ impl RemoteCache {
         Ok(got.0.map(|value| answered.bytes(value.get())))
     }
 
-    /// The value under `key`, with its version.
+    /// Returns the value under `key` and its version.
     ///
     /// # Errors
     ///
@@ -43,7 +43,7 @@ impl RemoteCache {
         Ok(got.0.map(|(version, value)| Versioned { version, value: answered.bytes(value.get()) }))
     }
 
-    /// The entry under `key`: its value, its version, and when it ends.
+    /// Returns the entry under `key`: value, version and expiration.
     ///
     /// # Errors
     ///
@@ -52,8 +52,9 @@ impl RemoteCache {
         self.get_with_metadata_from(key).await.map(|(_, entry)| entry)
     }
 
-    /// As [`RemoteCache::get_with_metadata`], with the server that answered: the entry's instants are by
-    /// the clocks of its cluster, and whether it had ended was judged by this server.
+    /// As [`RemoteCache::get_with_metadata`], and also returns the server that answered: the
+    /// entry's instants are on the clocks of its cluster, and this server decided whether the entry
+    /// had expired.
     ///
     /// # Errors
     ///
@@ -81,8 +82,8 @@ impl RemoteCache {
         Ok(answered.read::<ContainsKey<'_>>()?.0)
     }
 
-    /// The keys that have an entry, with their values, in any order. The values of one answer share its
-    /// memory.
+    /// Returns the keys that have an entry, with their values, in any order. Values from one
+    /// response share its memory.
     ///
     /// # Errors
     ///
@@ -105,7 +106,7 @@ impl RemoteCache {
         Ok(pairs.map(|(key, value)| (answered.bytes(key), answered.bytes(value))).collect())
     }
 
-    /// The number of entries in the whole cluster.
+    /// Returns the number of entries in the whole cluster.
     ///
     /// # Errors
     ///
@@ -116,11 +117,11 @@ impl RemoteCache {
         Ok(count)
     }
 
-    /// What this server counts, and which process it is.
+    /// Returns the statistics of this server, and which process it is.
     ///
     /// # Errors
     ///
-    /// If this server does not answer; no other is asked.
+    /// If this server does not answer; no other server is asked.
     pub async fn stats_of(
         &self,
         server: &ServerAddress,
@@ -132,7 +133,7 @@ impl RemoteCache {
         Ok((Identity::of(server.clone(), &statistics, answered.topology), statistics))
     }
 
-    /// What a server counts: names with decimal numbers, -1 for one that is not known.
+    /// Returns a server's statistics: names with decimal numbers, -1 for an unknown one.
     ///
     /// # Errors
     ///

@@ -12,11 +12,12 @@ use super::RemoteCache;
 use crate::{cluster::Route, entry::Changed, error::ClientError, expiration::in_version};
 
 impl RemoteCache {
-    /// Writes an entry, whatever stood there. It is always done.
+    /// Writes an entry unconditionally. The result is always [`Changed::Done`].
     ///
     /// # Errors
     ///
-    /// If it was not made, or [`ClientError::is_in_doubt`]. That holds for all changes.
+    /// If the entry was not written, or if that is unknown ([`ClientError::is_in_doubt`]). That
+    /// holds for all changes.
     pub async fn put(
         &self,
         key: &[u8],
@@ -132,7 +133,7 @@ impl RemoteCache {
         Ok(Changed::of(answered.read::<RemoveIfUnmodified<'_>>()?, &answered))
     }
 
-    /// Writes many entries, whatever stood there. If it fails, some of them may have been written.
+    /// Writes many entries unconditionally. If it fails, some of them may have been written.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What is asked again, and what is not.
+//! Which operations are repeated.
 
 use std::time::Duration as StdDuration;
 
@@ -31,7 +31,7 @@ fn decided(failure: Failed, reads: bool) -> (bool, String) {
 }
 
 #[test]
-fn a_change_is_repeated_only_if_it_was_surely_not_made() {
+fn a_change_is_repeated_only_if_it_was_certainly_not_made() {
     let unanswered = |unanswered| Failed::Unanswered(Failure::Unanswered(unanswered));
     let unsent = || unanswered(Unanswered::Unsent(ConnectionError::Ended));
     let sent = || unanswered(Unanswered::Sent(ConnectionError::Ended));

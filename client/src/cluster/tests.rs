@@ -1,4 +1,4 @@
-//! Who is asked, for which key.
+//! Which servers are asked for which key.
 
 use super::*;
 use crate::{config::ClientConfig, notice::Notices};
@@ -23,12 +23,12 @@ fn order(cluster: &Cluster, cache: &CacheState, route: Route<'_>) -> Vec<String>
     candidates.map(|server| server.address.host.clone()).collect()
 }
 
-/// Hashes, of which the upper half is in the second of two segments: 1732799549 and 89125410.
+/// Keys whose hashes put them in the second of two segments: 1732799549 and 89125410.
 const IN_SECOND: &[u8] = b"k";
 const IN_FIRST: &[u8] = b"";
 
 #[test]
-fn a_key_goes_to_its_owners_first_then_to_anybody() {
+fn a_key_goes_to_its_owners_first_then_to_any_server() {
     let cluster = cluster(&["seed"]);
     let cache = cluster.cache("orders");
     assert_eq!(order(&cluster, &cache, Route::Key(IN_FIRST)), ["seed"]);
@@ -42,7 +42,7 @@ fn a_key_goes_to_its_owners_first_then_to_anybody() {
 }
 
 #[test]
-fn what_anybody_can_do_goes_round() {
+fn operations_for_any_server_rotate() {
     let cluster = cluster(&["one", "two", "three"]);
     let cache = cluster.cache("orders");
     let firsts: Vec<_> =
@@ -64,7 +64,7 @@ fn topologies_are_those_of_one_cache_and_any_other_number_is_newer() {
 }
 
 #[test]
-fn servers_that_no_topology_names_are_let_go() {
+fn servers_that_no_topology_names_are_forgotten() {
     let cluster = cluster(&["seed"]);
     let cache = cluster.cache("orders");
     cluster.learn(&cache, topology(7), &address("seed"));
@@ -89,7 +89,7 @@ fn a_topology_that_makes_no_sense_is_not_used() {
         assert_eq!(cache.topology_id(), NO_TOPOLOGY);
     }
     assert_eq!(cluster.common.notices.all(), [Notice::Topology { server: address("seed") }]);
-    // A segment without an owner, or a cache that is not distributed, is nothing wrong.
+    // A segment without an owner, or a cache that is not distributed, is valid.
     let fine = Topology { id: 5, servers, owners: vec![vec![], vec![0]] };
     cluster.learn(&cache, fine, &address("seed"));
     assert_eq!(order(&cluster, &cache, Route::Key(IN_FIRST)), ["a", "seed"]);

@@ -1,4 +1,5 @@
-//! `hotrod://user:password@host:port,host?property=value`, as Infinispan's clients write it.
+//! Parses `hotrod://user:password@host:port,host?property=value`, the syntax of Infinispan's
+//! clients.
 
 use std::{str::FromStr, time::Duration};
 
@@ -7,10 +8,10 @@ use hotrod::{Intelligence, ProtocolVersion, ServerAddress};
 use super::{ClientConfig, DEFAULT_PORT, Protocol};
 use crate::credentials::Credentials;
 
-/// A text is not the URI of a cluster.
+/// Error for a text that is not the URI of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// It begins with something else.
+    /// It has another scheme.
     #[error("the address of a cluster begins with hotrod://")]
     Scheme,
 
@@ -18,24 +19,24 @@ pub enum ConfigError {
     #[error("TLS is not there yet: use hotrod:// instead of hotrods://")]
     Tls,
 
-    /// It names no server, or one that cannot be read.
+    /// It names no server, or a malformed one.
     #[error("\"{0}\" is not a server such as host, host:11222 or [::1]:11222")]
     Server(String),
 
-    /// A `%` is not followed by two hexadecimal digits, or what they stand for is not UTF-8.
+    /// A `%` is not followed by two hexadecimal digits, or the decoded text is not UTF-8.
     #[error("the {0} is not percent-encoded UTF-8")]
     Encoding(&'static str),
 
-    /// A property has no value, or one that cannot be read.
+    /// A property has no value or an invalid one.
     #[error("the property {name} cannot be \"{value}\"")]
     Property {
-        /// Its name.
+        /// Name of the property.
         name: String,
-        /// What it is set to.
+        /// Its value.
         value: String,
     },
 
-    /// A user without a password, or the other way round.
+    /// There is a user without a password, or a password without a user.
     #[error("a login needs both a user and a password")]
     HalfLogin,
 }
@@ -68,7 +69,7 @@ impl FromStr for ClientConfig {
     }
 }
 
-/// The user and the login that the parts of a URI name.
+/// User, password and login properties in a URI.
 #[derive(Default)]
 struct Login {
     user: Option<String>,
@@ -189,7 +190,7 @@ fn decoded(what: &'static str, text: &str) -> Result<String, ConfigError> {
 
 #[cfg(test)]
 mod tests {
-    //! URIs as people write them.
+    //! URIs as users write them.
 
     use super::*;
     use crate::Mechanism;
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn errors_name_the_faulty_part() {
         let table = [
             ("http://host", "the address of a cluster begins with hotrod://"),
             ("hotrods://host", "TLS is not there yet: use hotrod:// instead of hotrods://"),

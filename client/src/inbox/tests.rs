@@ -1,4 +1,4 @@
-//! Answers as they arrive: whole, in pieces, in any order, or wrong.
+//! Responses as they arrive: complete, in pieces, in any order, or malformed.
 
 use hex_literal::hex;
 use hotrod::{
@@ -46,7 +46,7 @@ fn answers_that_arrive_together_are_given_one_by_one() {
 }
 
 #[test]
-fn an_answer_that_is_none_is_refused() {
+fn a_malformed_answer_is_refused() {
     let refused = |bytes: &[u8]| {
         let unreadable = inbox(bytes).next(expect::<Get<'_>>(5)).unwrap_err();
         (unreadable.message_id, unreadable.error.to_string())
@@ -71,15 +71,15 @@ fn an_answer_that_is_none_is_refused() {
     for (bytes, message_id, text) in table {
         assert_eq!(refused(bytes), (message_id, text.to_owned()));
     }
-    // Minus one entries, each of which would have two bytes at least.
+    // Minus one entries, each of which would take two bytes at least.
     let mut inbox = inbox(&hex!("A1 05 30 00 00 FF FF FF FF 0F"));
     let error = inbox.next(expect::<GetAll<'_>>(5)).unwrap_err().error;
     assert!(matches!(error, AnswerError::TooLong { most: 1_000_000, .. }), "{error}");
 }
 
 #[test]
-fn an_answer_that_grows_beyond_its_bound_is_given_up_when_it_does() {
-    // A thousand statistics: where they end cannot be foreseen.
+fn an_answer_that_grows_beyond_its_bound_is_refused_when_it_does() {
+    // A thousand statistics: their end cannot be predicted.
     let mut inbox = Inbox::new(10_000);
     inbox.buffer().extend_from_slice(&hex!("A1 05 16 00 00 FF 07"));
     let pair = hex!("01 61 08 31 31 31 31 31 31 31 31");
@@ -112,7 +112,7 @@ fn ten_megabytes_are_looked_at_at_most_three_times_however_they_arrive() {
                 let answer = inbox.next(expect::<GetAll<'_>>(5)).unwrap();
                 assert_eq!(answer.is_some(), (index + 1) * step >= bytes.len());
             }
-            // Who takes the entries out walks over them once more.
+            // A caller that visits the entries reads them once more.
             let (visited, len) = (inbox.visited + bytes.len() as u64, bytes.len() as u64);
             assert!(visited <= 3 * len, "{visited} of {len} bytes, {count} entries, {step} a time");
         }

@@ -1,6 +1,7 @@
-//! DIGEST-MD5 (RFC 2831) and its siblings with other hashes, as Infinispan's servers speak them.
+//! DIGEST-MD5 (RFC 2831) and its variants with other hashes, as Infinispan's servers implement
+//! them.
 //!
-//! Only the login itself: no protection of the messages after it (`qop=auth`).
+//! Only the login: messages after it are not protected (`qop=auth`).
 
 use std::borrow::Cow;
 
@@ -11,7 +12,7 @@ use crate::credentials::Credentials;
 
 /// The service in `digest-uri`.
 const SERVICE: &str = "hotrod";
-/// What a server offers that says nothing of protections.
+/// The `qop` without protection of later messages, which is also the default.
 const UNPROTECTED: &str = "auth";
 
 /// A login with DIGEST.
@@ -25,9 +26,9 @@ pub(crate) struct Digest {
 
 #[derive(Debug)]
 enum State {
-    /// The server says its realm and nonce.
+    /// Expects the server's realm and nonce.
     First,
-    /// The server says its own digest, which must be this.
+    /// Expects the server's digest, which must equal this one.
     Last {
         digest: String,
     },
@@ -64,7 +65,7 @@ impl Digest {
         }
     }
 
-    /// What the client says, and the digest that the server must answer with.
+    /// Returns the client's response, and the digest that the server must answer with.
     fn respond(&self, challenge: &[u8]) -> Result<(Vec<u8>, String), SaslError> {
         let first = Directives::parse(challenge)?;
         let server_nonce = first.get("nonce").ok_or(SaslError::Malformed { field: "nonce" })?;
@@ -73,7 +74,7 @@ impl Digest {
             return Err(SaslError::Protection(protections.to_owned()));
         }
         let Credentials { user, password, realm, server_name, .. } = &self.credentials;
-        // With several realms the first is as good as any, if none was asked for.
+        // Of several realms, take the first if none is configured.
         let realm = realm.as_deref().or_else(|| first.get("realm")).unwrap_or_default();
         let uri = format!("{SERVICE}/{server_name}");
         let nonce = &self.nonce;
@@ -94,7 +95,7 @@ impl Digest {
     }
 }
 
-/// What both sides know, and one of them cannot say without the password.
+/// Inputs of a digest; without the password nobody can compute it.
 struct Proof<'a> {
     algorithm: Algorithm,
     user: &'a str,
@@ -106,7 +107,8 @@ struct Proof<'a> {
 }
 
 impl Proof<'_> {
-    /// What the client says who has a method, and the server who has none (RFC 2831, 2.1.2.1).
+    /// Computes a digest: the client's with a method, the server's with an empty one (RFC 2831,
+    /// 2.1.2.1).
     fn digest(&self, method: &str) -> String {
         let Self { algorithm, user, password, realm, server_nonce, nonce, uri } = self;
         let secret = algorithm.hash(&[[*user, realm, password].join(":").as_bytes()]);
@@ -118,7 +120,7 @@ impl Proof<'_> {
     }
 }
 
-/// What a server says: `name=value` or `name="value"`, with commas between.
+/// A server's directives: `name=value` or `name="value"`, separated by commas.
 struct Directives(Vec<(String, String)>);
 
 impl Directives {
@@ -148,7 +150,7 @@ impl Directives {
     }
 }
 
-/// The value up to the closing quote, and what stands behind it.
+/// Returns the value up to the closing quote, and the text after it.
 fn unquote(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut chars = text.char_indices();
@@ -179,7 +181,7 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    //! The example of RFC 2831, 4, and lists as servers may write them.
+    //! The example of RFC 2831, section 4, and directives as servers may write them.
 
     use super::*;
 

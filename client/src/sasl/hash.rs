@@ -43,7 +43,7 @@ macro_rules! with {
 }
 
 impl Algorithm {
-    /// Hash of the parts, one behind the other.
+    /// Returns the hash of the concatenated parts.
     pub(crate) fn hash(self, parts: &[&[u8]]) -> Vec<u8> {
         with!(self, H => {
             let mut hash = H::new();
@@ -52,17 +52,17 @@ impl Algorithm {
         })
     }
 
-    /// HMAC of the parts, one behind the other.
+    /// Returns the HMAC of the concatenated parts.
     pub(crate) fn hmac(self, key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
         with!(self, H => {
-            // No length of key is refused; RFC 2104 takes all of them.
+            // RFC 2104 allows keys of any length.
             let Ok(mut mac) = Hmac::<H>::new_from_slice(key) else { return Vec::new() };
             parts.iter().for_each(|part| mac.update(part));
             mac.finalize().into_bytes().to_vec()
         })
     }
 
-    /// PBKDF2 with HMAC, as long as one hash.
+    /// Derives a key with PBKDF2 and HMAC, as long as one hash.
     pub(crate) fn stretch(self, password: &[u8], salt: &[u8], rounds: u32) -> Vec<u8> {
         with!(self, H => {
             let mut key = vec![0; <H as sha2::Digest>::output_size()];

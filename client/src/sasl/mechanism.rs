@@ -1,4 +1,4 @@
-//! The mechanisms, and which of them to take.
+//! The SASL mechanisms, and the order in which to try them.
 
 use std::{fmt, str::FromStr};
 
@@ -25,11 +25,11 @@ pub enum Mechanism {
     DigestSha1,
     /// `DIGEST-MD5`
     DigestMd5,
-    /// `PLAIN`: the password itself, readable by whoever listens.
+    /// `PLAIN`: sends the password itself, readable for eavesdroppers.
     Plain,
 }
 
-/// How a mechanism proceeds.
+/// Message exchange of a mechanism.
 #[derive(Clone, Copy)]
 pub(super) enum Scheme {
     Scram(Algorithm),
@@ -66,7 +66,7 @@ pub(super) fn scheme(mechanism: Mechanism) -> Scheme {
     }
 }
 
-/// Mechanisms that proceed in the same way.
+/// Mechanisms with the same message exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Family {
     /// `SCRAM-*`
@@ -77,9 +77,9 @@ pub enum Family {
     Plain,
 }
 
-/// The mechanisms to try, in this order: of those that are offered, the one that was asked for and no
-/// other; else those of the preferred family, and then the others, the strongest first. PLAIN gives the
-/// password to whoever listens, so it is tried only if it or its family was asked for, and last.
+/// Returns the offered mechanisms to try, in order. If one was asked for, it is the only one;
+/// otherwise the preferred family comes first, then the others, the strongest first. PLAIN reveals
+/// the password to eavesdroppers, so it is tried last, and only if it or its family was asked for.
 pub(crate) fn to_try(
     offered: &[String],
     asked: Option<Mechanism>,
@@ -104,7 +104,7 @@ pub(crate) fn to_try(
 }
 
 impl Mechanism {
-    /// The family that it belongs to.
+    /// Returns the family of the mechanism.
     #[must_use]
     pub fn family(self) -> Family {
         match scheme(self) {
@@ -114,7 +114,7 @@ impl Mechanism {
         }
     }
 
-    /// Its registered name, such as `SCRAM-SHA-256`.
+    /// Returns the registered name, such as `SCRAM-SHA-256`.
     #[must_use]
     pub fn name(self) -> &'static str {
         MECHANISMS.iter().find(|row| row.0 == self).map_or("PLAIN", |row| row.1)
@@ -136,9 +136,9 @@ impl FromStr for Mechanism {
     }
 }
 
-/// A text is not the name of a mechanism that is spoken here.
+/// Error for a text that does not name a supported mechanism.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the SASL mechanism \"{0}\" is not spoken here: SCRAM-SHA-*, DIGEST-SHA*, DIGEST-MD5 and PLAIN are"
+    "the SASL mechanism \"{0}\" is not supported: use SCRAM-SHA-*, DIGEST-SHA*, DIGEST-MD5 or PLAIN"
 )]
 pub struct UnknownMechanism(String);

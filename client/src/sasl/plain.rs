@@ -3,6 +3,6 @@
 use crate::credentials::Credentials;
 
 pub(super) fn message(credentials: &Credentials) -> Vec<u8> {
-    // No authorization identity: who logs in acts as itself.
+    // No authorization identity: users act as themselves.
     [b"", credentials.user.as_bytes(), credentials.password.as_bytes()].join(&0)
 }

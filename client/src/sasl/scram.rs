@@ -1,4 +1,4 @@
-//! SCRAM (RFC 5802, RFC 7677): both sides prove that they know the password, and nobody says it.
+//! SCRAM (RFC 5802, RFC 7677): both sides prove that they know the password without sending it.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use subtle::ConstantTimeEq as _;
@@ -10,7 +10,7 @@ use crate::credentials::Credentials;
 const HEADER: &str = "n,,";
 const HEADER_BASE64: &str = "biws";
 
-/// RFC 7677 wants 4,096 at least; a server that asks for a million takes seconds of our time.
+/// RFC 7677 requires at least 4,096; a million takes the client seconds.
 const FEWEST_ROUNDS: u32 = 4_096;
 const MOST_ROUNDS: u32 = 1_000_000;
 
@@ -22,13 +22,13 @@ pub(crate) struct Scram {
 }
 
 enum State {
-    /// The server says its nonce, a salt and a number of rounds.
+    /// Expects the server's nonce, a salt and a number of rounds.
     First {
         bare: String,
         nonce: String,
         password: String,
     },
-    /// The server says its signature.
+    /// Expects the server's signature.
     Last {
         signature: Vec<u8>,
     },
@@ -36,7 +36,7 @@ enum State {
 }
 
 impl std::fmt::Debug for State {
-    /// Without the password.
+    /// Omits the password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::First { .. } => "First",
@@ -79,7 +79,7 @@ impl Scram {
         }
     }
 
-    /// What the client says second, and the signature that the server must answer with.
+    /// Returns the client's second message, and the signature that the server must answer with.
     fn prove(
         &self,
         bare: &str,

@@ -1,4 +1,4 @@
-//! Conversations of the RFCs, and those of a real client and a real server, spoken again.
+//! Replays the examples of the RFCs, and logins recorded between real clients and servers.
 
 use super::*;
 
@@ -13,7 +13,8 @@ fn text(step: Step) -> String {
     }
 }
 
-/// A conversation of SCRAM: nonce, what the server says first, the client's second, the server's last.
+/// Replays a SCRAM login: nonce, the server's first message, the client's second, the server's
+/// last.
 fn assert_scram(mechanism: Mechanism, user: &str, password: &str, said: [&str; 4]) {
     let [nonce, first, second, last] = said;
     let (mut login, greeting) = Login::start(mechanism, &credentials(user, password), nonce.into());
@@ -25,7 +26,7 @@ fn assert_scram(mechanism: Mechanism, user: &str, password: &str, said: [&str; 4
 }
 
 #[test]
-fn scram_is_spoken_as_rfc_5802_and_rfc_7677_do() {
+fn scram_matches_the_examples_of_rfc_5802_and_rfc_7677() {
     assert_scram(
         Mechanism::ScramSha1,
         "user",
@@ -53,7 +54,7 @@ fn scram_is_spoken_as_rfc_5802_and_rfc_7677_do() {
 }
 
 #[test]
-fn recorded_logins_are_spoken_again_word_for_word() {
+fn recorded_logins_are_replayed_byte_for_byte() {
     let spoken = Recorded::of("auth java-16.0.7 SCRAM-SHA-256 (right password)");
     let nonce = spoken.client[0].split_once(",r=").unwrap().1;
     let (mut login, greeting) =
@@ -77,7 +78,7 @@ fn recorded_logins_are_spoken_again_word_for_word() {
 }
 
 #[test]
-fn a_server_that_does_not_know_the_password_is_found_out() {
+fn a_server_that_does_not_know_the_password_is_detected() {
     let first = "r=abcdef,s=QSXCR+Q6sek8bf92,i=4096";
     for mechanism in [Mechanism::ScramSha1, Mechanism::ScramSha384, Mechanism::ScramSha512] {
         let (mut login, _) = Login::start(mechanism, &credentials("u", "p"), "abc".into());
@@ -93,7 +94,7 @@ fn a_server_that_does_not_know_the_password_is_found_out() {
 }
 
 #[test]
-fn what_a_server_must_not_say_is_refused() {
+fn messages_that_a_server_must_not_send_are_refused() {
     let scram = |first: &str| {
         let (mut login, _) =
             Login::start(Mechanism::ScramSha256, &credentials("u", "p"), "abc".into());
@@ -128,7 +129,7 @@ fn what_a_server_must_not_say_is_refused() {
 }
 
 #[test]
-fn names_with_signs_of_their_own_are_escaped() {
+fn special_characters_in_names_are_escaped() {
     let (_, greeting) =
         Login::start(Mechanism::ScramSha256, &credentials("a=b,c", "p"), "n".into());
     assert_eq!(greeting, b"n,,n=a=3Db=2Cc,r=n");
@@ -152,7 +153,7 @@ fn the_realm_is_the_one_asked_for_or_the_first_one_offered() {
 }
 
 #[test]
-fn the_strongest_common_mechanism_is_taken_and_plain_only_for_want_of_another() {
+fn the_strongest_common_mechanism_is_tried_first_and_plain_only_on_request() {
     let to_try = |offered: &[&str], asked, preferred| {
         let offered: Vec<String> = offered.iter().map(|name| (*name).to_owned()).collect();
         to_try(&offered, asked, preferred)
@@ -184,10 +185,10 @@ fn a_mechanism_is_read_by_its_name() {
     assert_eq!("scram-sha-256".parse(), Ok(Mechanism::ScramSha256));
     assert_eq!(Mechanism::DigestSha1.to_string(), "DIGEST-SHA");
     let unknown = "GSSAPI".parse::<Mechanism>().unwrap_err().to_string();
-    assert!(unknown.starts_with("the SASL mechanism \"GSSAPI\" is not spoken here"), "{unknown}");
+    assert!(unknown.starts_with("the SASL mechanism \"GSSAPI\" is not supported"), "{unknown}");
 }
 
-/// What client and server said in AUTH messages.
+/// The AUTH messages of a client and a server.
 struct Recorded {
     client: Vec<String>,
     server: Vec<String>,
@@ -217,7 +218,7 @@ impl Recorded {
             if header.opcode == 0x24 {
                 let challenge =
                     Challenge::decode(header.status, ProtocolVersion::V3_1, &mut reader).unwrap();
-                // A real server says so even with its last words.
+                // A real server does not set `complete`, even with its last message.
                 assert!(!challenge.complete);
                 recorded.server.push(String::from_utf8(challenge.challenge.to_vec()).unwrap());
             }

@@ -1,4 +1,4 @@
-//! Batches as a real server sent them, as they arrive in pieces, and as nobody should send them.
+//! Batches recorded from a real server, as they arrive in pieces, and malformed ones.
 
 use hex_literal::hex;
 use hotrod::{Lifetime, Writer};
@@ -7,7 +7,7 @@ use super::*;
 
 const V4_1: ProtocolVersion = ProtocolVersion::V4_1;
 
-/// All that a walk gives for these answers, each to the message with the number of its turn.
+/// Returns all items of an iteration for these responses, in order.
 fn walk_over(answers: &[&[u8]], batch: u32) -> Result<Vec<Item>, Stop> {
     let mut walk = Walk::new(V4_1, batch, 1_000_000);
     let (mut bytes, mut items) = (BytesMut::new(), Vec::new());
@@ -92,7 +92,7 @@ fn a_walk_that_the_server_does_not_know_is_over() {
 }
 
 #[test]
-fn a_batch_that_cannot_be_is_refused() {
+fn an_impossible_batch_is_refused() {
     let refused = |answer: &[u8]| match walk_over(&[answer], 10).unwrap_err() {
         Stop::Unreadable(error) => error.to_string(),
         stop => panic!("{stop:?}"),
@@ -151,7 +151,7 @@ fn ten_megabytes_are_looked_at_at_most_three_times_however_they_arrive() {
             assert_eq!(given, count);
             let len = answer.len() as u64;
             assert!(walk.visited <= 3 * len, "{} of {len}, {count} entries", walk.visited);
-            // Never a batch: an entry, and what is waited for beyond it.
+            // Never a whole batch: one entry, and the bytes read beyond it.
             assert!(
                 held <= value.len() + LOOK_AHEAD + 64 + step,
                 "{held} bytes held, {count} entries"

@@ -1,4 +1,4 @@
-//! A server that says what a test has it say.
+//! A fake server that a test controls.
 
 use std::{
     collections::BTreeMap,
@@ -26,23 +26,23 @@ use tokio::{
     task::JoinSet,
 };
 
-/// A server that is played. It is gone when this is dropped.
+/// A fake server. It stops when dropped.
 pub(crate) struct Fake {
     pub(crate) address: ServerAddress,
     connections: Arc<AtomicUsize>,
-    /// Counts for itself and for each connection that is open.
+    /// Held by the server and by each open connection, to count them.
     open: Arc<()>,
     _tasks: JoinSet<()>,
 }
 
-/// A request, and the number of the connection it came on, from 1 on.
+/// A request, and the number of its connection, counted from 1.
 pub(crate) struct Asked<'a> {
     pub(crate) connection: usize,
     pub(crate) header: &'a RequestHeader<'a>,
     pub(crate) request: &'a AnyRequest<'a>,
 }
 
-/// What the server does about a request.
+/// What the server does with a request.
 pub(crate) enum Do {
     Say(Vec<u8>),
     SayLater(Duration, Vec<u8>),
@@ -82,18 +82,18 @@ impl Fake {
         Self { address, connections, open, _tasks: tasks }
     }
 
-    /// An honest one with entries of its own.
+    /// Starts a server that behaves correctly and has entries of its own.
     pub(crate) async fn honest() -> Self {
         let store = Store::default();
         Self::start(move |asked| Do::Say(store.answer(asked))).await
     }
 
-    /// Connections that were accepted so far.
+    /// Returns the number of connections accepted so far.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// Connections that are open now.
+    /// Returns the number of open connections.
     pub(crate) fn open(&self) -> usize {
         Arc::strong_count(&self.open) - 1
     }
@@ -147,7 +147,7 @@ async fn talk(
 }
 
 impl Asked<'_> {
-    /// An answer to this.
+    /// Returns a response to this request.
     pub(crate) fn answer<'r, 'b, R: Request<'r> + Operation>(
         &self,
         response: &R::Response<'b>,
@@ -155,7 +155,7 @@ impl Asked<'_> {
         self.answer_with::<R>(response, None)
     }
 
-    /// An answer to this, with a topology.
+    /// Returns a response to this request, with a topology.
     pub(crate) fn answer_with<'r, 'b, R: Request<'r> + Operation>(
         &self,
         response: &R::Response<'b>,
@@ -172,14 +172,14 @@ impl Asked<'_> {
         writer.into_bytes()
     }
 
-    /// An error.
+    /// Returns an error response.
     pub(crate) fn error(&self, status: Status, text: &str) -> Vec<u8> {
         let mut writer = Writer::default();
         encode_error(&mut writer, self.header.message_id, status, text);
         writer.into_bytes()
     }
 
-    /// An answer to PING of a server that speaks versions up to this one.
+    /// Returns the response to PING of a server that supports versions up to this one.
     pub(crate) fn pong(&self, newest: ProtocolVersion, topology: Option<&Topology>) -> Vec<u8> {
         let octets = MediaTypeRef::Known(3);
         let operations = vec![1, 3];
@@ -188,7 +188,7 @@ impl Asked<'_> {
     }
 }
 
-/// Entries, and an honest answer to everything about them.
+/// Entries, with correct responses to every operation on them.
 #[derive(Clone, Default)]
 pub(crate) struct Store {
     entries: Arc<Mutex<BTreeMap<Vec<u8>, Vec<u8>>>>,
@@ -196,7 +196,7 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// The same entries, of a server that announces this topology.
+    /// Returns the same entries, of a server that announces this topology.
     pub(crate) fn announcing(&self, topology: Topology) -> Self {
         Self { topology: Some(topology), ..self.clone() }
     }
@@ -247,7 +247,7 @@ impl Store {
     }
 }
 
-/// Waits until it is so.
+/// Waits until the condition holds.
 pub(crate) async fn eventually<F: Future<Output = bool>>(mut is_so: impl FnMut() -> F) {
     for _ in 0..500 {
         if is_so().await {
@@ -255,5 +255,5 @@ pub(crate) async fn eventually<F: Future<Output = bool>>(mut is_so: impl FnMut()
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("it did not come about in time");
+    panic!("the condition did not hold in time");
 }

@@ -1,4 +1,4 @@
-//! Walking over a cache whose server is played.
+//! Iterations with a fake server.
 
 use std::{
     sync::{
@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 
 use crate::fake::{Asked, Do, Fake, Store, eventually};
 
-/// A server that begins and ends every walk, and answers NEXT like this.
+/// Starts a server that accepts every iteration and answers ITERATION_NEXT with `next`.
 async fn server(next: impl Fn(&Asked<'_>) -> Do + Send + Sync + 'static) -> Fake {
     let store = Store::default();
     Fake::start(move |asked| match asked.request {
@@ -92,7 +92,7 @@ async fn entries_come_while_their_batch_is_still_on_its_way() {
     for _ in 0..999 {
         assert!(matches!(iteration.next().await, Ok(Some(Item::Entry { .. }))));
     }
-    // The last byte of the last one never comes.
+    // The last byte of the last entry never arrives.
     for _ in 0..2 {
         let error = iteration.next().await.unwrap_err();
         assert!(matches!(error, ClientError::TimedOut { operation: "ITERATION_NEXT", .. }));
@@ -100,7 +100,7 @@ async fn entries_come_while_their_batch_is_still_on_its_way() {
 }
 
 #[tokio::test]
-async fn who_takes_entries_slowly_slows_the_server_down_and_nobody_else() {
+async fn a_slow_reader_slows_down_only_its_own_iteration() {
     const BATCHES: usize = 400;
     let (sent, turn) = (Arc::new(AtomicUsize::new(0)), AtomicUsize::new(0));
     let noted = Arc::clone(&sent);
@@ -121,7 +121,7 @@ async fn who_takes_entries_slowly_slows_the_server_down_and_nobody_else() {
     let mut iteration = cache.iterate(Iterate::default()).await.unwrap();
     assert!(iteration.next().await.unwrap().is_some());
     tokio::time::sleep(Duration::from_millis(100)).await;
-    // Nothing more is asked for before it is wanted, and other operations go on.
+    // No batch is requested before it is needed, and other operations go on.
     assert_eq!(sent.load(Ordering::SeqCst), 1);
     cache.get(b"k").await.unwrap();
     let mut count = 1;
@@ -132,7 +132,7 @@ async fn who_takes_entries_slowly_slows_the_server_down_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn waiting_for_the_next_entry_can_be_given_up_and_taken_up_again() {
+async fn waiting_for_the_next_entry_can_be_cancelled_and_repeated() {
     let fake = server(|asked| Do::SayLater(Duration::from_millis(60), batch(asked, 0, 0..1))).await;
     let mut iteration = walk(&fake, Iterate::default()).await;
     let mut given_up = 0;
@@ -198,7 +198,7 @@ async fn a_batch_that_never_ends_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_is_what_was_wanted() {
+async fn options_are_sent_as_given() {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let (noted, store) = (Arc::clone(&asked), Store::default());
     let fake = Fake::start(move |asked| match asked.request {
@@ -223,7 +223,7 @@ async fn what_is_asked_for_is_what_was_wanted() {
     };
     let error = cache.iterate(iterate.clone()).await.unwrap_err();
     assert!(matches!(error, ClientError::NoSuchCache { .. }), "{error:?}");
-    // It is for the caller to begin again.
+    // It is for the caller to start again.
     let error = cache.iterate(Iterate { batch: 9, ..iterate }).await.unwrap_err();
     assert!(matches!(error, ClientError::Server { status: Status::NodeSuspected, .. }));
     let asked = asked.lock();

@@ -1,4 +1,4 @@
-//! Servers that say what cannot be. The client says so, and connects anew.
+//! Servers with invalid responses. The client reports them and reconnects.
 
 use client::{AnswerError, Client, ClientConfig, ClientError, RequestExpiration};
 use hex_literal::hex;
@@ -6,7 +6,8 @@ use hotrod::{Writer, op::AnyRequest};
 
 use crate::fake::{Asked, Do, Fake, Store};
 
-/// A server that answers GET of "lie", and all of GET_ALL, with these bytes behind magic and id.
+/// Starts a server that answers GET of "lie", and every GET_ALL, with these bytes after the magic
+/// byte and the message id.
 async fn liar(lie: &'static [u8]) -> Fake {
     let store = Store::default();
     store.put(b"truth", b"yes");
@@ -34,7 +35,7 @@ fn answer_error(error: &ClientError) -> &AnswerError {
 }
 
 #[tokio::test]
-async fn a_lie_is_named_and_the_next_operation_has_a_new_connection() {
+async fn an_invalid_answer_is_reported_and_the_next_operation_has_a_new_connection() {
     let table: [(&[u8], &str); 5] = [
         (&hex!("06 00 00 01 78"), "the answer has opcode 0x06, not 0x04"),
         (&hex!("04 77 00"), "the status cannot be 119"),
@@ -57,7 +58,7 @@ async fn a_lie_is_named_and_the_next_operation_has_a_new_connection() {
 }
 
 #[tokio::test]
-async fn a_number_of_entries_that_cannot_be_is_refused_before_memory_is_taken() {
+async fn an_impossible_number_of_entries_is_refused_before_memory_is_taken() {
     let fake = liar(&hex!("30 00 00 FF FF FF FF 0F 01 61")).await;
     let cache = fake.client().await.cache("orders").await.unwrap();
     let error = cache.get_all([b"a"]).await.unwrap_err();
@@ -82,7 +83,7 @@ async fn an_answer_that_nobody_asked_for_ends_the_connection_and_reads_are_asked
     assert_eq!(fake.connections(), 2);
     drop(cache);
 
-    // What writes is not.
+    // Writes are not repeated.
     let cache = fake.client().await.cache("orders").await.unwrap();
     let error = cache.put(b"k", b"w", RequestExpiration::NEVER).await.unwrap_err();
     assert!(matches!(error, ClientError::InDoubt { .. }) && error.is_in_doubt(), "{error:?}");

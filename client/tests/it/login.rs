@@ -1,4 +1,4 @@
-//! Logging in, with servers that know the password, or do not.
+//! Logins, with servers that know the password or do not.
 
 use std::sync::{
     Arc,
@@ -22,17 +22,17 @@ use crate::fake::{Asked, Do, Fake, Store};
 /// How a server ends a login.
 #[derive(Clone, Copy, PartialEq)]
 enum Ending {
-    /// As a real one: its last words, and not "complete".
+    /// Like a real server: its last message, without `complete`.
     Real,
-    /// Its last words, and "complete".
+    /// Its last message, with `complete`.
     Complete,
-    /// "Complete", without a proof.
+    /// `complete`, without a proof.
     WithoutProof,
-    /// With the proof of another password.
+    /// With the proof for another password.
     Wrong,
 }
 
-/// A server that knows the user "app" with this password, and speaks these mechanisms.
+/// A server that knows the user "app" with this password and supports these mechanisms.
 struct Guard {
     offered: Vec<&'static str>,
     password: &'static str,
@@ -177,7 +177,7 @@ async fn wrong_credentials_are_named_without_the_password_and_tried_once() {
 }
 
 #[tokio::test]
-async fn plain_is_spoken_only_when_asked_for() {
+async fn plain_is_used_only_when_asked_for() {
     let (fake, _) = guarded(&["SCRAM-SHA-256", "PLAIN"], "secret", Ending::Wrong).await;
     Client::connect(with(&fake, Some(Mechanism::Plain))).await.unwrap();
     let (fake, attempts) = guarded(&["GSSAPI", "PLAIN"], "secret", Ending::Wrong).await;
@@ -191,13 +191,14 @@ async fn plain_is_spoken_only_when_asked_for() {
     Client::connect(preferring(&fake, Some(Family::Plain))).await.unwrap();
 }
 
-/// Refusals by Elytron of a user without a credential for the mechanism: SCRAM, then DIGEST.
+/// Elytron's refusals of a user without a credential for the mechanism: SCRAM, then DIGEST.
 const NO_CREDENTIAL: [&str; 2] = [
     "javax.security.sasl.SaslException: ELY05161: Unable to retrieve password for \"app\"",
     "ISPN006024: Invalid credentials\nELY05051: Callback handler does not support credential acquisition",
 ];
 
-/// A server that refuses a login by every mechanism but these, with this text, and closes the connection.
+/// Starts a server that refuses logins by every mechanism but these, with this text, and then
+/// closes the connection.
 async fn choosy(
     accepted: &'static [&'static str],
     text: &'static str,
@@ -233,7 +234,7 @@ async fn the_next_mechanism_is_tried_where_the_user_has_no_credential() {
         let client = Client::connect(preferring(&fake, Some(Family::Digest))).await.unwrap();
         assert_eq!(*tried.lock(), ["DIGEST-MD5", "SCRAM-SHA-512", "SCRAM-SHA-256"], "{text}");
         assert_eq!(client.cache("orders").await.unwrap().get(b"k").await.unwrap(), None);
-        // The next login is by the mechanism that was accepted.
+        // The next login starts with the mechanism that was accepted.
         tried.lock().clear();
         client
             .cache("orders")
@@ -269,7 +270,7 @@ async fn a_wrong_password_is_tried_once() {
 }
 
 #[tokio::test]
-async fn what_a_server_offers_is_named_when_nothing_of_it_can_be_used() {
+async fn an_error_names_the_offered_mechanisms_if_none_can_be_used() {
     let (fake, _) = guarded(&["GSSAPI", "EXTERNAL"], "secret", Ending::Real).await;
     let error = Client::connect(with(&fake, None)).await.unwrap_err();
     let text = format!(
@@ -282,7 +283,7 @@ async fn what_a_server_offers_is_named_when_nothing_of_it_can_be_used() {
 }
 
 #[tokio::test]
-async fn credentials_that_nobody_wants_are_noticed() {
+async fn unused_credentials_are_noticed() {
     let fake = Fake::honest().await;
     let client = Client::connect(with(&fake, None)).await.unwrap();
     assert_eq!(client.notices(), [Notice::NoLogin { server: fake.address.clone() }]);

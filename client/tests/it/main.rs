@@ -1,4 +1,4 @@
-//! The client against servers that are played: honest ones, old ones, slow ones and liars.
+//! Tests the client against fake servers: correct, old, slow and faulty ones.
 
 #![expect(
     clippy::unwrap_used,

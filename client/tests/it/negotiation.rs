@@ -1,4 +1,4 @@
-//! Finding out what a server speaks.
+//! Negotiation of the protocol version.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::fake::{Asked, Do, Fake, Store};
 #[derive(Clone, Default)]
 struct Seen(Arc<Mutex<Vec<Request>>>);
 
-/// Connection, operation, and version.
+/// Connection, operation and version.
 type Request = (usize, &'static str, ProtocolVersion);
 
 impl Seen {
@@ -26,7 +26,7 @@ impl Seen {
         self.0.lock().push((asked.connection, asked.request.name(), asked.header.version));
     }
 
-    /// The version of the last GET, and its connection.
+    /// Returns the version of the last GET and its connection.
     fn get(&self) -> (usize, ProtocolVersion) {
         let seen = self.0.lock();
         let get = seen.iter().rfind(|seen| seen.1 == "GET").unwrap();
@@ -34,7 +34,7 @@ impl Seen {
     }
 }
 
-/// A server that answers PING like this, and everything else honestly.
+/// Starts a server that answers PING with `ping`, and everything else correctly.
 async fn server(ping: impl Fn(&Asked<'_>) -> Do + Send + Sync + 'static) -> (Fake, Seen) {
     let (seen, store) = (Seen::default(), Store::default());
     store.put(b"k", b"v");
@@ -49,7 +49,7 @@ async fn server(ping: impl Fn(&Asked<'_>) -> Do + Send + Sync + 'static) -> (Fak
     (fake.await, seen)
 }
 
-/// An answer to PING in the layout of this version, whatever was asked in.
+/// Returns a response to PING in the layout of this version, whatever the version of the request.
 fn in_layout(asked: &Asked<'_>, version: ProtocolVersion) -> Vec<u8> {
     let header = hotrod::RequestHeader { version, ..*asked.header };
     Asked { header: &header, ..*asked }.answer::<Ping>(&Pong::default())
@@ -62,7 +62,7 @@ async fn get(config: ClientConfig) -> Result<(), ClientError> {
 }
 
 #[tokio::test]
-async fn a_server_of_today_is_spoken_to_in_4_1_after_a_handshake_in_3_1() {
+async fn a_current_server_is_spoken_to_in_4_1_after_a_handshake_in_3_1() {
     let (fake, seen) = server(|asked| Do::Say(asked.pong(ProtocolVersion::V4_1, None))).await;
     get(fake.config()).await.unwrap();
     assert_eq!(seen.get(), (1, ProtocolVersion::V4_1));
@@ -191,7 +191,7 @@ async fn a_cache_that_is_not_there_is_named() {
 }
 
 #[tokio::test]
-async fn something_else_than_a_hot_rod_server_is_found_out() {
+async fn a_server_of_another_protocol_is_detected() {
     let (fake, _seen) = server(|_| Do::Say(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec())).await;
     let error = Client::connect(fake.config()).await.unwrap_err();
     let ClientError::Protocol { source: AnswerError::Decode(source), .. } = &error else {
@@ -201,7 +201,7 @@ async fn something_else_than_a_hot_rod_server_is_found_out() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_starting_is_no_other_version() {
+async fn a_starting_server_is_not_taken_for_an_old_one() {
     let (fake, _seen) = server(|asked| Do::Say(asked.error(Status::ServerError, "not yet"))).await;
     let error = Client::connect(fake.config()).await.unwrap_err();
     assert!(matches!(&error, ClientError::Server { text, .. } if text == "not yet"), "{error:?}");

@@ -1,4 +1,4 @@
-//! Many operations at a time on one connection.
+//! Many concurrent operations on one connection.
 
 use std::{
     sync::{
@@ -19,7 +19,7 @@ fn number(index: usize) -> [u8; 8] {
 }
 
 #[tokio::test]
-async fn answers_in_reverse_order_find_who_asked() {
+async fn answers_in_reverse_order_reach_their_callers() {
     const MANY: usize = 100;
     let (store, answers) = (Store::default(), Mutex::new(Vec::new()));
     (0..MANY).for_each(|index| store.put(&number(index), format!("value {index}").as_bytes()));
@@ -66,7 +66,7 @@ async fn no_more_operations_are_under_way_than_there_are_places() {
         if now < PLACES {
             return Do::Nothing;
         }
-        // A fourth one would have to come now.
+        // A fourth request would have to arrive now.
         waiting.store(0, Ordering::SeqCst);
         Do::SayLater(Duration::from_millis(20), answers.drain(..).flatten().collect())
     })
@@ -84,7 +84,7 @@ async fn no_more_operations_are_under_way_than_there_are_places() {
 }
 
 #[tokio::test]
-async fn who_stops_waiting_leaves_the_connection_in_order() {
+async fn an_abandoned_operation_leaves_the_connection_usable() {
     let (store, held) = (Store::default(), Mutex::new(Vec::new()));
     store.put(b"slow", b"late");
     store.put(b"fast", b"in time");
@@ -93,7 +93,7 @@ async fn who_stops_waiting_leaves_the_connection_in_order() {
             held.lock().extend(store.answer(asked));
             Do::Nothing
         }
-        // The late answer comes first, whole, in front of the one that is waited for.
+        // The late response comes first, complete, before the one that the caller waits for.
         _ => Do::Say([std::mem::take(&mut *held.lock()), store.answer(asked)].concat()),
     })
     .await;

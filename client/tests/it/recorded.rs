@@ -1,4 +1,4 @@
-//! What a real server and real clients said, as requests with their answers.
+//! Recorded traffic of real servers and clients, as requests with their responses.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,14 @@ use hotrod::{
     op::{self, AnyRequest, Response as _},
 };
 
-/// A recorded request, and the recorded answer to it.
+/// A recorded request and its response.
 #[derive(Clone)]
 pub(crate) struct Exchange {
     pub(crate) request: Vec<u8>,
     pub(crate) response: Vec<u8>,
 }
 
-/// A recorded answer, as one to this message.
+/// Returns a recorded response with this message id.
 pub(crate) fn answering(message_id: u64, recorded: &[u8]) -> Vec<u8> {
     let mut reader = Reader::new(recorded, Limits::NONE);
     reader.byte().unwrap();
@@ -30,7 +30,7 @@ fn recorded() -> serde_json::Value {
     serde_json::from_str(include_str!("../../../hotrod/vectors/recorded.json")).unwrap()
 }
 
-/// One request and its answer each.
+/// Returns the recorded single exchanges.
 pub(crate) fn wire() -> Vec<Exchange> {
     let recorded = recorded();
     let wire = recorded["wire"].as_array().unwrap().iter();
@@ -41,7 +41,7 @@ pub(crate) fn wire() -> Vec<Exchange> {
     .collect()
 }
 
-/// The same, out of what whole clients and the server said on their connections.
+/// Returns the exchanges in the recorded sessions of whole clients.
 pub(crate) fn sessions() -> Vec<Exchange> {
     let mut exchanges = Vec::new();
     for items in recorded()["client_sessions"].as_object().unwrap().values() {
@@ -57,7 +57,8 @@ pub(crate) fn sessions() -> Vec<Exchange> {
     exchanges
 }
 
-/// Pairs what was asked on a connection with what was said, as far as the answers can be told apart.
+/// Pairs the requests on a connection with the responses, as far as the responses can be told
+/// apart.
 fn pair(asked: &[u8], mut said: &[u8], exchanges: &mut Vec<Exchange>) {
     let mut requests = BTreeMap::new();
     let mut decoder = Decoder::default();
@@ -87,7 +88,7 @@ pub(crate) fn is_whole(
     len_of_answer(header, request, response) == Some(response.len())
 }
 
-/// Length of the answer to this request, if these bytes begin with it.
+/// Returns the length of the response to this request, if these bytes begin with it.
 fn len_of_answer(
     header: &RequestHeader<'_>,
     request: &AnyRequest<'_>,

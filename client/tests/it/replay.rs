@@ -1,8 +1,8 @@
-//! What a real 16.0.7 server said to real clients, said to this one.
+//! Replays responses of a real 16.0.7 server to this client.
 //!
-//! Each recorded request is asked through the client. The server that is played sees that the same thing
-//! is asked, and answers with the recorded bytes; what the client makes of them is compared with what the
-//! codec reads in them.
+//! Each recorded request is sent through the client. The fake server checks that the client sends
+//! the same request, and answers with the recorded bytes. The test compares the client's result
+//! with what the codec decodes.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -33,7 +33,8 @@ async fn recorded_answers_are_understood_as_they_were_meant() {
         decoder.push(&exchange.request);
         let Ok(Some(decoded)) = decoder.next_request() else { continue };
         let (header, request) = (&decoded.header, &decoded.request);
-        // What the client cannot be made to ask: old versions, flags of its own, another form of answer.
+        // Requests that this client never sends: old versions, other flags, other forms of
+        // response.
         let known = Flags::FORCE_RETURN_PREVIOUS | Flags::SKIP_CACHE_LOAD;
         let is_asked = header.version >= Protocol::OLDEST && header.flags.0 & !known == 0;
         if !is_asked || !is_whole(header, request, &exchange.response) {
@@ -52,7 +53,7 @@ async fn recorded_answers_are_understood_as_they_were_meant() {
     assert!(replayed.len() >= 16 && total > 250, "{total}: {replayed:?}");
 }
 
-/// A client, and a server that answers its next request as it was recorded.
+/// A client, and a server that answers its next request as recorded.
 struct Talk {
     _fake: Fake,
     cache: RemoteCache,
@@ -93,7 +94,8 @@ impl Talk {
         Self { _fake: fake, cache, client, next }
     }
 
-    /// Asks what was asked, and compares. `false`: the client has no way to ask this.
+    /// Sends the recorded request through the client and compares. Returns `false` if the client
+    /// cannot send such a request.
     async fn replay(
         &self,
         exchange: &Exchange,
@@ -191,12 +193,12 @@ impl Talk {
     }
 }
 
-/// What can be asked by name is asked by number; parameters say nothing here.
+/// The same media type may be given by name or by id; parameters are ignored here.
 fn resolved(media_type: hotrod::MediaTypeRef<'_>) -> Option<MediaType> {
     media_type.resolve().ok().flatten()
 }
 
-/// A recorded answer.
+/// A recorded response.
 struct Said<'a> {
     version: ProtocolVersion,
     header: ResponseHeader,
@@ -210,7 +212,7 @@ impl<'a> Said<'a> {
         Self { version: request.version, header, body: &exchange.response[reader.position()..] }
     }
 
-    /// What the client says is what was said.
+    /// Compares the client's result with the recorded response.
     fn compare<'r, R: Request<'r> + Operation, T: PartialEq + std::fmt::Debug>(
         &self,
         done: Result<T, ClientError>,
@@ -263,7 +265,7 @@ async fn recorded_iterations_are_walked_through() {
         let Ok(Some(decoded)) = decoder.next_request() else { continue };
         let AnyRequest::IterationStart(asked) = &decoded.request else { continue };
         let header = decoded.header;
-        // An empty batch that was asked for, and what the server refused or old clients asked.
+        // Skip empty batches on request, and what the server refused or old clients sent.
         let is_refused = start.response.get(2) == Some(&hotrod::ERROR_RESPONSE);
         if header.version < Protocol::OLDEST || asked.batch == 0 || is_refused {
             continue;
@@ -281,7 +283,7 @@ async fn recorded_iterations_are_walked_through() {
     assert!(walked >= 5, "only {walked}");
 }
 
-/// Walks as `asked` says, and compares with the recorded batches.
+/// Iterates as `asked` says, and compares with the recorded batches.
 async fn walk(
     start: &Exchange,
     batches: &[Exchange],
@@ -289,7 +291,7 @@ async fn walk(
     asked: &op::IterationStart<'_>,
 ) {
     let (store, mut answers) = (Store::default(), batches.iter().cloned().collect::<VecDeque<_>>());
-    // Where the recording stops before the end, the end is made up.
+    // If the recording stops before the end, make up an empty last batch.
     answers.push_back(Exchange { request: Vec::new(), response: vec![0xA1, 0, 0x34, 0, 0, 0, 0] });
     let (answers, start) = (Mutex::new(answers), start.clone());
     let fake = Fake::start(move |asked| match asked.request {
@@ -325,7 +327,7 @@ async fn walk(
     assert!(is_over, "{expected:?}");
 }
 
-/// What recorded batches hold, up to the one that ends the walk.
+/// Returns the items in the recorded batches, up to the one that ends the iteration.
 fn items(batches: &[Exchange], version: ProtocolVersion) -> Vec<Item> {
     let mut items = Vec::new();
     for batch in batches {

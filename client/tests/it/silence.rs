@@ -1,4 +1,4 @@
-//! Servers that are slow, fall silent, or die.
+//! Servers that are slow, stop answering, or die.
 
 use std::{
     sync::{
@@ -14,7 +14,7 @@ use hotrod::op::AnyRequest;
 use crate::fake::{Do, Fake, Store, eventually};
 
 #[tokio::test]
-async fn a_slow_answer_is_not_waited_for_and_does_no_harm_when_it_comes() {
+async fn a_late_answer_is_not_waited_for_and_does_no_harm() {
     let (store, is_slow) = (Store::default(), Arc::new(AtomicBool::new(true)));
     store.put(b"k", b"v");
     let slow = Arc::clone(&is_slow);
@@ -40,7 +40,7 @@ async fn a_slow_answer_is_not_waited_for_and_does_no_harm_when_it_comes() {
 }
 
 #[tokio::test]
-async fn a_connection_that_owes_answers_and_is_silent_is_given_up() {
+async fn a_connection_with_overdue_answers_is_closed() {
     let store = Store::default();
     store.put(b"k", b"v");
     let fake = Fake::start(move |asked| match asked.request {
@@ -77,7 +77,7 @@ async fn a_server_killed_mid_answer_leaves_a_change_in_doubt_and_a_read_to_be_as
     let ClientError::InDoubt { operation, source, .. } = &error else { panic!("{error:?}") };
     assert_eq!(*operation, "PUT");
     assert!(matches!(source, ConnectionError::Ended), "{source:?}");
-    // As it happens it was carried out, once.
+    // In fact it was carried out, once.
     assert_eq!(written.len(), 2);
 }
 
@@ -93,7 +93,7 @@ async fn a_read_is_not_asked_again_for_ever() {
     let error = cache.get(b"k").await.unwrap_err();
     assert!(matches!(error, ClientError::Lost { operation: "GET", .. }), "{error:?}");
     assert!(!error.is_in_doubt());
-    // Once, and three times again.
+    // The first attempt and three retries.
     assert_eq!(fake.connections(), 4);
 }
 
@@ -114,7 +114,7 @@ async fn a_server_that_is_gone_is_unreachable_and_found_again_when_it_is_back() 
 }
 
 #[tokio::test]
-async fn a_handshake_that_is_not_answered_has_an_end() {
+async fn an_unanswered_handshake_times_out() {
     let fake = Fake::start(|_| Do::Nothing).await;
     let config = ClientConfig { connect_timeout: Duration::from_millis(100), ..fake.config() };
     let error = Client::connect(config).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! Several servers: who owns a key, who is gone, and who says that another should be asked.
+//! Several servers: owners of keys, servers that are gone, and servers that refer to others.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,11 +17,11 @@ struct Two {
     gets: Arc<Mutex<Vec<Asked>>>,
 }
 
-/// A server that was asked, and the key.
+/// The number of a server that was asked, and the key.
 type Asked = (usize, Vec<u8>);
 
 impl Two {
-    /// `refuses` says which server answers a GET or a PUT with this status.
+    /// Starts the servers. `refuses` returns the status with which a server refuses GET and PUT.
     async fn start(
         refuses: impl Fn(usize) -> Option<Status> + Clone + Send + Sync + 'static,
     ) -> Self {
@@ -51,7 +51,7 @@ impl Two {
         Self { servers: servers.try_into().ok().unwrap(), gets }
     }
 
-    /// A client that was told of the first one only.
+    /// Returns a client that is configured with the first server only.
     async fn client(&self) -> Client {
         self.servers[0].client().await
     }
@@ -71,7 +71,7 @@ async fn keys_are_asked_of_their_owners_on_one_connection_each() {
     assert_eq!(owners[&two.servers[1].address].iter().collect::<Vec<_>>(), [1]);
     assert_eq!(cache.servers(), two.servers.each_ref().map(|server| server.address.clone()));
 
-    // The other server is connected meanwhile; until then anybody will do.
+    // The client connects to the other server meanwhile; until then any server will do.
     eventually(|| async {
         cache.get(OF_SECOND).await.unwrap();
         two.gets.lock().last().unwrap().0 == 1
@@ -89,7 +89,7 @@ async fn keys_are_asked_of_their_owners_on_one_connection_each() {
 }
 
 #[tokio::test]
-async fn what_one_server_did_not_do_another_is_asked_for() {
+async fn an_operation_that_one_server_refused_goes_to_another() {
     for status in [Status::NodeSuspected, Status::IllegalLifecycleState] {
         let two = Two::start(move |index| (index == 0).then_some(status)).await;
         let cache = two.client().await.cache("orders").await.unwrap();
@@ -154,7 +154,7 @@ async fn addresses_that_cannot_be_reached_are_given_up_for_the_configured_one() 
 }
 
 #[tokio::test]
-async fn a_basic_client_is_told_nothing_and_one_server_is_asked_by_name() {
+async fn a_basic_client_is_told_nothing_and_one_server_can_be_asked_by_address() {
     let two = Two::start(|_| None).await;
     let config = ClientConfig { intelligence: Intelligence::Basic, ..two.servers[0].config() };
     let cache = Client::connect(config).await.unwrap().cache("orders").await.unwrap();
@@ -162,7 +162,7 @@ async fn a_basic_client_is_told_nothing_and_one_server_is_asked_by_name() {
     assert_eq!(cache.topology(), None);
     assert_eq!(two.servers[1].connections(), 0);
 
-    // Only that server is asked, even if it cannot answer.
+    // Only that server is asked, even if it does not answer.
     let error = cache.stats_of(&two.servers[1].address).await.unwrap_err();
     assert!(matches!(error, ClientError::Server { operation: "STATS", .. }), "{error:?}");
     assert_eq!(two.servers[1].connections(), 1);
