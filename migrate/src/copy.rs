@@ -6,14 +6,14 @@ use std::sync::Arc;
 use cluster::MetaCommand;
 use rand::Rng;
 use store::{Coverage, SourceSegment, SourceSpace};
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
 use crate::{
     job::{JobHandle, Shared, Tagged, Teller, guarded},
     ledger::Purpose,
     read::{self, Reading},
     source::{SourceConnection, Walker},
-    steering::{Steered, steering},
+    steering::{self, LONG_PAUSE, Steered, steering},
     sync::{Action, Ending, Event, SyncJob, SyncSettings, Unit},
     throttle::Rates,
     tombstones,
@@ -96,6 +96,7 @@ pub(crate) fn start(
         records: purpose == Purpose::Synchronization,
         events,
         stretch: 0,
+        held_until: None,
         readers: JoinSet::new(),
         to_complete: Vec::new(),
         completing: JoinSet::new(),
@@ -142,6 +143,8 @@ struct Driver {
     events: mpsc::Sender<Tagged>,
     /// Grows at every stop: what readers of an earlier stretch still have to tell is not heard.
     stretch: u64,
+    /// Until when readers keep their places while the job is paused.
+    held_until: Option<Instant>,
     readers: JoinSet<()>,
     to_complete: Vec<SourceSegment>,
     completing: JoinSet<Result<(), String>>,
@@ -163,6 +166,10 @@ impl Driver {
                 Some(tagged) = heard.recv(), if self.ending.is_none() => self.hear(tagged),
                 Some(completed) = self.completing.join_next(), if !self.completing.is_empty() => {
                     self.completed(completed)
+                }
+                () = steering::over_at(self.held_until), if self.ending.is_none() => {
+                    self.held_until = None;
+                    self.shared.on(Event::PauseIsLong)
                 }
                 Some(_reader) = self.readers.join_next(), if !self.readers.is_empty() => Vec::new(),
             };
@@ -205,8 +212,17 @@ impl Driver {
                         teller.tell(Event::Again { unit }).await;
                     });
                 }
+                Action::Hold => {
+                    self.shared.throttle.hold(true);
+                    self.held_until = Some(Instant::now() + LONG_PAUSE);
+                }
+                Action::GoOn => {
+                    self.shared.throttle.hold(false);
+                    self.held_until = None;
+                }
                 Action::Stop => {
                     self.stretch += 1;
+                    self.held_until = None;
                     self.readers.shutdown().await;
                 }
                 Action::End(ending) => {

@@ -22,7 +22,7 @@ use crate::{
     steering::Steering,
     stored_key::StoredKey,
     sync::{Action, Ending, Event, SyncJob, UnitId, untaken},
-    throttle::{Rates, Throttle},
+    throttle::{Amount, Rates, Throttle},
     waits::Waits,
 };
 
@@ -380,26 +380,30 @@ impl Shared {
     }
 
     /// Most entries in one answer of the source: so many that it has about a mebibyte, and no more than may be copied
-    /// in a second, as fast as that is when the walk begins.
+    /// at once, as fast as that is when the walk begins.
     pub(crate) fn next_batch(&self) -> u32 {
-        const FIRST: u32 = 256;
+        const FIRST: u64 = 256;
         const BYTES: u64 = 1024 * 1024;
         if let Some(batch) = self.request.read_batch {
             return batch;
         }
+        let mean = self.mean_size();
+        let of_size = mean.map_or(FIRST, |mean| (BYTES / mean).clamp(16, 10_000));
+        self.throttle.batch(of_size, mean)
+    }
+
+    /// Bytes of an entry, on average; `None` if none was read.
+    fn mean_size(&self) -> Option<u64> {
         let entries = self.entries_read.load(Ordering::Relaxed);
         let mean = self.bytes_read.load(Ordering::Relaxed).checked_div(entries);
-        let mean = mean.map(|mean| mean.max(1));
-        let of_size = match mean {
-            None => FIRST,
-            Some(mean) => u32::try_from(BYTES / mean).unwrap_or(u32::MAX).clamp(16, 10_000),
-        };
-        let Rates { entries_per_second, bytes_per_second } = self.throttle.rates();
-        let by_bytes = bytes_per_second.zip(mean).map(|(rate, mean)| rate / mean);
-        let in_a_second = entries_per_second.into_iter().chain(by_bytes).min();
-        let in_a_second =
-            in_a_second.map_or(u32::MAX, |most| u32::try_from(most).unwrap_or(u32::MAX));
-        of_size.min(in_a_second.max(1))
+        mean.map(|mean| mean.max(1))
+    }
+
+    /// What a page of this size may be expected to have, of which an answer of the source has `batch` entries.
+    pub(crate) fn expected(&self, page: Amount, batch: u32) -> Amount {
+        let entries = page.entries.min(batch.into());
+        let bytes = self.mean_size().map_or(u64::MAX, |mean| mean.saturating_mul(entries));
+        Amount { entries, bytes: page.bytes.min(bytes) }
     }
 }
 
@@ -505,7 +509,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_has_about_a_mebibyte_and_no_more_than_may_be_copied_in_a_second() {
+    fn a_batch_has_about_a_mebibyte_and_no_more_than_may_be_copied_at_once() {
         let batch = |entries: Option<u64>, bytes: Option<u64>, read: (u64, u64)| {
             let shared = shared(Rates { entries_per_second: entries, bytes_per_second: bytes });
             shared.entries_read.store(read.0, Ordering::Relaxed);
@@ -514,9 +518,9 @@ mod tests {
         };
         assert_eq!(batch(None, None, (0, 0)), 256);
         assert_eq!(batch(None, None, (10, 10_240)), 1_024);
-        assert_eq!(batch(Some(10), None, (10, 10_240)), 10);
+        assert_eq!(batch(Some(800), None, (10, 10_240)), 100);
         assert_eq!(batch(Some(10), None, (0, 0)), 10);
-        assert_eq!(batch(Some(100), Some(20_480), (10, 10_240)), 20);
+        assert_eq!(batch(Some(8_000), Some(204_800), (10, 10_240)), 25);
         assert_eq!(batch(None, Some(100), (10, 10_240)), 1, "at least one");
         assert_eq!(batch(Some(1_000_000_000_000), None, (10, 10_240)), 1_024);
     }

@@ -25,13 +25,11 @@ use crate::{
     stored_key::StoredKey,
     sync::{Event, Unit},
     tally::Tally,
+    throttle::{Amount, Turn},
 };
 
-/// Entries that are brought in together, at most.
-const BATCH: usize = 256;
-
-/// Bytes that are brought in together, about.
-const BATCH_BYTES: usize = 256 * 1024;
+/// Entries that are brought in together, at most, and about the most bytes.
+const PAGE: Amount = Amount { entries: 256, bytes: 256 * 1024 };
 
 /// Keys that the source is asked for at the same time.
 const AT_ONCE: usize = 16;
@@ -114,13 +112,8 @@ async fn read_unit(reading: &Reading) -> Result<u64, Broken> {
     let working = shared.waits.work();
     let hearing = connection.hearing(&reading.walker, server.clone(), Some(&working));
     let lost = |error: ClientError| Broken::Lost(hearing.failed(&error));
-    let iterate = Iterate {
-        server,
-        segments,
-        batch: shared.next_batch(),
-        with_metadata: true,
-        keys_only: false,
-    };
+    let batch = shared.next_batch();
+    let iterate = Iterate { server, segments, batch, with_metadata: true, keys_only: false };
     let remote = connection.remote().with_timeout(PATIENCE);
     let asked = connection.agreement().clock().now();
     let mut iteration = hearing.wait(remote.iterate(iterate)).await.map_err(lost)?;
@@ -134,10 +127,21 @@ async fn read_unit(reading: &Reading) -> Result<u64, Broken> {
         check.await?;
     }
     let clock = connection.clocks().of(iteration.server());
-    let mut page = Page::new(reading, clock, asked);
+    let mut page = Page::new(reading, clock, asked, batch);
     let mut confirmed = asked;
+    let mut is_between_answers = true;
     loop {
-        match hearing.next(&mut iteration).await.map_err(lost)? {
+        while !page.may_go_on().await {
+            // What the source has given out so far is not read again, however long the pause is.
+            if is_between_answers && page.has_untold() {
+                hearing.wait(connection.confirm_iteration(&mut iteration)).await?;
+                page.tell_finished().await;
+            }
+            shared.throttle.released().await;
+        }
+        let item = hearing.next(&mut iteration).await.map_err(lost)?;
+        is_between_answers = matches!(item, Some(Item::Finished(_)));
+        match item {
             Some(Item::Entry { key, value, metadata }) => {
                 page.add(key, value, &metadata.unwrap_or_default()).await;
             }
@@ -236,6 +240,10 @@ struct Page<'r> {
     entries: Vec<(client::Bytes, SourceEntry)>,
     bytes: usize,
     held: Option<SemaphorePermit<'r>>,
+    /// Entries in an answer of the source.
+    batch: u32,
+    /// What this page may have, and leave to read it.
+    turn: Option<(Amount, Turn<'r>)>,
     /// What became of the entries, in this reading.
     tally: Tally,
     /// Segments that are finished.
@@ -248,7 +256,7 @@ struct Page<'r> {
 }
 
 impl<'r> Page<'r> {
-    fn new(reading: &'r Reading, clock: Arc<ServerClock>, asked: Timestamp) -> Self {
+    fn new(reading: &'r Reading, clock: Arc<ServerClock>, asked: Timestamp, batch: u32) -> Self {
         Self {
             reading,
             clock,
@@ -256,12 +264,30 @@ impl<'r> Page<'r> {
             entries: Vec::new(),
             bytes: 0,
             held: None,
+            batch,
+            turn: None,
             tally: Tally::new(reading.connection.cache().memory_limit()),
             finished: BTreeSet::new(),
             untold: Vec::new(),
             told: BTreeSet::new(),
             misplaced: false,
         }
+    }
+
+    /// Waits until the source may be asked for more. False while the job is paused.
+    async fn may_go_on(&mut self) -> bool {
+        if self.turn.is_none() {
+            let shared = &self.reading.shared;
+            let page = shared.throttle.page(PAGE);
+            let turn = shared.throttle.turn(shared.expected(page, self.batch)).await;
+            self.turn = turn.map(|turn| (page, turn));
+        }
+        self.turn.is_some()
+    }
+
+    fn is_full(&self) -> bool {
+        let most = self.turn.as_ref().map_or(PAGE, |(most, _)| *most);
+        Amount { entries: self.entries.len() as u64, bytes: self.bytes as u64 }.fills(most)
     }
 
     async fn add(&mut self, key: client::Bytes, value: client::Bytes, metadata: &client::Metadata) {
@@ -284,7 +310,7 @@ impl<'r> Page<'r> {
         let entry = SourceEntry::new(value, metadata, clock, walked, self.asked, now);
         self.entries.push((key, entry));
         self.bytes += size;
-        if self.entries.len() >= BATCH || self.bytes >= BATCH_BYTES {
+        if self.is_full() {
             self.apply().await;
         }
     }
@@ -423,9 +449,13 @@ impl<'r> Page<'r> {
         shared.entries_read.fetch_add(shown, Relaxed);
         shared.bytes_read.fetch_add(bytes, Relaxed);
         drop(entries);
-        // Other readers need the memory while this one waits.
+        let taken = Amount { entries: shown, bytes };
+        match self.turn.take() {
+            Some((_, turn)) => turn.took(taken),
+            None => shared.throttle.took(taken),
+        }
+        // Other readers need the memory while this one waits for its next turn.
         self.drop_held();
-        shared.throttle.take(shown, bytes).await;
     }
 
     fn drop_held(&mut self) {
@@ -469,6 +499,11 @@ impl<'r> Page<'r> {
         let first_time: Vec<u32> = first_time.collect();
         self.note(&first_time);
         self.untold.extend(first_time);
+    }
+
+    /// Returns whether there are finished segments that the job has not heard of.
+    fn has_untold(&self) -> bool {
+        !self.untold.is_empty()
     }
 
     /// Tells the job of all segments that are finished, once the source was seen to be still the same.

@@ -3,12 +3,20 @@
 //! What is wanted of a job waits in a bounded queue until the job hears it, so whether it was told to pause is known
 //! at once, and whether it is over is known also if its task is gone.
 
-use tokio::sync::{mpsc, watch};
+use std::{future::pending, time::Duration};
+
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 
 use crate::sync::Event;
 
 /// What operators and clients want of a job and it has not heard yet.
 const MOST_ORDERS: usize = 64;
+
+/// How long a job that is paused keeps its places at the source, which forgets iterations that nobody goes on with.
+pub(crate) const LONG_PAUSE: Duration = Duration::from_secs(30);
 
 /// Steers a job, and waits for it.
 #[derive(Clone)]
@@ -42,6 +50,14 @@ pub(crate) fn steering() -> (Steering, Steered) {
     let (end, over) = watch::channel(false);
     let steering = Steering { orders: sender, over, told_to_pause: watch::Sender::new(false) };
     (steering, Steered { orders, over: Over(end) })
+}
+
+/// Waits until then, or for ever.
+pub(crate) async fn over_at(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant).await,
+        None => pending().await,
+    }
 }
 
 impl Steering {
@@ -87,7 +103,7 @@ impl Steering {
 mod tests {
     //! What a job hears, and what is known of one that is gone.
 
-    use std::future::{pending, ready};
+    use std::future::ready;
 
     use futures_util::FutureExt as _;
 

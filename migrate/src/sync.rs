@@ -118,8 +118,10 @@ pub enum Event {
     },
     /// A client has cleared the cache: there is nothing left to copy.
     Cleared,
-    /// Nothing new is begun until [`Event::Resume`].
+    /// Nothing new is read until [`Event::Resume`].
     Pause,
+    /// The pause lasts so long that the source may forget what it is asked for next.
+    PauseIsLong,
     /// The job goes on.
     Resume,
     /// The job ends where it is.
@@ -142,6 +144,10 @@ pub enum Action {
         /// For how long, before jitter.
         pause: Duration,
     },
+    /// Have readers wait, each at its place, and say [`Event::PauseIsLong`] if it is not their turn again after a while.
+    Hold,
+    /// Let readers go on.
+    GoOn,
     /// Stop reading, whatever is being read.
     Stop,
     /// The job is over.
@@ -324,11 +330,15 @@ impl SyncJob {
                 self.go_on()
             }
             Event::Cleared => self.end(Ending::Finished),
+            Event::Pause if self.phase == Phase::Paused => Vec::new(),
             Event::Pause => {
                 self.phase = Phase::Paused;
+                vec![Action::Hold]
+            }
+            Event::PauseIsLong if self.phase != Phase::Paused => Vec::new(),
+            Event::PauseIsLong => {
                 let stopped = std::mem::take(&mut self.reading);
-                // What was being read is read again from its start: an iteration would not outlive a
-                // long pause at the source.
+                // What was being read is read again from its start, without segments that are complete.
                 stopped.into_values().rev().for_each(|unit| self.waiting.push_front(unit));
                 // With the readers, those end that wait for the source to come back.
                 self.waiting.extend(std::mem::take(&mut self.pausing).into_values());
@@ -336,7 +346,9 @@ impl SyncJob {
             }
             Event::Resume => {
                 self.phase = Phase::Running;
-                self.go_on()
+                let mut actions = vec![Action::GoOn];
+                actions.extend(self.go_on());
+                actions
             }
             Event::Cancel => self.end(Ending::Cancelled),
         }

@@ -19,6 +19,7 @@ use store::{Cache, Coverage, SourceSpace};
 use tokio::{
     sync::mpsc,
     task::{JoinError, JoinSet},
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -32,7 +33,7 @@ use crate::{
     copy::owners_in,
     job::{Tagged, Teller},
     source::{Doubt, PATIENCE, SourceConnection, Walker},
-    steering::{Over, Steered, Steering, steering},
+    steering::{self, LONG_PAUSE, Over, Steered, Steering, steering},
     sync::{Action, Ending, Event, SyncJob, SyncSettings, UNIT_SEGMENTS, Unit, UnitId, untaken},
     throttle::{Rates, Throttle},
 };
@@ -229,6 +230,7 @@ pub(crate) fn start(connection: &Arc<SourceConnection>, request: VerifyRequest) 
         space: SourceSpace::Unit,
         repair,
         stretch: 0,
+        held_until: None,
         events,
         readers: JoinSet::new(),
         ending: None,
@@ -255,6 +257,8 @@ struct Driver {
     space: SourceSpace,
     repair: bool,
     stretch: u64,
+    /// Until when readers keep their places while it is paused.
+    held_until: Option<Instant>,
     events: mpsc::Sender<Tagged>,
     readers: JoinSet<()>,
     ending: Option<Ending>,
@@ -289,6 +293,10 @@ impl Driver {
                     Event::Misplaced => self.begin_as_unit(&mut job, stretch).await,
                     event => self.hear(&mut job, stretch, event),
                 },
+                () = steering::over_at(self.held_until) => {
+                    self.held_until = None;
+                    job.on(Event::PauseIsLong)
+                }
                 Some(ended) = self.readers.join_next(), if !self.readers.is_empty() => {
                     ended.map_or_else(|error| job.on(died(&error)), |()| Vec::new())
                 }
@@ -317,8 +325,13 @@ impl Driver {
         self.readers.shutdown().await;
         self.space = SourceSpace::Unit;
         self.shared.begin_as_unit();
-        let (whole, actions) = SyncJob::start(self.space, &Coverage::none(1), &[], self.settings);
+        let is_paused = job.is_paused();
+        let (whole, mut actions) =
+            SyncJob::start(self.space, &Coverage::none(1), &[], self.settings);
         *job = whole;
+        if is_paused {
+            actions.extend(job.on(Event::Pause));
+        }
         actions
     }
 
@@ -344,8 +357,17 @@ impl Driver {
                         teller.tell(Event::Again { unit }).await;
                     });
                 }
+                Action::Hold => {
+                    self.shared.throttle.hold(true);
+                    self.held_until = Some(Instant::now() + LONG_PAUSE);
+                }
+                Action::GoOn => {
+                    self.shared.throttle.hold(false);
+                    self.held_until = None;
+                }
                 Action::Stop => {
                     self.stretch += 1;
+                    self.held_until = None;
                     self.readers.shutdown().await;
                 }
                 Action::End(ending) => {

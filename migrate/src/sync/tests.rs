@@ -55,9 +55,11 @@ fn a_unit_that_is_told_as_a_whole_counts_as_a_whole_or_not_at_all() {
     let (mut job, actions) = two_servers();
     let (first, second) = (unit(FIRST, A, 0), unit(SECOND, B, 1));
     assert_eq!(actions, [Action::Read(first.clone()), Action::Read(second.clone())]);
-    assert_eq!(job.on(Event::Pause), [Action::Stop]);
+    assert_eq!(job.on(Event::Pause), [Action::Hold]);
+    assert_eq!(job.on(Event::PauseIsLong), [Action::Stop]);
     assert_eq!(job.on(Event::WholeUnitRead { unit: FIRST }), [], "it was stopped");
-    assert_eq!(job.on(Event::Resume), [Action::Read(first.clone()), Action::Read(second)]);
+    let again = [Action::GoOn, Action::Read(first.clone()), Action::Read(second)];
+    assert_eq!(job.on(Event::Resume), again);
     let pause = Duration::from_millis(50);
     assert_eq!(job.on(lost(FIRST)), [Action::Wait { unit: FIRST, pause }], "nothing of it counts");
     assert_eq!(job.on(Event::Again { unit: FIRST }), [Action::Read(first)]);
@@ -278,13 +280,40 @@ fn another_source_stops_the_job_at_once() {
 }
 
 #[test]
-fn a_pause_gives_the_source_a_rest_and_a_resume_reads_what_was_begun_from_its_start() {
+fn what_was_begun_goes_on_where_it_was_after_a_short_pause() {
+    let (mut job, _) = two_servers();
+    assert_eq!(job.on(Event::Pause), [Action::Hold]);
+    assert_eq!(job.on(Event::Pause), [], "it is paused");
+    assert!(job.is_paused());
+    assert_eq!(job.on(read(SECOND, B)), [Action::Complete(vec![B])], "of the page before");
+    assert_eq!(job.on(Event::UnitRead { unit: SECOND, failed: 0 }), []);
+    assert_eq!(job.on(Event::Resume), [Action::GoOn]);
+    assert_eq!(job.on(Event::PauseIsLong), [], "it is over");
+    assert_eq!(job.on(read(FIRST, A)), [Action::Complete(vec![A])]);
+    assert_eq!(job.on(Event::UnitRead { unit: FIRST, failed: 0 }), [Action::End(Ending::Finished)]);
+}
+
+#[test]
+fn what_ends_or_breaks_off_in_a_pause_has_its_consequences_when_that_is_over() {
+    let (mut job, _) = two_servers();
+    job.on(Event::Pause);
+    let pause = Duration::from_millis(50);
+    assert_eq!(job.on(lost(FIRST)), [Action::Wait { unit: FIRST, pause }]);
+    assert_eq!(job.on(Event::Again { unit: FIRST }), []);
+    job.on(read(SECOND, B));
+    assert_eq!(job.on(Event::UnitRead { unit: SECOND, failed: 0 }), []);
+    assert_eq!(job.on(Event::Resume), [Action::GoOn, Action::Read(unit(FIRST, A, 0))]);
+}
+
+#[test]
+fn a_long_pause_gives_the_source_a_rest_and_a_resume_reads_what_was_begun_from_its_start() {
     let (mut job, _) = two_servers();
     job.on(read(SECOND, B));
-    assert_eq!(job.on(Event::Pause), [Action::Stop]);
+    assert_eq!(job.on(Event::Pause), [Action::Hold]);
+    assert_eq!(job.on(Event::PauseIsLong), [Action::Stop]);
     assert!(job.is_paused());
     assert_eq!(job.on(lost(FIRST)), [], "of an iteration that was stopped");
-    let again = [Action::Read(unit(FIRST, A, 0)), Action::Read(unit(SECOND, B, 1))];
+    let again = [Action::GoOn, Action::Read(unit(FIRST, A, 0)), Action::Read(unit(SECOND, B, 1))];
     assert_eq!(job.on(Event::Resume), again);
     assert_eq!(job.on(Event::Cancel), [Action::Stop, Action::End(Ending::Cancelled)]);
 }
@@ -319,6 +348,7 @@ enum Luck {
     Lose,
     EndEarly,
     PauseAndResume,
+    PauseForLong,
     Misplace,
 }
 
@@ -332,7 +362,7 @@ proptest! {
         luck in proptest::collection::vec(
             prop_oneof![
                 20 => Just(Luck::Step), 3 => Just(Luck::Lose), 1 => Just(Luck::EndEarly),
-                1 => Just(Luck::PauseAndResume), 1 => Just(Luck::Misplace),
+                1 => Just(Luck::PauseAndResume), 1 => Just(Luck::PauseForLong), 1 => Just(Luck::Misplace),
             ],
             0..400,
         ),
@@ -411,6 +441,7 @@ impl Day {
                     self.open.remove(&unit);
                     self.pausing.push(unit);
                 }
+                Action::Hold | Action::GoOn => {}
                 Action::Stop => {
                     self.open.clear();
                     self.pausing.clear();
@@ -453,6 +484,11 @@ impl Day {
             }
             Luck::PauseAndResume => {
                 self.tell(Event::Pause);
+                self.tell(Event::Resume);
+            }
+            Luck::PauseForLong => {
+                self.tell(Event::Pause);
+                self.tell(Event::PauseIsLong);
                 self.tell(Event::Resume);
             }
             Luck::Misplace => self.tell(Event::Misplaced),

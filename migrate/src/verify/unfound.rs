@@ -12,12 +12,12 @@ use store::{EntryMetadata, SourceSpace};
 
 use super::{
     judge::Verdict,
-    unit::{Asked, Comparison},
+    unit::{Asked, BATCH, Comparison, PAGE},
 };
 use crate::{
     read,
     source::{Doubt, PATIENCE},
-    throttle::Throttle,
+    throttle::{Amount, Throttle, Turn},
 };
 
 /// Keys that are looked at again, of one walk. Any others are in doubt.
@@ -25,12 +25,6 @@ const MOST: usize = 4_096;
 
 /// Times that they are looked at again: clients may put and remove a key again and again.
 const LOOKS: usize = 2;
-
-/// Entries of a walk that the throttle counts together.
-const PAGE: u64 = 1_000;
-
-/// Bytes that it counts together, about.
-const PAGE_BYTES: u64 = 256 * 1024;
 
 /// A key that the source has shown, with this metadata, and has not found by key. As far as its clock is known, it has
 /// not ended by itself.
@@ -86,16 +80,24 @@ impl Comparison {
         let server = segments.as_ref().and_then(|_| read::server(connection, &self.unit));
         let hearing = connection.hearing(&self.walker, server.clone(), None);
         let silent = |error: ClientError| Doubt::Silent(hearing.failed(&error));
-        let iterate =
-            Iterate { server, segments: segments.clone(), keys_only: true, ..Iterate::default() };
+        let throttle = &self.shared.throttle;
+        let iterate = Iterate {
+            server,
+            segments: segments.clone(),
+            batch: throttle.batch(BATCH, None),
+            with_metadata: false,
+            keys_only: true,
+        };
         let remote = connection.remote().with_timeout(PATIENCE);
         let mut iteration = hearing.wait(remote.iterate(iterate)).await.map_err(silent)?;
         connection.check_iteration(&mut iteration).await?;
-        let mut again = Again::new(&wanted, segments.unwrap_or_default(), &self.shared.throttle);
+        let mut again = Again::new(&wanted, segments.unwrap_or_default(), throttle);
+        again.until_it_may_go_on().await;
         while let Some(item) = hearing.next(&mut iteration).await.map_err(silent)? {
-            again.take(item).await;
+            again.take(item);
+            again.until_it_may_go_on().await;
         }
-        let shown = again.end().await?;
+        let shown = again.end()?;
         connection.confirm_iteration(&mut iteration).await?;
         let _ = iteration.end().await;
         Ok(shown)
@@ -109,21 +111,29 @@ struct Again<'a> {
     /// Segments that are not finished.
     left: SegmentSet,
     shown: HashSet<Bytes>,
-    /// Entries and bytes that the throttle has not heard of.
-    read: u64,
-    bytes: u64,
+    /// How much may be read in this turn, and was.
+    turn: Option<(Amount, Turn<'a>)>,
+    read: Amount,
 }
 
 impl<'a> Again<'a> {
     fn new(wanted: &'a HashSet<&'a [u8]>, left: SegmentSet, throttle: &'a Throttle) -> Self {
-        Self { wanted, throttle, left, shown: HashSet::new(), read: 0, bytes: 0 }
+        let (shown, read) = (HashSet::new(), Amount::default());
+        Self { wanted, throttle, left, shown, turn: None, read }
     }
 
-    async fn take(&mut self, item: Item) {
+    async fn until_it_may_go_on(&mut self) {
+        if self.turn.is_none() {
+            let page = self.throttle.page(PAGE);
+            self.turn = Some((page, self.throttle.any_turn(page).await));
+        }
+    }
+
+    fn take(&mut self, item: Item) {
+        let mut is_end_of_batch = false;
         match item {
             Item::Entry { key, value, .. } => {
-                self.read += 1;
-                self.bytes += (key.len() + value.len()) as u64;
+                self.read += Amount { entries: 1, bytes: (key.len() + value.len()) as u64 };
                 if self.wanted.contains(&key[..]) {
                     self.shown.insert(key);
                 }
@@ -131,22 +141,18 @@ impl<'a> Again<'a> {
             Item::Finished(finished) => {
                 let left = self.left.iter().filter(|segment| !finished.contains(*segment));
                 self.left = left.collect();
+                is_end_of_batch = self.read.entries > 0;
             }
         }
-        // Keys may be long.
-        if self.read >= PAGE || self.bytes >= PAGE_BYTES {
-            self.throttle().await;
+        if let Some((_, turn)) =
+            self.turn.take_if(|(page, _)| is_end_of_batch || self.read.fills(*page))
+        {
+            turn.took(std::mem::take(&mut self.read));
         }
-    }
-
-    async fn throttle(&mut self) {
-        let (read, bytes) = (std::mem::take(&mut self.read), std::mem::take(&mut self.bytes));
-        self.throttle.take(read, bytes).await;
     }
 
     /// The keys among those that are wanted that it has shown.
-    async fn end(mut self) -> Result<HashSet<Bytes>, Doubt> {
-        self.throttle().await;
+    fn end(self) -> Result<HashSet<Bytes>, Doubt> {
         if self.left.iter().next().is_some() {
             let early = "the source ended an iteration without all of its segments";
             return Err(Doubt::Silent(early.into()));
@@ -179,12 +185,12 @@ mod tests {
         let wanted = HashSet::from([&b"wanted"[..], b"gone"]);
         let mut again = Again::new(&wanted, SegmentSet::default(), &throttle);
         for item in items {
-            again.take(item).await;
+            again.until_it_may_go_on().await;
+            again.take(item);
         }
-        let shown = again.end().await;
-        let shown = shown.map_or(0, |shown| shown.len());
+        let shown = again.end().map_or(0, |shown| shown.len());
         // What was taken delays what comes next.
-        throttle.take(1, 0).await;
+        throttle.any_turn(Amount::default()).await;
         (shown, begun.elapsed().as_secs())
     }
 
@@ -206,8 +212,8 @@ mod tests {
         let one: SegmentSet = [1].into_iter().collect();
         for (finished, is_whole) in [(both.clone(), true), (one, false)] {
             let mut again = Again::new(&wanted, both.clone(), &throttle);
-            again.take(Item::Finished(finished)).await;
-            assert_eq!(again.end().await.is_ok(), is_whole);
+            again.take(Item::Finished(finished));
+            assert_eq!(again.end().is_ok(), is_whole);
         }
     }
 }

@@ -28,6 +28,7 @@ use crate::{
     source_clock::Obtained,
     stored_key::StoredKey,
     sync::Unit,
+    throttle::Amount,
 };
 
 /// Keys that are remembered at the same time, by all units that are compared together: 80 MB at most.
@@ -36,11 +37,11 @@ pub(super) const MOST_KEYS: usize = 2 * 1024 * 1024;
 /// Most times that a unit is walked because its keys are too many to be remembered at once.
 const MOST_PASSES: u64 = 1 << 16;
 
-/// Entries that are compared together, at most.
-const PAGE: usize = 256;
+/// Entries that are compared together, at most, and about the most bytes.
+pub(super) const PAGE: Amount = Amount { entries: 256, bytes: 256 * 1024 };
 
-/// Bytes that are compared together, about.
-const PAGE_BYTES: usize = 256 * 1024;
+/// Most entries in one answer of the source.
+pub(super) const BATCH: u64 = 1_000;
 
 /// Times that the source is asked for a key that clients keep changing here meanwhile.
 const MOST_ASKED: usize = 16;
@@ -222,7 +223,7 @@ impl Comparison {
         let iterate = Iterate {
             server,
             segments: segments.clone(),
-            batch: 1_000,
+            batch: self.shared.throttle.batch(BATCH, None),
             with_metadata: true,
             keys_only: false,
         };
@@ -233,16 +234,20 @@ impl Comparison {
         let clock = connection.clocks().of(iteration.server());
         let mut left = segments.unwrap_or_default();
         let budget = &connection.settings().buffer;
-        let (mut page, mut bytes, mut read) = (Page::default(), 0, 0);
+        let throttle = &self.shared.throttle;
+        let (mut page, mut read) = (Page::default(), Amount::default());
         let mut unfound = Vec::new();
+        let mut most = throttle.page(PAGE);
+        let mut turn = throttle.any_turn(most).await;
         while let Some(item) = hearing.next(&mut iteration).await.map_err(silent)? {
+            let is_end_of_batch = matches!(item, Item::Finished(_));
             match item {
                 Item::Entry { key, value, metadata } => {
                     if !self.is_of_unit(&key) {
                         return Err(PassBroken::Unit(Broken::Misplaced));
                     }
                     let size = key.len() + value.len();
-                    (bytes, read) = (bytes + size, read + 1);
+                    read += Amount { entries: 1, bytes: size as u64 };
                     match met.meet(&key) {
                         Meeting::New => {
                             if !page.try_hold(budget, size) {
@@ -265,16 +270,15 @@ impl Comparison {
                     left = left.iter().filter(|segment| !finished.contains(*segment)).collect();
                 }
             }
-            if read >= PAGE || bytes >= PAGE_BYTES {
+            if read.fills(most) || (is_end_of_batch && read.entries > 0) {
                 let more = self.compare_page(&mut page).await?;
                 self.keep_unfound(&mut unfound, more);
-                self.shared.throttle.take(read as u64, bytes as u64).await;
-                (bytes, read) = (0, 0);
+                turn.took(std::mem::take(&mut read));
+                most = throttle.page(PAGE);
+                turn = throttle.any_turn(most).await;
             }
         }
-        let more = self.compare_page(&mut page).await?;
-        self.keep_unfound(&mut unfound, more);
-        self.shared.throttle.take(read as u64, bytes as u64).await;
+        drop(turn);
         if left.iter().next().is_some() {
             let early = "the source ended an iteration without all of its segments";
             return Err(Doubt::Silent(early.into()).into());
@@ -424,13 +428,14 @@ impl Comparison {
                     bytes += entry.key().len();
                 }
                 // Keys may be long.
-                match bytes >= PAGE_BYTES {
+                match bytes as u64 >= PAGE.bytes {
                     true => ControlFlow::Break(()),
                     false => ControlFlow::Continue(()),
                 }
             });
             let walked = walked.map_err(|error| Doubt::Another(error.to_string()))?;
-            if others.len() >= PAGE || bytes >= PAGE_BYTES || walked == WalkStep::End {
+            let is_full = others.len() as u64 >= PAGE.entries || bytes as u64 >= PAGE.bytes;
+            if is_full || walked == WalkStep::End {
                 // Of what the walk has not shown, nothing is unfound.
                 self.ask_again(std::mem::take(&mut others)).await?;
                 bytes = 0;

@@ -275,7 +275,9 @@ async fn a_failure_after_the_status_has_left_is_told_in_the_body_that_breaks_off
     until_ended(&scene).await;
     let cancelled = told(SYNCHRONIZE, "cancel").await;
     assert!(cancelled.contains("ended without everything: it was cancelled"), "{cancelled}");
-    assert_eq!(scene.target.synchronize("c").await, 100);
+    // What the source had been asked for when it was paused has come in.
+    assert!(scene.target.synchronize("c").await <= 100);
+    assert_eq!(scene.to.size().await.unwrap(), 100);
     let cancelled = told(VERIFY, "cancel").await;
     assert!(cancelled.contains(r#""detail":"the verification has ended"#), "{cancelled}");
     scene.stop().await;
@@ -378,6 +380,36 @@ async fn a_job_is_paused_resumed_throttled_and_cancelled() {
     let before = status["job"]["entries"]["written"].as_u64().unwrap();
     assert_eq!(scene.target.synchronize("c").await + before, 3_000);
     assert_eq!(scene.to.size().await.unwrap(), 3_000);
+    scene.stop().await;
+}
+
+#[tokio::test]
+async fn a_copy_that_is_paused_again_and_again_gets_on_and_reads_nothing_twice() {
+    let scene = Scene::connected(600).await;
+    let path = "/rest/v2/caches/c?action=sync-data&async=true&entries-per-second=50";
+    scene.target.rest.post(path, "").await.with(202);
+    let mut before = 0;
+    for pauses in 0..4 {
+        let more = eventually("more is here", || async {
+            let job = scene.target.rest.migration("c").await["job"].clone();
+            // Whatever else was in flight when it was resumed counts from then on.
+            assert!(pauses > 0 || job["rateEntriesPerSec"].as_u64()? <= 50, "{job:#}");
+            job["entries"]["written"].as_u64().filter(|written| *written > before + 20)
+        })
+        .await;
+        before = more;
+        scene.action("pause").await.with(204);
+        eventually("it is paused", || async {
+            (scene.target.rest.migration("c").await["state"] == "PAUSED").then_some(())
+        })
+        .await;
+        scene.action("resume").await.with(204);
+    }
+    let path = "/rest/v2/caches/c/rolling-upgrade?action=throttle";
+    scene.target.rest.post(path, "{}").await.with(204);
+    until_ended(&scene).await;
+    let counts = scene.counts().await;
+    assert_eq!((&counts["read"], &counts["written"]), (&600.into(), &600.into()), "{counts}");
     scene.stop().await;
 }
 

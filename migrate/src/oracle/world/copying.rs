@@ -71,9 +71,10 @@ impl World {
     }
 
     pub(super) fn tell_job(&mut self) -> Result<(), String> {
-        let event = match self.random.random_range(0..4) {
+        let event = match self.random.random_range(0..5) {
             0 => Event::Pause,
             1 | 2 => Event::Resume,
+            3 => Event::PauseIsLong,
             _ => Event::Cancel,
         };
         self.on(event)
@@ -116,6 +117,8 @@ impl World {
                     }
                 }
                 Action::Wait { unit, .. } => copy.waits.push(unit),
+                // Readers go on to the end of their pages, however long that takes them.
+                Action::Hold | Action::GoOn => {}
                 Action::Stop => {
                     copy.readings.clear();
                     copy.waits.clear();
