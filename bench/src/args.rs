@@ -25,19 +25,19 @@ Examples:
                                 --target memcached=memcached:127.0.0.1:11211:$(pidof memcached) \\
                                 --mix get,put --depth 1,16 --value-size 100 --value-size 4096
 
-Keys are numbers with zeros in front; they are written to the cache that is named, and stay there. One is
-created by: curl -X POST 'http://127.0.0.1:11222/rest/v2/caches/bench?template=org.infinispan.DIST_SYNC'
+Keys are numbers with leading zeros. They are written to the named cache and stay there. Create a cache with:
+curl -X POST 'http://127.0.0.1:11222/rest/v2/caches/bench?template=org.infinispan.DIST_SYNC'
 
-Server and load generator should not share processors; the generator has one thread for each of --threads:
+Server and load generator should not share processors; the generator uses --threads threads:
   taskset -c 0 godwit &
   taskset -c 1 godwit bench -c bench --server-pid $(pidof -s godwit)
 
-The loop is closed: each connection keeps --depth requests in flight, and asks again when it was answered.
-So the latencies are those at the rate that was reached.
+The loop is closed: each connection keeps --depth requests in flight, and sends the next one when one is answered.
+Latencies are therefore those at the rate that the server reached.
 
 Exit status: 0 done; 1 the server cannot be used, refused requests, or answered wrongly; 2 wrong arguments.";
 
-/// Shows a server a load, and reports operations per second, latencies, and what they cost.
+/// Puts a load on a server, and reports operations per second, latencies and resource usage.
 #[derive(Args, Debug)]
 #[command(args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
 pub struct BenchArgs {
@@ -57,7 +57,7 @@ pub struct BenchArgs {
     #[arg(long, default_value_t = 50, value_name = "N")]
     connections: u32,
 
-    /// Requests that each connection keeps in flight: as many as were answered go out in one write
+    /// Requests that each connection keeps in flight; answered ones are replaced in one write
     #[arg(long, default_value_t = 1, value_name = "N")]
     depth: u32,
 
@@ -72,24 +72,24 @@ pub struct BenchArgs {
     #[command(flatten)]
     amount: AmountArgs,
 
-    /// Do not write each key once before
+    /// Do not write each key once first
     #[arg(long, conflicts_with = "fill_only")]
     no_fill: bool,
 
-    /// Write each key once, and nothing else
+    /// Write each key once and stop
     #[arg(long)]
     fill_only: bool,
 }
 
 #[derive(Subcommand, Debug)]
 enum BenchCommand {
-    /// Walk over all entries of a cache with their metadata: what a migration does, and nothing else
+    /// Iterate over all entries of a cache with their metadata, as a migration does
     Iterate(IterateArgs),
     /// Compare servers under the same loads
     Compare(CompareArgs),
 }
 
-/// Walks over all entries of a cache.
+/// Iterates over all entries of a cache.
 #[derive(Args, Debug)]
 pub struct IterateArgs {
     #[command(flatten)]
@@ -101,7 +101,7 @@ pub struct IterateArgs {
     #[command(flatten)]
     line: LineArgs,
 
-    /// Connections, each with its part of the segments; where the server tells of no segments, one
+    /// Connections, each with its part of the segments; only one if the server reports no segments
     #[arg(long, default_value_t = 4, value_name = "N")]
     connections: u32,
 
@@ -109,11 +109,11 @@ pub struct IterateArgs {
     #[arg(long, default_value_t = 1_000, value_name = "N")]
     batch: u32,
 
-    /// Write each key once before
+    /// Write each key once first
     #[arg(long)]
     fill: bool,
 
-    /// Bytes of values that are written
+    /// Bytes of the values to write
     #[arg(long, default_value = "100", value_name = "BYTES")]
     value_size: ValueSizes,
 }
@@ -121,11 +121,12 @@ pub struct IterateArgs {
 /// Compares servers under the same loads: medians of interleaved rounds, and ratios to the first target.
 #[derive(Args, Debug)]
 pub struct CompareArgs {
-    /// A server: its name, protocol (hotrod or memcached), address, and process. Once for each
+    /// A server: name, protocol (hotrod or memcached), address and process. Repeat it for each
+    /// server
     #[arg(long = "target", required = true, value_name = "NAME=PROTOCOL:HOST:PORT[:PID]")]
     targets: Vec<Target>,
 
-    /// The cache, for targets that have several; the default cache of the server, if not given
+    /// The cache, for targets that have several [default: the default cache of the server]
     #[arg(short, long, default_value = "", hide_default_value = true, value_name = "NAME")]
     cache: String,
 
@@ -158,15 +159,15 @@ pub struct CompareArgs {
     #[command(flatten)]
     amount: AmountArgs,
 
-    /// Seconds for which each target is warmed up before its first round of a kind
+    /// Seconds of warm-up for each target before its first round of a kind
     #[arg(long, default_value = "1", value_parser = duration, value_name = "SECONDS")]
     warm_up: Duration,
 }
 
-/// Which server.
+/// The server to measure.
 #[derive(Args, Debug)]
 struct ServerArgs {
-    /// What to speak
+    /// Protocol to use
     #[arg(long, value_enum, default_value_t = Protocol::HotRod)]
     protocol: Protocol,
 
@@ -174,16 +175,16 @@ struct ServerArgs {
     #[arg(short, long, value_name = "HOST:PORT")]
     address: Option<String>,
 
-    /// The cache; the default cache of the server, if not given
+    /// The cache [default: the default cache of the server]
     #[arg(short, long, default_value = "", hide_default_value = true, value_name = "NAME")]
     cache: String,
 
-    /// Process of the server on this machine: its processor time and memory are reported, too
+    /// Process id of a server on this machine, to report its processor time and memory as well
     #[arg(long, value_name = "PID")]
     server_pid: Option<u32>,
 }
 
-/// Which keys.
+/// The keys to use.
 #[derive(Args, Debug)]
 struct DataArgs {
     /// Number of keys, all equally likely
@@ -202,11 +203,11 @@ struct LineArgs {
     #[arg(long, default_value_t = 1, value_name = "N")]
     threads: u32,
 
-    /// Decides which requests are sent; the same number, the same requests
+    /// Seed of the random requests: the same seed sends the same requests
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
 
-    /// Seconds that a server may be silent while it owes answers
+    /// Seconds without a byte from a server with requests in flight, after which the run fails
     #[arg(long, default_value = "10", value_parser = duration, value_name = "SECONDS")]
     timeout: Duration,
 
@@ -215,14 +216,14 @@ struct LineArgs {
     json: bool,
 }
 
-/// How many requests.
+/// How many requests to send.
 #[derive(Args, Debug)]
 struct AmountArgs {
-    /// Seconds in which to send requests
+    /// Seconds for which to send requests
     #[arg(long, default_value = "10", value_parser = duration, value_name = "SECONDS")]
     seconds: Duration,
 
-    /// Requests to send instead
+    /// Send this many requests instead
     #[arg(long, conflicts_with = "seconds", value_name = "N")]
     requests: Option<u64>,
 }
@@ -294,7 +295,7 @@ impl CompareArgs {
         Pace { rounds: self.rounds, round: self.amount.amount(), warm_up: self.warm_up }
     }
 
-    /// The command with all its settings, also those that were left to their defaults.
+    /// Returns the command with all its settings, including defaults.
     fn command(&self) -> String {
         let mut words = vec!["godwit bench compare".to_owned()];
         let mut add =
@@ -326,7 +327,7 @@ fn joined<T: ToString>(items: &[T]) -> String {
     items.iter().map(T::to_string).collect::<Vec<_>>().join(",")
 }
 
-/// As a shell takes it for one word.
+/// Quotes a word so that a shell reads it as one word.
 fn quoted(word: &str) -> String {
     let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_./:=,@%+".contains(char);
     if !word.is_empty() && word.chars().all(is_plain) {
@@ -362,11 +363,11 @@ impl Load {
     }
 }
 
-/// Does what the command line says, and prints the figures.
+/// Runs the command line and prints the figures.
 ///
 /// # Errors
 ///
-/// If the server cannot be used, or has refused requests.
+/// If the server cannot be used, or refused requests.
 pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
     match args.command {
         None => single(&args.load(), args.line.json).await,
@@ -388,7 +389,7 @@ async fn single(load: &Load, json: bool) -> anyhow::Result<()> {
 ///
 /// # Errors
 ///
-/// If one of the servers cannot be used, or has refused requests.
+/// If one of the servers cannot be used, or refused requests.
 pub async fn compare(args: CompareArgs) -> anyhow::Result<()> {
     let (matrix, pace) = (args.matrix(), args.pace());
     let progress = show::bar(steps(args.targets.len(), &matrix, pace));

@@ -1,7 +1,7 @@
-//! Several servers under the same loads, in turns.
+//! Compares several servers under the same loads.
 //!
-//! Rounds are interleaved (A, B, A, B, …): what else happens on the machine then meets all of them. The
-//! figure of a target is the median of its rounds, and ratios are to the first target.
+//! Rounds are interleaved (A, B, A, B, …), so that other activity on the machine affects all
+//! targets. The figure of a target is the median of its rounds; ratios are to the first target.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
     target::Target,
 };
 
-/// What is compared: every mix, at every depth, with every size of values.
+/// The loads to compare: every mix, at every depth, with every size of values.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Matrix {
     /// Kinds of requests.
@@ -27,28 +27,28 @@ pub struct Matrix {
     pub value_sizes: Vec<ValueSizes>,
 }
 
-/// How often and how long.
+/// Number and length of the measurements.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Pace {
     /// Rounds of each target in each cell.
     pub rounds: u32,
-    /// What one round is.
+    /// Length of one round.
     pub round: Amount,
     /// How long each target is warmed up before the rounds of a cell.
     #[serde(rename = "warm_up_seconds", serialize_with = "crate::load::seconds")]
     pub warm_up: Duration,
 }
 
-/// Several servers under the same loads.
+/// Results of several servers under the same loads.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Comparison {
-    /// The command that repeats it.
+    /// The command that repeats the comparison.
     pub command: String,
     /// Version of the load generator.
     pub version: &'static str,
     /// The servers. Ratios are to the first.
     pub targets: Vec<Compared>,
-    /// How often and how long.
+    /// Number and length of the measurements.
     pub pace: Pace,
     /// Connections of each load.
     pub connections: u32,
@@ -56,42 +56,43 @@ pub struct Comparison {
     pub keys: u64,
     /// Bytes of a key.
     pub key_size: usize,
-    /// The first writing of each key, by size of values.
+    /// The fills, each of which writes every key once, by size of values.
     pub fills: Vec<Filled>,
-    /// Everything else.
+    /// The results of each mix, depth and size.
     pub cells: Vec<Cell>,
 }
 
-/// A server that takes part.
+/// A server in the comparison.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Compared {
-    /// What it is called.
+    /// Name of the target.
     pub name: String,
-    /// What it speaks.
+    /// Its protocol.
     pub protocol: Protocol,
     /// Host and port.
     pub address: String,
-    /// What it says of itself.
+    /// The name and version that the server reports.
     pub server: String,
 }
 
-/// Each key written once, with values of one size.
+/// A fill with values of one size.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Filled {
     /// Bytes of values.
     pub value_size: ValueSizes,
-    /// In the order of the targets.
+    /// Results in the order of the targets.
     pub targets: Vec<FilledTarget>,
 }
 
-/// A target while each key was written once.
+/// Result of a target for a fill.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FilledTarget {
-    /// What it is called.
+    /// Name of the target.
     pub name: String,
-    /// Keys written in a second.
+    /// Keys written per second.
     pub ops_per_second: f64,
-    /// What it cost, if the process is known. Only the first fill tells the size of entries.
+    /// Resource usage, if the process is known. Only the first fill shows the memory that entries
+    /// take.
     pub server: Option<ServerUsage>,
 }
 
@@ -104,55 +105,56 @@ pub struct Cell {
     pub depth: u32,
     /// Bytes of values.
     pub value_size: ValueSizes,
-    /// In the order of the targets.
+    /// Results in the order of the targets.
     pub targets: Vec<Measured>,
 }
 
 /// Medians over the rounds of a target in a cell.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Measured {
-    /// What it is called.
+    /// Name of the target.
     pub name: String,
-    /// Requests in a second.
+    /// Requests per second.
     pub ops_per_second: f64,
-    /// The same to that of the first target: above 1, this target is faster.
+    /// Ratio of that to the first target's: above 1, this target is faster.
     pub ops_ratio: f64,
-    /// Half of the requests took no longer, in microseconds.
+    /// Median latency in microseconds.
     pub p50_us: f64,
-    /// 99 of a hundred took no longer.
+    /// 99th percentile of the latency in microseconds.
     pub p99_us: f64,
-    /// The same to that of the first target: below 1, this target is faster.
+    /// Ratio of that to the first target's: below 1, this target is faster.
     pub p99_ratio: f64,
-    /// 999 of a thousand took no longer.
+    /// 99.9th percentile of the latency in microseconds.
     #[serde(rename = "p99.9_us")]
     pub p99_9_us: f64,
-    /// Processor time of the server for each request, if its process is known.
+    /// Processor time of the server per request in microseconds, if its process is known.
     pub cpu_us_per_op: Option<f64>,
-    /// The same to that of the first target: below 1, this target is cheaper.
+    /// Ratio of that to the first target's: below 1, this target is cheaper.
     pub cpu_ratio: Option<f64>,
-    /// Processors that the load generator was busy with.
+    /// Number of processors that the load generator kept busy.
     pub client_cpus: Option<f64>,
-    /// Requests that the server did not carry out, of all rounds.
+    /// Number of requests that the server refused, over all rounds.
     pub errors: u64,
-    /// What it said to the first of them.
+    /// The error message for the first of them.
     pub first_error: Option<String>,
-    /// Requests that found no entry, of all rounds.
+    /// Number of requests that found no entry, over all rounds.
     pub misses: u64,
-    /// Requests in a second, round by round.
+    /// Requests per second in each round.
     pub rounds: Vec<f64>,
-    /// Latencies by kind, round by round.
+    /// Latencies by kind in each round.
     pub latency: BTreeMap<Kind, Vec<Latency>>,
 }
 
-/// Requests in flight on each connection while keys are first written.
+/// Requests in flight on each connection during a fill.
 const FILL_DEPTH: u32 = 16;
 
-/// Compares servers. What targets and cells have in common is in `common`; `command` is what repeats it,
-/// and `before` is told of each measurement before it begins.
+/// Compares servers. `common` holds what all targets and cells share; `command` is the command line
+/// that repeats the comparison; `before` is called with a description of each measurement before it
+/// starts.
 ///
 /// # Errors
 ///
-/// If a load makes no sense, or one of the servers cannot be used or answers wrongly.
+/// If a load is impossible, or one of the servers cannot be used or answers wrongly.
 pub async fn compare_targets(
     command: String,
     common: &Load,
@@ -190,7 +192,7 @@ pub async fn compare_targets(
     })
 }
 
-/// Number of measurements of a comparison.
+/// Returns the number of measurements in a comparison.
 pub(crate) fn steps(targets: usize, matrix: &Matrix, pace: Pace) -> u64 {
     let fills = matrix.value_sizes.len();
     let cells = fills * matrix.mixes.len() * matrix.depths.len();
@@ -202,7 +204,7 @@ pub(crate) fn steps(targets: usize, matrix: &Matrix, pace: Pace) -> u64 {
     (targets * (fills + refills + cells * rounds)) as u64
 }
 
-/// Finds out what is wrong before anything is written anywhere.
+/// Checks all loads before anything is written to a server.
 fn check(common: &Load, targets: &[Target], matrix: &Matrix, pace: Pace) -> Result<(), LoadError> {
     for (index, target) in targets.iter().enumerate() {
         if targets.iter().take(index).any(|other| other.name == target.name) {
@@ -249,7 +251,7 @@ struct Run<'a> {
     targets: &'a [Target],
     pace: Pace,
     before: &'a mut (dyn FnMut(&str) + Send),
-    /// What the servers say of themselves.
+    /// The names and versions that the servers report.
     servers: Vec<String>,
 }
 
@@ -293,7 +295,7 @@ impl Run<'_> {
                 ));
                 let work = Some(Work::Requests { mix, amount });
                 let mut load = load(self.common, target, depth, value_size, work);
-                // Each round its own requests, each target the same ones.
+                // Each round sends different requests, the same ones to each target.
                 load.seed = load.seed.wrapping_add(round.into());
                 let report = measure(&load).await?;
                 figures.extend(report.run.filter(|_| round > 0));
@@ -351,7 +353,7 @@ impl Measured {
     }
 }
 
-/// The one in the middle, or what is between the two there.
+/// Returns the median, the mean of the two middle numbers if there are two.
 fn median(mut numbers: Vec<f64>) -> Option<f64> {
     numbers.sort_by(f64::total_cmp);
     let upper = numbers.get(numbers.len() / 2)?;

@@ -1,8 +1,9 @@
-//! One connection's requests and answers, without the connection.
+//! The requests and answers of one connection, without the connection.
 //!
-//! It keeps a window of requests in flight: as many as were answered are asked anew. Real clients do so:
-//! many callers share a connection, and each of them asks again as soon as it was answered. What is asked
-//! in one turn leaves in one write. In the steady state nothing is allocated.
+//! It keeps a window of requests in flight: answered requests are replaced by new ones. Real
+//! clients do the same: many callers share a connection, and each sends its next request as soon as
+//! it has its answer. The requests of one turn are sent in one write. In the steady state nothing
+//! is allocated.
 
 use hotrod::Writer;
 use tokio::time::Instant;
@@ -15,21 +16,22 @@ use crate::{
     wire::{Outcome, Wire},
 };
 
-/// Bytes after which a turn asks no more before what it has is on its way.
+/// Bytes of requests after which a turn is sent before more are encoded.
 const TURN: usize = 256 * 1024;
 
-/// What is said on one connection.
+/// The requests and answers of one connection.
 pub(crate) trait Talk {
-    /// Asks what can be asked now. These bytes are to be sent, all of them, before this is called again.
+    /// Encodes the requests that can be sent now. All returned bytes must be sent before the next
+    /// call.
     fn ask(&mut self) -> &[u8];
 
-    /// What was asked last, from byte `from` on.
+    /// Returns the last encoded requests from byte `from` on.
     fn unsent(&self, from: usize) -> &[u8];
 
-    /// What was asked last begins to be sent.
+    /// Records when the last encoded requests began to be sent.
     fn sent(&mut self, now: Instant);
 
-    /// Takes in the whole answers in `bytes`, and says how many bytes they were.
+    /// Handles the complete answers in `bytes`, and returns their length in bytes.
     fn hear(
         &mut self,
         bytes: &[u8],
@@ -37,13 +39,13 @@ pub(crate) trait Talk {
         recorder: &mut Recorder,
     ) -> Result<usize, WrongAnswer>;
 
-    /// Nothing more is to be asked.
+    /// Stops sending requests; those in flight are still awaited.
     fn stop(&mut self);
 
-    /// Returns whether something can be asked before anything more is answered.
+    /// Returns whether a request can be sent before another answer arrives.
     fn can_ask(&self) -> bool;
 
-    /// Returns whether all is asked and answered.
+    /// Returns whether all requests are sent and answered.
     fn is_over(&self) -> bool;
 }
 
@@ -54,21 +56,21 @@ pub(crate) struct Conversation<W> {
     data: Data,
     /// One for each request that may be in flight.
     slots: Vec<Slot>,
-    /// Indexes of slots that no request is in.
+    /// Indexes of free slots.
     free: Vec<usize>,
     /// Indexes of slots whose requests have not been sent yet.
     unsent: Vec<usize>,
-    /// How many requests there were.
+    /// Number of requests so far.
     asked: u64,
     out: Writer,
-    /// Whether the plan has come to its end.
+    /// Whether the plan has ended.
     is_exhausted: bool,
 }
 
 /// A request in flight.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
-    /// 0 if there is none.
+    /// Message id; 0 if the slot is free.
     id: u64,
     kind: Kind,
     key: u64,
@@ -104,7 +106,7 @@ impl<W: Wire> Talk for Conversation<W> {
                 self.free.push(index);
                 break;
             };
-            // Numbers grow, as those of real clients do; the rest of the division is the slot.
+            // Ids grow, as those of real clients do; the remainder of a division gives the slot.
             self.asked += 1;
             let id = self.asked * self.slots.len() as u64 + index as u64;
             if let Some(slot) = self.slots.get_mut(index) {

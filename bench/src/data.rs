@@ -1,20 +1,20 @@
 //! Keys and values: the same for every server and protocol.
 //!
-//! The value under a key follows from the key alone, so whoever reads it can tell whether it is the
-//! right one, and two writers of one key never disagree.
+//! The value under a key is derived from the key alone, so that every reader can verify it, and two
+//! writers of one key write the same value.
 
 use crate::{error::WrongAnswer, load::Load, plan::mix};
 
-/// Bytes at each end of a value that follow from its key.
+/// Bytes at each end of a value that are derived from its key.
 const MARK: usize = 8;
 
-/// Makes keys and values, in memory that is used again.
+/// Makes keys and values in reused memory.
 #[derive(Clone, Debug)]
 pub(crate) struct Data {
-    /// The last key that was made. Only its last `digits` bytes ever change.
+    /// The last key. Only its last `digits` bytes ever change.
     key: Vec<u8>,
     digits: usize,
-    /// For each size of values: the sum of the weights up to it, and the last value made of that size.
+    /// For each size of values: the sum of the weights up to it, and the last value of that size.
     values: Vec<(u64, Vec<u8>)>,
 }
 
@@ -29,7 +29,7 @@ impl Data {
         Self { key: vec![b'0'; load.key_size], digits, values: values.collect() }
     }
 
-    /// The key of this number: zeros and decimal digits.
+    /// Returns the key of this number: decimal digits with leading zeros.
     pub(crate) fn key(&mut self, number: u64) -> &[u8] {
         let mut rest = number;
         for digit in self.key.iter_mut().rev().take(self.digits) {
@@ -39,7 +39,7 @@ impl Data {
         &self.key
     }
 
-    /// The key of this number, and the value that belongs to it.
+    /// Returns the key of this number and its value.
     pub(crate) fn entry(&mut self, number: u64) -> (&[u8], &[u8]) {
         let mark = mix(number);
         let index = self.size_of(mark);
@@ -53,7 +53,7 @@ impl Data {
         (&self.key, value)
     }
 
-    /// Returns whether this is the value that belongs to the key of this number: its length and both ends.
+    /// Checks that this is the value of the key of this number: its length and both ends.
     pub(crate) fn check(&self, number: u64, value: &[u8]) -> Result<(), WrongAnswer> {
         let mark = mix(number);
         let expected = self.values.get(self.size_of(mark)).map_or(0, |(_, value)| value.len());
@@ -71,7 +71,7 @@ impl Data {
         Ok(())
     }
 
-    /// Which of the sizes the value of the key with this mark has.
+    /// Returns the index of the size that the value of the key with this mark has.
     fn size_of(&self, mark: u64) -> usize {
         let [.., (all, _)] = self.values.as_slice() else { return 0 };
         if self.values.len() == 1 {
@@ -82,7 +82,8 @@ impl Data {
     }
 }
 
-/// Bytes at the beginning and at the end of a value of this length that follow from its key.
+/// Returns how many bytes at the beginning and at the end of a value of this length are derived
+/// from its key.
 fn ends(len: usize) -> (usize, usize) {
     (len.saturating_sub(MARK).min(MARK), len.min(MARK))
 }
@@ -95,7 +96,7 @@ fn end(mark: u64) -> [u8; MARK] {
     (!mark).to_be_bytes()
 }
 
-/// Bytes that cannot be compressed.
+/// Returns incompressible bytes.
 fn filler(len: usize) -> Vec<u8> {
     (0..len as u64).map(|index| mix(index).to_le_bytes()[0]).collect()
 }
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_decimals_with_zeros_in_front() {
+    fn keys_are_decimals_with_leading_zeros() {
         let mut data = data(1_000, "1");
         assert_eq!(data.key(999), b"000999");
         assert_eq!(data.key(7), b"000007", "nothing is left of the key before");
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_come_about_as_often_as_their_weights_say() {
+    fn sizes_are_as_frequent_as_their_weights_say() {
         let mut data = data(10_000, "10:9,20:1");
         let large = (0..10_000).filter(|number| data.entry(*number).1.len() == 20).count();
         assert!((900..1_100).contains(&large), "{large}");

@@ -1,69 +1,69 @@
-//! What can go wrong.
+//! Errors of the load generator.
 
 use std::{io, time::Duration};
 
 use crate::load::Protocol;
 
-/// A load cannot be done, or makes no sense.
+/// Error for an impossible or malformed load.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError {
-    /// Percentages cannot be read.
+    /// Malformed percentages.
     #[error(
         "\"{0}\" is not a mix: write get, put, remove, or percentages that are 100 in all, such as \
          80/20 (gets and puts) or 70/20/10 (and removes)"
     )]
     Mix(String),
-    /// Sizes cannot be read.
+    /// Malformed sizes.
     #[error(
         "\"{0}\" is not a size of values: write bytes, such as 100, or sizes with weights, such as \
          100:9,4096:1"
     )]
     ValueSizes(String),
-    /// A target cannot be read.
+    /// A malformed target.
     #[error(
         "\"{0}\" is not a target: write NAME=PROTOCOL:HOST:PORT[:PID], such as \
          godwit=hotrod:127.0.0.1:11222:4711"
     )]
     Target(String),
-    /// Two targets have one name.
+    /// Two targets have the same name.
     #[error("two targets are called {0}")]
     TwoOfOneName(String),
-    /// There is too little or too much of something.
+    /// A number is out of bounds.
     #[error("{is} {what}: {least} to {most} are possible")]
     Bounds {
-        /// Of what.
+        /// What is counted.
         what: &'static str,
-        /// How much there is.
+        /// The given number.
         is: u64,
-        /// How much there must be.
+        /// The least allowed number.
         least: u64,
-        /// How much there may be.
+        /// The greatest allowed number.
         most: u64,
     },
-    /// A load without end or beginning.
-    #[error("0 seconds are no time to do anything in")]
+    /// The time of a load is zero.
+    #[error("the load lasts 0 seconds: give it more time")]
     NoTime,
-    /// Neither a fill nor anything after it.
-    #[error("there is nothing to do: neither are keys to be written, nor requests to be sent")]
+    /// Neither a fill nor requests were asked for.
+    #[error("there is nothing to do: no keys to write and no requests to send")]
     Nothing,
-    /// There is no such operation.
+    /// The protocol has no iteration.
     #[error("memcached has no iteration: use Hot Rod")]
     NotIterable,
 }
 
-/// A measurement failed. What was written before that is still in the server.
+/// Error of a measurement. What was written before remains in the server.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
-    /// The load makes no sense. The server was not asked for anything.
+    /// The load is impossible. Nothing was sent to the server.
     #[error(transparent)]
     Load(#[from] LoadError),
 
-    /// There is no connection.
+    /// Connecting failed.
     #[error("cannot connect to {address}")]
     Unreachable {
         /// Host and port.
         address: String,
-        /// What the system says.
+        /// The error of the operating system.
         source: io::Error,
     },
 
@@ -72,82 +72,82 @@ pub enum BenchError {
     Silent {
         /// Host and port.
         address: String,
-        /// What was spoken.
+        /// The protocol in use.
         protocol: Protocol,
-        /// How long it was waited for.
+        /// How long the load generator waited.
         after: Duration,
     },
 
-    /// The first answer is none.
+    /// The first answer is not one of this protocol.
     #[error("{address} does not speak {protocol}: {answer}")]
     NotSpoken {
         /// Host and port.
         address: String,
-        /// What was spoken.
+        /// The protocol in use.
         protocol: Protocol,
-        /// What was answered.
+        /// The answer.
         answer: String,
     },
 
-    /// The server does not let the cache be used, for instance because there is none of that name.
+    /// The server refuses requests for the cache, for instance because it does not exist.
     #[error("{address} refuses requests for {cache} (--cache names another): {text}")]
     Refused {
         /// Host and port.
         address: String,
-        /// The cache, as one would say it.
+        /// The cache, as a phrase.
         cache: String,
-        /// What the server says.
+        /// The server's error message.
         text: String,
     },
 
-    /// The server ended a connection.
+    /// The server closed a connection.
     #[error("{address} closed a connection after {answered} answers{}", said(refusal.as_ref()))]
     Closed {
         /// Host and port.
         address: String,
-        /// Requests that had been answered on connections of the same thread.
+        /// Number of requests answered before on connections of the same thread.
         answered: u64,
-        /// The first error that it had answered with, if there was one.
+        /// The first error message among them, if there was one.
         refusal: Option<String>,
     },
 
-    /// The network failed.
+    /// A connection failed.
     #[error("a connection to {address} failed")]
     Network {
         /// Host and port.
         address: String,
-        /// What the system says.
+        /// The error of the operating system.
         source: io::Error,
     },
 
-    /// The server owes answers and is silent.
-    #[error("{address} has not said anything for {} s, and owes answers", after.as_secs())]
+    /// The server sent nothing while requests were in flight.
+    #[error("{address} sent nothing for {} s while requests were in flight", after.as_secs())]
     Stalled {
         /// Host and port.
         address: String,
-        /// How long it was waited for.
+        /// How long the load generator waited.
         after: Duration,
     },
 
-    /// An answer is wrong: what it says cannot be, or cannot be read.
+    /// An answer is wrong or cannot be decoded.
     #[error("{address} answered wrongly")]
     Wrong {
         /// Host and port.
         address: String,
-        /// What is wrong.
+        /// What is wrong with it.
         source: WrongAnswer,
     },
 
-    /// The process of the server cannot be looked at.
+    /// The resource usage of the server's process cannot be read.
     #[error("cannot read the processor time and memory of process {pid}")]
     Process {
-        /// Its number.
+        /// Id of the process.
         pid: u32,
-        /// What the system says.
+        /// The error of the operating system.
         source: io::Error,
     },
 
-    /// A part of the generator ended by itself.
+    /// A thread of the load generator failed.
     #[error("a thread of the load generator failed")]
     Thread(#[source] io::Error),
 }
@@ -159,35 +159,35 @@ fn said(refusal: Option<&String>) -> String {
 /// What is wrong with an answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WrongAnswer {
-    /// Its bytes cannot be read.
+    /// Its bytes cannot be decoded.
     #[error(transparent)]
     Decode(#[from] hotrod::DecodeError),
-    /// Its line cannot be read.
+    /// Its line cannot be parsed.
     #[error("\"{0}\" is not an answer to a meta command")]
     Line(String),
-    /// It is too long for a line.
+    /// Its first line is too long.
     #[error("a line of more than {most} bytes is not an answer to a meta command")]
     LongLine {
         /// Most bytes of a line.
         most: usize,
     },
-    /// It answers what nobody asked.
+    /// It answers a request that is not in flight.
     #[error("there was no request {id} to be answered")]
     Unasked {
-        /// The request that it means.
+        /// The id in the answer.
         id: u64,
     },
-    /// It says something of a request that nobody can say of it.
+    /// It does not fit the kind of the request.
     #[error("a {asked} of key {key} was answered as a {answered}")]
     Kind {
-        /// What was asked.
+        /// The kind of the request.
         asked: &'static str,
-        /// Of which key.
+        /// The key of the request.
         key: u64,
-        /// What was answered.
+        /// The kind of the answer.
         answered: &'static str,
     },
-    /// A value is longer or shorter than it was written.
+    /// The value does not have the length that was written.
     #[error("the value of key {key} has {actual} bytes, and {expected} bytes were written")]
     Length {
         /// The key.
@@ -197,7 +197,7 @@ pub enum WrongAnswer {
         /// Bytes that came back.
         actual: usize,
     },
-    /// A value is that of another key, or of nobody.
+    /// The value is not the one that was written.
     #[error("the value of key {key} {place}s with other bytes than were written")]
     Content {
         /// The key.
@@ -205,10 +205,10 @@ pub enum WrongAnswer {
         /// "begin" or "end".
         place: &'static str,
     },
-    /// The server complains of something without saying what it means.
-    #[error("it says, of no request in particular: {0}")]
+    /// The server reported an error without naming a request.
+    #[error("an error that names no request: {0}")]
     Complaint(String),
-    /// An iteration is not what was asked for.
+    /// An iteration returned something that was not asked for.
     #[error("in an iteration, {0}")]
     Iteration(String),
 }

@@ -1,4 +1,5 @@
-//! A walk over the entries of some segments, into nothing: one connection's part of an iteration.
+//! Iterates over the entries of some segments and discards them: one connection's part of an
+//! iteration.
 
 use hotrod::{
     DecodeError, Limits, Reader, ResponseHeader, SegmentSet, Status, Writer,
@@ -17,23 +18,23 @@ use crate::{
     wire::{HotRod, whole},
 };
 
-/// Asks for one batch after the other, and counts entries as their bytes arrive.
+/// Requests one batch after the other, and counts entries as their bytes arrive.
 pub(crate) struct Walk {
     wire: HotRod,
     segments: Option<SegmentSet>,
     batch: u32,
     step: Step,
-    /// Name of the walk on the server.
+    /// Id of the iteration on the server.
     id: String,
-    /// Segments of which all entries have come.
+    /// Segments whose entries have all arrived.
     finished: SegmentSet,
-    /// How many requests there were; also the number of the last one.
+    /// Number of requests so far; also the id of the last one.
     asked: u64,
     sent: Instant,
     out: Writer,
 }
 
-/// What comes next.
+/// What is expected next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Ask(Request),
@@ -54,7 +55,7 @@ enum Request {
 }
 
 impl Walk {
-    /// Over these segments; `None` is all.
+    /// Creates an iteration over these segments; `None` means all.
     pub(crate) fn new(
         wire: HotRod,
         segments: Option<SegmentSet>,
@@ -74,7 +75,7 @@ impl Walk {
         }
     }
 
-    /// Takes in what an answer begins with; of a batch, what stands before its entries.
+    /// Decodes the header of an answer and, of a batch, the fields before its entries.
     fn head(
         &mut self,
         request: Request,
@@ -128,7 +129,7 @@ impl Walk {
             return Err(DecodeError::UnknownOperation { opcode: header.opcode }.into());
         }
         if request != Request::End && header.status != Status::Success {
-            let text = "the server has forgotten what it was walking over".into();
+            let text = "the server does not know its id".into();
             return Err(WrongAnswer::Iteration(text));
         }
         Ok(())
@@ -144,7 +145,7 @@ impl Walk {
         Err(WrongAnswer::Iteration(format!("{missing} of {all} segments were not finished")))
     }
 
-    /// Takes in one entry.
+    /// Decodes one entry.
     fn entry(&mut self, projection: u32, bytes: &[u8]) -> Result<Option<usize>, WrongAnswer> {
         let mut reader = Reader::new(bytes, Limits::NONE);
         let entry = BatchEntry::decode(self.wire.version, projection, &mut reader);

@@ -1,10 +1,10 @@
-//! A load generator that shows cache servers the same load, over Hot Rod or memcached.
+//! A load generator that puts the same load on different cache servers, over Hot Rod or memcached.
 //!
-//! A driver of its own and no client: it writes requests through the codec and measures what comes
-//! back. Both protocols get the same keys, values and random sequence, and the same window of requests
-//! in flight, so their figures can be compared. The loop is closed: a connection asks again only when it
-//! was answered. Latencies are therefore those at the rate that the server reached, not at one that
-//! users would bring along.
+//! It does not use the client crate: it encodes requests with the codec and measures the answers.
+//! Both protocols get the same keys, values and random sequence, and the same window of requests in
+//! flight, so their figures are comparable. The loop is closed: a connection sends its next request
+//! only when one is answered. Latencies are therefore those at the rate that the server reached,
+//! not at a rate that independent users would cause.
 //!
 //! Start reading at [`Load`], then [`measure`], then `conversation` and `phase`.
 

@@ -1,4 +1,4 @@
-//! What a server is shown.
+//! The load on a server.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -6,37 +6,38 @@ use serde::{Serialize, Serializer};
 
 use crate::{error::LoadError, plan::Kind};
 
-/// Everything that decides what a server is asked, and how.
+/// Everything that determines what is sent to a server.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Load {
-    /// What is spoken.
+    /// Protocol to use.
     pub protocol: Protocol,
     /// Host and port.
     pub address: String,
-    /// Name of the cache; empty for the server's default cache. memcached has but one.
+    /// Name of the cache; empty for the server's default cache. memcached has only one.
     pub cache: String,
     /// Connections, all in use at once.
     pub connections: u32,
-    /// Requests that each connection keeps in flight. When some are answered, as many new ones go out in
-    /// one write: what a client with many callers does. Nothing waits for a whole batch.
+    /// Requests that each connection keeps in flight. Answered ones are replaced in one write, as a
+    /// client with many callers does. No request waits for a whole batch.
     pub depth: u32,
-    /// Threads of the generator. Each serves its part of the connections.
+    /// Threads of the generator. Each serves its share of the connections.
     pub threads: u32,
     /// Number of keys, all equally likely.
     pub keys: u64,
-    /// Bytes of a key: decimal digits with zeros in front.
+    /// Bytes of a key: decimal digits with leading zeros.
     pub key_size: usize,
     /// Bytes of the value under each key.
     pub value_sizes: ValueSizes,
-    /// Whether each key is first written once.
+    /// Whether to write each key once first.
     pub fill: bool,
-    /// What comes after that, if anything.
+    /// What to do after that, if anything.
     pub work: Option<Work>,
-    /// Decides which requests are sent: the same number, the same requests.
+    /// Seed of the random requests: the same seed sends the same requests.
     pub seed: u64,
-    /// Process of the server, if it runs on this machine: its processor time and memory are reported.
+    /// Process id of the server, if it runs on this machine, to report its processor time and
+    /// memory.
     pub server_pid: Option<u32>,
-    /// How long the server may be silent while it owes answers.
+    /// Longest time without a byte from the server while requests are in flight.
     #[serde(rename = "timeout_seconds", serialize_with = "seconds")]
     pub timeout: Duration,
 }
@@ -66,7 +67,7 @@ impl Default for Load {
     }
 }
 
-/// What is spoken with a server.
+/// Protocol of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 #[value(rename_all = "lowercase")]
@@ -86,18 +87,19 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// What is done with the entries.
+/// What to do with the entries.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Work {
     /// Random requests.
     Requests {
-        /// Of which kinds.
+        /// Kinds of the requests.
         mix: Mix,
-        /// How many.
+        /// Number of the requests.
         amount: Amount,
     },
-    /// A walk over all entries with their metadata, each connection over its part of the segments.
+    /// An iteration over all entries with their metadata, each connection over its share of the
+    /// segments.
     Iterate {
         /// Most entries in one answer.
         batch: u32,
@@ -108,9 +110,9 @@ pub enum Work {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Amount {
-    /// This many, on all connections together.
+    /// This many, over all connections together.
     Requests(u64),
-    /// As many as there is time for.
+    /// As many as can be answered in this time.
     #[serde(rename = "seconds", serialize_with = "seconds")]
     Time(Duration),
 }
@@ -119,7 +121,7 @@ pub(crate) fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S
     serializer.serialize_f64(time.as_secs_f64())
 }
 
-/// Percentages of the kinds of requests; 100 in all.
+/// Percentages of the kinds of requests, which add up to 100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mix {
     get: u8,
@@ -128,7 +130,7 @@ pub struct Mix {
 }
 
 impl Mix {
-    /// The kind that the `percent`th of a hundred requests is of.
+    /// Returns the kind of the `percent`th of a hundred requests.
     pub(crate) fn kind(self, percent: u64) -> Kind {
         if percent < self.get.into() {
             Kind::Get
@@ -141,7 +143,7 @@ impl Mix {
 }
 
 impl Mix {
-    /// Returns whether entries are taken away.
+    /// Returns whether the mix contains removes.
     pub(crate) fn removes(self) -> bool {
         self.remove > 0
     }
@@ -150,7 +152,7 @@ impl Mix {
 impl FromStr for Mix {
     type Err = LoadError;
 
-    /// Reads "get", "put", "remove", "80/20" (gets and puts) or "70/20/10" (and removes).
+    /// Parses "get", "put", "remove", "80/20" (gets and puts) or "70/20/10" (and removes).
     fn from_str(text: &str) -> Result<Self, LoadError> {
         let malformed = || LoadError::Mix(text.into());
         let percentages = match text {
@@ -192,24 +194,24 @@ impl Serialize for Mix {
     }
 }
 
-/// Sizes of values, and how often each of them occurs. One key has one size, whoever writes it.
+/// Sizes of values and their weights. A key always has a value of the same size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValueSizes {
-    /// Bytes and weight.
+    /// Pairs of bytes and weight.
     weighted: Vec<(usize, u32)>,
 }
 
-/// Largest value: what no server takes by default.
+/// Largest value: more than any server accepts by default.
 const MOST_BYTES: usize = 128 << 20;
 
 impl ValueSizes {
-    /// One size for all.
+    /// Uses one size for all values.
     #[must_use]
     pub fn fixed(bytes: usize) -> Self {
         Self { weighted: vec![(bytes, 1)] }
     }
 
-    /// Each size in bytes, with its weight.
+    /// Returns each size in bytes with its weight.
     pub(crate) fn weighted(&self) -> &[(usize, u32)] {
         &self.weighted
     }
@@ -218,7 +220,7 @@ impl ValueSizes {
 impl FromStr for ValueSizes {
     type Err = LoadError;
 
-    /// Reads "100", or sizes with weights: "100:9,4096:1".
+    /// Parses "100", or sizes with weights: "100:9,4096:1".
     fn from_str(text: &str) -> Result<Self, LoadError> {
         let malformed = || LoadError::ValueSizes(text.into());
         let weighted = text
@@ -253,17 +255,17 @@ impl Serialize for ValueSizes {
     }
 }
 
-/// Longest key that memcached takes.
+/// Longest key that memcached accepts.
 const MEMCACHED_KEY: usize = 250;
-/// Longest key that servers take by default.
+/// Longest key that servers accept by default.
 const HOT_ROD_KEY: usize = 64 * 1024;
-/// Most connections, which is also what one loopback address has ports for.
+/// Most connections, which is also the number of ports for one loopback address.
 const MOST_CONNECTIONS: u32 = 20_000;
 /// Most requests in flight on one connection.
 const MOST_DEPTH: u32 = 65_536;
 
 impl Load {
-    /// Returns whether this can be done at all.
+    /// Returns an error if the load is impossible.
     pub(crate) fn check(&self) -> Result<(), LoadError> {
         within("connections", self.connections.into(), 1, MOST_CONNECTIONS.into())?;
         within("requests in flight", self.depth.into(), 1, MOST_DEPTH.into())?;
@@ -370,7 +372,7 @@ mod tests {
         );
         assert_eq!(
             refused(|load| (load.fill, load.work) = (false, None)),
-            "there is nothing to do: neither are keys to be written, nor requests to be sent"
+            "there is nothing to do: no keys to write and no requests to send"
         );
     }
 }

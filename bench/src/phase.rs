@@ -1,7 +1,7 @@
-//! A phase of a measurement: all connections at work, from the first request to the last answer.
+//! A phase of a measurement: all connections, from the first request to the last answer.
 //!
-//! Each thread has a runtime of its own, so neither the caller's runtime nor the other threads take part
-//! in what is timed.
+//! Each thread has its own runtime, so that neither the caller's runtime nor other threads
+//! influence the measured times.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -30,12 +30,12 @@ use crate::{
     wire::{HotRod, Memcached},
 };
 
-/// Shows a server a load, and measures.
+/// Puts a load on a server and measures.
 ///
 /// # Errors
 ///
-/// If the load makes no sense, the server cannot be used, or it answers wrongly. Requests that it merely
-/// refuses are counted.
+/// If the load is impossible, or the server cannot be used or answers wrongly. Refused requests are
+/// only counted.
 pub async fn measure(load: &Load) -> Result<Report, BenchError> {
     load.check()?;
     let server = probe::probe(load).await?;
@@ -54,7 +54,7 @@ pub async fn measure(load: &Load) -> Result<Report, BenchError> {
     Ok(Report { server: server.name, load: load.clone(), fill, run })
 }
 
-/// What all connections do.
+/// What all connections do in a phase.
 #[derive(Clone, Copy, Debug)]
 enum Job {
     Fill,
@@ -62,20 +62,20 @@ enum Job {
     Iterate { batch: u32 },
 }
 
-/// What is the same for all connections of a phase.
+/// What all connections of a phase share.
 #[derive(Debug)]
 struct Phase {
     load: Load,
     server: Server,
     job: Job,
     connections: u32,
-    /// When no more is asked.
+    /// When to stop sending requests.
     deadline: Option<Instant>,
 }
 
 async fn run(load: &Load, server: &Server, job: Job) -> Result<Figures, BenchError> {
     let connections = match job {
-        // Without knowing the segments, nobody can share them out.
+        // Without known segments the work cannot be split.
         Job::Iterate { .. } => load.connections.min(server.segments.max(1)),
         _ => load.connections,
     };
@@ -112,25 +112,25 @@ fn network(load: &Load, source: io::Error) -> BenchError {
     BenchError::Network { address: load.address.clone(), source }
 }
 
-/// Connections, each with its number.
+/// Connections with their numbers.
 type Streams = Vec<(u32, std::net::TcpStream)>;
 
-/// The threads of a phase. Dropped, they end.
+/// The threads of a phase. They end when dropped.
 struct Threads {
     ends: JoinSet<(usize, Result<Instant, BenchError>)>,
     watched: Vec<Watched>,
     stop: watch::Sender<()>,
 }
 
-/// What is seen of a thread from outside.
+/// What the main thread knows of a worker thread.
 struct Watched {
     recorder: Arc<Mutex<Recorder>>,
     has_ended: bool,
-    /// Bytes that it had received, and when they were first seen to be that many.
+    /// Bytes that it had received, and when that count was first seen.
     received: (u64, Instant),
 }
 
-/// Time between two looks at the threads.
+/// Interval between checks of the threads.
 const LOOK: Duration = Duration::from_millis(100);
 
 impl Threads {
@@ -148,7 +148,7 @@ impl Threads {
         Self { ends, watched, stop }
     }
 
-    /// When the last of them has ended, and what they have counted.
+    /// Waits for all threads; returns when the last one ended, with the sum of their counts.
     async fn finish(mut self, load: &Load) -> Result<(Instant, Recorder), BenchError> {
         let ended = self.wait(load).await;
         drop(self.stop);
@@ -188,7 +188,8 @@ impl Threads {
 }
 
 impl Watched {
-    /// Returns whether the thread has received nothing for this long. It always has something to wait for.
+    /// Returns whether the thread has received nothing for this long. It always has requests in
+    /// flight.
     fn is_silent(&mut self, now: Instant, timeout: Duration) -> bool {
         let received = self.recorder.lock().received;
         if received != self.received.0 {
@@ -198,7 +199,7 @@ impl Watched {
     }
 }
 
-/// Works off these connections, all at once, and says when that was done.
+/// Runs these connections concurrently, and returns when the last one was done.
 fn thread(
     phase: &Arc<Phase>,
     streams: Streams,
@@ -224,7 +225,7 @@ fn thread(
                     Some(Ok(done)) => done?,
                     Some(Err(error)) => return Err(BenchError::Thread(io::Error::other(error))),
                 },
-                // The sender says nothing: it is dropped.
+                // The sender sends nothing; it is dropped to stop the thread.
                 _ = stopped.changed() => return Ok(Instant::now()),
             }
         }
@@ -232,7 +233,7 @@ fn thread(
 }
 
 impl Phase {
-    /// Does what connection `index` has to do.
+    /// Runs connection `index`.
     async fn work(
         &self,
         index: u32,
@@ -270,13 +271,13 @@ impl Phase {
         HotRod { version, cache: self.load.cache.clone(), topology_id }
     }
 
-    /// The segments that connection `index` walks over.
+    /// Returns the segments that connection `index` iterates over.
     fn segments(&self, index: u32) -> SegmentSet {
         (index..self.server.segments).step_by(self.connections.max(1) as usize).collect()
     }
 }
 
-/// What can happen to a connection.
+/// Failure of a connection.
 enum Fault {
     Closed,
     Network(io::Error),
@@ -308,7 +309,7 @@ impl From<io::Error> for Fault {
     }
 }
 
-/// Talks over a connection until all is said.
+/// Sends requests and handles answers until the conversation is over.
 async fn drive<T: Talk>(
     mut stream: TcpStream,
     talk: T,
@@ -326,14 +327,15 @@ async fn drive<T: Talk>(
             match stream.try_write(ear.talk.unsent(written)) {
                 Ok(bytes) => written += bytes,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    // A server that is not read from does not read either, so this does both.
+                    // The server stops reading when its own answers are not read, so read and write
+                    // together.
                     let ready = stream.ready(Interest::READABLE | Interest::WRITABLE).await?;
                     if ready.is_readable() {
                         ear.try_read(&stream)?;
                     }
                 }
                 Err(error) => {
-                    // It may have said why.
+                    // The server may have sent a reason before it closed.
                     ear.try_read(&stream)?;
                     return Err(error.into());
                 }
@@ -351,18 +353,18 @@ async fn drive<T: Talk>(
     }
 }
 
-/// One side of a connection: what comes in.
+/// Receiving side of a connection.
 struct Ear<'a, T> {
     talk: T,
     input: Input,
-    /// Bytes that were sent and are not counted yet.
+    /// Bytes sent but not counted yet.
     sent: u64,
     recorder: &'a Mutex<Recorder>,
     deadline: Option<Instant>,
 }
 
 impl<T: Talk> Ear<'_, T> {
-    /// Takes in what is there already.
+    /// Handles what has already arrived.
     fn try_read(&mut self, stream: &TcpStream) -> Result<(), Fault> {
         match stream.try_read(self.input.room()) {
             Ok(read) => self.hear(read),
@@ -371,7 +373,7 @@ impl<T: Talk> Ear<'_, T> {
         }
     }
 
-    /// Takes in the `read` bytes that have just come.
+    /// Handles the `read` bytes that have just arrived.
     fn hear(&mut self, read: usize) -> Result<(), Fault> {
         if read == 0 {
             return Err(Fault::Closed);
@@ -391,10 +393,10 @@ impl<T: Talk> Ear<'_, T> {
     }
 }
 
-/// Bytes that have come and are not understood yet.
+/// Bytes that have arrived but are not handled yet.
 struct Input {
     buffer: Vec<u8>,
-    /// How many of them there are.
+    /// Number of these bytes in the buffer.
     len: usize,
 }
 
@@ -410,7 +412,8 @@ impl Input {
         self.buffer.get(..self.len).unwrap_or_default()
     }
 
-    /// Where the next bytes go. There is always room; it grows to hold the longest answer.
+    /// Returns the free end of the buffer, which is never empty; the buffer grows to hold the
+    /// longest answer.
     fn room(&mut self) -> &mut [u8] {
         if self.len == self.buffer.len() {
             self.buffer.resize(self.len * 2, 0);

@@ -1,25 +1,25 @@
-//! Which requests a connection sends, one after the other.
+//! The sequence of requests of a connection.
 
 use serde::Serialize;
 
 use crate::load::{Amount, Mix};
 
-/// What a request asks for.
+/// Kind of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// The value under a key.
+    /// Read a value.
     Get,
-    /// A value is written.
+    /// Write a value.
     Put,
-    /// A key is to be gone.
+    /// Remove a key.
     Remove,
     /// The next entries of an iteration.
     Next,
 }
 
 impl Kind {
-    /// Its name.
+    /// Returns the name of the kind.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -31,22 +31,22 @@ impl Kind {
     }
 }
 
-/// What a connection has still to ask.
+/// The requests that a connection still has to send.
 #[derive(Clone, Debug)]
 pub(crate) enum Plan {
-    /// Each key of this connection is written once.
+    /// Write each key of this connection once.
     Fill { next: u64, step: u64, keys: u64 },
-    /// Random requests; without a number, until they are stopped.
+    /// Random requests; if `left` is `None`, until they are stopped.
     Random { random: Random, mix: Mix, keys: u64, left: Option<u64> },
 }
 
 impl Plan {
-    /// The keys that connection `index` of `connections` writes.
+    /// Returns the plan in which connection `index` of `connections` writes its keys.
     pub(crate) fn fill(index: u32, connections: u32, keys: u64) -> Self {
         Self::Fill { next: index.into(), step: connections.into(), keys }
     }
 
-    /// The requests that connection `index` of `connections` sends.
+    /// Returns the plan of connection `index` of `connections` for random requests.
     pub(crate) fn random(
         index: u32,
         connections: u32,
@@ -66,7 +66,7 @@ impl Plan {
         Self::Random { random: Random::new(seed, index), mix, keys, left }
     }
 
-    /// The next request: what is asked of which key.
+    /// Returns the kind and the key of the next request.
     #[inline]
     pub(crate) fn next(&mut self) -> Option<(Kind, u64)> {
         match self {
@@ -90,7 +90,7 @@ impl Plan {
         }
     }
 
-    /// There is nothing more to ask.
+    /// Ends the plan.
     pub(crate) fn stop(&mut self) {
         match self {
             Self::Fill { next, keys, .. } => *next = *keys,
@@ -99,7 +99,7 @@ impl Plan {
     }
 }
 
-/// A number below `bound`, as far up there as `number` is among all numbers.
+/// Scales a number from the range of `u64` down to the range below `bound`.
 #[inline]
 fn scaled(number: u64, bound: u64) -> u64 {
     u64::try_from((u128::from(number) * u128::from(bound)) >> 64).unwrap_or(0)
@@ -112,7 +112,7 @@ pub(crate) struct Random(u64);
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
 impl Random {
-    /// The sequence of connection `index`.
+    /// Creates the sequence of connection `index`.
     fn new(seed: u64, index: u32) -> Self {
         Self(mix(seed ^ u64::from(index).wrapping_mul(GOLDEN)))
     }
@@ -125,7 +125,7 @@ impl Random {
     }
 }
 
-/// Spreads numbers over all 64 bits, each to another one.
+/// Spreads numbers over all 64 bits; different numbers stay different.
 #[inline]
 pub(crate) fn mix(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(GOLDEN);
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_that_is_stopped_asks_nothing_more() {
+    fn a_stopped_plan_has_no_more_requests() {
         let mut plan =
             Plan::random(0, 1, 1, "get".parse().unwrap(), Amount::Time(Default::default()), 5);
         assert!(plan.next().is_some());

@@ -1,4 +1,4 @@
-//! First contact: whether the server is there, speaks the protocol, and has the cache.
+//! First contact: checks that the server is reachable, speaks the protocol, and has the cache.
 
 use hotrod::{
     DecodeError, Limits, NO_TOPOLOGY, ProtocolVersion, Reader, ResponseHeader, Writer,
@@ -17,20 +17,20 @@ use crate::{
     wire::{HotRod, whole},
 };
 
-/// What is known of a server.
+/// What the first contact reveals about a server.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
-    /// What it says of itself.
+    /// The name and version that it reports.
     pub name: String,
-    /// The newest version of Hot Rod that both sides speak.
+    /// The newest version of Hot Rod that both sides support.
     pub version: ProtocolVersion,
-    /// The topology of the cache.
+    /// Topology id of the cache.
     pub topology_id: u32,
-    /// Segments of the cache; 0 if the server does not say.
+    /// Number of segments of the cache; 0 if the server does not report them.
     pub segments: u32,
 }
 
-/// Asks a server what is to be known of it.
+/// Connects to a server and queries its properties.
 pub(crate) async fn probe(load: &Load) -> Result<Server, BenchError> {
     let mut contact = Contact { stream: connect(load).await?, load, buffer: Vec::new() };
     match timeout(load.timeout, contact.ask()).await {
@@ -43,7 +43,7 @@ pub(crate) async fn probe(load: &Load) -> Result<Server, BenchError> {
     }
 }
 
-/// A new connection, without delays of small packets.
+/// Opens a connection with TCP_NODELAY.
 pub(crate) async fn connect(load: &Load) -> Result<TcpStream, BenchError> {
     let unreachable = |source| BenchError::Unreachable { address: load.address.clone(), source };
     let connected = timeout(load.timeout, TcpStream::connect(&load.address)).await;
@@ -55,7 +55,7 @@ pub(crate) async fn connect(load: &Load) -> Result<TcpStream, BenchError> {
 struct Contact<'a> {
     stream: TcpStream,
     load: &'a Load,
-    /// Bytes of the answer so far.
+    /// Bytes of the answer received so far.
     buffer: Vec<u8>,
 }
 
@@ -94,7 +94,7 @@ impl Contact<'_> {
         }
         wire.version = version;
 
-        // PING finds the default cache even where there is none.
+        // PING succeeds for the default cache even if there is none.
         out.truncate(0);
         let mut data = Data::new(self.load);
         wire.request(2, &ContainsKey { key: data.key(0) }, &mut out);
@@ -133,7 +133,7 @@ impl Contact<'_> {
         })
     }
 
-    /// Sends a request and reads until its answer is whole.
+    /// Sends a request and reads its complete answer.
     async fn exchange<T>(
         &mut self,
         request: &[u8],
@@ -169,7 +169,8 @@ impl Contact<'_> {
     }
 }
 
-/// The answer in `bytes`, if it is whole: what follows its header, or the text of an error.
+/// Decodes the answer in `bytes`, if it is complete: returns what follows its header, or the error
+/// message.
 fn answer<'a, T>(
     wire: &mut HotRod,
     opcode: u8,

@@ -1,23 +1,23 @@
-//! Processor time and memory of a process, as Linux tells them in `/proc`.
+//! Processor time and memory of a process, read from Linux's `/proc`.
 
 use std::{fs, io, time::Duration};
 
-/// What a process has used up.
+/// Resource usage of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Usage {
-    /// Processor time of all its threads, also those that have ended, in its own code and in the system.
+    /// Processor time of all its threads, including ended ones, in user and kernel mode.
     pub cpu: Duration,
-    /// Bytes that are in memory.
+    /// Resident memory in bytes.
     pub rss: u64,
 }
 
 impl Usage {
-    /// That of the process with this number.
+    /// Reads the usage of the process with this id.
     pub(crate) fn of(pid: u32) -> io::Result<Self> {
         Self::read(&pid.to_string())
     }
 
-    /// That of this process.
+    /// Reads the usage of this process.
     pub(crate) fn own() -> io::Result<Self> {
         Self::read("self")
     }
@@ -31,13 +31,13 @@ impl Usage {
 }
 
 fn parse(stat: &str, status: &str, ticks_per_second: u64) -> Option<Usage> {
-    // The name of the program stands in brackets and may itself have spaces and brackets.
+    // The program's name is in parentheses and may itself contain spaces and parentheses.
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_ascii_whitespace().skip(11);
     let user: u64 = fields.next()?.parse().ok()?;
     let system: u64 = fields.next()?.parse().ok()?;
     let micros = user.checked_add(system)?.checked_mul(1_000_000)?.checked_div(ticks_per_second)?;
-    // A process that is ending has no memory any more.
+    // A process that is ending has no memory.
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = resident.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(Usage { cpu: Duration::from_micros(micros), rss: kib.checked_mul(1024)? })

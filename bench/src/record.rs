@@ -1,4 +1,4 @@
-//! What is counted and timed while requests are answered.
+//! Counts and times answered requests.
 
 use std::time::Duration;
 
@@ -6,26 +6,26 @@ use hdrhistogram::Histogram;
 
 use crate::plan::Kind;
 
-/// Longest latency that is told apart, in microseconds. Longer ones count as this.
+/// Longest recorded latency in microseconds. Longer ones count as this one.
 const LONGEST: u64 = 60_000_000;
 
-/// Counts and latencies of a thread, or of several.
+/// Counts and latencies of one thread or several.
 #[derive(Clone, Debug)]
 pub(crate) struct Recorder {
-    /// In microseconds.
+    /// Latencies in microseconds.
     get: Histogram<u64>,
     put: Histogram<u64>,
     remove: Histogram<u64>,
     next: Histogram<u64>,
-    /// Requests that were carried out; of iterations, entries.
+    /// Requests that succeeded; for iterations, entries.
     pub done: u64,
-    /// Among them, those that found no entry.
+    /// Requests among them that found no entry.
     pub misses: u64,
-    /// Requests that the server did not carry out.
+    /// Requests that the server refused.
     pub refused: u64,
-    /// Why the first of them was not.
+    /// The error message for the first of them.
     pub refusal: Option<String>,
-    /// Bytes, on the wire.
+    /// Bytes on the wire.
     pub sent: u64,
     pub received: u64,
 }
@@ -47,7 +47,7 @@ impl Recorder {
         }
     }
 
-    /// A request of this kind was answered after `latency`.
+    /// Records the latency of a request of this kind.
     #[inline]
     pub(crate) fn latency(&mut self, kind: Kind, latency: Duration) {
         let micros = u64::try_from(latency.as_micros()).unwrap_or(LONGEST);
@@ -60,15 +60,15 @@ impl Recorder {
         latencies.saturating_record(micros);
     }
 
-    /// The server did not carry a request out, and says why.
+    /// Records a request that the server refused with this message.
     #[cold]
     pub(crate) fn refuse(&mut self, text: &str) {
         self.refused += 1;
-        // What servers in Java say goes on with causes, a line each.
+        // Messages of servers in Java continue with causes, one per line.
         self.refusal.get_or_insert_with(|| text.lines().next().unwrap_or_default().into());
     }
 
-    /// Adds what another thread has counted.
+    /// Adds the counts of another thread.
     pub(crate) fn add(&mut self, other: &Self) {
         for (own, others) in [
             (&mut self.get, &other.get),
@@ -76,7 +76,7 @@ impl Recorder {
             (&mut self.remove, &other.remove),
             (&mut self.next, &other.next),
         ] {
-            // Both have the same bounds, which is all that can be wrong.
+            // Adding fails only for different bounds, and these are the same.
             let _ = own.add(others);
         }
         self.done += other.done;
@@ -87,7 +87,7 @@ impl Recorder {
         self.received += other.received;
     }
 
-    /// The latencies of each kind that there was.
+    /// Returns the latencies of each kind that occurred.
     pub(crate) fn latencies(&self) -> impl Iterator<Item = (Kind, &Histogram<u64>)> {
         [
             (Kind::Get, &self.get),
@@ -101,18 +101,18 @@ impl Recorder {
 }
 
 impl Recorder {
-    /// The latencies of all kinds, if there were any.
+    /// Returns the latencies of all kinds together, if there are any.
     pub(crate) fn all_latencies(&self) -> Option<Histogram<u64>> {
         let mut all = latencies();
         for (_, latencies) in self.latencies() {
-            // Both have the same bounds, which is all that can be wrong.
+            // Adding fails only for different bounds, and these are the same.
             let _ = all.add(latencies);
         }
         (!all.is_empty()).then_some(all)
     }
 }
 
-#[expect(clippy::expect_used, reason = "the bounds are constants, and possible")]
+#[expect(clippy::expect_used, reason = "the bounds are valid constants")]
 fn latencies() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LONGEST, 3).expect("1 to 60,000,000 with three digits")
 }

@@ -1,4 +1,4 @@
-//! What came out.
+//! Results of a measurement.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,35 +7,35 @@ use serde::Serialize;
 
 use crate::{load::Load, plan::Kind, process::Usage, record::Recorder};
 
-/// What a server did under a load.
+/// Results of a load on a server.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    /// What the server says of itself.
+    /// The name and version that the server reports.
     pub server: String,
-    /// What it was shown.
+    /// The load.
     pub load: Load,
-    /// The first writing of each key, if that was wanted.
+    /// The fill, which writes each key once, if it was asked for.
     pub fill: Option<Figures>,
-    /// What came after that.
+    /// The work after that.
     pub run: Option<Figures>,
 }
 
 /// Figures of one phase: all connections, from the first request to the last answer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Figures {
-    /// Requests that were carried out; of iterations, entries that came.
+    /// Requests that succeeded; for iterations, entries received.
     pub ops: u64,
-    /// How long that took.
+    /// Duration of the phase in seconds.
     pub seconds: f64,
-    /// Of the two.
+    /// Rate: `ops` per second.
     pub ops_per_second: f64,
-    /// Connections that were used.
+    /// Number of connections.
     pub connections: u32,
-    /// Requests, among those that were carried out, that found no entry.
+    /// Requests among the successful ones that found no entry.
     pub misses: u64,
-    /// Requests that the server did not carry out.
+    /// Requests that the server refused.
     pub errors: u64,
-    /// What it said to the first of them.
+    /// The error message for the first of them.
     pub first_error: Option<String>,
     /// Bytes of requests.
     pub bytes_sent: u64,
@@ -43,32 +43,32 @@ pub struct Figures {
     pub bytes_received: u64,
     /// From the write of a request to the arrival of the last byte of its answer, by kind.
     pub latency: BTreeMap<Kind, Latency>,
-    /// The same for all kinds together, if there was a request at all.
+    /// The same for all kinds together, if there was any request.
     pub latency_of_all: Option<Latency>,
-    /// What it cost the server, if its process is known.
+    /// Resource usage of the server, if its process is known.
     pub server: Option<ServerUsage>,
-    /// Processor time of the load generator, in processors: near the number of its threads, it was the
-    /// generator that could do no more.
+    /// Number of processors that the load generator kept busy. Near the number of its threads, the
+    /// generator was the bottleneck.
     pub client_cpus: Option<f64>,
 }
 
 /// Latencies in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Latency {
-    /// How many there were.
+    /// Number of requests.
     pub count: u64,
     /// Mean.
     pub mean_us: f64,
     /// Median.
     pub p50_us: u64,
-    /// 90 of a hundred took no longer.
+    /// 90th percentile.
     pub p90_us: u64,
-    /// 99 of a hundred took no longer.
+    /// 99th percentile.
     pub p99_us: u64,
-    /// 999 of a thousand took no longer.
+    /// 99.9th percentile.
     #[serde(rename = "p99.9_us")]
     pub p99_9_us: u64,
-    /// The longest.
+    /// Maximum.
     pub max_us: u64,
 }
 
@@ -89,17 +89,17 @@ impl From<&Histogram<u64>> for Latency {
 /// Processor time and memory of a server's process, with all its threads.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ServerUsage {
-    /// Processor time, in its own code and in the system, for each request that was carried out.
+    /// Processor time in user and kernel mode per successful request, in microseconds.
     pub cpu_us_per_op: f64,
-    /// The same in processors: how many were busy for it.
+    /// Number of processors that were busy with it.
     pub cpus: f64,
-    /// Bytes in memory before.
+    /// Resident memory in bytes before the phase.
     pub rss_before: u64,
-    /// Bytes in memory after.
+    /// Resident memory in bytes after the phase.
     pub rss_after: u64,
 }
 
-/// What both sides had used up at one time.
+/// Resource usage of both sides at one time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Meters {
     pub server: Option<Usage>,
@@ -141,7 +141,7 @@ impl Figures {
     }
 }
 
-/// 0 where there is nothing to divide by: JSON knows no infinity.
+/// Divides, with 0 for a division by zero: JSON has no infinity.
 pub(crate) fn quotient(dividend: f64, divisor: f64) -> f64 {
     if divisor > 0.0 { dividend / divisor } else { 0.0 }
 }

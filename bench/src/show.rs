@@ -1,4 +1,4 @@
-//! What people see.
+//! Output for people.
 
 use std::{io::Write as _, time::Duration};
 
@@ -12,26 +12,26 @@ use crate::{
     report::{Figures, Report},
 };
 
-/// Prints a result: as JSON, or as people read it.
+/// Prints a result as JSON or as text.
 pub(crate) fn print<T: Serialize>(
     json: bool,
     result: &T,
     text: fn(&T) -> String,
 ) -> serde_json::Result<()> {
     let text = if json { serde_json::to_string_pretty(result)? } else { text(result) };
-    // Who does not read to the end, such as `head`, is not told the rest.
+    // Ignore a closed pipe: a reader such as `head` may stop early.
     let _ = writeln!(std::io::stdout(), "{text}");
     Ok(())
 }
 
-/// Something is going on, and nobody knows for how long.
+/// Shows an activity of unknown length.
 pub(crate) fn spinner(message: String) -> ProgressBar {
     let spinner = ProgressBar::new_spinner().with_message(message);
     spinner.enable_steady_tick(Duration::from_millis(250));
     spinner
 }
 
-/// One of `steps` is going on.
+/// Shows progress over `steps`.
 pub(crate) fn bar(steps: u64) -> ProgressBar {
     let bar = ProgressBar::new(steps);
     if let Ok(style) = ProgressStyle::with_template("[{pos}/{len}, {eta} left] {msg}") {
@@ -40,7 +40,7 @@ pub(crate) fn bar(steps: u64) -> ProgressBar {
     bar
 }
 
-/// A report, as people read it.
+/// Formats a report as text.
 pub(crate) fn report(report: &Report) -> String {
     let Report { server, load, fill, run } = report;
     let mut lines = vec![format!("{server} at {}: {}", load.address, described(load))];
@@ -131,7 +131,7 @@ fn described(load: &Load) -> String {
     )
 }
 
-/// What is to be said if the generator could do no more.
+/// Returns a warning if the load generator was the bottleneck.
 fn saturation(cpus: f64, threads: u32) -> Option<String> {
     (cpus > 0.9 * f64::from(threads)).then(|| {
         format!(
@@ -142,7 +142,7 @@ fn saturation(cpus: f64, threads: u32) -> Option<String> {
     })
 }
 
-/// A comparison, as people read it.
+/// Formats a comparison as text.
 pub(crate) fn comparison(comparison: &Comparison) -> String {
     let mut lines = Vec::new();
     for target in &comparison.targets {
@@ -235,7 +235,7 @@ fn table(header: &[&str]) -> Table {
     table
 }
 
-/// A name in front, and numbers.
+/// Adds a row with a name followed by numbers.
 fn row(table: &mut Table, cells: Vec<String>) {
     let cells = cells.into_iter().map(|cell| {
         let is_number = cell.starts_with(|first: char| first.is_ascii_digit() || first == '-');
@@ -249,7 +249,7 @@ fn optional(text: Option<String>) -> String {
     text.unwrap_or_else(|| "-".into())
 }
 
-/// A whole number, its thousands apart.
+/// Formats a whole number with grouped thousands.
 fn grouped(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut grouped = String::with_capacity(digits.len() * 2);

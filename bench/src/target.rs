@@ -1,26 +1,26 @@
-//! A server with a name, one of several to be compared.
+//! A named server in a comparison.
 
 use std::{fmt, str::FromStr};
 
 use crate::{error::LoadError, load::Protocol};
 
-/// A server, and what to call it.
+/// A server and its name in the comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// What to call it.
+    /// Name in the comparison.
     pub name: String,
-    /// What it speaks.
+    /// Its protocol.
     pub protocol: Protocol,
     /// Host and port.
     pub address: String,
-    /// Its process, if it runs on this machine.
+    /// Its process id, if it runs on this machine.
     pub pid: Option<u32>,
 }
 
 impl FromStr for Target {
     type Err = LoadError;
 
-    /// Reads `NAME=PROTOCOL:HOST:PORT[:PID]`.
+    /// Parses `NAME=PROTOCOL:HOST:PORT[:PID]`.
     fn from_str(text: &str) -> Result<Self, LoadError> {
         parse(text).ok_or_else(|| LoadError::Target(text.into()))
     }
@@ -30,7 +30,7 @@ fn parse(text: &str) -> Option<Target> {
     let (name, rest) = text.split_once('=')?;
     let (protocol, rest) = rest.split_once(':')?;
     let protocol = <Protocol as clap::ValueEnum>::from_str(protocol, true).ok()?;
-    // An IPv6 address stands in brackets.
+    // An IPv6 address is in brackets.
     let (host, rest) = match rest.strip_prefix('[') {
         Some(rest) => rest.split_once("]:")?,
         None => rest.split_once(':')?,

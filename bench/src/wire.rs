@@ -1,4 +1,4 @@
-//! Requests as bytes, and answers from bytes, in both protocols.
+//! Encodes requests and decodes answers in both protocols.
 
 mod hot_rod;
 mod memcached;
@@ -11,16 +11,16 @@ pub(crate) use self::{
 };
 use crate::{error::WrongAnswer, plan::Kind};
 
-/// A protocol, on one connection.
+/// A protocol on one connection.
 pub(crate) trait Wire {
-    /// Writes a request. `id` is that of no other request in flight; `value` is for a put.
+    /// Encodes a request. No other request in flight has the same `id`; `value` is for a put.
     fn encode(&mut self, id: u64, kind: Kind, key: &[u8], value: &[u8], out: &mut Writer);
 
-    /// The first answer in `bytes`, if it is whole.
+    /// Decodes the first answer in `bytes`, if it is complete.
     fn decode<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<Answer<'a>>, WrongAnswer>;
 }
 
-/// What came back.
+/// An answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Answer<'a> {
     /// The request that it answers.
@@ -30,21 +30,21 @@ pub(crate) struct Answer<'a> {
     pub outcome: Outcome<'a>,
 }
 
-/// What came of a request.
+/// The result of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome<'a> {
-    /// A get: the value.
+    /// A get returned this value.
     Value(&'a [u8]),
-    /// A get or a remove: there is no entry.
+    /// A get or a remove found no entry.
     Missing(Kind),
-    /// A put or a remove was carried out. memcached does not say which.
+    /// A put or a remove succeeded. memcached does not say which.
     Done(Option<Kind>),
-    /// The server did not carry it out, and says why.
+    /// The server refused the request with this message.
     Refused(&'a str),
 }
 
 impl Outcome<'_> {
-    /// Returns whether it can be what came of a request of this kind.
+    /// Returns whether a request of this kind can have this outcome.
     pub(crate) fn is_of(self, kind: Kind) -> bool {
         match self {
             Self::Value(_) => kind == Kind::Get,

@@ -105,7 +105,7 @@ fn a_comparison_says_how_to_repeat_it() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused() {
+fn invalid_arguments_are_refused() {
     for line in [
         "godwit bench --mix 80",
         "godwit bench --value-size x",
@@ -123,7 +123,7 @@ fn what_makes_no_sense_is_refused() {
 }
 
 #[test]
-fn words_are_quoted_as_a_shell_wants_them() {
+fn words_are_quoted_for_a_shell() {
     assert_eq!(quoted("a=hotrod:h:1"), "a=hotrod:h:1");
     assert_eq!(quoted("a=hotrod:[::1]:1"), "'a=hotrod:[::1]:1'");
     assert_eq!(quoted("it's"), r"'it'\''s'");

@@ -43,7 +43,7 @@ fn ids(bytes: &[u8]) -> Vec<u64> {
     std::iter::from_fn(next).collect()
 }
 
-/// That there is no entry, as Hot Rod says it.
+/// Returns the Hot Rod answer that there is no entry.
 fn missing(id: u64) -> Vec<u8> {
     let mut writer = Writer::default();
     let opcode = <op::Get<'_> as op::Operation>::RESPONSE;
@@ -148,7 +148,7 @@ fn what_a_server_refuses_is_counted_and_not_timed() {
 }
 
 #[test]
-fn who_is_stopped_waits_for_answers_and_asks_nothing() {
+fn a_stopped_conversation_waits_for_answers_and_asks_nothing() {
     let mut talk = memcached("get", 10, 2);
     talk.ask();
     talk.stop();

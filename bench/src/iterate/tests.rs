@@ -95,7 +95,7 @@ fn a_walk_that_is_not_what_was_asked_for_is_wrong() {
     assert_eq!(wrong(ended(2)), "unknown operation 0x36");
     let mut forgotten = batch(2, &[], 0);
     forgotten[3] = Status::InvalidIteration.byte();
-    let text = "in an iteration, the server has forgotten what it was walking over";
+    let text = "in an iteration, the server does not know its id";
     assert_eq!(wrong(forgotten), text);
     let twice = [batch(2, &[], 1), batch(2, &[], 1)].concat();
     assert_eq!(wrong(twice), "in an iteration, more came than was asked for");

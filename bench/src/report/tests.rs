@@ -30,7 +30,7 @@ fn figures_are_rates_and_costs_of_what_was_counted() {
 }
 
 #[test]
-fn nothing_at_all_is_no_division_by_zero() {
+fn an_empty_phase_does_not_divide_by_zero() {
     let none = Meters { server: None, client: None };
     let figures = Figures::new(&Recorder::new(), 1, Duration::ZERO, none, none);
     assert_eq!((figures.ops_per_second, figures.latency_of_all), (0.0, None));

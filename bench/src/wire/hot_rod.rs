@@ -1,4 +1,4 @@
-//! Hot Rod 4.0 and 4.1, as a client sends it that knows the topology.
+//! Hot Rod 4.0 and 4.1, as a hash-aware client uses it.
 
 use hotrod::{
     DecodeError, ERROR_RESPONSE, Flags, Intelligence, Limits, MediaTypeRef, ProtocolVersion,
@@ -9,20 +9,20 @@ use hotrod::{
 use super::{Answer, Outcome, Wire};
 use crate::{error::WrongAnswer, plan::Kind};
 
-/// What all requests of one connection have in common.
+/// What all requests of one connection share.
 #[derive(Clone, Debug)]
 pub(crate) struct HotRod {
     pub version: ProtocolVersion,
     pub cache: String,
-    /// The topology that the server has last told of.
+    /// The last topology that the server reported.
     pub topology_id: u32,
 }
 
 impl HotRod {
-    /// Every client but the simplest says this of itself.
+    /// What every client but the simplest announces.
     pub(crate) const INTELLIGENCE: Intelligence = Intelligence::HashAware;
 
-    /// Writes a request of any kind.
+    /// Encodes a request of any operation.
     #[inline]
     pub(crate) fn request<'a, R: Request<'a> + Operation>(
         &self,
@@ -38,7 +38,7 @@ impl HotRod {
             flags: Flags::default(),
             intelligence: Self::INTELLIGENCE,
             topology_id: self.topology_id,
-            // The cache's own form: bytes are kept as they are.
+            // Bytes are passed as the cache stores them.
             key_type: MediaTypeRef::Unspecified,
             value_type: MediaTypeRef::Unspecified,
         };
@@ -46,7 +46,7 @@ impl HotRod {
         request.encode(self.version, out);
     }
 
-    /// Reads what an answer begins with, and a new topology with it.
+    /// Decodes the header of an answer, and remembers a new topology.
     #[inline]
     pub(crate) fn header(
         &mut self,
@@ -60,7 +60,7 @@ impl HotRod {
     }
 }
 
-/// `None` where bytes are only missing.
+/// Returns `None` if bytes are missing.
 pub(crate) fn whole<T>(decoded: Result<T, DecodeError>) -> Result<Option<T>, DecodeError> {
     match decoded {
         Ok(decoded) => Ok(Some(decoded)),
@@ -89,7 +89,7 @@ impl Wire for HotRod {
         let outcome = outcome(&header, self.version, &mut reader);
         let Some(outcome) = whole(outcome)? else { return Ok(None) };
         match (header.message_id, outcome) {
-            // What could not even be read has no number.
+            // An error about an undecodable request has no message id.
             (0, Outcome::Refused(text)) => Err(WrongAnswer::Complaint(text.into())),
             (id, outcome) => Ok(Some(Answer { id, len: reader.position(), outcome })),
         }
@@ -117,7 +117,7 @@ fn outcome<'a>(
     }
 }
 
-/// The previous entry was not asked for, so nothing follows.
+/// Returns the outcome of a change. No previous entry was asked for, so none follows.
 fn changed(status: Status, kind: Kind) -> Outcome<'static> {
     match status {
         Status::Success => Outcome::Done(Some(kind)),

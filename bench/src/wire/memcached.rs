@@ -7,7 +7,7 @@ use hotrod::Writer;
 use super::{Answer, Outcome, Wire};
 use crate::{error::WrongAnswer, plan::Kind};
 
-/// Longest line that an answer may begin with.
+/// Longest first line of an answer.
 const MOST_LINE: usize = 2_048;
 
 /// Requests in flight, in the order in which they are answered.
@@ -17,7 +17,7 @@ pub(crate) struct Memcached {
 }
 
 impl Memcached {
-    /// For a window of `depth` requests.
+    /// Creates the state for a window of `depth` requests.
     pub(crate) fn new(depth: usize) -> Self {
         Self { asked: VecDeque::with_capacity(depth) }
     }
@@ -86,14 +86,14 @@ impl Wire for Memcached {
     }
 }
 
-/// A line, without its end, and what comes after it.
+/// A line without its line break, and the bytes after it.
 struct Line<'a> {
     text: &'a [u8],
     rest: &'a [u8],
 }
 
 impl<'a> Line<'a> {
-    /// The line that `bytes` begin with, if it is whole.
+    /// Splits off the first line of `bytes`, if it is complete.
     #[inline]
     fn first(bytes: &'a [u8]) -> Result<Option<Self>, WrongAnswer> {
         let begin = bytes.get(..MOST_LINE).unwrap_or(bytes);
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_wrong() {
+    fn a_malformed_answer_is_wrong() {
         for bytes in [
             &b"VA x\r\n"[..],
             b"VA \r\n",

@@ -1,4 +1,4 @@
-//! A server that keeps entries in a map, and answers as a test has it answer.
+//! A server that keeps entries in a map, and answers as a test decides.
 
 use std::{
     collections::BTreeMap,
@@ -24,23 +24,23 @@ use tokio::{
     task::JoinSet,
 };
 
-/// Segments of the cache. The last digit of a key decides.
+/// Segments of the cache. The last digit of a key selects its segment.
 pub(crate) const SEGMENTS: u32 = 5;
-/// The only cache there is.
+/// The only cache.
 pub(crate) const CACHE: &str = "orders";
 
-/// What the server does about a request.
+/// What the server does with a request.
 pub(crate) enum Do {
     Say(Vec<u8>),
     SayAndClose(Vec<u8>),
     Nothing,
 }
 
-/// A request, and what an honest server says.
+/// A request, and the correct answer to it.
 pub(crate) struct Asked<'a> {
-    /// How many requests of this name there were, with this one.
+    /// Number of requests of this name so far, including this one.
     pub(crate) count: u64,
-    /// As the specification writes it.
+    /// Name in the specification.
     pub(crate) name: &'a str,
     pub(crate) message_id: u64,
     pub(crate) answer: Vec<u8>,
@@ -48,7 +48,7 @@ pub(crate) struct Asked<'a> {
 
 type Play = dyn Fn(Asked<'_>) -> Do + Send + Sync;
 
-/// A server that is played. It is gone when this is dropped.
+/// A fake server. It stops when dropped.
 pub(crate) struct Fake {
     pub(crate) load: Load,
     state: Arc<State>,
@@ -69,7 +69,7 @@ impl Fake {
         Self::start(protocol, |asked| Do::Say(asked.answer)).await
     }
 
-    /// A server, and a small load for it.
+    /// Starts a server, and returns it with a small load for it.
     pub(crate) async fn start(
         protocol: Protocol,
         play: impl Fn(Asked<'_>) -> Do + Send + Sync + 'static,
@@ -154,7 +154,7 @@ struct Session<'a> {
     walks: Vec<Walk>,
 }
 
-/// Entries that are still to be given.
+/// Iteration: entries that are still to be returned.
 struct Walk {
     entries: Vec<(Vec<u8>, Vec<u8>)>,
     segments: Option<SegmentSet>,
@@ -162,7 +162,7 @@ struct Walk {
 }
 
 impl Session<'_> {
-    /// What is to be said to these bytes, and whether the connection is then closed.
+    /// Returns the answer to these bytes, and whether to close the connection after it.
     fn take(&mut self, bytes: &[u8]) -> (Vec<u8>, bool) {
         let mut out = Vec::new();
         let mut say = |what| match what {
@@ -199,7 +199,7 @@ impl Session<'_> {
     }
 }
 
-/// Name of the request, answer, and length of the request.
+/// Returns the name of the request, the answer, and the length of the request.
 fn memcached(state: &State, bytes: &[u8]) -> Option<(String, Vec<u8>, usize)> {
     let end = bytes.windows(2).position(|pair| pair == b"\r\n")?;
     let line = std::str::from_utf8(&bytes[..end]).unwrap();
@@ -327,7 +327,7 @@ fn said<'a>(
     writer.into_bytes()
 }
 
-/// An error, as Hot Rod says it.
+/// Returns a Hot Rod error response.
 pub(crate) fn refusal(message_id: u64, text: &str) -> Vec<u8> {
     let mut writer = Writer::default();
     encode_error(&mut writer, message_id, Status::ServerError, text);

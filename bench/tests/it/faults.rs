@@ -1,4 +1,4 @@
-//! Servers that cannot be used, and servers that answer wrongly: what is said about them.
+//! Errors reported for servers that cannot be used or answer wrongly.
 
 use std::{error::Error, time::Duration};
 
@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use crate::fake::{Do, Fake, refusal};
 
-/// The error with all of its causes, and `ADDRESS` for the address.
+/// Returns the error with all its causes, and `ADDRESS` for the address.
 async fn failed(load: &Load) -> String {
     let error = measure(load).await.unwrap_err();
     let mut text = error.to_string();
@@ -37,7 +37,7 @@ async fn a_server_that_is_not_there() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing() {
+async fn a_server_that_does_not_answer() {
     let fake = Fake::start(Protocol::HotRod, |_| Do::Nothing).await;
     let load = Load { timeout: Duration::from_secs(1), ..fake.load.clone() };
     let text = "ADDRESS did not answer within 1 s: does it speak hotrod?";
@@ -74,7 +74,7 @@ async fn a_server_that_is_too_old() {
          since 1.6"
     );
     let hot_rod = Fake::start(Protocol::HotRod, |asked| {
-        // The newest version stands behind the two media types: last but the list of operations.
+        // The newest version comes after the two media types, before the list of operations.
         let mut answer = asked.answer;
         let newest = answer.iter().rposition(|byte| *byte == 41).unwrap();
         answer[newest] = 31;
@@ -95,7 +95,7 @@ async fn a_cache_that_is_not_there() {
         "ADDRESS refuses requests for the cache \"nope\" (--cache names another): CacheNotFoundException: Cache with name \
          'nope' not found"
     );
-    // PING finds a default cache that is not there; the next request does not.
+    // PING succeeds for a missing default cache; the next request does not.
     let fake = Fake::start(Protocol::HotRod, |asked| match asked.name {
         "CONTAINS_KEY" => Do::Say(refusal(asked.message_id, "Default cache requested")),
         _ => Do::Say(asked.answer),
@@ -127,14 +127,14 @@ async fn a_server_that_closes_in_the_middle() {
 }
 
 #[tokio::test]
-async fn a_server_that_owes_answers() {
+async fn a_server_that_stops_answering() {
     let fake = Fake::start(Protocol::HotRod, |asked| match (asked.name, asked.count) {
         ("PUT", 50) => Do::Nothing,
         _ => Do::Say(asked.answer),
     })
     .await;
     let load = Load { timeout: Duration::from_secs(1), ..fake.load.clone() };
-    let text = "ADDRESS has not said anything for 1 s, and owes answers";
+    let text = "ADDRESS sent nothing for 1 s while requests were in flight";
     assert_eq!(failed(&load).await, text);
 }
 
@@ -156,7 +156,7 @@ async fn a_server_that_gives_wrong_values() {
 }
 
 #[tokio::test]
-async fn values_of_another_size_than_is_said() {
+async fn values_of_an_unexpected_size() {
     let fake = Fake::honest(Protocol::HotRod).await;
     measure(&fake.load).await.unwrap();
     let value_sizes = "200".parse().unwrap();
@@ -165,7 +165,7 @@ async fn values_of_another_size_than_is_said() {
 }
 
 #[tokio::test]
-async fn answers_to_what_nobody_asked() {
+async fn answers_to_unknown_requests() {
     let fake = Fake::start(Protocol::HotRod, |asked| match (asked.name, asked.count) {
         ("PUT", 50) => Do::Say(asked.answer.repeat(2)),
         _ => Do::Say(asked.answer),
@@ -179,7 +179,7 @@ async fn answers_to_what_nobody_asked() {
         _ => Do::Say(asked.answer),
     })
     .await;
-    let text = "ADDRESS answered wrongly: it says, of no request in particular: magic byte";
+    let text = "ADDRESS answered wrongly: an error that names no request: magic byte";
     assert_eq!(failed(&fake.load).await, text);
 }
 

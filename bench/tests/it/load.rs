@@ -1,4 +1,4 @@
-//! Servers that answer as they should.
+//! Measurements of servers that answer correctly.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The load generator against servers that are played.
+//! Tests the load generator against fake servers.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
