@@ -1,11 +1,12 @@
-//! How an entry lies in memory. No other file knows the layout.
+//! The memory layout of an entry. No other file knows it.
 //!
 //! One allocation holds, in this order: stamp or version (8 bytes), flags (1), length of the key
-//! (3), created and lifespan (8 + 8, if there is a lifespan), last used and max idle (8 + 8, if there
-//! is a max idle), the key, the value. Beside the last use of an imported entry stands its last use at the source, in
-//! the bits that an instant does not need. A header of 12 bytes keeps 16 + 100 bytes in the allocator's
-//! class of 128. A value over [`SHARED_FROM`] bytes stands in an allocation of its own, so that a
-//! reader can take it along without copying it under the segment's lock.
+//! (3), created and lifespan (8 + 8, if there is a lifespan), last used and max idle (8 + 8, if
+//! there is a max idle), the key, the value. The last use of an imported entry shares its 8 bytes
+//! with the last use at the source, which is in the bits that an instant does not need. A header of
+//! 12 bytes keeps 16 + 100 bytes in the allocator's class of 128. A value over [`SHARED_FROM`]
+//! bytes has its own allocation, so that a reader can share it instead of copying it under the
+//! segment's lock.
 #![expect(clippy::indexing_slicing, reason = "ranges are computed from the header written here")]
 
 use std::{fmt, sync::Arc};
@@ -16,21 +17,22 @@ use crate::{
     time::{Expiration, Lifetime, Timestamp},
 };
 
-/// Values longer than this are shared instead of copied.
+/// Values longer than this, in bytes, are shared instead of copied.
 pub const SHARED_FROM: usize = 16 * 1024;
 
-/// Longest key an entry can have, in bytes. What clients may send is a setting, and less.
+/// Longest key of an entry, in bytes. The setting for what clients may send is lower.
 pub const MAX_KEY: usize = config::MAX_KEY;
 
 const HEADER: usize = 12;
 const PAIR: usize = 16;
 
-/// Bits of the instant of the last use: until the year 2109.
+/// Bits for the instant of the last use, enough until the year 2109.
 const INSTANT_BITS: u32 = 42;
 const INSTANT: u64 = (1 << INSTANT_BITS) - 1;
-/// The bits above hold the last use at the source, in seconds: as much of them as fits, 48 days.
+/// The bits above hold the last use at the source: the low bits of its seconds, which tell apart
+/// instants within 48 days.
 const SECONDS: u64 = u64::MAX >> INSTANT_BITS;
-/// Seconds by which the last use at the source may be the later one, because of its clock.
+/// Seconds by which the last use at the source may be the later one, because its clock may differ.
 const AHEAD: u64 = 24 * 60 * 60;
 
 /// The flag byte.
@@ -38,15 +40,15 @@ mod flag {
     pub(super) const LIFESPAN: u8 = 1;
     pub(super) const MAX_IDLE: u8 = 1 << 1;
     pub(super) const TOMBSTONE: u8 = 1 << 2;
-    /// Brought in from the source that is connected now.
+    /// Imported from the source that is connected now.
     pub(super) const IMPORTED: u8 = 1 << 3;
-    /// The version is the source's own, not a stamp. Without `IMPORTED`, an earlier connection brought the entry in;
-    /// of a tombstone, such an entry has ended by itself, or had to make room.
+    /// The version is the source's, not a stamp. Without `IMPORTED`, an earlier source connection
+    /// imported the entry; on a tombstone, such an entry has expired or was evicted.
     pub(super) const FOREIGN: u8 = 1 << 4;
-    /// Two bits: how often the entry was used lately, for eviction.
+    /// Two bits: how often the entry was used recently, for eviction.
     pub(super) const USES: u8 = 0b11 << 5;
     pub(super) const ONE_USE: u8 = 1 << 5;
-    /// Of a tombstone: the entry has ended by itself, or had to make room; nobody removed it.
+    /// On a tombstone: the entry expired or was evicted; no client removed it.
     pub(super) const ENDED: u8 = 1 << 5;
     /// The source is known to have an entry under this key.
     pub(super) const AT_SOURCE: u8 = 1 << 7;
@@ -57,21 +59,21 @@ mod flag {
 pub enum Origin {
     /// A client of this cluster wrote or removed it.
     Local,
-    /// It was brought in from the source that is connected now.
+    /// Imported from the source that is connected now.
     Imported,
 }
 
-/// A value, where it lies.
+/// A value in memory.
 #[derive(Clone, Copy)]
 pub enum Value<'a> {
-    /// Bytes beside the key, or in a read buffer.
+    /// Bytes next to the key, or in a read buffer.
     Inline(&'a [u8]),
-    /// Bytes that can be taken along.
+    /// Bytes in a shared allocation.
     Shared(&'a Arc<[u8]>),
 }
 
 impl<'a> Value<'a> {
-    /// The bytes themselves.
+    /// Returns the bytes.
     #[must_use]
     pub fn bytes(self) -> &'a [u8] {
         match self {
@@ -87,21 +89,21 @@ impl fmt::Debug for Value<'_> {
     }
 }
 
-/// What is known of an entry beside key and value.
+/// Entry metadata: what is stored besides key and value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EntryMetadata {
     /// For compare-and-set.
     pub version: Version,
-    /// When it was written; kept only with a lifespan.
+    /// When the entry was written; kept only with a lifespan.
     pub created: Option<Timestamp>,
-    /// When it was last read or written; kept only with a max idle.
+    /// When the entry was last read or written; kept only with a max idle.
     pub last_used: Option<Timestamp>,
-    /// When it ends by itself.
+    /// Lifespan and max idle.
     pub expiration: Expiration,
 }
 
 impl EntryMetadata {
-    /// The instant from which the entry is gone, unless it is used before.
+    /// Returns when the entry expires unless it is used before; `None` means never.
     #[must_use]
     pub fn ends(&self) -> Option<Timestamp> {
         let by_age = self.created.zip(self.expiration.lifespan).map(|(at, by)| at.after(by));
@@ -113,7 +115,7 @@ impl EntryMetadata {
     }
 }
 
-/// An entry under the lock of its segment.
+/// An entry, borrowed under the lock of its segment.
 #[derive(Clone, Copy)]
 pub struct EntryRef<'a> {
     head: &'a [u8],
@@ -122,19 +124,19 @@ pub struct EntryRef<'a> {
 }
 
 impl<'a> EntryRef<'a> {
-    /// The key as it is stored.
+    /// Returns the key as stored.
     #[must_use]
     pub fn key(&self) -> &'a [u8] {
         key(self.head)
     }
 
-    /// The value as it is stored.
+    /// Returns the value as stored.
     #[must_use]
     pub fn value(&self) -> Value<'a> {
         self.value
     }
 
-    /// The same entry with another value: its form in another media type.
+    /// Returns the same entry with another value: its form in another media type.
     #[must_use]
     pub fn with_value<'b>(&self, value: &'b [u8]) -> EntryRef<'b>
     where
@@ -143,7 +145,7 @@ impl<'a> EntryRef<'a> {
         EntryRef { head: self.head, value: Value::Inline(value), versions: self.versions }
     }
 
-    /// The entry, taken along from under the lock of its segment. A large value is shared.
+    /// Copies the entry out of its segment's lock; a large value is shared instead.
     #[must_use]
     pub fn take(&self) -> TakenEntry {
         let value = match self.value {
@@ -153,7 +155,7 @@ impl<'a> EntryRef<'a> {
         TakenEntry { head: self.head[..key_end(self.head)].into(), value, versions: self.versions }
     }
 
-    /// Version alone: what most conditions compare.
+    /// Returns the version alone, which is what most conditions compare.
     #[must_use]
     pub fn version(&self) -> Version {
         let number = word(self.head, 0);
@@ -164,7 +166,7 @@ impl<'a> EntryRef<'a> {
         }
     }
 
-    /// Version, instants and expiration.
+    /// Returns version, instants and expiration.
     #[must_use]
     pub fn metadata(&self) -> EntryMetadata {
         let mut metadata = EntryMetadata { version: self.version(), ..EntryMetadata::default() };
@@ -179,9 +181,9 @@ impl<'a> EntryRef<'a> {
         metadata
     }
 
-    /// When an imported entry with a max idle was last used at the source, in whole seconds. That is what the source
-    /// said when the entry was brought in; uses here do not change it. After 47 days of use here it is not known any
-    /// more, and a later instant is returned.
+    /// Returns when an imported entry with a max idle was last used at the source, in whole
+    /// seconds, as the source reported it with the entry; uses here do not change it. After 47 days
+    /// of use here the value is lost, and a later instant is returned.
     #[must_use]
     pub fn last_used_at_source(&self) -> Option<Timestamp> {
         let at = max_idle_at(self.head).filter(|_| self.origin() == Origin::Imported)?;
@@ -192,14 +194,14 @@ impl<'a> EntryRef<'a> {
         Some(Timestamp::from_millis(seconds * 1_000))
     }
 
-    /// Where the entry came from.
+    /// Returns where the entry came from.
     #[must_use]
     pub fn origin(&self) -> Origin {
         if flags(self.head) & flag::IMPORTED == 0 { Origin::Local } else { Origin::Imported }
     }
 }
 
-/// An entry as it was under the lock of its segment: what takes long is done with it after that.
+/// A copy of an entry, for work that is too slow for the segment's lock.
 #[derive(Clone)]
 pub struct TakenEntry {
     head: Box<[u8]>,
@@ -208,7 +210,7 @@ pub struct TakenEntry {
 }
 
 impl TakenEntry {
-    /// The entry.
+    /// Borrows the entry.
     #[must_use]
     pub fn entry(&self) -> EntryRef<'_> {
         EntryRef { head: &self.head, value: Value::Shared(&self.value), versions: self.versions }
@@ -231,7 +233,7 @@ impl fmt::Debug for EntryRef<'_> {
     }
 }
 
-/// What a record will be once it is written.
+/// A record to be written.
 pub(crate) struct Draft<'a> {
     pub(crate) key: &'a [u8],
     pub(crate) value: Value<'a>,
@@ -243,7 +245,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) at_source: bool,
 }
 
-/// The one 8-byte field that is order and version.
+/// The 8-byte field that serves as both order and version.
 #[derive(Clone, Copy)]
 pub(crate) enum Number {
     Stamp(Stamp),
@@ -251,7 +253,7 @@ pub(crate) enum Number {
 }
 
 impl Draft<'_> {
-    /// Bytes that the record will take from the allocator.
+    /// Returns the bytes that the record will take from the allocator.
     pub(crate) fn memory(&self) -> usize {
         match self.value {
             Value::Inline(value) => allocated(self.head_len() + value.len()),
@@ -259,7 +261,7 @@ impl Draft<'_> {
         }
     }
 
-    /// Bytes that a client's entry will take once it is written, when a long value has got an allocation of its own.
+    /// Returns the bytes that a client's entry will take, with a long value in its own allocation.
     pub(crate) fn memory_of(key: &[u8], value: &[u8], expiration: Expiration) -> usize {
         let (number, at_source) = (Number::Stamp(Stamp::default()), false);
         let (created, last_used) = (Timestamp::default(), Timestamp::default());
@@ -289,7 +291,7 @@ impl Draft<'_> {
         }
     }
 
-    /// Puts this in the place of `record`, in its own memory where both have the same shape.
+    /// Replaces `record` by this one, in the same memory if both have the same shape.
     pub(crate) fn replace(&self, record: &mut Record) {
         match (&mut *record, self.value) {
             (Record::Packed(bytes), Value::Inline(value))
@@ -341,7 +343,7 @@ impl Draft<'_> {
         bytes.extend_from_slice(self.key);
     }
 
-    /// Writes all of the head but the key, over a head of the same shape and key.
+    /// Writes all of the head except the key, over a head of the same shape and key.
     fn rewrite_head(&self, bytes: &mut [u8]) {
         bytes[..HEADER].copy_from_slice(&self.header());
         let mut at = HEADER;
@@ -354,7 +356,7 @@ impl Draft<'_> {
         }
     }
 
-    /// The word of the last use.
+    /// Returns the 8 bytes for the last use here and at the source.
     fn last_use(&self) -> u64 {
         let used = self.last_used.millis().min(INSTANT);
         match self.number {
@@ -372,20 +374,20 @@ impl Draft<'_> {
     }
 }
 
-/// A record as its segment holds it: an entry or a tombstone.
+/// A record in its segment: an entry or a tombstone.
 pub(crate) enum Record {
     Packed(Box<[u8]>),
     Shared(Box<SharedValue>),
 }
 
-/// A record whose value has an allocation of its own. `head` is as above, without a value.
+/// A record whose value has its own allocation. `head` has the layout above, without a value.
 pub(crate) struct SharedValue {
     head: Box<[u8]>,
     value: Arc<[u8]>,
 }
 
 impl Record {
-    /// What stays of a removed or ended local entry until the source is disconnected.
+    /// Creates the tombstone of a removed, expired or evicted local entry.
     pub(crate) fn tombstone(key: &[u8], stamp: Stamp, at_source: bool, ended: bool) -> Self {
         let mut bytes = Vec::with_capacity(HEADER + key.len());
         let flags = flag::TOMBSTONE
@@ -396,7 +398,7 @@ impl Record {
         Self::Packed(bytes.into_boxed_slice())
     }
 
-    /// Bytes that a tombstone of this key takes from the allocator.
+    /// Returns the bytes that a tombstone of this key takes from the allocator.
     pub(crate) fn tombstone_memory(key: &[u8]) -> usize {
         allocated(HEADER + key.len())
     }
@@ -425,7 +427,8 @@ impl Record {
         flags(self.head()) & flag::TOMBSTONE != 0
     }
 
-    /// Returns whether it is what remains of an entry that a client removed, rather than of one that has ended.
+    /// Returns whether it is the tombstone of an entry that a client removed, not of one that
+    /// expired or was evicted.
     pub(crate) fn is_removal(&self) -> bool {
         flags(self.head()) & (flag::TOMBSTONE | flag::ENDED) == flag::TOMBSTONE
     }
@@ -434,24 +437,25 @@ impl Record {
         flags(self.head()) & flag::IMPORTED != 0
     }
 
-    /// Returns whether it was brought in over an earlier connection than those that the present one continues, and no
-    /// client has written or removed it since; or is what remains of such an entry.
+    /// Returns whether it was imported over a source connection that the present one does not
+    /// continue, and no client has written or removed it since; or whether it is the tombstone of
+    /// such an entry.
     pub(crate) fn is_adopted(&self) -> bool {
         flags(self.head()) & (flag::IMPORTED | flag::FOREIGN) == flag::FOREIGN
     }
 
-    /// It is what remains of an adopted entry.
+    /// Marks it as the tombstone of an adopted entry.
     pub(crate) fn remains_of_adopted(&mut self) {
         self.head_mut()[8] |= flag::FOREIGN;
     }
 
-    /// Returns whether it was written here after the write of `stamp`.
+    /// Returns whether it was written here after the write with `stamp`.
     pub(crate) fn is_newer_than(&self, stamp: Stamp) -> bool {
         let head = self.head();
         flags(head) & flag::FOREIGN == 0 && Stamp::from_bits(word(head, 0)) > stamp
     }
 
-    /// Returns whether it can end by itself.
+    /// Returns whether it can expire.
     pub(crate) fn is_mortal(&self) -> bool {
         flags(self.head()) & (flag::LIFESPAN | flag::MAX_IDLE) != 0
     }
@@ -461,13 +465,13 @@ impl Record {
         flags(self.head()) & flag::AT_SOURCE != 0
     }
 
-    /// The source was seen to have an entry under this key.
+    /// Records that the source has an entry under this key.
     pub(crate) fn seen_at_source(&mut self) {
         self.head_mut()[8] |= flag::AT_SOURCE;
     }
 
-    /// By how much the record makes the cache larger than its source, as far as is known: 1 for an
-    /// entry that the source does not have, -1 for a tombstone of one that it has.
+    /// Returns by how much the record makes the cache larger than its source, as far as is known: 1
+    /// for an entry that the source does not have, -1 for a tombstone of an entry that it has.
     pub(crate) fn balance(&self) -> i64 {
         match flags(self.head()) & (flag::TOMBSTONE | flag::AT_SOURCE) {
             0 => 1,
@@ -476,7 +480,7 @@ impl Record {
         }
     }
 
-    /// From now on it counts as local: the connection it came through is gone.
+    /// Makes it count as local, because the source connection it came through is gone.
     pub(crate) fn forget_source(&mut self) {
         self.head_mut()[8] &= !(flag::IMPORTED | flag::AT_SOURCE);
     }
@@ -501,7 +505,7 @@ impl Record {
         })
     }
 
-    /// The entry was used now.
+    /// Records a use of the entry.
     pub(crate) fn touch(&mut self, now: Timestamp) {
         let head = self.head_mut();
         if let Some(at) = max_idle_at(head) {
@@ -510,7 +514,7 @@ impl Record {
         }
     }
 
-    /// One more recent use, up to three.
+    /// Counts a recent use, up to three.
     pub(crate) fn count_use(&mut self) {
         let head = self.head_mut();
         if head[8] & flag::USES != flag::USES {
@@ -518,7 +522,7 @@ impl Record {
         }
     }
 
-    /// One recent use less. False if there was none: the entry may be evicted.
+    /// Takes one recent use away. Returns whether there was one; if not, the entry may be evicted.
     pub(crate) fn forgive_use(&mut self) -> bool {
         let head = self.head_mut();
         let used = head[8] & flag::USES != 0;
@@ -528,7 +532,7 @@ impl Record {
         used
     }
 
-    /// Bytes it takes from the allocator.
+    /// Returns the bytes that it takes from the allocator.
     pub(crate) fn memory(&self) -> usize {
         match self {
             Self::Packed(bytes) => allocated(bytes.len()),

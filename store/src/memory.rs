@@ -1,4 +1,4 @@
-//! What memory costs, and who may still take some.
+//! Accounting of memory, and its limits.
 
 use std::{
     ops::ControlFlow,
@@ -12,7 +12,8 @@ use parking_lot::Mutex;
 
 use crate::cache::Cache;
 
-/// Bytes that the allocator sets aside for `len` bytes: jemalloc's size classes, four to a doubling.
+/// Returns the bytes that the allocator reserves for `len` bytes: jemalloc's size classes, four to
+/// a doubling.
 #[must_use]
 pub(crate) fn allocated(len: usize) -> usize {
     match len {
@@ -27,39 +28,41 @@ pub(crate) fn allocated(len: usize) -> usize {
     }
 }
 
-/// Memory that all caches of a member take, and how much they may.
+/// Memory that all caches of a member take, and its limit.
 ///
-/// Segments report in steps (see `Account`), and what is left of them every second, so the sum may lag
-/// behind by a few megabytes for a cache that is written to: a limit for a process, not a count.
+/// Segments report their usage in steps (see `Account`), and the remainder every second. For a
+/// cache that is being written to, the sum may therefore lag by a few megabytes: it serves to limit
+/// a process, not to count exactly.
 #[derive(Debug)]
 pub struct MemoryLimit {
     limit: AtomicU64,
     used: AtomicI64,
     /// Bytes of tombstones, exact.
     tombstones: AtomicI64,
-    /// Bytes of what remembers which entries have ended or were evicted, exact.
+    /// Bytes of filters that remember which entries expired or were evicted, exact.
     filters: AtomicI64,
-    /// The caches that take it, as far as they can make room for one another.
+    /// The caches that take the memory, which can make room for one another.
     caches: Mutex<Vec<Weak<Cache>>>,
-    /// Which of them is searched next for expired entries.
+    /// Index of the cache to search next for expired entries.
     next: AtomicUsize,
     /// Set when a write is refused because there is no memory left.
     short: AtomicBool,
 }
 
-/// Share of the memory limit that tombstones may take: a quarter. Beyond it, writes that could lead to more of
-/// them are refused.
+/// Tombstones may take one quarter of the memory limit. Beyond that, writes that could lead to more
+/// of them are refused.
 const TOMBSTONE_SHARE: u64 = 4;
 
-/// Share of the memory limit from which on there are many tombstones: an eighth. From then on none is kept
-/// that can be done without, and the segments with the most of them are copied.
+/// Tombstones are many from an eighth of the memory limit on. Then dispensable ones are no longer
+/// kept, and the segments with the most of them are copied.
 const MANY_TOMBSTONES_SHARE: u64 = 8;
 
-/// Share of the memory limit that filters of ended entries may grow to: a 32nd, and an eighth is left for entries.
+/// Filters of ended entries may take a 32nd of the memory limit, and only if an eighth is left for
+/// entries.
 const FILTER_SHARE: u64 = 32;
 
 impl MemoryLimit {
-    /// At most `limit` bytes.
+    /// Creates a limit of `limit` bytes.
     #[must_use]
     pub fn new(limit: u64) -> Arc<Self> {
         let [used, tombstones, filters] = [const { AtomicI64::new(0) }; 3];
@@ -74,37 +77,37 @@ impl MemoryLimit {
         })
     }
 
-    /// No limit: for tests and tools that hold a cache of their own.
+    /// Creates an unlimited account, for tests and tools with a cache of their own.
     #[must_use]
     pub fn unlimited() -> Arc<Self> {
         Self::new(i64::MAX.unsigned_abs())
     }
 
-    /// Bytes that may be used in all.
+    /// Returns the limit in bytes.
     #[must_use]
     pub fn limit(&self) -> u64 {
         self.limit.load(Ordering::Relaxed)
     }
 
-    /// Bytes in use.
+    /// Returns the bytes in use.
     #[must_use]
     pub fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed).max(0).unsigned_abs()
     }
 
-    /// Returns whether `more` bytes would be too many.
+    /// Returns whether `more` bytes would exceed the limit.
     #[must_use]
     pub fn refuses(&self, more: usize) -> bool {
         self.used().saturating_add(more as u64) > self.limit()
     }
 
-    /// Bytes that tombstones take.
+    /// Returns the bytes that tombstones take.
     #[must_use]
     pub fn tombstones(&self) -> u64 {
         self.tombstones.load(Ordering::Relaxed).max(0).unsigned_abs()
     }
 
-    /// Bytes that tombstones may take.
+    /// Returns the bytes that tombstones may take.
     #[must_use]
     pub fn tombstone_limit(&self) -> u64 {
         self.limit() / TOMBSTONE_SHARE
@@ -116,14 +119,14 @@ impl MemoryLimit {
         self.tombstones() > self.tombstone_limit()
     }
 
-    /// Returns whether tombstones take more than half of what they may: time to copy the segments that have the most
-    /// of them.
+    /// Returns whether tombstones take more than half of what they may, so that the segments with
+    /// the most of them should be copied.
     #[must_use]
     pub fn has_many_tombstones(&self) -> bool {
         self.tombstones() > self.limit() / MANY_TOMBSTONES_SHARE
     }
 
-    /// Whether there may be `more` bytes of filters of ended entries.
+    /// Returns whether filters of ended entries may take `more` bytes.
     pub(crate) fn has_room_for_filter(&self, more: usize) -> bool {
         let filters = self.filters.load(Ordering::Relaxed).max(0).unsigned_abs();
         let reserve = usize::try_from(self.limit() / 8).unwrap_or(usize::MAX);
@@ -131,15 +134,16 @@ impl MemoryLimit {
             && !self.refuses(reserve.saturating_add(more))
     }
 
-    /// Adds a cache whose expired entries make room for writes into others.
+    /// Adds a cache whose expired entries may make room for writes to other caches.
     pub(crate) fn add_cache(&self, cache: &Arc<Cache>) {
         let mut caches = self.caches.lock();
         caches.retain(|known| known.strong_count() > 0);
         caches.push(Arc::downgrade(cache));
     }
 
-    /// Searches the caches in turn, starting with the one searched last, until `search` breaks off with whether it has
-    /// found something. Returns whether anything was found; if not, notes that memory is short.
+    /// Searches the caches in turn, starting with the one searched last, until `search` breaks with
+    /// whether it found something. Returns whether anything was found; if not, records that memory
+    /// is short.
     pub(crate) fn search_others(
         &self,
         mut search: impl FnMut(&Cache) -> ControlFlow<bool>,
@@ -163,20 +167,20 @@ impl MemoryLimit {
         false
     }
 
-    /// Returns whether a write was refused since the last time this was asked: then it is worth sweeping all caches
-    /// at once.
+    /// Returns whether a write was refused since the last call, in which case all caches should be
+    /// swept at once.
     #[must_use]
     pub fn is_short(&self) -> bool {
         self.short.swap(false, Ordering::Relaxed)
     }
 
-    /// Takes (or gives back) memory: that of segments, and of answers that are being put together.
+    /// Adds to the memory in use, or subtracts from it, for segments and for responses being built.
     pub fn add(&self, bytes: i64) {
         self.used.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
-/// Memory that something takes for a while, counted against the member's limit until it is dropped.
+/// Temporary memory, counted against the member's limit until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Charge {
     memory: Arc<MemoryLimit>,
@@ -184,17 +188,17 @@ pub(crate) struct Charge {
 }
 
 impl Charge {
-    /// Nothing yet.
+    /// Creates a charge of no bytes.
     pub(crate) fn new(memory: &Arc<MemoryLimit>) -> Self {
         Self { memory: Arc::clone(memory), bytes: 0 }
     }
 
-    /// Returns whether `more` bytes would be too many.
+    /// Returns whether `more` bytes would exceed the limit.
     pub(crate) fn refuses(&self, more: usize) -> bool {
         self.memory.refuses(more)
     }
 
-    /// It takes `bytes` from now on.
+    /// Changes the charge to `bytes`.
     pub(crate) fn set(&mut self, bytes: usize) {
         let bytes = signed(bytes);
         if bytes != self.bytes {
@@ -210,10 +214,10 @@ impl Drop for Charge {
     }
 }
 
-/// Steps in which a limit is taken, at least.
+/// Fewest steps in which the limit can be used up.
 const STEPS: u64 = 64 * 1024;
 
-/// What one cache holds, as far as its segments have reported.
+/// Usage of one cache, as far as its segments have reported it.
 #[derive(Debug)]
 pub(crate) struct Usage {
     node: Arc<MemoryLimit>,
@@ -221,15 +225,15 @@ pub(crate) struct Usage {
     entries: AtomicI64,
     /// Bytes of tables and tombstones, which no eviction frees.
     fixed: AtomicI64,
-    /// Bytes that the cache and its segments take without any record.
+    /// Bytes that the cache and its segments take when they are empty.
     held: AtomicI64,
-    /// Bytes that a segment may gather before it reports them; 0 if it reports every change.
+    /// Bytes that a segment may accumulate before it reports them; 0 if it reports every change.
     step: i64,
 }
 
 impl Usage {
-    /// Usage of a cache. A cache that is bounded is counted exactly, any other in steps of 16 KiB a
-    /// segment, or less where there is little memory.
+    /// Creates the usage of a cache. A bounded cache is counted exactly, any other in steps of 16
+    /// KiB per segment, or less if there is little memory.
     #[must_use]
     pub(crate) fn new(node: Arc<MemoryLimit>, exact: bool) -> Arc<Self> {
         let step = if exact { 0 } else { (node.limit() / STEPS).min(16 * 1024) };
@@ -238,20 +242,20 @@ impl Usage {
         Arc::new(Self { node, bytes, entries, fixed, held, step })
     }
 
-    /// Counts `bytes` that are there until the cache is dropped. They are part of the member's memory, and not of
-    /// what the cache holds: its bound is about entries.
+    /// Counts `bytes` that are in use until the cache is dropped, in the member's memory but not
+    /// against the bound of the cache, which is about entries.
     pub(crate) fn hold(&self, bytes: usize) {
         self.held.fetch_add(signed(bytes), Ordering::Relaxed);
         self.node.add(signed(bytes));
     }
 
-    /// Bytes reported.
+    /// Returns the reported bytes.
     #[must_use]
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed).max(0).unsigned_abs()
     }
 
-    /// Entries reported; exact only in a cache that is counted exactly.
+    /// Returns the reported entries; exact only in a cache that is counted exactly.
     #[must_use]
     pub(crate) fn entries(&self) -> u64 {
         self.entries.load(Ordering::Relaxed).max(0).unsigned_abs()
@@ -261,13 +265,13 @@ impl Usage {
         self.step == 0
     }
 
-    /// Bytes of tables and tombstones, in a cache that is counted exactly.
+    /// Returns the bytes of tables and tombstones, in a cache that is counted exactly.
     #[must_use]
     pub(crate) fn fixed(&self) -> u64 {
         self.fixed.load(Ordering::Relaxed).max(0).unsigned_abs()
     }
 
-    /// The limit of the whole member.
+    /// Returns the limit of the whole member.
     #[must_use]
     pub(crate) fn node(&self) -> &Arc<MemoryLimit> {
         &self.node
@@ -280,7 +284,7 @@ impl Drop for Usage {
     }
 }
 
-/// A segment's own count, which it reports to its cache and member.
+/// The usage of a segment, which it reports to its cache and member.
 #[derive(Debug)]
 pub(crate) struct Account {
     usage: Arc<Usage>,
@@ -307,12 +311,12 @@ impl Account {
         }
     }
 
-    /// Bytes that the segment takes.
+    /// Returns the bytes that the segment takes.
     pub(crate) fn bytes(&self) -> u64 {
         (self.bytes + self.filters).max(0).unsigned_abs()
     }
 
-    /// Entries (not tombstones) in the segment.
+    /// Returns the number of entries in the segment, without tombstones.
     pub(crate) fn entries(&self) -> u64 {
         self.entries.max(0).unsigned_abs()
     }
@@ -321,7 +325,7 @@ impl Account {
         &self.usage
     }
 
-    /// Something that took `from` bytes takes `to` now, and there are `entries` more.
+    /// Counts something that took `from` bytes and takes `to` now, and `entries` more entries.
     #[inline]
     pub(crate) fn change(&mut self, from: usize, to: usize, entries: i64) {
         let bytes = signed(to) - signed(from);
@@ -335,8 +339,8 @@ impl Account {
         }
     }
 
-    /// A table or a tombstone that took `from` bytes takes `to` now: of all that [`Account::change`]
-    /// counts, what no eviction frees.
+    /// Counts a table or a tombstone that took `from` bytes and takes `to` now. Eviction does not
+    /// free these bytes, which [`Account::change`] counts as well.
     pub(crate) fn change_fixed(&mut self, from: usize, to: usize) {
         let bytes = signed(to) - signed(from);
         if self.usage.is_exact() {
@@ -345,7 +349,8 @@ impl Account {
         }
     }
 
-    /// A tombstone that took `from` bytes takes `to` now, as [`Account::change`] has counted.
+    /// Counts a tombstone that took `from` bytes and takes `to` now, as [`Account::change`] does as
+    /// well.
     pub(crate) fn change_tombstone(&mut self, from: usize, to: usize) {
         self.change_fixed(from, to);
         let bytes = signed(to) - signed(from);
@@ -353,8 +358,9 @@ impl Account {
         self.usage.node.tombstones.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Notes that what remembers ended or evicted entries took `from` bytes and takes `to` now. It counts against the
-    /// limit of the member, and not against the bound of the cache, which is for what clients store.
+    /// Counts a filter of ended or evicted entries that took `from` bytes and takes `to` now. It
+    /// counts against the limit of the member, but not against the bound of the cache, which is for
+    /// what clients store.
     pub(crate) fn change_filter(&mut self, from: usize, to: usize) {
         let bytes = signed(to) - signed(from);
         if bytes != 0 {
@@ -364,7 +370,7 @@ impl Account {
         }
     }
 
-    /// Everything is gone, but for the filter.
+    /// Counts everything as removed, except the filter.
     pub(crate) fn clear(&mut self) {
         self.unreported_bytes -= self.bytes;
         self.unreported_entries -= self.entries;
@@ -374,7 +380,7 @@ impl Account {
         self.report();
     }
 
-    /// Reports what was not reported yet.
+    /// Reports what is not reported yet.
     pub(crate) fn settle(&mut self) {
         if self.unreported_bytes != 0 || self.unreported_entries != 0 {
             self.report();
@@ -391,7 +397,7 @@ impl Account {
 }
 
 impl Drop for Account {
-    /// A cache that is removed gives back what it took.
+    /// Returns the memory of a removed cache.
     fn drop(&mut self) {
         self.clear();
         self.change_filter(usize::try_from(self.filters).unwrap_or(0), 0);

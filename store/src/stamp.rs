@@ -1,6 +1,6 @@
-//! The order of writes in a segment, and what clients see of it.
+//! The order of writes in a segment, and the versions that clients see.
 
-/// Per segment, one more at each committed change of primary, in-sync or syncing.
+/// A segment's epoch: increases by one at each committed change of primary, in-sync or syncing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(u32);
 
@@ -9,7 +9,7 @@ impl Epoch {
     /// The highest epoch a stamp can carry.
     pub const MAX: u32 = (1 << Self::BITS) - 1;
 
-    /// Epoch `number`; `None` beyond [`Epoch::MAX`].
+    /// Returns epoch `number`, or `None` beyond [`Epoch::MAX`].
     #[must_use]
     pub const fn new(number: u32) -> Option<Self> {
         if number <= Self::MAX { Some(Self(number)) } else { None }
@@ -23,40 +23,40 @@ pub struct Stamp(u64);
 impl Stamp {
     const SEQUENCE_BITS: u32 = 40;
 
-    /// The stamp before the first write of `epoch`.
+    /// Returns the stamp before the first write of `epoch`.
     #[must_use]
     pub fn start_of(epoch: Epoch) -> Self {
         Self(u64::from(epoch.0) << Self::SEQUENCE_BITS)
     }
 
-    /// The stamp that this number is.
+    /// Converts a number to a stamp.
     #[must_use]
     pub const fn from_bits(bits: u64) -> Self {
         Self(bits)
     }
 
-    /// The number that this stamp is.
+    /// Converts the stamp to a number.
     #[must_use]
     pub const fn bits(self) -> u64 {
         self.0
     }
 
-    /// The stamp of the next write in the same epoch.
+    /// Returns the stamp of the next write in the same epoch.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.wrapping_add(1))
     }
 }
 
-/// What clients compare, for equality only. 0 is "no version" and -1 "no previous version" in Hot
-/// Rod, so no local write gets either.
+/// What clients compare, for equality only. 0 means "no version" and -1 "no previous version" in
+/// Hot Rod, so no local write gets either.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Version(pub u64);
 
-/// The keyed bijection from stamps to the versions of local entries.
+/// A keyed bijection from stamps to the versions of local entries.
 ///
-/// Two caches, or two lives of one cache, use different keys: a version that a client kept from a
-/// cache that is gone then matches nothing.
+/// Two caches, or the same cache after it was created again, use different keys, so that a version
+/// kept by a client from a removed cache matches nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct VersionKey {
     mask: u64,
@@ -64,14 +64,14 @@ pub struct VersionKey {
 }
 
 impl VersionKey {
-    /// The bijection of this key.
+    /// Creates the bijection for a key.
     #[must_use]
     pub const fn new(key: u64) -> Self {
         // Any odd factor is invertible modulo 2^64.
         Self { mask: key, factor: key.rotate_left(32).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1 }
     }
 
-    /// Version of a local write with this stamp.
+    /// Returns the version of a local write with this stamp.
     #[must_use]
     pub const fn version(self, stamp: Stamp) -> Version {
         let mut mixed = (stamp.bits() ^ self.mask).wrapping_mul(self.factor);
@@ -80,7 +80,7 @@ impl VersionKey {
         Version(mixed ^ (mixed >> 32))
     }
 
-    /// The first stamp after `stamp` whose version means something to a client.
+    /// Returns the first stamp after `stamp` whose version is not reserved.
     #[must_use]
     pub const fn next_stamp(self, stamp: Stamp) -> Stamp {
         let mut next = stamp.next();

@@ -1,23 +1,23 @@
-//! What a segment counts.
+//! Statistics of a segment.
 
 use std::ops::AddAssign;
 
-/// Counts since the start, or since they were reset.
+/// Counts since the start or the last reset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Reads that found an entry.
     pub hits: u64,
-    /// Reads that found none.
+    /// Reads that found no entry.
     pub misses: u64,
     /// Writes.
     pub stores: u64,
     /// Removals of an entry.
     pub remove_hits: u64,
-    /// Removals where there was none.
+    /// Removals that found no entry.
     pub remove_misses: u64,
-    /// Entries that had to make room.
+    /// Entries evicted to make room.
     pub evictions: u64,
-    /// Entries whose time was over.
+    /// Expired entries.
     pub expirations: u64,
 }
 

@@ -2,54 +2,55 @@
 
 use std::time::Duration;
 
-/// Milliseconds since the Unix epoch, as the server's clock counts them.
+/// Milliseconds since the Unix epoch, by the server's clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// The instant `millis` milliseconds after the Unix epoch.
+    /// Returns the instant `millis` milliseconds after the Unix epoch.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
 
-    /// Milliseconds since the Unix epoch.
+    /// Returns the milliseconds since the Unix epoch.
     #[must_use]
     pub const fn millis(self) -> u64 {
         self.0
     }
 
-    /// The instant `by` later; the end of time where that does not fit.
+    /// Returns the instant `by` later, or the last possible one.
     #[must_use]
     pub const fn after(self, by: Lifetime) -> Self {
         Self(self.0.saturating_add(by.0))
     }
 }
 
-/// A length of time in whole milliseconds.
+/// A duration in whole milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lifetime(u64);
 
 impl Lifetime {
-    /// `millis` milliseconds. Zero is a lifetime: what has it ends at once.
+    /// Returns a duration of `millis` milliseconds. An entry with a lifetime of zero expires at
+    /// once.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
 
-    /// `seconds` seconds; the longest lifetime where that does not fit.
+    /// Returns a duration of `seconds` seconds, or the longest possible one.
     #[must_use]
     pub const fn from_secs(seconds: u64) -> Self {
         Self(seconds.saturating_mul(1000))
     }
 
-    /// Length in milliseconds.
+    /// Returns the length in milliseconds.
     #[must_use]
     pub const fn millis(self) -> u64 {
         self.0
     }
 
-    /// Length in whole seconds, cut off: what Hot Rod and REST show.
+    /// Returns the length in whole seconds, rounded down, as Hot Rod and REST show it.
     #[must_use]
     pub const fn whole_secs(self) -> u64 {
         self.0 / 1000
@@ -62,7 +63,7 @@ impl From<Duration> for Lifetime {
     }
 }
 
-/// When an entry ends by itself. `None` is never.
+/// Lifespan and max idle of an entry. `None` means unlimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Expiration {
     /// Time to live from the write.
@@ -72,11 +73,11 @@ pub struct Expiration {
 }
 
 impl Expiration {
-    /// Never.
+    /// Never expires.
     pub const NEVER: Self = Self { lifespan: None, max_idle: None };
 
-    /// The same without a max idle that cannot come to pass, because the lifespan is over first: no
-    /// server keeps one (`EmbeddedMetadata.Builder` in Infinispan's core).
+    /// Removes a max idle that has no effect because the lifespan ends first. No server keeps such
+    /// a max idle (`EmbeddedMetadata.Builder` in Infinispan's core).
     #[must_use]
     pub fn effective(self) -> Self {
         match (self.lifespan, self.max_idle) {
@@ -87,7 +88,7 @@ impl Expiration {
         }
     }
 
-    /// Returns whether nothing ends the entry by itself.
+    /// Returns whether the entry never expires.
     #[must_use]
     pub const fn is_never(&self) -> bool {
         self.lifespan.is_none() && self.max_idle.is_none()
@@ -96,7 +97,7 @@ impl Expiration {
 
 #[cfg(test)]
 mod tests {
-    //! Which ends count.
+    //! Which of the two limits have an effect.
 
     use super::*;
 

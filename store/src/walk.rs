@@ -1,9 +1,9 @@
-//! The walk over a cache that everything uses which shows or counts entries.
+//! The walk over a cache, used by everything that shows or counts entries.
 //!
-//! A decider: whoever drives it says when the next step is taken and what becomes of the entries, and
-//! lets others have their turn in between. What changes while a walk is open may be shown or not;
-//! everything else is shown exactly once, and no key is shown twice. [`segment::walk`](crate::segment)
-//! says why.
+//! A decider: its driver chooses when to take the next step and what to do with the entries, and
+//! lets others run in between. Entries that change during a walk may or may not be shown; all
+//! others are shown exactly once, and no key is shown twice. [`segment::walk`](crate::segment)
+//! explains why.
 
 use std::{ops::ControlFlow, sync::Arc};
 
@@ -16,35 +16,35 @@ use crate::{
     time::Timestamp,
 };
 
-/// Hashes that a walk holds at most, of 8 bytes each.
+/// Most hashes that a walk holds, of 8 bytes each.
 const MOST_HASHES: usize = 512 * 1024;
 
-/// Hashes that a walk may always hold. Where the member has no memory left, a walk takes longer, but
-/// works.
+/// Hashes that a walk may always hold, so that it works, though more slowly, even if the member has
+/// no memory left.
 const ALWAYS_HASHES: usize = 2 * 1024;
 
 /// A walk over segments of a cache.
 pub struct Walk {
     cache: Arc<Cache>,
-    /// Segments that are not walked to their end, the next one last.
+    /// Segments that are not finished, the next one last.
     ahead: Vec<SegmentId>,
     cursor: Cursor,
     charge: Charge,
 }
 
-/// How far a walk came with one step.
+/// Progress of a walk after one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WalkStep {
-    /// There is more in the segment.
+    /// The segment has more entries.
     More,
-    /// All of this segment was shown.
+    /// Every entry of this segment was shown.
     Segment(SegmentId),
-    /// All of the segments were shown.
+    /// Every entry of all segments was shown.
     End,
 }
 
 impl Walk {
-    /// A walk over these segments.
+    /// Creates a walk over these segments.
     #[must_use]
     pub fn new(cache: Arc<Cache>, segments: impl IntoIterator<Item = SegmentId>) -> Self {
         let mut ahead: Vec<SegmentId> = segments.into_iter().collect();
@@ -53,34 +53,34 @@ impl Walk {
         Self { cache, ahead, cursor: Cursor::default(), charge }
     }
 
-    /// The source was asked for the entries whose time was over here at this time. Those whose time is over
-    /// since then may live on there, and are shown too.
+    /// Tells the walk when the source was asked for the entries that had expired here by then.
+    /// Entries that expired later may still exist at the source, and are shown too.
     pub fn settled_at(&mut self, at: Timestamp) {
         self.cursor.settled_at(at);
     }
 
-    /// A walk over the whole cache.
+    /// Creates a walk over the whole cache.
     #[must_use]
     pub fn over(cache: Arc<Cache>) -> Self {
         let segments = cache.segment_ids();
         Self::new(cache, segments)
     }
 
-    /// The cache.
+    /// Returns the cache.
     #[must_use]
     pub fn cache(&self) -> &Arc<Cache> {
         &self.cache
     }
 
-    /// Returns whether all of the segments were shown.
+    /// Returns whether every entry of all segments was shown.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.ahead.is_empty()
     }
 
-    /// Takes one bounded step, under one lock: it shows at most [`BACKGROUND_STEP`] living entries, often
-    /// none, and stops after the entry with which `visit` has enough. Entries whose keys have the same
-    /// hash are shown together, so that one more can follow after that.
+    /// Takes one bounded step under one lock: shows at most [`BACKGROUND_STEP`] live entries, often
+    /// none, and stops after the entry for which `visit` returns `Break`. Entries whose keys have
+    /// the same hash are shown together, so that a few more may follow after that.
     ///
     /// [`BACKGROUND_STEP`]: crate::BACKGROUND_STEP
     ///
@@ -112,8 +112,8 @@ impl Walk {
         Ok(WalkStep::Segment(id))
     }
 
-    /// Hashes that may be gathered now: when the memory for more is refused, as many as there is memory
-    /// for already.
+    /// Returns how many hashes may be held now: if memory for more is refused, as many as already
+    /// fit.
     fn most_hashes(&self) -> usize {
         match self.charge.refuses(self.cursor.memory()) {
             true => self.cursor.capacity().clamp(ALWAYS_HASHES, MOST_HASHES),

@@ -1,7 +1,8 @@
-//! Room for writes that would be refused: expired entries make it at once, without waiting for the sweeper.
+//! Makes room for writes that would be refused: ends expired entries at once instead of waiting for
+//! the sweeper.
 //!
-//! One write looks at a bounded number of buckets, and the next one goes on where it stopped, whoever sends it.
-//! The sweeper soon ends the rest: see [`Cache::is_short_of_room`].
+//! One write looks at a bounded number of buckets, and the next one, from any client, continues
+//! where it stopped. The sweeper soon ends the rest: see [`Cache::is_short_of_room`].
 
 use std::{ops::ControlFlow, sync::atomic::Ordering};
 
@@ -15,20 +16,21 @@ use crate::{
     time::{Expiration, Timestamp},
 };
 
-/// Buckets without anything to end that one write looks at, in its own cache and then in the others.
+/// Most buckets without an expired entry that one write looks at, in its own cache and then in the
+/// others.
 const MOST_FRUITLESS: usize = 1_024;
 
-/// Buckets that one write looks at in all, in its own cache and then in the others.
+/// Most buckets that one write looks at, in its own cache and then in the others.
 const MOST: usize = 64 * 1024;
 
-/// Where the search for expired entries goes on.
+/// Position at which the search for expired entries continues.
 #[derive(Debug, Default)]
 pub(super) struct Search {
     segment: usize,
     bucket: usize,
 }
 
-/// What one write may still look at.
+/// Number of buckets that one write may still look at.
 #[derive(Clone, Copy, Debug)]
 struct Effort {
     fruitless: usize,
@@ -38,7 +40,7 @@ struct Effort {
 impl Effort {
     const FULL: Self = Self { fruitless: MOST_FRUITLESS, all: MOST };
 
-    /// Counts the look at one step. Returns whether there may be another one.
+    /// Counts one step of a search. Returns whether another one is allowed.
     fn spend(&mut self, buckets: usize, found: bool) -> bool {
         self.all = self.all.saturating_sub(buckets);
         if !found {
@@ -52,7 +54,7 @@ impl Effort {
     }
 }
 
-/// What one write may still look at: in its own cache, and in all that share its memory.
+/// Efforts of one write: in its own cache, and in all caches of the member.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Efforts {
     own: Effort,
@@ -65,7 +67,7 @@ impl Efforts {
     }
 }
 
-/// What a number of entries would add to a cache if they were written together. None of them is kept.
+/// What some entries would add to a cache if they were written together. Only the sum is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Growth {
     entries: u64,
@@ -77,8 +79,8 @@ fn evicts(bound: &Bound) -> bool {
 }
 
 impl Cache {
-    /// Tries what a segment has refused again, as long as expired entries make room for it. Only the last attempt
-    /// evicts entries that are not expired.
+    /// Repeats an operation that a segment refused, as long as expired entries make room for it.
+    /// Only the last attempt evicts entries that are not expired.
     pub(super) fn try_again<T>(
         &self,
         segment: &Mutex<Segment>,
@@ -102,8 +104,8 @@ impl Cache {
         done
     }
 
-    /// Ends expired entries after a write was refused with `error`. Returns whether there were any, so that it is
-    /// worth trying again.
+    /// Ends expired entries after a write was refused with `error`. Returns whether there were any,
+    /// so that another attempt makes sense.
     fn make_room(&self, error: &CacheError, efforts: &mut Efforts, now: Timestamp) -> bool {
         let node_is_full = match error {
             CacheError::Full => false,
@@ -135,8 +137,8 @@ impl Cache {
         })
     }
 
-    /// Returns whether there is surely room for `entries` more with so many `bytes` of keys and values. It is not worth
-    /// a closer look then.
+    /// Returns whether there is certainly room for `entries` more with so many `bytes` of keys and
+    /// values, so that no closer check is needed.
     #[must_use]
     pub fn surely_has_room(&self, entries: u64, bytes: usize) -> bool {
         // What an entry takes beyond its bytes, and more than what a table may grow by.
@@ -146,8 +148,9 @@ impl Cache {
         self.refusal(&self.bound.load(), Growth { entries, bytes }).is_none()
     }
 
-    /// Adds to `growth` what writing this entry would add to the cache. Returns whether there could be room for all
-    /// that was added: if not, nobody need add the rest. A key that is added twice counts twice.
+    /// Adds to `growth` what writing this entry would add to the cache. Returns whether there could
+    /// still be room for the sum; if not, the caller can stop. A key that is added twice counts
+    /// twice.
     #[must_use]
     pub fn add_growth(
         &self,
@@ -164,12 +167,12 @@ impl Cache {
         self.could_fit(*growth)
     }
 
-    /// Checks that there is room for entries that would add so much, after expired ones have made some. Nothing is set
-    /// aside: other writes may take the room meanwhile.
+    /// Checks that there is room for entries with this growth, ending expired ones if necessary.
+    /// The room is not reserved: other writes may take it meanwhile.
     ///
     /// # Errors
     ///
-    /// If there is not.
+    /// If there is not enough room.
     pub fn check_room(&self, growth: Growth, now: Timestamp) -> Result<(), CacheError> {
         let bound = **self.bound.load();
         let mut efforts = Efforts::full();
@@ -181,7 +184,7 @@ impl Cache {
         Ok(())
     }
 
-    /// Returns whether an empty cache in an empty member would have room for this.
+    /// Returns whether an empty cache in an empty member would have room for this growth.
     fn could_fit(&self, growth: Growth) -> bool {
         let bound = self.bound.load();
         evicts(&bound)
@@ -190,7 +193,8 @@ impl Cache {
                 && growth.bytes as u64 <= self.memory_limit().limit()
     }
 
-    /// Why the cache would refuse to take so many entries and bytes more. A cache that evicts makes room itself.
+    /// Returns the error with which the cache would refuse so many more entries and bytes. A cache
+    /// that evicts makes room by itself.
     fn refusal(&self, bound: &Bound, growth: Growth) -> Option<CacheError> {
         if evicts(bound) {
             return None;
@@ -209,7 +213,8 @@ impl Cache {
         (bytes > 0 && node.refuses(bytes)).then(|| CacheError::OutOfMemory { limit: node.limit() })
     }
 
-    /// Ends some expired entries, in one round through the segments at most. Returns whether there were any.
+    /// Ends some expired entries, in at most one round through the segments. Returns whether there
+    /// were any.
     fn end_expired(&self, effort: &mut Effort, now: Timestamp) -> bool {
         if effort.is_spent() {
             return false;
@@ -247,8 +252,8 @@ impl Cache {
         }
     }
 
-    /// Returns whether a write was refused since the last time this was asked, because of the cache's bound or of
-    /// the member's memory: then it is worth sweeping at once.
+    /// Returns whether a write was refused since the last call, because of the cache's bound or the
+    /// member's memory, so that the cache should be swept at once.
     #[must_use]
     pub fn is_short_of_room(&self) -> bool {
         self.short_of_room.swap(false, Ordering::Relaxed)

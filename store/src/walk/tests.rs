@@ -1,4 +1,4 @@
-//! A walk over a cache as whoever drives it sees it.
+//! A walk over a cache as its driver sees it.
 
 use config::{CacheConfig, CacheMode};
 
