@@ -16,8 +16,8 @@ import org.infinispan.commons.configuration.StringConfiguration;
 import org.infinispan.protostream.schema.Schema;
 
 /**
- * Asks a server for everything that the Java client can ask of its administration, and writes a line for each thing that
- * comes of it. Two servers that are alike get two transcripts that are equal.
+ * Calls every administrative operation of the Java client on a server, and writes a line for each result. Two servers
+ * that behave the same yield the same transcript.
  *
  * <p>Argument: port. There must be no caches, templates or schemas whose names begin with "admin".
  */
@@ -242,7 +242,7 @@ public final class Administration {
          while ((cause instanceof ExecutionException || cause instanceof CompletionException) && cause.getCause() != null) {
             cause = cause.getCause();
          }
-         // What follows is the stack of the server.
+         // The server's stack trace follows.
          outcome = "! " + String.valueOf(cause.getMessage()).lines().findFirst().orElse("").replaceAll("messageId=\\d+", "messageId=?");
       }
       System.out.println(name + " -> " + outcome);

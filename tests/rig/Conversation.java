@@ -33,11 +33,11 @@ import org.infinispan.commons.util.IntSets;
 import io.reactivex.rxjava3.core.Flowable;
 
 /**
- * Says to a server all that the Java client can say of caches, and writes a line for each thing that comes of it. What
- * differs from run to run is masked: versions, instants, numbers of messages, ports. Two servers that are alike get two
- * transcripts that are equal.
+ * Calls every cache operation of the Java client on a server, and writes a line for each result. Values that differ from
+ * run to run are masked: versions, instants, message ids, ports. Two servers that behave the same yield the same
+ * transcript.
  *
- * <p>Arguments: port, and the protocol versions to speak, one conversation for each: "auto", "2.5", or "2.5/BASIC" for a
+ * <p>Arguments: port, and the protocol versions to use, one conversation for each: "auto", "2.5", or "2.5/BASIC" for a
  * client that does not look at topologies. There must be no caches whose names begin with "conversation".
  */
 public final class Conversation {
@@ -250,7 +250,7 @@ public final class Conversation {
       step("put if absent with lifespan", () -> cache.putIfAbsent("d", "1", 4, TimeUnit.DAYS));
       step("metadata of put if absent", () -> cache.getWithMetadata("d"));
       step("replace with lifespan", () -> cache.replace("d", "2", 50, TimeUnit.DAYS));
-      // What has ended is there until the millisecond is over.
+      // An expired entry exists until the millisecond is over.
       nextMillisecond();
       step("metadata of more than thirty days", () -> cache.getWithMetadata("d"));
       step("part of a second", () -> {
@@ -667,7 +667,7 @@ public final class Conversation {
       step("other names", () -> names.stream().filter(name -> !name.startsWith("total")).collect(Collectors.toList()));
    }
 
-   /** How the statistics differ after an operation from those before it. */
+   /** Writes by how much an operation changed the statistics. */
    private void counted(RemoteCache<String, String> cache, String name, Callable<Object> said) {
       step(name, () -> {
          Map<String, String> before = cache.serverStatistics().getStatsMap();
@@ -694,7 +694,7 @@ public final class Conversation {
       });
    }
 
-   // What is said, and how it is written down.
+   // Runs the steps and formats their results.
 
    private void step(String name, Callable<Object> said) {
       String outcome;
@@ -707,7 +707,7 @@ public final class Conversation {
       System.out.println(version + " " + part + ": " + name + " -> " + outcome);
    }
 
-   /** Old clients close a connection whose answer they could not read, and may offer it once more. */
+   /** Waits until operations succeed: old clients close a connection after an unreadable answer, and may still reuse it once. */
    private void settle() {
       for (int attempts = 0; attempts < 10; attempts++) {
          try {
@@ -756,7 +756,7 @@ public final class Conversation {
             .replaceAll("\\s+", " ");
    }
 
-   /** What an iteration gives, in the order of its text. */
+   /** Returns what an iteration returns, sorted by its text. */
    private static String drained(Object iterator) throws Exception {
       TreeSet<String> entries = new TreeSet<>();
       int count = 0;
@@ -782,7 +782,7 @@ public final class Conversation {
       return "still there";
    }
 
-   /** Looking would keep it: the number of entries tells. */
+   /** Watches the number of entries, because reading the entry would keep it alive. */
    private static String endsUnseen(RemoteCache<String, String> cache, String key) throws InterruptedException {
       int before = cache.size();
       for (int looks = 0; looks < 500; looks++) {
@@ -828,7 +828,7 @@ public final class Conversation {
    }
 
    private static <K, V> RemoteCache<K, V> returning(RemoteCache<K, V> cache) {
-      // Flags hold for one operation.
+      // Flags apply to one operation only.
       return cache.withFlags(Flag.FORCE_RETURN_VALUE);
    }
 
@@ -843,7 +843,7 @@ public final class Conversation {
       return (RemoteCache<Object, Object>) cache;
    }
 
-   /** The class for a configuration in a string was renamed between the clients. */
+   /** Creates a configuration from a string; its class has different names in different clients. */
    private static BasicConfiguration configuration(String text) {
       for (String name : List.of("StringConfiguration", "XMLStringConfiguration")) {
          try {

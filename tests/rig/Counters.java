@@ -10,8 +10,8 @@ import org.infinispan.counter.api.CounterManager;
 import org.infinispan.counter.api.CounterType;
 
 /**
- * Asks a server without counters for counters, and writes down what it says, and whether the next operation of the same
- * connection comes out.
+ * Calls counter operations on a server without counters, and writes its errors and whether the next operation on the
+ * same connection succeeds.
  *
  * <p>Arguments: port, cache.
  */

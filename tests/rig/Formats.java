@@ -17,8 +17,8 @@ import org.infinispan.commons.marshall.Marshaller;
 import org.infinispan.commons.marshall.UTF8StringMarshaller;
 
 /**
- * Writes entries into caches of every format, or reads them, in the way an application does that uses such a cache. What
- * is read is written down, a line for each entry, with the types of values.
+ * Writes entries to caches of every format, or reads them, as an application that uses such a cache does. Reading writes
+ * a line for each entry, with the type of its value.
  *
  * <p>Arguments: "write" and a port, or "read" and ports.
  */

@@ -2,8 +2,8 @@ import org.infinispan.commons.marshall.WrappedBytes;
 import org.infinispan.distribution.ch.impl.HashFunctionPartitioner;
 
 /**
- * Places keys by their hash, but for some: those that begin with "near" are in the next segment, and those that
- * begin with "far" are in another one.
+ * Places keys by their hash, with two exceptions: keys that begin with "near" are in a neighbouring segment, keys that
+ * begin with "far" in a distant one.
  */
 public class Placement extends HashFunctionPartitioner {
    @Override

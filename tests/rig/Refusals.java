@@ -17,8 +17,8 @@ import org.infinispan.client.hotrod.multimap.RemoteMultimapCache;
 import org.infinispan.client.hotrod.multimap.RemoteMultimapCacheManagerFactory;
 
 /**
- * Asks a server for what it does not do yet, and writes down what it says, and whether the next operation of the same
- * connection comes out.
+ * Calls operations that the server does not implement, and writes its errors and whether the next operation on the same
+ * connection succeeds.
  *
  * <p>Arguments: port, cache.
  */

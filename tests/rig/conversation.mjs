@@ -1,7 +1,7 @@
-// Says to a server all that the JavaScript client can say of caches, and writes a line for each thing that comes of it.
-// What differs from run to run is masked. Two servers that are alike get two transcripts that are equal.
+// Calls every cache operation of the JavaScript client on a server, and writes a line for each result. Values that differ
+// from run to run are masked. Two servers that behave the same yield the same transcript.
 //
-// Arguments: port, and the protocol versions to speak, one conversation for each.
+// Arguments: port, and the protocol versions to use, one conversation for each.
 
 import infinispan from 'infinispan';
 
@@ -33,7 +33,7 @@ async function converse(version) {
   await step('ping', () => admin.ping());
   await step('unknown cache', () => client(version, 'js-nowhere', 'text/plain'));
 
-  // Before 2.8, nothing is said of formats: what is stored is what is said.
+  // Before 2.8, requests name no formats: bytes are stored as they are sent.
   const formats = !['2.2', '2.5'].includes(version);
   for (const name of formats ? ['js-text', 'js-protostream'] : ['js-text']) {
     part = `${version} ${name}`;
@@ -44,9 +44,9 @@ async function converse(version) {
   for (const name of formats ? ['js-json', 'js-protostream'] : []) {
     part = `${version} ${name} in JSON`;
     const json = await client(version, name, 'application/json');
-    // In a cache of protostream, what has a type needs its name.
+    // In a protostream cache, JSON values name their type.
     const typed = (value) => (name === 'js-json' ? value : { _type: 'string', _value: value });
-    // This client reads JSON that arrives in two pieces as if the first were all.
+    // If JSON arrives in two pieces, this client parses the first as the whole.
     await entries(json, typed, 1_000);
     await json.disconnect();
   }

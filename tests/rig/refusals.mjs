@@ -1,5 +1,5 @@
-// Asks a server for what it does not do yet, and writes down what it says, and whether the next operation of the same
-// connection comes out.
+// Calls operations that the server does not implement, and writes its errors and whether the next operation on the same
+// connection succeeds.
 //
 // Arguments: port, cache.
 

@@ -1,4 +1,4 @@
-//! A clock that a test sets, for a server in a process of its own.
+//! A clock that a test sets for a server in a process of its own.
 
 use std::{
     ffi::OsString,
@@ -6,48 +6,49 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The clock of a process, which shows another time than the real one. The package faketime must be installed.
+/// A process's clock with an offset to the real time. Needs the package faketime.
 #[derive(Clone, Debug)]
 pub struct FakeClock {
-    /// Says by how much.
+    /// Holds the offset.
     file: PathBuf,
 }
 
 impl FakeClock {
-    /// A clock that is kept in this folder, and that was set before or will be.
+    /// Returns the clock in this folder, whether or not it was set before.
     #[must_use]
     pub fn in_folder(folder: &Path) -> Self {
         Self { file: folder.join("clock") }
     }
 
-    /// Sets it to so many seconds ahead of the real time. A running process sees it within a second.
+    /// Sets the clock to `ahead` seconds ahead of the real time. A running process sees it within a
+    /// second.
     ///
     /// # Panics
     ///
-    /// If that is not possible.
+    /// If the file cannot be written.
     pub fn set(&self, ahead: i64) {
-        // In one step: the process may read it at any time.
+        // In one step, because the process may read the file at any time.
         let new = self.file.with_extension("new");
         fs::write(&new, format!("{ahead:+}\n")).expect("a file");
         fs::rename(new, &self.file).expect("a file");
     }
 
-    /// What a process must find in its environment to have this clock.
+    /// Returns the environment variables that give a process this clock.
     #[must_use]
     pub fn environment(&self) -> [(&'static str, OsString); 5] {
         [
             ("LD_PRELOAD", library().into()),
             ("FAKETIME_TIMESTAMP_FILE", self.file.clone().into()),
-            // Reading the file whenever the time is asked for makes a server too slow.
+            // Reading the file at each query of the time makes a server too slow.
             ("FAKETIME_CACHE_DURATION", "1".into()),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
-            // Otherwise each wait with a time limit ends at once, and threads that wait run all the time.
+            // Otherwise every wait with a timeout ends at once, and waiting threads spin.
             ("FAKETIME_FORCE_MONOTONIC_FIX", "0".into()),
         ]
     }
 }
 
-/// Where libfaketime lies, which is part of the package faketime.
+/// Returns the path of libfaketime, which is part of the package faketime.
 fn library() -> PathBuf {
     let folders = fs::read_dir("/usr/lib").expect("libraries").flatten();
     let library = |folder: fs::DirEntry| folder.path().join("faketime/libfaketimeMT.so.1");

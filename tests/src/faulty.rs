@@ -1,4 +1,4 @@
-//! A network between two servers that can be slow, silent or cut.
+//! A relay between two servers that can be slow, silent or cut off.
 
 use std::{
     net::SocketAddr,
@@ -19,15 +19,15 @@ use tokio::{
     sync::watch,
 };
 
-/// What an answer to ITERATION_NEXT is.
+/// Opcode of responses to ITERATION_NEXT.
 const WALK: u8 = 0x34;
 
-/// What an answer to STATS is.
+/// Opcode of responses to STATS.
 const STATISTICS: u8 = 0x16;
 
-/// A relay whose faults are switched on and off while it runs.
+/// A relay with faults that tests switch on and off while it runs.
 pub struct Faulty {
-    /// Where it listens.
+    /// Address that it listens on.
     pub address: SocketAddr,
     state: Arc<State>,
     cut: watch::Sender<u64>,
@@ -37,25 +37,26 @@ struct State {
     to: Mutex<SocketAddr>,
     silent: AtomicBool,
     refuses: AtomicBool,
-    /// The operation whose answers are held; 0 is none.
+    /// The operation whose answers are held back; 0 means none.
     holds: AtomicU8,
     hides_keys: AtomicBool,
     repeats_entries: AtomicBool,
-    /// Answers with entries that were repeated.
+    /// Number of answers whose entries were repeated.
     repeated: AtomicU64,
-    /// Answers that were held.
+    /// Number of answers held back.
     held: AtomicU64,
-    /// Bytes a second towards the client; 0 is no limit.
+    /// Bytes per second towards the client on each connection; 0 means no limit.
     rate: AtomicU64,
     connections: AtomicU64,
-    /// Connections that have not ended.
+    /// Number of open connections.
     open: AtomicU64,
-    /// Seconds that the clock of the relay is ahead, which answers HTTP itself then; 0 if it does not.
+    /// Seconds that the relay's clock is ahead when it answers HTTP itself; 0 if it does not
+    /// answer.
     date_ahead: AtomicI64,
 }
 
 impl Faulty {
-    /// A relay to `to` that does what a good network does.
+    /// Starts a relay to `to` without faults.
     ///
     /// # Panics
     ///
@@ -96,76 +97,77 @@ impl Faulty {
         Self { address, state, cut }
     }
 
-    /// Bytes of the server arrive no more, or again.
+    /// Stops or resumes relaying bytes from the server.
     pub fn silence(&self, silent: bool) {
         self.state.silent.store(silent, Ordering::Relaxed);
     }
 
-    /// Entries that the server gives out in a walk arrive no more, or again; all else does.
+    /// Holds back or releases the entries of iterations; everything else is relayed.
     pub fn hold_walks(&self, hold: bool) {
         self.state.holds.store(if hold { WALK } else { 0 }, Ordering::Relaxed);
     }
 
-    /// Statistics of the server arrive no more, or again; all else does.
+    /// Holds back or releases statistics; everything else is relayed.
     pub fn hold_statistics(&self, hold: bool) {
         self.state.holds.store(if hold { STATISTICS } else { 0 }, Ordering::Relaxed);
     }
 
-    /// To whoever asks for one entry with its metadata, the server seems to have none from now on, or answers again: if
-    /// its answer arrives in one piece.
+    /// Starts or stops answering GET_WITH_METADATA as if the server had no entry. Works for answers
+    /// that arrive in one piece.
     pub fn hide_keys(&self, hide: bool) {
         self.state.hides_keys.store(hide, Ordering::Relaxed);
     }
 
-    /// A walk gives each entry twice from now on, or once again: those of answers that arrive in one piece.
+    /// Starts or stops repeating each entry of an iteration. Works for answers that arrive in one
+    /// piece.
     pub fn repeat_entries(&self, repeat: bool) {
         self.state.repeats_entries.store(repeat, Ordering::Relaxed);
     }
 
-    /// Answers with entries that were repeated so far.
+    /// Returns the number of answers whose entries were repeated.
     #[must_use]
     pub fn repeated(&self) -> u64 {
         self.state.repeated.load(Ordering::Relaxed)
     }
 
-    /// Answers that were held so far.
+    /// Returns the number of answers held back.
     #[must_use]
     pub fn held(&self) -> u64 {
         self.state.held.load(Ordering::Relaxed)
     }
 
-    /// New connections end at once, or are relayed again.
+    /// Closes new connections at once, or relays them again.
     pub fn refuse(&self, refuses: bool) {
         self.state.refuses.store(refuses, Ordering::Relaxed);
     }
 
-    /// At most so many bytes a second arrive from the server, on each connection; 0 is no limit.
+    /// Limits the bytes per second from the server on each connection; 0 means no limit.
     pub fn slow_down(&self, bytes_per_second: u64) {
         self.state.rate.store(bytes_per_second, Ordering::Relaxed);
     }
 
-    /// New connections lead there.
+    /// Relays new connections to this address.
     pub fn lead_to(&self, to: SocketAddr) {
         *self.state.to.lock().unwrap_or_else(PoisonError::into_inner) = to;
     }
 
-    /// The relay answers HTTP itself from now on, as a proxy, with a `Date` that is so many seconds ahead.
+    /// From now on, answers HTTP itself like a proxy, with a `Date` that many seconds ahead.
     pub fn answer_http(&self, date_ahead: i64) {
         self.state.date_ahead.store(date_ahead, Ordering::Relaxed);
     }
 
-    /// Ends every connection that there is.
+    /// Closes every open connection.
     pub fn cut(&self) {
         self.cut.send_modify(|cuts| *cuts += 1);
     }
 
-    /// Connections relayed so far.
+    /// Returns the number of connections relayed so far.
     #[must_use]
     pub fn connections(&self) -> u64 {
         self.state.connections.load(Ordering::Relaxed)
     }
 
-    /// Connections that have not ended.
+    /// Returns the number of open connections.
     #[must_use]
     pub fn open(&self) -> u64 {
         self.state.open.load(Ordering::Relaxed)
@@ -178,31 +180,32 @@ impl State {
     }
 }
 
-/// Returns whether an answer to this operation begins here: on connections that are held, nothing else is asked
-/// meanwhile.
+/// Returns whether an answer to this operation begins here. Connections whose answers are held back
+/// have no other request in flight.
 fn is_of(bytes: &[u8], held: u8) -> bool {
     held != 0 && operation(bytes).is_some_and(|(at, _)| bytes.get(at) == Some(&held))
 }
 
-/// Where the operation stands in an answer that begins here, and what comes before it.
+/// Returns the position of the opcode in an answer that begins here, and the bytes before it.
 fn operation(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let (0xA1, rest) = bytes.split_first()? else { return None };
-    // The number of the message ends with its first byte below 0x80.
+    // The message id ends with its first byte below 0x80.
     let at = rest.iter().position(|byte| *byte < 0x80)? + 2;
     Some((at, bytes.get(..at)?))
 }
 
-/// The answer of a server that has no such entry, if the one that begins here is to GET_WITH_METADATA.
+/// Returns the answer for a missing entry, if the answer that begins here is to GET_WITH_METADATA.
 fn hidden(bytes: &[u8]) -> Option<Vec<u8>> {
     let (at, head) = operation(bytes)?;
-    // There is no such key, and the topology has not changed.
+    // Key does not exist, topology unchanged.
     (bytes.get(at) == Some(&0x1C)).then(|| [head, &[0x1C, 0x02, 0x00]].concat())
 }
 
-/// The answer with each entry twice, if the one that begins here has some of a walk.
+/// Returns the answer with each entry repeated, if the answer that begins here has entries of an
+/// iteration.
 fn repeated(bytes: &[u8]) -> Option<Vec<u8>> {
     let (at, head) = operation(bytes)?;
-    // It has found the walk, and the topology has not changed.
+    // Success, topology unchanged.
     let (&[WALK, 0x00, 0x00], entries) = bytes.get(at..)?.split_first_chunk()? else { return None };
     let (version, mut reader) = (ProtocolVersion::V4_1, Reader::new(entries, Limits::NONE));
     let mut batch = Batch::decode(Status::Success, version, &mut reader).ok()?;
@@ -213,7 +216,7 @@ fn repeated(bytes: &[u8]) -> Option<Vec<u8>> {
     (!batch.entries.is_empty()).then_some(changed)
 }
 
-/// Answers a request over HTTP with nothing but a date.
+/// Answers an HTTP request with a date only.
 async fn answer_http(mut client: TcpStream, ahead: i64) -> std::io::Result<()> {
     let mut request = [0; 1_024];
     let _ = client.read(&mut request).await?;
@@ -227,7 +230,7 @@ async fn answer_http(mut client: TcpStream, ahead: i64) -> std::io::Result<()> {
 async fn relay(client: TcpStream, state: &State, mut cut: watch::Receiver<u64>) {
     let (ahead, mut first) = (state.date_ahead.load(Ordering::Relaxed), [0]);
     if ahead != 0 && client.peek(&mut first).await.is_ok() && first == *b"G" {
-        // The client may leave without its answer.
+        // The client may be gone; ignore a closed connection.
         let _ = answer_http(client, ahead).await;
         return;
     }

@@ -1,4 +1,4 @@
-//! Content of which only a part ever comes.
+//! A body that never ends.
 
 use std::{
     convert::Infallible,
@@ -8,12 +8,12 @@ use std::{
 
 use hyper::body::{Body, Bytes, Frame};
 
-/// The first bytes of a content, after which nothing comes, not even its end.
+/// The first bytes of a body, after which neither more bytes nor the end arrive.
 #[derive(Debug)]
 pub struct Half(Option<Bytes>);
 
 impl Half {
-    /// These bytes, and no more.
+    /// Creates a body that stalls after these bytes.
     #[must_use]
     pub fn of(bytes: Bytes) -> Self {
         Self(Some(bytes))

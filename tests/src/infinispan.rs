@@ -1,7 +1,8 @@
-//! Real servers of Infinispan, and programs for its clients.
+//! Real Infinispan servers, and programs that use Infinispan's clients.
 //!
-//! Everything is had from Maven and npm, once, in the versions that `tests/rig` names; see `rig` for where
-//! it is kept. A server is a process of its own on loopback, and ends with the test that started it.
+//! Everything comes from Maven and npm, in the versions that `tests/rig` names; see `rig` for where
+//! it is kept. A server is a process of its own on loopback, and ends with the test that started
+//! it.
 //!
 //! Start reading at [`Setup`], then [`Infinispan`].
 
@@ -21,16 +22,17 @@ pub use self::rig::{JavaProgram, Ran, cli, java_program, javascript};
 use self::{layout::Layout, process::Process};
 use crate::{eventually, note};
 
-/// The user that every server with a login knows.
+/// The user that every server with a login has.
 pub const USER: &str = "admin";
 
-/// What this user says.
+/// Password of this user.
 pub const PASSWORD: &str = "secret";
 
-/// A machine with two processors has room for one real server at a time, or for a pair.
+/// Permit for one real server or one pair at a time: a machine with two processors has no room for
+/// more.
 static ROOM: Semaphore = Semaphore::const_new(1);
 
-/// Lines of the server.
+/// Release line of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
     /// 14.0
@@ -42,7 +44,7 @@ pub enum Version {
 }
 
 impl Version {
-    /// The number of the line, as file names of the rig have it.
+    /// Returns the number of the line, as in the rig's file names.
     #[must_use]
     pub fn number(self) -> u8 {
         match self {
@@ -52,7 +54,7 @@ impl Version {
         }
     }
 
-    /// As configurations name it.
+    /// Returns the version in the namespace of its configurations.
     fn namespace(self) -> &'static str {
         match self {
             Self::V14 => "14.0",
@@ -61,8 +63,8 @@ impl Version {
         }
     }
 
-    /// How a target of this line is told to carry lifespans over: the manual's attribute, or the property
-    /// that took its place.
+    /// Returns the setting that makes a target of this line keep lifespans: the manual's attribute,
+    /// or the property that replaced it.
     fn carries_metadata(self) -> (&'static str, Value) {
         match self {
             Self::V14 | Self::V15 => ("raw-values", json!(true)),
@@ -71,29 +73,30 @@ impl Version {
     }
 }
 
-/// How a server is set up.
+/// Setup of a server.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// Its line.
+    /// Release line of the server.
     pub version: Version,
     /// Whether clients have to log in.
     pub login: bool,
-    /// Its caches, as elements of its configuration.
+    /// Caches as elements of the configuration.
     pub caches: String,
-    /// Where it listens; any free port if 0.
+    /// Port to listen on; any free port if 0.
     pub port: u16,
-    /// Where it tells clients to connect to, if not to where it listens.
+    /// Address announced to clients, if it is not the address that the server listens on.
     pub announced: Option<SocketAddr>,
-    /// What its users have, instead of a password in clear text: see `rig/users.properties`.
+    /// Credentials of the users instead of a password in clear text: see `rig/users.properties`.
     pub users: Option<&'static str>,
-    /// A Java source of the rig whose classes it finds.
+    /// A Java source of the rig whose classes the server can load.
     pub classes: Option<&'static str>,
-    /// Seconds that its clock is ahead at first, if the test sets it: see [`Infinispan::set_clock`].
+    /// Initial offset of the clock in seconds, if the test sets the clock: see
+    /// [`Infinispan::set_clock`].
     pub clock: Option<i64>,
 }
 
 impl Setup {
-    /// A server of this line with a login and these caches.
+    /// Creates a setup of this line with a login and these caches.
     #[must_use]
     pub fn new(version: Version, caches: impl Into<String>) -> Self {
         Self {
@@ -109,7 +112,7 @@ impl Setup {
     }
 }
 
-/// A distributed cache as an element of a server's configuration. It keeps count, as sources must.
+/// Returns a distributed cache as a configuration element, with the statistics that sources need.
 #[must_use]
 pub fn cache_element(name: &str, media_type: &str, content: &str) -> String {
     format!(
@@ -119,11 +122,11 @@ pub fn cache_element(name: &str, media_type: &str, content: &str) -> String {
     )
 }
 
-/// A free port that no connection is given by chance, so that it is still free after a restart.
+/// Returns a free port outside the range for connections, so that it is still free after a restart.
 ///
 /// # Panics
 ///
-/// If there is none.
+/// If no port is free.
 #[must_use]
 pub fn free_port() -> u16 {
     ports::free()
@@ -139,11 +142,11 @@ pub struct Infinispan {
 }
 
 impl Infinispan {
-    /// A server that is a cluster of its own. Waits until no other one runs.
+    /// Starts a server that is a cluster of its own. Waits until no other real server runs.
     ///
     /// # Panics
     ///
-    /// If it cannot be had, or does not start.
+    /// If it cannot be downloaded or does not start.
     pub async fn start(setup: Setup) -> Self {
         let room = ROOM.acquire().await.expect("room for a server");
         let ports = [ports::free()];
@@ -151,11 +154,11 @@ impl Infinispan {
         server
     }
 
-    /// Two servers that are one cluster. Waits until no other one runs.
+    /// Starts a cluster of two servers. Waits until no other real server runs.
     ///
     /// # Panics
     ///
-    /// If they cannot be had, do not start, or do not find each other.
+    /// If they cannot be downloaded, do not start, or do not form a cluster.
     pub async fn start_pair(setup: Setup) -> [Self; 2] {
         let room = ROOM.acquire().await.expect("room for a server");
         let ports = [ports::free(), ports::free()];
@@ -198,18 +201,18 @@ impl Infinispan {
         servers.try_into().unwrap_or_else(|_| panic!("as many servers as members"))
     }
 
-    /// Where it listens.
+    /// Returns the address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.layout.port))
     }
 
-    /// Kills it as a crash would, and waits for its end.
+    /// Kills the server like a crash, and waits until it has ended.
     pub async fn kill(&mut self) {
         self.process.kill().await;
     }
 
-    /// Starts it again where it was, with what it had written down.
+    /// Starts the killed server again, with its port and its stored data.
     ///
     /// # Panics
     ///
@@ -219,43 +222,44 @@ impl Infinispan {
         self.process.started().await;
     }
 
-    /// Removes all that it had written down. It must have been killed.
+    /// Removes the stored data of a killed server.
     ///
     /// # Panics
     ///
-    /// If that is not possible.
+    /// If the files cannot be removed.
     pub fn forget(&self) {
         layout::forget(self.root.path());
     }
 
-    /// Stops it in its tracks, or lets it go on: nothing is answered meanwhile, and no connection ends.
+    /// Stops or continues the server's process: while stopped, it answers nothing, and its
+    /// connections stay open.
     ///
     /// # Panics
     ///
-    /// If that is not possible.
+    /// If the signal cannot be sent.
     pub async fn freeze(&self, frozen: bool) {
         self.process.signal(if frozen { "STOP" } else { "CONT" });
         if frozen {
-            // A thread that runs goes on for a moment.
+            // A running thread takes a moment to stop.
             eventually("it stands still", || async { self.process.is_stopped().then_some(()) })
                 .await;
         }
     }
 
-    /// Sets its clock, which [`Setup::clock`] has made one that can be set, to so many seconds ahead.
+    /// Sets the clock to `ahead` seconds ahead. Needs [`Setup::clock`].
     ///
     /// # Panics
     ///
-    /// If that is not possible.
+    /// If the file cannot be written.
     pub fn set_clock(&self, ahead: i64) {
         layout::clock(self.root.path()).set(ahead);
     }
 
-    /// A client of it, with the login that it wants.
+    /// Returns a client of the server, logged in if the server requires it.
     ///
     /// # Panics
     ///
-    /// If it cannot be connected to.
+    /// If the client cannot connect.
     pub async fn client(&self) -> Client {
         let address = self.address();
         let server = client::ServerAddress { host: address.ip().to_string(), port: address.port() };
@@ -263,7 +267,7 @@ impl Infinispan {
             mechanism: Some(Mechanism::DigestSha256),
             ..Credentials::new(USER, PASSWORD)
         });
-        // What it announces may be a relay of the test.
+        // The announced address may be that of a relay in the test.
         let intelligence = match self.setup.announced {
             Some(_) => Intelligence::Basic,
             None => Intelligence::HashAware,
@@ -272,16 +276,17 @@ impl Infinispan {
         Client::connect(config).await.expect("a client of the real server")
     }
 
-    /// A client of one of its caches.
+    /// Returns a client of one of its caches.
     ///
     /// # Panics
     ///
-    /// If there is none.
+    /// If the cache does not exist.
     pub async fn cache(&self, name: &str) -> RemoteCache {
         self.client().await.cache(name).await.expect("a cache of the real server")
     }
 
-    /// How a target is told to take `cache` from here: the document of the Data Grid manual.
+    /// Returns the document that connects a target's `cache` to this server, as in the Data Grid
+    /// manual.
     #[must_use]
     pub fn document(&self, cache: &str) -> Value {
         let reached = self.setup.announced.unwrap_or_else(|| self.address());
@@ -298,7 +303,7 @@ impl Infinispan {
     }
 }
 
-/// An object with the members of another beside its own.
+/// Returns an object with the members of both.
 fn with(object: Value, other: Value) -> Value {
     let members = [object, other].into_iter().filter_map(|object| match object {
         Value::Object(members) => Some(members),

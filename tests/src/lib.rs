@@ -1,9 +1,9 @@
-//! What the integration tests share: servers in this process and beside it, and ways to talk to them.
+//! Shared by the integration tests: servers in this process and in others, and clients for them.
 
 #![expect(
     clippy::expect_used,
     clippy::panic,
-    reason = "what goes wrong in the harness fails the test that uses it"
+    reason = "a failure in the harness fails the test that uses it"
 )]
 
 mod fake_clock;

@@ -1,11 +1,11 @@
-//! Requests over Hot Rod, for tests that write their bytes themselves.
+//! Hot Rod requests for tests that write bytes to a socket themselves.
 
 use hotrod::{
     Flags, Intelligence, MediaTypeRef, ProtocolVersion, RequestHeader, Writer,
     op::{Operation, Request},
 };
 
-/// The bytes of a request to this cache, with message id 1.
+/// Encodes a request to this cache, with message id 1.
 #[must_use]
 pub fn message<'a, R: Request<'a> + Operation>(cache: &'a str, request: &R) -> Vec<u8> {
     let header = RequestHeader {

@@ -1,9 +1,9 @@
-//! Notes for people who watch the tests run: what takes long, and what came of it.
+//! Notes for people who watch the tests run: slow steps and their results.
 
 use std::{fmt::Display, io::Write};
 
-/// Writes a line that is seen although the test succeeds.
+/// Writes a line that is shown even if the test succeeds.
 pub fn note(text: impl Display) {
-    // Nobody may be watching.
+    // Standard error may be closed.
     let _ = writeln!(std::io::stderr(), "    {text}");
 }

@@ -1,4 +1,4 @@
-//! A server in a process of its own, which can be killed.
+//! A server in a process of its own, which tests can kill.
 
 use std::{
     net::SocketAddr,
@@ -18,18 +18,18 @@ use crate::{FakeClock, Rest};
 /// A server in a process of its own.
 pub struct ServerProcess {
     child: Child,
-    /// Where it listens.
+    /// Address that it listens on.
     pub address: SocketAddr,
-    /// Its REST interface.
+    /// Client of its REST endpoint.
     pub rest: Rest,
-    /// What it logged before it listened.
+    /// Log until it was listening.
     log: String,
-    /// What it has logged since then.
+    /// Log since then.
     later: Arc<Mutex<String>>,
 }
 
 impl ServerProcess {
-    /// A server with these arguments, on any port unless they name one.
+    /// Starts a server with these arguments, on a free port unless they name one.
     ///
     /// # Panics
     ///
@@ -38,7 +38,7 @@ impl ServerProcess {
         Self::run(Command::new(binary()), arguments).await
     }
 
-    /// A server as [`ServerProcess::start`] gives it, with a clock of its own.
+    /// Starts a server like [`ServerProcess::start`], with a clock of its own.
     ///
     /// # Panics
     ///
@@ -49,7 +49,7 @@ impl ServerProcess {
         Self::run(command, arguments).await
     }
 
-    /// A server as [`ServerProcess::start`] gives it, which may have so many files open.
+    /// Starts a server like [`ServerProcess::start`], with a limit on open files.
     ///
     /// # Panics
     ///
@@ -86,7 +86,7 @@ impl ServerProcess {
         };
         let later = Arc::<Mutex<String>>::default();
         let all = Arc::clone(&later);
-        // Whether or not anybody looks at the rest, it must not block.
+        // Keep reading, so that a full pipe never blocks the server.
         tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
                 let mut all = all.lock().expect("no writer has panicked");
@@ -97,13 +97,13 @@ impl ServerProcess {
         Self { child, address, rest: Rest::new(address), log: seen, later }
     }
 
-    /// What it logged before it listened.
+    /// Returns the log until the server was listening.
     #[must_use]
     pub fn log(&self) -> &str {
         &self.log
     }
 
-    /// What it has logged since it listens.
+    /// Returns the log since the server was listening.
     ///
     /// # Panics
     ///
@@ -113,18 +113,18 @@ impl ServerProcess {
         self.later.lock().expect("no writer has panicked").clone()
     }
 
-    /// A client of it.
+    /// Returns a client of the server.
     ///
     /// # Panics
     ///
-    /// If it cannot be connected to.
+    /// If the client cannot connect.
     pub async fn client(&self) -> Client {
         let server =
             ServerAddress { host: self.address.ip().to_string(), port: self.address.port() };
         Client::connect(ClientConfig::new([server])).await.expect("a client")
     }
 
-    /// Kills it as a crash would, and waits for its end.
+    /// Kills the server like a crash, and waits until it has ended.
     ///
     /// # Panics
     ///
@@ -133,48 +133,48 @@ impl ServerProcess {
         self.child.kill().await.expect("killed");
     }
 
-    /// Asks it to end (TERM), and gives its exit status.
+    /// Sends TERM, waits until the server has ended, and returns its exit status.
     ///
     /// # Panics
     ///
-    /// If it cannot be asked.
+    /// If the signal cannot be sent.
     pub async fn terminate(self) -> std::process::ExitStatus {
         self.signal("TERM").await;
         self.ended().await
     }
 
-    /// Waits until it has ended.
+    /// Waits until the server has ended.
     ///
     /// # Panics
     ///
-    /// If that cannot be known.
+    /// If the exit status is not available.
     pub async fn ended(mut self) -> std::process::ExitStatus {
         self.child.wait().await.expect("its end")
     }
 
-    /// Sends it a signal.
+    /// Sends the server a signal.
     ///
     /// # Panics
     ///
-    /// If that is not possible.
+    /// If the signal cannot be sent.
     pub async fn signal(&self, name: &str) {
         let pid = self.child.id().expect("it runs").to_string();
         let sent = Command::new("kill").args(["-s", name, &pid]).status().await.expect("kill");
         assert!(sent.success());
     }
 
-    /// Its process id.
+    /// Returns its process id.
     ///
     /// # Panics
     ///
-    /// If it has ended.
+    /// If the process has ended.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id().expect("it runs")
     }
 }
 
-/// The program, built if need be.
+/// Returns the path of the program, building it if necessary.
 ///
 /// # Panics
 ///
@@ -184,7 +184,7 @@ pub fn binary() -> PathBuf {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY
         .get_or_init(|| {
-            // Tests lie in target/<profile>/deps, the program beside that folder.
+            // Test binaries are in target/<profile>/deps, the program is in target/<profile>.
             let test = std::env::current_exe().expect("this test");
             let folder = test.ancestors().nth(2).expect("the folder of the profile").to_path_buf();
             let profile = folder.file_name().and_then(|name| name.to_str()).unwrap_or("debug");

@@ -7,13 +7,13 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-/// A server's REST interface; each call is a connection of its own.
+/// Client of a server's REST endpoint; each call opens a new connection.
 #[derive(Clone, Debug)]
 pub struct Rest {
     address: std::net::SocketAddr,
 }
 
-/// What a server answered.
+/// A response.
 #[derive(Debug)]
 pub struct Answer {
     /// Status.
@@ -25,32 +25,32 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The body as text.
+    /// Returns the body as text.
     ///
     /// # Panics
     ///
-    /// If it is none.
+    /// If it is not text.
     #[must_use]
     pub fn text(&self) -> &str {
         str::from_utf8(&self.body).expect("a body of text")
     }
 
-    /// The body as JSON.
+    /// Returns the body as JSON.
     ///
     /// # Panics
     ///
-    /// If it is none.
+    /// If it is not JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
-    /// The same, if its status is this.
+    /// Returns the response, after checking its status.
     ///
     /// # Panics
     ///
-    /// If it is not.
+    /// If the status is a different one.
     pub fn with(self, status: u16) -> Self {
         assert_eq!(self.status.as_u16(), status, "{}", String::from_utf8_lossy(&self.body));
         self
@@ -58,17 +58,17 @@ impl Answer {
 }
 
 impl Rest {
-    /// The interface of the server at this address.
+    /// Creates a client of the server at this address.
     #[must_use]
     pub fn new(address: std::net::SocketAddr) -> Self {
         Self { address }
     }
 
-    /// Calls the server.
+    /// Sends a request and returns the response.
     ///
     /// # Panics
     ///
-    /// If it does not answer.
+    /// If the server does not answer.
     pub async fn call(
         &self,
         method: Method,
@@ -80,11 +80,11 @@ impl Rest {
         answer.unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
-    /// Calls the server.
+    /// Sends a request and returns the response.
     ///
     /// # Errors
     ///
-    /// If it does not answer to the end.
+    /// If there is no complete response.
     pub async fn try_call(
         &self,
         method: Method,
@@ -109,22 +109,22 @@ impl Rest {
         Ok(Answer { status: parts.status, headers: parts.headers, body })
     }
 
-    /// GET.
+    /// Sends GET.
     pub async fn get(&self, path: &str) -> Answer {
         self.call(Method::GET, path, &[], "").await
     }
 
-    /// POST, of JSON if there is a body.
+    /// Sends POST, as JSON if there is a body.
     pub async fn post(&self, path: &str, body: impl Into<Bytes>) -> Answer {
         self.call(Method::POST, path, &[("content-type", "application/json")], body).await
     }
 
-    /// DELETE.
+    /// Sends DELETE.
     pub async fn delete(&self, path: &str) -> Answer {
         self.call(Method::DELETE, path, &[], "").await
     }
 
-    /// Where the migration of a cache stands.
+    /// Returns the migration status of a cache.
     pub async fn migration(&self, cache: &str) -> Value {
         self.get(&format!("/rest/v2/caches/{cache}/rolling-upgrade")).await.with(200).json()
     }

@@ -9,23 +9,23 @@ use server::Server;
 
 use crate::Rest;
 
-/// What the tests' caches are unless they say otherwise.
+/// Default configuration of caches in tests.
 pub const OCTETS: &str = r#"{"distributed-cache":{"mode":"SYNC","statistics":true,"encoding":{"media-type":"application/octet-stream"}}}"#;
 
 /// A server in this process, on a port of its own.
 pub struct TestServer {
     server: Server,
-    /// Its REST interface.
+    /// Client of its REST endpoint.
     pub rest: Rest,
 }
 
 impl TestServer {
-    /// A server with nothing set.
+    /// Starts a server with default settings.
     pub async fn start() -> Self {
         Self::start_with(ServerFile::default()).await
     }
 
-    /// A server with these settings, on any port.
+    /// Starts a server with these settings, on a free port.
     ///
     /// # Panics
     ///
@@ -35,7 +35,7 @@ impl TestServer {
         Self::start_as(file.resolve(None).expect("settings")).await
     }
 
-    /// A server with these settings, once they are resolved.
+    /// Starts a server with these resolved settings.
     ///
     /// # Panics
     ///
@@ -46,24 +46,24 @@ impl TestServer {
         Self { server, rest }
     }
 
-    /// Where it listens.
+    /// Returns the address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.server.address()
     }
 
-    /// A client of it.
+    /// Returns a client of the server.
     ///
     /// # Panics
     ///
-    /// If it cannot be connected to.
+    /// If the client cannot connect.
     pub async fn client(&self) -> Client {
         let address = self.address();
         let server = ServerAddress { host: address.ip().to_string(), port: address.port() };
         Client::connect(ClientConfig::new([server])).await.expect("a client")
     }
 
-    /// A new cache of bytes, and a client of it.
+    /// Creates a cache of bytes, and returns a client of it.
     ///
     /// # Panics
     ///
@@ -72,7 +72,7 @@ impl TestServer {
         self.cache_of(name, OCTETS).await
     }
 
-    /// A new cache, and a client of it.
+    /// Creates a cache, and returns a client of it.
     ///
     /// # Panics
     ///
@@ -82,7 +82,7 @@ impl TestServer {
         self.client().await.cache(name).await.expect("the cache")
     }
 
-    /// How a target is told to take `cache` from this server.
+    /// Returns the document that connects a target's `cache` to this server.
     #[must_use]
     pub fn as_source(&self, cache: &str) -> String {
         source_document(self.address(), cache)
@@ -92,13 +92,13 @@ impl TestServer {
     ///
     /// # Panics
     ///
-    /// If that is refused.
+    /// If the server refuses.
     pub async fn connect(&self, cache: &str, document: &str) {
         let path = format!("/rest/v2/caches/{cache}/rolling-upgrade/source-connection");
         self.rest.post(&path, document.to_owned()).await.with(204);
     }
 
-    /// Copies everything. The number that the server says.
+    /// Synchronizes a cache, and returns the number of entries that the server reports.
     ///
     /// # Panics
     ///
@@ -108,17 +108,17 @@ impl TestServer {
         synchronized(self.rest.post(&path, "").await.with(200).text())
     }
 
-    /// Ends it, and returns when it has ended.
+    /// Stops the server, and waits until it has stopped.
     pub async fn stop(self) {
         self.server.stop().await;
     }
 }
 
-/// The number in what a server says of a synchronization.
+/// Returns the number in a server's report of a synchronization.
 ///
 /// # Panics
 ///
-/// If it says something else.
+/// If the report has a different form.
 #[must_use]
 pub fn synchronized(text: &str) -> u64 {
     let number = text
@@ -127,7 +127,7 @@ pub fn synchronized(text: &str) -> u64 {
     number.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{text:?}"))
 }
 
-/// How a target is told to take `cache` from the server at this address.
+/// Returns the document that connects a target's `cache` to the server at this address.
 #[must_use]
 pub fn source_document(address: SocketAddr, cache: &str) -> String {
     let server = json!({ "host": address.ip().to_string(), "port": address.port() });

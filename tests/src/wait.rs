@@ -4,14 +4,14 @@ use std::{future::Future, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
-/// Longest wait. It says that something is broken, not how long something takes.
+/// Longest wait. Reaching it means that something is broken.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Waits until `look` gives something.
+/// Waits until `look` returns a value.
 ///
 /// # Panics
 ///
-/// If it does not in a minute.
+/// If it does not within a minute.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(
     what: &str,
     mut look: impl FnMut() -> F,

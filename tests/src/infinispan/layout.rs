@@ -1,4 +1,4 @@
-//! The folder that a real server runs in, and how it is run.
+//! The folder of a real server, and the command that runs it.
 
 use std::{
     fs,
@@ -10,10 +10,10 @@ use tokio::process::Command;
 use super::{PASSWORD, Setup, USER};
 use crate::FakeClock;
 
-/// What Java must be told for these servers.
+/// Java options for these servers.
 const JAVA: &[&str] = &[
     "-Xmx1g",
-    // A test is over before the better compiler has paid for itself.
+    // A test is over before the optimizing compiler pays off.
     "-XX:TieredStopAtLevel=1",
     "-XX:+UseSerialGC",
     "--add-exports=java.naming/com.sun.jndi.ldap=ALL-UNNAMED",
@@ -35,22 +35,22 @@ const LOGGING: &str = r#"<Configuration name="server" status="WARN">
 const MECHANISMS: &str = "SCRAM-SHA-512 SCRAM-SHA-384 SCRAM-SHA-256 SCRAM-SHA-1 DIGEST-SHA-512 \
                           DIGEST-SHA-384 DIGEST-SHA-256 DIGEST-SHA DIGEST-MD5 PLAIN";
 
-/// Where a server lies and listens.
+/// Files and ports of a server.
 pub(super) struct Layout {
     /// Port for clients.
     pub(super) port: u16,
     /// Port for the other members of its cluster.
     pub(super) member: u16,
-    /// Those ports of all members.
+    /// Member ports of the whole cluster.
     pub(super) members: Vec<u16>,
-    /// Its program.
+    /// Folder of the server's jars.
     pub(super) jars: PathBuf,
-    /// Classes beside it.
+    /// Folder of additional classes.
     pub(super) classes: Option<PathBuf>,
 }
 
 impl Layout {
-    /// Writes what a server needs to find.
+    /// Writes the files that a server needs.
     pub(super) fn write(&self, root: &Path, setup: &Setup) {
         for folder in ["conf", "data", "log", "lib"] {
             fs::create_dir(root.join(folder)).expect("a folder");
@@ -63,7 +63,7 @@ impl Layout {
         let plain = format!("{USER}={PASSWORD}\n");
         conf("users.properties", setup.users.unwrap_or(&plain));
         conf("groups.properties", &format!("{USER}=admin\n"));
-        // Every server of a distribution has a console.
+        // Distributions always have a console.
         let console = root.join("static").join("console");
         fs::create_dir_all(&console).expect("a folder");
         fs::write(console.join("index.html"), "<html></html>").expect("a file");
@@ -72,7 +72,7 @@ impl Layout {
         }
     }
 
-    /// How the server in this folder is run.
+    /// Returns the command that runs the server in this folder.
     pub(super) fn command(&self, root: &Path, setup: &Setup) -> Command {
         let mut command = Command::new("java");
         if setup.clock.is_some() {
@@ -179,12 +179,12 @@ fn security_and_endpoints(setup: &Setup) -> (String, String) {
     (String::new(), endpoints)
 }
 
-/// The clock of a server that runs in this folder.
+/// Returns the clock of a server in this folder.
 pub(super) fn clock(root: &Path) -> FakeClock {
     FakeClock::in_folder(root)
 }
 
-/// Removes all that a server has written down.
+/// Removes everything that a server has stored.
 pub(super) fn forget(root: &Path) {
     let data = root.join("data");
     fs::remove_dir_all(&data).expect("removed");

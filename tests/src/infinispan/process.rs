@@ -12,13 +12,13 @@ use tokio::{
     sync::watch,
 };
 
-/// What a server says once it can be connected to.
+/// Code of the log message that a server writes once it accepts connections.
 const STARTED: &str = "ISPN080001";
 
-/// Longest time until then. A busy machine takes its time.
+/// Longest time until then. A busy machine is slow.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// A running server, and what it has said so far.
+/// A running server and its log so far.
 pub(super) struct Process {
     child: Child,
     log: Log,
@@ -62,7 +62,7 @@ impl Process {
         Self { child, log, started }
     }
 
-    /// Waits until it can be connected to.
+    /// Waits until the server accepts connections.
     pub(super) async fn started(&mut self) {
         let started = self.started.wait_for(|started| *started);
         match tokio::time::timeout(PATIENCE, started).await {
@@ -72,27 +72,27 @@ impl Process {
         }
     }
 
-    /// Returns whether it has said this.
+    /// Returns whether this text is in the log.
     pub(super) fn has_said(&self, text: &str) -> bool {
         self.log.lock().contains(text)
     }
 
-    /// Kills it, and waits for its end.
+    /// Kills the server and waits until it has ended.
     pub(super) async fn kill(&mut self) {
         self.child.kill().await.expect("killed");
     }
 
-    /// Returns whether every thread of it stands still.
+    /// Returns whether every thread is stopped.
     pub(super) fn is_stopped(&self) -> bool {
         let pid = self.child.id().expect("it runs");
         let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("its threads");
-        // A thread that has ended meanwhile stands still, too.
+        // A thread that has ended meanwhile counts as stopped.
         let stats =
             threads.flatten().flat_map(|it| std::fs::read_to_string(it.path().join("stat")));
         stats.into_iter().all(|stat| stat.rsplit(") ").next().is_some_and(|it| it.starts_with('T')))
     }
 
-    /// Sends it a signal.
+    /// Sends the server a signal.
     pub(super) fn signal(&self, name: &str) {
         let pid = self.child.id().expect("it runs").to_string();
         let sent = std::process::Command::new("kill").args(["-s", name, &pid]).status();

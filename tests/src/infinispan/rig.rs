@@ -1,7 +1,7 @@
-//! Programs that are not ours: had from Maven and npm once, and kept.
+//! Programs from Maven and npm, downloaded once and kept.
 //!
-//! They are kept in `interop` beside the folder of the build profile, or where `GODWIT_INTEROP_DIR` says.
-//! What is there is used as long as the file that names its versions stays as it is.
+//! They are kept in `interop` beside the folder of the build profile, or in `GODWIT_INTEROP_DIR`,
+//! and reused until the file that names their versions changes.
 
 use std::{
     ffi::OsStr,
@@ -16,29 +16,29 @@ use tokio::process::Command;
 
 use crate::note;
 
-/// One at a time: two tests that need the same would have it twice.
+/// Serializes downloads, so that two tests that need the same program do not both fetch it.
 static RESOLVING: Mutex<()> = Mutex::new(());
 
-/// Longest run of a program of the rig.
+/// Longest run of a program.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// What a program said, and how it ended.
+/// Output and exit status of a program.
 #[derive(Debug)]
 pub struct Ran {
     /// What it wrote to its standard output.
     pub output: String,
     /// What it wrote to its standard error.
     pub errors: String,
-    /// Whether it ended as it should.
+    /// Whether it exited successfully.
     pub success: bool,
 }
 
 impl Ran {
-    /// The lines of its output, if it ended as it should.
+    /// Returns the lines of its output.
     ///
     /// # Panics
     ///
-    /// If it did not.
+    /// If the program failed.
     #[must_use]
     pub fn lines(&self) -> Vec<&str> {
         assert!(self.success, "{}\n{}", self.output, self.errors);
@@ -54,22 +54,22 @@ pub struct JavaProgram {
     main: String,
 }
 
-/// The folder of the sources of the rig.
+/// Returns the folder of the rig's sources.
 fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("rig")
 }
 
-/// Where everything is kept.
+/// Returns the folder that holds everything.
 fn home() -> PathBuf {
     if let Some(home) = std::env::var_os("GODWIT_INTEROP_DIR") {
         return home.into();
     }
-    // Tests lie in target/<profile>/deps.
+    // Test binaries are in target/<profile>/deps.
     let test = std::env::current_exe().expect("this test");
     test.ancestors().nth(3).expect("the target folder").join("interop")
 }
 
-/// The folder of the jars that a pom of the rig names.
+/// Returns the folder of the jars that a pom of the rig names.
 pub(super) fn jars(pom: &str) -> PathBuf {
     let source = sources().join(format!("{pom}.xml"));
     let folder = resolved(pom, &[&source], |folder| {
@@ -85,7 +85,7 @@ pub(super) fn jars(pom: &str) -> PathBuf {
     folder.join("jars")
 }
 
-/// The folder of the packages that `package.json` names.
+/// Returns the folder of the packages that `package.json` names.
 fn packages() -> PathBuf {
     let sources = ["package.json", "package-lock.json"].map(|name| sources().join(name));
     resolved("packages", &sources.each_ref().map(PathBuf::as_path), |folder| {
@@ -104,7 +104,7 @@ fn packages() -> PathBuf {
     })
 }
 
-/// A folder that `resolve` has filled according to these files.
+/// Returns a folder filled by `resolve`, which runs again only if one of `sources` has changed.
 fn resolved(name: &str, sources: &[&Path], resolve: impl FnOnce(&Path)) -> PathBuf {
     let _one = RESOLVING.lock().unwrap_or_else(PoisonError::into_inner);
     let wanted: Vec<u8> =
@@ -119,7 +119,7 @@ fn resolved(name: &str, sources: &[&Path], resolve: impl FnOnce(&Path)) -> PathB
     }
     fs::create_dir_all(&folder).expect("a folder");
     resolve(&folder);
-    // Last, so that what was broken off is begun again.
+    // Written last, so that an interrupted run starts again.
     fs::write(folder.join("resolved"), wanted).expect("a file");
     note(format_args!("{name}: resolved in {:.1} s", begin.elapsed().as_secs_f64()));
     folder
@@ -147,13 +147,14 @@ fn missing(program: &str, error: &std::io::Error) -> String {
 ///
 /// # Panics
 ///
-/// If that is not possible.
+/// If compilation fails.
 #[must_use]
 pub fn java_program(main: &str, pom: &str) -> JavaProgram {
     JavaProgram { classes: classes(main, pom), jars: jars(pom), main: main.to_owned() }
 }
 
-/// The folder of the classes of a Java source of the rig, compiled against the jars of a pom.
+/// Returns the folder of the classes of a Java source of the rig, compiled against the jars of a
+/// pom.
 pub(super) fn classes(main: &str, pom: &str) -> PathBuf {
     let jars = jars(pom);
     let source = sources().join(format!("{main}.java"));
@@ -171,11 +172,11 @@ pub(super) fn classes(main: &str, pom: &str) -> PathBuf {
 }
 
 impl JavaProgram {
-    /// Runs it with these arguments.
+    /// Runs the program with these arguments.
     ///
     /// # Panics
     ///
-    /// If it cannot be run, or does not end.
+    /// If it cannot be run or does not end in time.
     pub async fn run(&self, arguments: Vec<String>) -> Ran {
         let mut class_path = self.classes.clone().into_os_string();
         class_path.push(":");
@@ -191,10 +192,10 @@ impl JavaProgram {
 ///
 /// # Panics
 ///
-/// If it cannot be run, or does not end.
+/// If it cannot be run or does not end in time.
 pub async fn javascript(name: &str, arguments: Vec<String>) -> Ran {
     let packages = packages();
-    // Packages are looked for beside the file.
+    // Packages are resolved relative to the file.
     let file = packages.join(name);
     fs::copy(sources().join(name), &file).expect("a copy");
     run("node", Command::new("node").current_dir(&packages).arg(file).args(arguments)).await
@@ -204,7 +205,7 @@ pub async fn javascript(name: &str, arguments: Vec<String>) -> Ran {
 ///
 /// # Panics
 ///
-/// If it cannot be run, or does not end.
+/// If it cannot be run or does not end in time.
 pub async fn cli(server: &str, batch: &Path) -> Ran {
     let jars = jars("server-16");
     let home = tempfile::tempdir().expect("a folder");
