@@ -1,6 +1,7 @@
-//! What a cache is configured to be.
+//! Configuration of a cache.
 //!
-//! Start reading at [`CacheConfig`]; `read` makes one of an element, `write` an element of one.
+//! Start reading at [`CacheConfig`]; `read` parses one from an element, `write` turns it back into
+//! one.
 
 mod defaults;
 mod difference;
@@ -27,10 +28,10 @@ pub(crate) use self::{
 };
 use crate::{CacheName, RemoteStoreConfig};
 
-/// Number of segments unless it is configured.
+/// Default number of segments.
 pub(crate) const DEFAULT_SEGMENTS: u32 = 256;
 
-/// Owners of an entry in a distributed cache unless they are configured.
+/// Default number of owners in a distributed cache.
 pub(crate) const DEFAULT_OWNERS: u32 = 2;
 
 /// Configuration of one cache.
@@ -40,32 +41,32 @@ pub struct CacheConfig {
     pub mode: CacheMode,
     /// Whether a write waits for the other members that hold its entry.
     pub replication: Replication,
-    /// Number of segments; of a local cache always 256, inside.
+    /// Number of segments; always 256 for a local cache, internally.
     pub segments: u32,
-    /// Members that hold each entry, in a distributed cache.
+    /// Number of members that hold each entry of a distributed cache.
     pub owners: u32,
-    /// Whether statistics are shown. They are counted in any case.
+    /// Whether statistics are shown. They are always counted.
     pub statistics: bool,
-    /// Form of keys and values.
+    /// Media types of keys and values.
     pub encoding: Encoding,
-    /// When entries end that do not say so themselves.
+    /// Expiration of entries that have none of their own.
     pub expiration: DefaultExpiration,
     /// How much the cache may hold.
     pub memory: MemoryConfig,
-    /// The source that it is connected to when it is created.
+    /// The source to connect the cache to when it is created.
     pub remote_store: Option<RemoteStoreConfig>,
-    /// Other names that the cache has.
+    /// Other names of the cache.
     pub aliases: BTreeSet<CacheName>,
-    /// Java class that the source places keys by, if it is not the default one.
+    /// Java class that places keys at the source, if it is not the default one.
     pub key_partitioner: Option<String>,
-    /// What was said and has no effect here.
+    /// Attributes and elements that have no effect here.
     pub kept: Kept,
-    /// Which defaults were said.
+    /// Attributes that were given explicitly.
     pub given: Given,
 }
 
 impl CacheConfig {
-    /// A cache of this mode with nothing else set.
+    /// Creates a configuration of this mode with defaults for the rest.
     #[must_use]
     pub fn new(mode: CacheMode) -> Self {
         Self {
@@ -87,7 +88,7 @@ impl CacheConfig {
 }
 
 impl CacheConfig {
-    /// Returns whether queries were to find its entries.
+    /// Returns whether the cache is indexed for queries on Infinispan.
     #[must_use]
     pub fn is_indexed(&self) -> bool {
         let is = |value: Option<&str>, word: &str| {
@@ -98,7 +99,7 @@ impl CacheConfig {
         })
     }
 
-    /// The encoding without what follows from being indexed.
+    /// Returns the encoding without the part that is implied by an index.
     pub(crate) fn said_encoding(&self) -> Encoding {
         let Encoding { key, value } = self.encoding.clone();
         if !self.is_indexed() || self.given.has("encoding/media-type") {
@@ -113,7 +114,7 @@ impl CacheConfig {
         }
     }
 
-    /// What caches that are made from it are, before they say anything themselves.
+    /// Returns the configuration that caches inherit from this one.
     #[must_use]
     pub fn as_parent(&self) -> Self {
         Self { aliases: BTreeSet::new(), ..self.clone() }
@@ -123,16 +124,16 @@ impl CacheConfig {
 /// Which members hold the entries of a cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CacheMode {
-    /// Each entry is on some members.
+    /// Each entry is on some of the members.
     Distributed,
     /// Each entry is on every member.
     Replicated,
-    /// Each member has entries of its own.
+    /// Each member has its own entries.
     Local,
 }
 
 impl CacheMode {
-    /// Returns whether clients are told of its topology.
+    /// Returns whether clients are sent its topology.
     #[must_use]
     pub const fn is_clustered(self) -> bool {
         !matches!(self, Self::Local)
@@ -142,30 +143,30 @@ impl CacheMode {
 /// Whether a write waits for the other members that hold its entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Replication {
-    /// It is answered once they have it.
+    /// A write is answered once they have it.
     #[default]
     Sync,
-    /// It is answered before.
+    /// A write is answered without waiting for them.
     Async,
 }
 
-/// Form of keys and values. `None` is not configured: bytes as clients send them.
+/// Media types of keys and values. `None` means not configured: bytes as clients send them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Encoding {
-    /// Form of keys.
+    /// Media type of keys.
     pub key: Option<MediaType>,
-    /// Form of values.
+    /// Media type of values.
     pub value: Option<MediaType>,
 }
 
-/// When entries end that do not say so themselves, and how often that is looked after.
+/// Expiration of entries that have none of their own, and the interval of sweeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DefaultExpiration {
     /// Time to live from the write.
     pub lifespan: Option<Duration>,
     /// Time to live from the last use.
     pub max_idle: Option<Duration>,
-    /// Time between two sweeps over the entries that nobody reads.
+    /// Interval between sweeps, which remove expired entries that nobody reads.
     pub interval: Duration,
 }
 
@@ -189,10 +190,10 @@ pub struct MemoryConfig {
 /// What happens to a write into a full cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WhenFull {
-    /// Entries that were not used lately make room. `NONE` with a bound means this too.
+    /// Entries that were not used recently are evicted. `NONE` with a bound means the same.
     #[default]
     Remove,
-    /// It is refused.
+    /// The write is refused.
     Exception,
 }
 

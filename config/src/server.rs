@@ -1,8 +1,8 @@
-//! The settings of a server.
+//! Settings of a server.
 //!
-//! A file is read into a [`ServerFile`], where everything may be missing; flags and environment are
-//! laid over it, and [`ServerFile::resolve`] makes a [`ServerConfig`] of it, which is complete and
-//! fits together.
+//! A file is parsed into a [`ServerFile`] with optional settings; flags and the environment are
+//! laid over it, and [`ServerFile::resolve`] turns it into a complete and consistent
+//! [`ServerConfig`].
 
 mod overlay;
 mod settings;
@@ -19,13 +19,13 @@ pub use self::settings::{Listen, NoAddress};
 pub(crate) use self::settings::{listen, read};
 use crate::{CacheConfig, CacheName, ConfigError, CorsRule, HostName, MemoryLimit, SERVER_CACHES};
 
-/// Port to listen on unless it is configured.
+/// Default port.
 const DEFAULT_PORT: u16 = 11222;
 
-/// Longest key that an entry can have, in bytes: a record keeps its length in three.
+/// Longest key of an entry in bytes: a record stores the length in three bytes.
 pub const MAX_KEY: usize = (1 << 24) - 1;
 
-/// Settings of a server, complete.
+/// Complete settings of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
     /// Address to listen on.
@@ -42,7 +42,7 @@ pub struct ServerConfig {
     pub container_name: String,
     /// Set if the container shows statistics.
     pub statistics: bool,
-    /// Directory that keeps caches, connections and checkpoints. Without it, they end with the process.
+    /// Directory for caches, connections and checkpoints. Without it, they end with the process.
     pub data_dir: Option<PathBuf>,
     /// Memory that entries and connections may take; `None` is the server's default.
     pub max_memory: Option<MemoryLimit>,
@@ -52,12 +52,15 @@ pub struct ServerConfig {
     pub lenient: bool,
     /// Address that clients are told to connect to, if it is not the one that the server listens on.
     pub advertised: Option<Advertised>,
-    /// Port that clients are told, together with the address at which their connection arrived. Set where this
-    /// server listens on every address and is reached by another port; not used where `advertised` is given.
+    /// Port that clients are told, together with the address at which their connection arrived. Set
+    /// if this server listens on every address and clients reach it by another port; ignored if
+    /// `advertised` is set.
     pub advertised_port: Option<u16>,
-    /// Rules for pages of other origins that use the REST interface. Without rules, they may not.
+    /// Rules for web pages of other origins that use the REST endpoint. Without rules, they may
+    /// not.
     pub cors: Vec<CorsRule>,
-    /// Names in the `Host` header of requests that are accepted on loopback, beside `localhost` and IP addresses.
+    /// Names accepted in the `Host` header of requests on loopback, besides `localhost` and IP
+    /// addresses.
     pub allowed_hosts: Vec<HostName>,
     /// Limits for clients.
     pub limits: Limits,
@@ -65,15 +68,15 @@ pub struct ServerConfig {
     pub migration: Migration,
     /// Filter of log lines, such as `info` or `config=debug,info`.
     pub log: String,
-    /// Cache of clients that name none.
+    /// Cache for clients that name none.
     pub default_cache: Option<CacheName>,
     /// Caches that the server creates at its start.
     pub caches: Vec<(CacheName, CacheConfig)>,
-    /// Configurations that caches can be made from.
+    /// Templates of caches.
     pub templates: Vec<(CacheName, CacheConfig)>,
 }
 
-/// A host and a port that lead to a server.
+/// Host and port of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advertised {
     /// Name or address.
@@ -82,7 +85,7 @@ pub struct Advertised {
     pub port: u16,
 }
 
-/// A text is not where clients can be told to connect to.
+/// Error for a text that is not a host and a port.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("\"{0}\" is not a host and a port such as cache.example.org:11222 or [::1]:11222")]
 pub struct NotAdvertised(String);
@@ -90,10 +93,10 @@ pub struct NotAdvertised(String);
 impl std::str::FromStr for Advertised {
     type Err = NotAdvertised;
 
-    /// Reads a host and its port. Neither is guessed, because clients elsewhere depend on both.
+    /// Parses a host and a port. Both are required, because remote clients depend on them.
     fn from_str(text: &str) -> Result<Self, NotAdvertised> {
         let has_port = text.trim().rsplit_once(':').is_some_and(|(host, _)| {
-            // The colons of an address of version 6 are in brackets.
+            // An IPv6 address is in brackets.
             host.ends_with(']') || !host.contains(':')
         });
         let server = crate::remote_store::server(text).filter(|_| has_port);
@@ -109,13 +112,13 @@ pub struct Limits {
     pub max_content: u64,
     /// Most bytes of a key.
     pub max_key: u64,
-    /// Number of caches from which on no more is created.
+    /// Most caches.
     pub max_caches: u32,
     /// Most connections at a time.
     pub max_connections: u32,
-    /// Most requests of a connection that wait, for example for the source.
+    /// Most waiting requests of a connection, for example for the source.
     pub max_in_flight: u32,
-    /// Time without a request after which a connection is closed; `None` is never.
+    /// Time without a request after which a connection is closed; `None` means never.
     pub idle_timeout: Option<Duration>,
 }
 
@@ -128,9 +131,10 @@ pub struct Migration {
     pub on_source_error: OnSourceError,
     /// Most tombstones of a cache.
     pub max_tombstones: u64,
-    /// Most bytes that are being received from sources, over all caches.
+    /// Most bytes in transit from sources, over all caches.
     pub buffer: u64,
-    /// Number of units of a source that are copied at the same time; `None` is one for each processor.
+    /// Number of units of a source that are copied at the same time; `None` means one per
+    /// processor.
     pub threads: Option<NonZeroU32>,
     /// Most entries to copy per second.
     pub max_entries_per_second: Option<u64>,
@@ -148,13 +152,13 @@ pub enum OnSourceError {
     Absent,
 }
 
-/// Settings of a server, of which each may be missing.
+/// Settings of a server, each of them optional.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerFile {
     /// See [`ServerConfig::bind_address`].
     pub bind_address: Option<IpAddr>,
-    /// Name of the host whose address to listen on. The caller of [`ServerFile::resolve`] looks the address up
-    /// before.
+    /// Name of the host whose address to listen on. The caller looks up the address before it calls
+    /// [`ServerFile::resolve`].
     pub bind_host: Option<String>,
     /// See [`ServerConfig::port`].
     pub port: Option<u16>,
@@ -178,9 +182,9 @@ pub struct ServerFile {
     pub lenient: bool,
     /// See [`ServerConfig::advertised`].
     pub advertised: Option<Advertised>,
-    /// The host of [`ServerConfig::advertised`], if that is not given as a whole.
+    /// The host of [`ServerConfig::advertised`], if it is given separately.
     pub external_host: Option<String>,
-    /// The port of [`ServerConfig::advertised`], if that is not given as a whole.
+    /// The port of [`ServerConfig::advertised`], if it is given separately.
     pub external_port: Option<u16>,
     /// See [`ServerConfig::cors`].
     pub cors: Vec<CorsRule>,
@@ -200,7 +204,7 @@ pub struct ServerFile {
     pub templates: Vec<(CacheName, CacheConfig)>,
 }
 
-/// Limits, of which each may be missing.
+/// Limits, each of them optional.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LimitsFile {
     /// See [`Limits::max_content`].
@@ -213,11 +217,11 @@ pub struct LimitsFile {
     pub max_connections: Option<u32>,
     /// See [`Limits::max_in_flight`].
     pub max_in_flight: Option<u32>,
-    /// See [`Limits::idle_timeout`]; zero is never.
+    /// See [`Limits::idle_timeout`]; zero means never.
     pub idle_timeout: Option<Duration>,
 }
 
-/// Settings of migrations, of which each may be missing.
+/// Settings of migrations, each of them optional.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MigrationFile {
     /// See [`Migration::source_timeout`].
@@ -240,7 +244,7 @@ impl ServerConfig {
     /// Returns the address and port to listen on.
     #[must_use]
     pub const fn socket_address(&self) -> SocketAddr {
-        // Any free port stays any free port.
+        // Port 0 has no offset: it stands for any free port.
         let offset = if self.port == 0 { 0 } else { self.port_offset };
         SocketAddr::new(self.bind_address, self.port.saturating_add(offset))
     }
@@ -282,12 +286,12 @@ impl ServerFile {
         };
     }
 
-    /// Fills in what is not given, and checks that all of it fits together. A member without a name
-    /// is called like its host.
+    /// Fills in defaults and checks that the settings fit together. A member without a name gets
+    /// that of its host.
     ///
     /// # Errors
     ///
-    /// Every setting that does not fit.
+    /// All settings that do not fit.
     pub fn resolve(self, host_name: Option<&str>) -> Result<ServerConfig, ConfigError> {
         let node_name = self.node_name.as_deref().or(host_name).unwrap_or("godwit");
         let advertised = self.advertised();
@@ -339,7 +343,7 @@ impl ServerFile {
     }
 }
 
-/// The value of a result; its default, and a problem, if there is none.
+/// Returns the value of a result; for an error, records the problem and returns a default.
 fn take<T: Default>(result: Result<T, ConfigError>, problems: &mut Vec<ConfigError>) -> T {
     result.unwrap_or_else(|problem| {
         problems.push(problem);
@@ -347,7 +351,8 @@ fn take<T: Default>(result: Result<T, ConfigError>, problems: &mut Vec<ConfigErr
     })
 }
 
-/// Returns a problem for each name that belongs to the server, or that leads to more than one cache.
+/// Returns a problem for each name that is reserved for the server, or that leads to more than one
+/// cache.
 fn problems_of_names(caches: &[(CacheName, CacheConfig)]) -> Vec<ConfigError> {
     let mut owners: BTreeMap<&str, &str> =
         caches.iter().map(|(name, _)| (name.as_str(), name.as_str())).collect();
@@ -369,8 +374,8 @@ fn problems_of_names(caches: &[(CacheName, CacheConfig)]) -> Vec<ConfigError> {
 }
 
 impl ServerFile {
-    /// Returns the address that clients are told: `advertised`, or as Infinispan has it, made of an external host,
-    /// an external port, or both.
+    /// Returns the address that clients are told: `advertised` or, as in Infinispan, an external
+    /// host, an external port, or both.
     fn advertised(&self) -> Option<Advertised> {
         let listens = self.port.unwrap_or(DEFAULT_PORT);
         let listens = match listens {
@@ -462,7 +467,7 @@ fn at_least_one<N: From<u8> + PartialEq>(
     Ok(value)
 }
 
-/// A name that can be shown and logged.
+/// Checks that a name can be shown and logged.
 fn name(setting: &'static str, name: &str) -> Result<String, ConfigError> {
     if (1..=255).contains(&name.len()) && !name.contains(char::is_control) {
         return Ok(name.into());

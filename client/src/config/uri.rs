@@ -16,7 +16,7 @@ pub enum ConfigError {
     Scheme,
 
     /// It asks for encryption.
-    #[error("TLS is not there yet: use hotrod:// instead of hotrods://")]
+    #[error("TLS is not supported yet: use hotrod:// instead of hotrods://")]
     Tls,
 
     /// It names no server, or a malformed one.
@@ -240,10 +240,10 @@ mod tests {
     fn errors_name_the_faulty_part() {
         let table = [
             ("http://host", "the address of a cluster begins with hotrod://"),
-            ("hotrods://host", "TLS is not there yet: use hotrod:// instead of hotrods://"),
+            ("hotrods://host", "TLS is not supported yet: use hotrod:// instead of hotrods://"),
             (
                 "hotrod://host?use_ssl=true",
-                "TLS is not there yet: use hotrod:// instead of hotrods://",
+                "TLS is not supported yet: use hotrod:// instead of hotrods://",
             ),
             ("hotrod://", "\"\" is not a server such as host, host:11222 or [::1]:11222"),
             ("hotrod://a,,b", "\"\" is not a server such as host, host:11222 or [::1]:11222"),

@@ -1,5 +1,5 @@
-//! What Infinispan takes for given where a cache does not say it, of attributes without an effect
-//! here: two configurations that differ in nothing else say the same.
+//! Infinispan's defaults of attributes that have no effect here. A configuration that gives such a
+//! default equals one that does not.
 
 use crate::quantity;
 
@@ -76,7 +76,7 @@ const DEFAULTS: &[(&str, &[(&str, &str)])] = &[
     ),
 ];
 
-/// Attributes that are times.
+/// Attributes whose value is a time.
 const TIMES: &[&str] = &[
     "acquire-timeout",
     "availability-interval",
@@ -94,7 +94,7 @@ const TIMES: &[&str] = &[
     "timeout",
 ];
 
-/// Attributes that are one of a few words, in any case.
+/// Attributes whose value is one of a few words, in any case.
 const WORDS: &[&str] = &[
     "bias-acquisition",
     "indexing-mode",
@@ -109,30 +109,30 @@ const WORDS: &[&str] = &[
     "when-split",
 ];
 
-/// Elements that mean something although nothing is in them.
+/// Elements that have a meaning even if they are empty.
 const MARKS: &[&str] = &["indexing", "security/authorization"];
 
-/// Returns whether an element means something by being there.
+/// Returns whether an empty element at this path has a meaning.
 pub(super) fn means_something(path: &str) -> bool {
     MARKS.contains(&path)
         || path.strip_prefix("persistence/").is_some_and(|store| !store.contains('/'))
 }
 
-/// Returns whether a [normalized] value is what is taken for given.
+/// Returns whether a [normalized] value is Infinispan's default.
 pub(super) fn is_default(path: &str, name: &str, value: &str) -> bool {
     let attributes = DEFAULTS.iter().find(|(known, _)| *known == path).map(|(_, known)| *known);
     let mut defaults = attributes.unwrap_or_default().iter();
     defaults.any(|(known, default)| *known == name && *default == value)
 }
 
-/// What is taken for given at a path such as `locking/isolation`.
+/// Returns Infinispan's default at a path such as `locking/isolation`.
 pub(super) fn default(path: &str) -> Option<&'static str> {
     let (path, name) = path.rsplit_once('/').unwrap_or(("", path));
     let (_, attributes) = DEFAULTS.iter().find(|(known, _)| *known == path)?;
     attributes.iter().find(|(known, _)| *known == name).map(|(_, default)| *default)
 }
 
-/// A value in one of its spellings.
+/// Returns a value in its canonical spelling.
 pub(super) fn normalized(name: &str, value: &str) -> String {
     let value = value.trim();
     if TIMES.contains(&name)

@@ -1,9 +1,9 @@
-//! In what two configurations differ.
+//! Differences between two configurations.
 
 use super::CacheConfig;
 
 impl CacheConfig {
-    /// Names of what differs. What is the default anyway makes no difference.
+    /// Returns the names of differing settings. A default equals a missing setting.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let table = [

@@ -1,4 +1,4 @@
-//! Which attributes of a configuration were given, and how they were spelled.
+//! Attributes that a configuration gives explicitly, and their spelling.
 
 use std::collections::BTreeMap;
 
@@ -20,35 +20,36 @@ const ATTRIBUTES: &[&str] = &[
     "statistics",
 ];
 
-/// The attributes that a configuration gives, as it spells them. Tools compare what they wrote with what
-/// they read back, so `5s` is not to become `5000`. A configuration that gives a default is equal to one
-/// that does not, so all values of this type are equal.
+/// The attributes that a configuration gives, as it spells them. Tools compare what they wrote with
+/// what they read back, so `5s` must not become `5000`. All values of this type are equal, because
+/// a configuration that gives a default equals one that does not.
 #[derive(Clone, Debug, Default)]
 pub struct Given(BTreeMap<&'static str, String>);
 
 impl Given {
-    /// Collects the attributes that this element sets.
+    /// Collects the attributes that this element gives.
     pub(super) fn of(element: &Element) -> Self {
         let value = |path: &&'static str| Some((*path, value(element, path)?.to_owned()));
         Self(ATTRIBUTES.iter().filter_map(value).collect())
     }
 
-    /// Returns whether the configuration sets this attribute itself, rather than leaving it at its default.
+    /// Returns whether the configuration gives this attribute, instead of leaving it at its
+    /// default.
     pub(super) fn has(&self, path: &str) -> bool {
         self.0.contains_key(path)
     }
 
-    /// The value of an attribute as it was spelled.
+    /// Returns the value of an attribute as it was spelled.
     pub(super) fn spelled(&self, path: &str) -> Option<&str> {
         self.0.get(path).map(String::as_str)
     }
 
-    /// Paths of the attributes that were given.
+    /// Returns the paths of the given attributes.
     pub(super) fn paths(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.0.keys().copied()
     }
 
-    /// Adds those of a child configuration.
+    /// Adds the given attributes of a configuration that inherits from this one.
     pub(super) fn extend(&mut self, own: Self) {
         self.0.extend(own.0);
     }

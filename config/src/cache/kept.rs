@@ -1,10 +1,10 @@
-//! What a configuration says that has no effect here.
+//! Attributes and elements of a configuration that have no effect here.
 //!
-//! It is kept so that a configuration can be given back as it came: to tools that compare what they
-//! wrote with what is there, and to whoever moves back to another server.
+//! They are kept so that a configuration can be returned as it was given: tools compare what they
+//! wrote with what is there, and users may move back to another server.
 //!
-//! Lists are the same in every format: `roles="a b"` of XML and `"roles":["a","b"]` of JSON, or
-//! elements with a text in each. Start reading at [`Kept::of`].
+//! Lists have one form in all formats: `roles="a b"` in XML, `"roles":["a","b"]` in JSON, or
+//! elements with a text each. Start reading at [`Kept::of`].
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,13 +18,13 @@ use crate::{
     write::{Child, Node, Scalar},
 };
 
-/// Attributes and elements without an effect, with the same structure as in their document.
+/// Attributes and elements without an effect, structured as in their document.
 #[derive(Clone, Default)]
 pub struct Kept {
     pub(super) attributes: BTreeMap<String, KeptValue>,
-    /// By name; those of the same name in their order. There is at least one of each name.
+    /// Children by name, several of one name in document order. No list is empty.
     pub(super) children: BTreeMap<String, Vec<Self>>,
-    /// Names and values whose spelling matters.
+    /// Properties, whose names keep their spelling.
     pub(super) properties: BTreeMap<String, String>,
 }
 
@@ -36,7 +36,7 @@ pub(super) enum KeptValue {
 }
 
 impl KeptValue {
-    /// The value, if it is no list.
+    /// Returns the value, unless it is a list.
     pub(super) fn text(&self) -> Option<&str> {
         match self {
             Self::One(text) => Some(text),
@@ -48,15 +48,15 @@ impl KeptValue {
 /// Attributes whose value is a list of words in XML.
 const LISTS: &[&str] = &["categories", "indexed-entities", "roles"];
 
-/// Elements that an XML document wraps texts in, and what each of them is called.
+/// Elements that wrap texts in XML, and the names of the elements with the texts.
 pub(crate) const WRAPPED: &[(&str, &str)] = &[("indexed-entities", "indexed-entity")];
 
-/// Elements that are listed: those of a child replace those of its parent.
+/// Elements that form lists: those of a cache replace those of its template.
 const REPEATED: &[&str] =
     &["backup", "grouper", "interceptor", "key-transformer", "key-transformers", "store"];
 
 impl Kept {
-    /// What of an element has no counterpart in `typed`.
+    /// Collects the parts of an element that have no counterpart in `typed`.
     pub(super) fn of(element: &Element, typed: &Typed) -> Self {
         let mut kept = Self::default();
         for attribute in &element.attributes {
@@ -64,7 +64,8 @@ impl Kept {
             if typed.has_attribute(name) || typed.child(name).is_some() || !is_name(name) {
                 continue;
             }
-            // Written, it would be a list of them.
+            // Properties are kept as elements; as an attribute, the name would be written as a list
+            // of them.
             if name == "property" || name == "properties" {
                 continue;
             }
@@ -79,7 +80,7 @@ impl Kept {
         for child in element.children.iter().filter(|child| !typed.has_attribute(&child.name)) {
             kept.take_child(child, typed.child(&child.name));
         }
-        // A name is that of an attribute or that of an element.
+        // A name can belong to an attribute or to an element, not to both.
         kept.children.keys().for_each(|name| drop(kept.attributes.remove(name)));
         kept.properties.retain(|name, _| !typed.has_property(name));
         kept
@@ -101,7 +102,7 @@ impl Kept {
                 child.children("property").for_each(|property| self.take_child(property, None));
             }
             _ if !is_name(name) => {}
-            // Servers are a list of which each has fields.
+            // Servers are a list, and all their attributes have fields.
             "remote-server" if typed.is_some() => {}
             _ if typed.is_some() && is_text(child) => {}
             _ if is_wrapper(child) => {
@@ -121,7 +122,7 @@ impl Kept {
             }
             _ => {
                 let kept = Self::of(child, typed.unwrap_or(&Typed::NOTHING));
-                // An element that says nothing may mean something by being there.
+                // An empty element may still have a meaning.
                 if !kept.is_empty() || typed.is_none() {
                     self.children.entry(name.to_owned()).or_default().push(kept);
                 }
@@ -129,7 +130,7 @@ impl Kept {
         }
     }
 
-    /// Moves the children of a name into another child.
+    /// Moves the children of this name into another child.
     pub(super) fn move_children(&mut self, name: &str, into: &str) {
         if let Some(moved) = self.children.remove(name)
             && let Some(into) = self.child_mut(into)
@@ -138,7 +139,7 @@ impl Kept {
         }
     }
 
-    /// Removes the attributes and elements of these names.
+    /// Removes the attributes and elements with these names.
     pub(super) fn remove_names(&mut self, names: &[&str]) {
         for name in names {
             self.attributes.remove(*name);
@@ -146,7 +147,7 @@ impl Kept {
         }
     }
 
-    /// Removes the children of a name from a child.
+    /// Removes the children of this name from a child.
     pub(super) fn remove_children(&mut self, of: &str, name: &str) {
         for child in self.children.get_mut(of).into_iter().flatten() {
             child.children.remove(name);
@@ -154,23 +155,23 @@ impl Kept {
         self.remove_if_empty(of);
     }
 
-    /// Returns whether there is nothing.
+    /// Returns whether nothing is kept.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.attributes.is_empty() && self.children.is_empty() && self.properties.is_empty()
     }
 
-    /// The first child of this name.
+    /// Returns the first child of this name.
     pub(super) fn child(&self, name: &str) -> Option<&Self> {
         self.children.get(name)?.first()
     }
 
-    /// The first child of this name, which is there afterwards.
+    /// Returns the first child of this name, creating it if necessary.
     fn child_mut(&mut self, name: &str) -> Option<&mut Self> {
         self.children.entry(name.to_owned()).or_insert_with(|| vec![Self::default()]).first_mut()
     }
 
-    /// Removes the children of a name that say nothing.
+    /// Removes the empty children of this name.
     fn remove_if_empty(&mut self, name: &str) {
         if let Some(children) = self.children.get_mut(name) {
             children.retain(|child| !child.is_empty());
@@ -180,7 +181,7 @@ impl Kept {
         }
     }
 
-    /// The value of an attribute that is no list.
+    /// Returns the value of an attribute, unless it is a list.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.attributes.get(name)?.text()
     }
@@ -212,7 +213,7 @@ impl Kept {
         }
     }
 
-    /// The attribute at a path.
+    /// Returns the attribute at a path.
     pub(super) fn value(&self, path: &str) -> Option<&KeptValue> {
         match path.split_once('/') {
             None => self.attributes.get(path),
@@ -220,9 +221,9 @@ impl Kept {
         }
     }
 
-    /// Lays what a child configuration says over what its parent says.
+    /// Overrides what a template keeps by what a cache keeps.
     pub(super) fn override_with(&mut self, own: Self) {
-        // A name is that of an attribute or that of an element.
+        // A name can belong to an attribute or to an element, not to both.
         own.attributes.keys().for_each(|name| drop(self.children.remove(name)));
         own.children.keys().for_each(|name| drop(self.attributes.remove(name)));
         self.attributes.extend(own.attributes);
@@ -238,9 +239,10 @@ impl Kept {
         }
     }
 
-    /// Adds it to an element that is to be written. What the element says itself stands.
+    /// Adds everything to a node that is to be written. Attributes and elements of the node itself
+    /// take precedence.
     pub(super) fn write(&self, node: &mut Node, secrets: Secrets) {
-        // Only these are looked through for each name.
+        // Search only the node's own attributes and elements for each name.
         let (attributes, children) = (node.attributes.len(), node.children.len());
         for (name, value) in &self.attributes {
             if node.attributes.iter().take(attributes).any(|(said, _)| said == name) {
@@ -300,7 +302,7 @@ impl Kept {
         node
     }
 
-    /// The same without what is the default anyway, each value spelled in one way.
+    /// Returns a copy without defaults and with canonical spellings.
     fn normalized(&self, path: &str) -> Self {
         let mut normalized = Self { properties: self.properties.clone(), ..Self::default() };
         for (name, value) in &self.attributes {
@@ -333,7 +335,7 @@ impl Kept {
         normalized
     }
 
-    /// Names of the attributes and elements that differ.
+    /// Returns the names of the attributes and elements that differ.
     pub(super) fn differences(&self, other: &Self) -> Vec<String> {
         let (one, other) = (self.normalized(""), other.normalized(""));
         let names = [&one, &other].into_iter().flat_map(|kept| {
@@ -360,7 +362,7 @@ impl Kept {
     }
 }
 
-/// What is the default anyway makes no difference, and neither does the spelling of a value.
+/// Defaults equal missing values, and spelling does not matter.
 impl PartialEq for Kept {
     fn eq(&self, other: &Self) -> bool {
         self.normalized("").is_same(&other.normalized(""))
@@ -369,7 +371,7 @@ impl PartialEq for Kept {
 
 impl Eq for Kept {}
 
-/// Without values, of which some may be secrets.
+/// Omits values, which may be secrets.
 impl fmt::Debug for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map()
@@ -393,12 +395,12 @@ fn is_wrapper(element: &Element) -> bool {
     })
 }
 
-/// Returns whether there is a text and nothing else in an element.
+/// Returns whether an element consists of a text.
 fn is_text(element: &Element) -> bool {
     element.attributes.is_empty() && element.children.is_empty() && !element.text.is_empty()
 }
 
-/// Returns whether every format can have this as a name.
+/// Returns whether this is a valid name in every format.
 fn is_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_lowercase())
         && name
@@ -406,7 +408,7 @@ fn is_name(name: &str) -> bool {
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
-/// Returns whether the value of this name is not for everyone to see.
+/// Returns whether the value of this name is secret.
 fn is_secret(name: &str) -> bool {
     ["password", "secret", "credential", "token"].iter().any(|part| name.contains(part))
 }

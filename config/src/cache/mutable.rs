@@ -1,4 +1,4 @@
-//! What of a configuration can be changed while the cache is there, attribute by attribute.
+//! Attributes of a configuration that can be changed while the cache exists.
 
 use serde_json::{Value, json};
 
@@ -11,14 +11,14 @@ use crate::{
     tree::{Attribute, Element},
 };
 
-/// An attribute that can be changed while the cache is there.
+/// An attribute that can be changed while the cache exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MutableAttribute {
-    /// Name that a real server has for it.
+    /// Name on a real server.
     pub name: &'static str,
-    /// Name that a real server has for its type.
+    /// Name of its type on a real server.
     pub kind: &'static str,
-    /// Where it stands in the element of a cache.
+    /// Path in the element of a cache.
     path: &'static str,
 }
 
@@ -26,7 +26,7 @@ const fn attribute(name: &'static str, kind: &'static str, path: &'static str) -
     MutableAttribute { name, kind, path }
 }
 
-/// All of them, in the order of a real server.
+/// All mutable attributes, in the order of a real server.
 pub const MUTABLE_ATTRIBUTES: &[MutableAttribute] = &[
     attribute("aliases", "set", "aliases"),
     attribute("clustering.remote-timeout", "timequantity", "remote-timeout"),
@@ -56,10 +56,10 @@ pub const MUTABLE_ATTRIBUTES: &[MutableAttribute] = &[
     ),
 ];
 
-/// What `indexing.startup-mode` can be.
+/// Values of `indexing.startup-mode`.
 const STARTUP_MODES: [&str; 4] = ["PURGE", "REINDEX", "AUTO", "NONE"];
 
-/// Attributes of a real server that stay as they are.
+/// Attributes that a real server does not let change.
 pub const IMMUTABLE_ATTRIBUTES: &[&str] = &[
     "clustering.hash.owners",
     "clustering.hash.segments",
@@ -83,10 +83,10 @@ pub const IMMUTABLE_ATTRIBUTES: &[&str] = &[
     "transaction.mode",
 ];
 
-/// An attribute cannot be read or changed.
+/// Error for an attribute that cannot be read or changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AttributeError {
-    /// There is none of this name.
+    /// There is no attribute of this name.
     #[error("ISPN000960: No attribute '{name}' in '{element}'")]
     Unknown {
         /// The name.
@@ -94,41 +94,41 @@ pub enum AttributeError {
         /// The element that does not have it.
         element: String,
     },
-    /// It stays as it is while the cache is there.
+    /// The attribute cannot be changed while the cache exists.
     #[error("ISPN012035: Attribute '{0}' is immutable")]
     Immutable(String),
-    /// The value does not fit.
+    /// The value is invalid.
     #[error("'{name}' is \"{value}\"; it has to be {expected}")]
     Value {
         /// The attribute.
         name: String,
         /// The value.
         value: String,
-        /// What fits.
+        /// Which values are valid.
         expected: String,
     },
-    /// The cache does not have the element that the attribute belongs to, and gets none by that: with it, it
-    /// would be another cache.
+    /// The cache does not have the element that the attribute belongs to. Setting the attribute
+    /// does not create it, because that would make it a different cache.
     #[error("'{name}' cannot be set: the cache has no '{element}'")]
     NoElement {
         /// The attribute.
         name: String,
-        /// The element that is not there.
+        /// The missing element.
         element: &'static str,
     },
-    /// The value makes no sense for another reason.
+    /// The value is invalid for another reason.
     #[error(transparent)]
     Config(ConfigError),
 }
 
 impl CacheConfig {
-    /// The attribute of this name that can be changed.
+    /// Returns the mutable attribute of this name.
     ///
     /// # Errors
     ///
-    /// If there is none, or it cannot be changed.
+    /// If there is no such attribute, or it cannot be changed.
     pub fn mutable(&self, name: &str) -> Result<MutableAttribute, AttributeError> {
-        // As it is called where it is configured.
+        // The name by which it is configured.
         let wanted = if name == "statistics" { "jmx-statistics.statistics" } else { name };
         if let Some(known) = MUTABLE_ATTRIBUTES.iter().find(|known| known.name == wanted) {
             return Ok(*known);
@@ -136,7 +136,7 @@ impl CacheConfig {
         if IMMUTABLE_ATTRIBUTES.contains(&name) {
             return Err(AttributeError::Immutable(name.to_owned()));
         }
-        // As a real server has it: the element is the one that should have had the attribute.
+        // Like a real server, name the element that would have the attribute.
         let groups = MUTABLE_ATTRIBUTES.iter().map(|known| known.name);
         let groups = groups.chain(IMMUTABLE_ATTRIBUTES.iter().copied());
         let groups = groups.filter_map(|known| known.rsplit_once('.').map(|(group, _)| group));
@@ -147,7 +147,7 @@ impl CacheConfig {
         Err(AttributeError::Unknown { name: name.to_owned(), element: element.to_owned() })
     }
 
-    /// Name of the element that the cache is in a document.
+    /// Returns the name of the cache's element in a document.
     #[must_use]
     pub const fn element_name(&self) -> &'static str {
         match self.mode {
@@ -157,14 +157,14 @@ impl CacheConfig {
         }
     }
 
-    /// The configuration without what can be changed while the cache is there.
+    /// Returns the configuration without mutable attributes, to compare what must not change.
     #[must_use]
     pub fn without_mutable(&self) -> Self {
         let mut rest = self.clone();
         rest.aliases.clear();
         rest.statistics = false;
         rest.expiration = super::DefaultExpiration::default();
-        // Whether there is a bound cannot be changed.
+        // Adding or removing a bound is not possible, only changing it.
         rest.memory.max_count = rest.memory.max_count.and(Some(1));
         rest.memory.max_size = rest.memory.max_size.and(Some(1));
         MUTABLE_ATTRIBUTES.iter().for_each(|attribute| rest.kept.remove(attribute.path));
@@ -173,13 +173,13 @@ impl CacheConfig {
 }
 
 impl MutableAttribute {
-    /// All the words that it can be, if it is one of a few.
+    /// Returns all possible values, if the attribute is one of a few words.
     #[must_use]
     pub fn universe(&self) -> Option<&'static [&'static str]> {
         (self.kind == "indexstartupmode").then_some(&STARTUP_MODES)
     }
 
-    /// Its value in a configuration, as a real server shows it.
+    /// Returns the value in a configuration, as a real server shows it.
     #[must_use]
     pub fn value(&self, config: &CacheConfig) -> Value {
         let given = &config.given;
@@ -227,11 +227,11 @@ impl MutableAttribute {
         }
     }
 
-    /// The configuration with another value of this attribute, read as in a document.
+    /// Returns the configuration with another value of this attribute, parsed as in a document.
     ///
     /// # Errors
     ///
-    /// If the value does not fit.
+    /// If the value is invalid.
     pub fn with(&self, config: &CacheConfig, value: &str) -> Result<CacheConfig, AttributeError> {
         self.check(value)?;
         self.check_element(config)?;
@@ -251,13 +251,13 @@ impl MutableAttribute {
         }
         let kind =
             CacheKind::of(&cache).ok_or_else(|| AttributeError::Immutable(self.name.to_owned()))?;
-        // Nothing else of the configuration is looked at again.
+        // The rest of the configuration was checked before.
         let mut notes = Notes::tolerant();
         let changed = read(&cache, kind, Some(config), &Surroundings::default(), &mut notes);
         match notes.with(Some(changed)) {
             Ok(mut parsed) => {
-                // A real server takes them for a local cache, too, and shows none of them: a document that says
-                // them would be refused.
+                // A real server accepts these attributes for a local cache, too, but does not show
+                // them; a document with them would be refused.
                 if !parsed.value.mode.is_clustered() {
                     parsed.value.kept.remove_names(read::OF_CLUSTERED);
                 }
@@ -270,7 +270,7 @@ impl MutableAttribute {
         }
     }
 
-    /// Checks that the cache is indexed, or has authorization, if that is what the attribute is about.
+    /// Checks that the cache is indexed or has authorization, if the attribute requires it.
     fn check_element(&self, config: &CacheConfig) -> Result<(), AttributeError> {
         let kept = &config.kept;
         let (element, is_there) = match self.path.split_once('/') {
@@ -285,7 +285,7 @@ impl MutableAttribute {
         is_there.then_some(()).ok_or_else(missing)
     }
 
-    /// Checks the value of an attribute without an effect, which nobody else does.
+    /// Checks the value of an attribute that has no effect and is therefore not checked elsewhere.
     fn check(&self, value: &str) -> Result<(), AttributeError> {
         let (_, name) = self.path.rsplit_once('/').unwrap_or(("", self.path));
         let attribute = Attribute::new(name, value, Place::START);

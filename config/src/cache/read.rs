@@ -1,4 +1,4 @@
-//! A cache from its element, in every spelling since 7.0.
+//! Parses a cache from its element, in every spelling since 7.0.
 
 mod media_type;
 mod memory;
@@ -29,10 +29,10 @@ const MAX_SEGMENTS: u32 = 1 << 16;
 /// Most owners of an entry.
 const MAX_OWNERS: u32 = 1_000;
 
-/// The partitioner that clients compute with.
+/// The partitioner that clients compute segments with.
 pub(super) const PARTITIONER: &str = "org.infinispan.distribution.ch.impl.HashFunctionPartitioner";
 
-/// Kinds of caches that Infinispan has had.
+/// Kinds of caches that Infinispan has or had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Here(CacheMode),
@@ -40,16 +40,16 @@ enum Kind {
     Invalidation,
 }
 
-/// What the name of an element says about the cache in it.
+/// Kind of cache that the name of an element denotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CacheKind {
     kind: Kind,
-    /// Whether it is a configuration for other caches, and no cache.
+    /// Whether it is a template and not a cache.
     pub(crate) is_template: bool,
 }
 
 impl CacheKind {
-    /// The kind of cache that an element holds, if it holds one.
+    /// Returns the kind of cache in an element, if it contains one.
     pub(crate) fn of(element: &Element) -> Option<Self> {
         let name = element.name.as_str();
         let (name, is_template) = match name.strip_suffix("-configuration") {
@@ -68,8 +68,7 @@ impl CacheKind {
     }
 }
 
-/// Reads a cache; what it does not say itself comes from `parent`. What cannot be read is recorded,
-/// and reading goes on.
+/// Parses a cache that inherits from `parent`. Problems are recorded, and parsing continues.
 pub(crate) fn read(
     element: &Element,
     kind: CacheKind,
@@ -80,7 +79,7 @@ pub(crate) fn read(
     let mode = mode(element, kind.kind, notes);
     let mut config = parent.cloned().unwrap_or_else(|| CacheConfig::new(mode));
     config.mode = mode;
-    // What follows from being indexed follows from the whole at the end.
+    // The implied encoding is determined at the end, for the complete configuration.
     config.encoding = config.said_encoding();
     let bounds = memory::Bounds::of(&config);
     let own = Given::of(element);
@@ -118,16 +117,16 @@ pub(crate) fn read(
     config
 }
 
-/// Keeps what has no effect, and checks what follows from all of it together.
+/// Keeps attributes and elements without an effect, and checks their combination.
 fn keep(element: &Element, config: &mut CacheConfig, notes: &mut Notes) {
     let mut own = Kept::of(element, &typed::CACHE);
-    // Where it stands in 8.x and before.
+    // Its position in 8.x and before.
     own.move_children("remote-store", "persistence");
     let persistence = || element.children("persistence");
     let inner = persistence().flat_map(|persistence| persistence.children("remote-store"));
     let has_store = element.children("remote-store").chain(inner).next().is_some();
     if has_store {
-        // The store of a parent is another one.
+        // A store replaces the store of the template.
         config.kept.remove_children("persistence", "remote-store");
     }
     config.kept.override_with(own);
@@ -157,8 +156,8 @@ fn mode(element: &Element, kind: Kind, notes: &mut Notes) -> CacheMode {
             CacheMode::Distributed
         }
         Kind::Invalidation => {
-            let why = "its entries would live nowhere; take a local-cache or a distributed-cache";
-            // Not even shown: written again, it would be another cache.
+            let why = "it would not hold its entries; use a local-cache or a distributed-cache";
+            // Do not show it either: written again, it would be a different cache.
             notes.tolerance.only_shown = false;
             notes.problem(refused(format!("'{}'", element.spelled), why, element.place));
             CacheMode::Distributed
@@ -166,8 +165,8 @@ fn mode(element: &Element, kind: Kind, notes: &mut Notes) -> CacheMode {
     }
 }
 
-/// Attributes of distributed caches, each with the values that change nothing here. Any other value is noted as
-/// ignored.
+/// Attributes of distributed caches with the values that have no consequence here. Other values are
+/// noted as ignored.
 const DONE_ANYWAY: &[(&str, &[&str])] =
     &[("capacity-factor", &["1", "1.0"]), ("l1-lifespan", &["0", "-1"])];
 
@@ -191,8 +190,8 @@ pub(super) const OF_CLUSTERED: &[&str] = &[
     "state-transfer",
 ];
 
-/// Reads how entries are spread. Attributes that a mode does not have stay unknown; those of a parent that has
-/// another mode go.
+/// Reads how entries are distributed. Attributes that the mode does not have remain unknown; those
+/// inherited from a template of another mode are dropped.
 fn distribution(fields: &mut Fields<'_, '_>, config: &mut CacheConfig) {
     match config.mode {
         CacheMode::Distributed => {
@@ -237,9 +236,9 @@ fn distribution(fields: &mut Fields<'_, '_>, config: &mut CacheConfig) {
     fields.ignore(OF_CLUSTERED);
 }
 
-/// Reads other names of the cache: a list, or a text with spaces between them.
+/// Reads the aliases of the cache: a list, or a text with spaces between them.
 fn aliases(attribute: &Attribute) -> Result<BTreeSet<CacheName>, ConfigError> {
-    // In a list, it would become two aliases.
+    // In a list, a name with a space would be written as two aliases.
     if let Some(item) = attribute.items.iter().find(|item| item.contains(char::is_whitespace)) {
         let item = Attribute::new(&attribute.spelled, item, attribute.place);
         return Err(item.error("a name without spaces"));
@@ -250,8 +249,8 @@ fn aliases(attribute: &Attribute) -> Result<BTreeSet<CacheName>, ConfigError> {
     attribute.value.split_whitespace().map(alias).collect()
 }
 
-/// Reads `encoding` over that of a parent. A media type of both stands before those of each, also if it is
-/// the parent that has it.
+/// Reads `encoding` over that of a template. A media type for both takes precedence over one for
+/// keys or values, even an inherited one.
 fn encoding(element: &Element, is_of_both: bool, encoding: &mut Encoding, notes: &mut Notes) {
     let mut fields = Fields::of(element, notes);
     let media_type = if fields.notes.tolerance.stored { any_media_type } else { media_type };
@@ -265,7 +264,7 @@ fn encoding(element: &Element, is_of_both: bool, encoding: &mut Encoding, notes:
             if !is_of_both {
                 *part = own.or_else(|| part.take());
             } else if own.is_some() && own != *part {
-                let what = format!("'{name}' of 'encoding': 'media-type' is of both");
+                let what = format!("'{name}' of 'encoding': 'media-type' applies to both");
                 fields.notes.ignore(what, element.place);
             }
             fields.finish();
@@ -277,7 +276,7 @@ fn encoding(element: &Element, is_of_both: bool, encoding: &mut Encoding, notes:
 fn expiration(element: &Element, config: &mut CacheConfig, notes: &mut Notes) {
     let expiration: &mut DefaultExpiration = &mut config.expiration;
     let mut fields = Fields::of(element, notes);
-    // Zero is a time: such entries end at once, as they do in Infinispan.
+    // Zero is a valid time: such entries expire at once, as in Infinispan.
     if let Some(lifespan) = fields.read("lifespan", Attribute::time_or_unlimited) {
         expiration.lifespan = lifespan;
     }
@@ -288,7 +287,7 @@ fn expiration(element: &Element, config: &mut CacheConfig, notes: &mut Notes) {
         match fields.notes.check(interval.time_or_unlimited()) {
             Some(Some(time)) if !time.is_zero() => expiration.interval = time,
             Some(_) => {
-                let note = "'interval' of 'expiration': ended entries are always looked for";
+                let note = "'interval' of 'expiration': expired entries are always removed";
                 fields.notes.ignore(note, interval.place);
             }
             None => {}
@@ -298,7 +297,7 @@ fn expiration(element: &Element, config: &mut CacheConfig, notes: &mut Notes) {
     fields.finish();
 }
 
-/// Reads the stores: in `persistence`, and in the cache itself as in 7.x and 8.x.
+/// Reads the stores: in `persistence`, or in the cache itself as in 7.x and 8.x.
 fn persistence(
     fields: &mut Fields<'_, '_>,
     config: &mut CacheConfig,
@@ -311,7 +310,7 @@ fn persistence(
         let mut fields = Fields::of(persistence, fields.notes);
         inner.extend(fields.children("remote-store"));
         refused::other_stores(&mut fields);
-        // What it means depends on the whole.
+        // Its meaning depends on the complete configuration.
         if let Some(passivation) = fields.attribute("passivation") {
             fields.notes.check(passivation.flag());
         }
@@ -319,7 +318,8 @@ fn persistence(
         fields.finish();
     }
     let stores: Vec<_> = own.into_iter().chain(inner).collect();
-    // An earlier version stored what has no effect of a store of 8.x in front of the store itself.
+    // An earlier version of this server wrote the ineffective attributes of an 8.x store as a
+    // separate store before the real one.
     let has_servers = |store: &&&Element| store.children("remote-server").next().is_some();
     let is_stored = fields.notes.tolerance.stored;
     let whole = stores.iter().find(has_servers).filter(|_| is_stored);

@@ -1,4 +1,4 @@
-//! What documents say about caches, in every spelling, and what is refused.
+//! Caches in documents of every spelling, and what is refused.
 
 mod attributes;
 mod problems;
@@ -30,7 +30,7 @@ fn error(xml: &str) -> ConfigError {
     parse_cache(xml.as_bytes(), Format::Xml, &Options::default()).unwrap_err()
 }
 
-/// A distributed cache with something in it.
+/// Returns a distributed cache with this content.
 fn with(content: &str) -> String {
     format!("<distributed-cache>{content}</distributed-cache>")
 }

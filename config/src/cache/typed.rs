@@ -1,18 +1,18 @@
-//! Which attributes of a cache have a field in [`CacheConfig`](super::CacheConfig).
+//! Attributes of a cache that have a field in [`CacheConfig`](super::CacheConfig).
 
 use crate::remote_store::is_client_setting;
 
-/// Attributes of an element that have a field, and such elements in it.
+/// Attributes and elements in an element that have a field.
 pub(super) struct Typed {
     name: &'static str,
     attributes: &'static [&'static str],
     children: &'static [Self],
-    /// Whether those properties have a field that say how a client is to connect.
+    /// Whether properties with client settings have a field as well.
     is_client: bool,
 }
 
 impl Typed {
-    /// An element nothing of which has a field.
+    /// An element without any field.
     pub(super) const NOTHING: Self = Self::new("", &[], &[]);
 
     const fn new(
@@ -40,7 +40,7 @@ impl Typed {
     }
 }
 
-/// Those of a cache.
+/// The fields of a cache.
 pub(super) const CACHE: Typed = Typed::new(
     "",
     &[
@@ -75,7 +75,7 @@ pub(super) const CACHE: Typed = Typed::new(
     ],
 );
 
-/// Those of a remote store. Its properties and its URI have become fields, too.
+/// The fields of a remote store, including its properties and its URI.
 const REMOTE_STORE: Typed = Typed::new(
     "remote-store",
     &[

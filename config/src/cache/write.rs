@@ -1,4 +1,4 @@
-//! A cache as a real server writes it: what is not the default, and the mode.
+//! Writes a cache as a real server does: its mode and what is not the default.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{
     write::Node,
 };
 
-/// The element of a cache.
+/// Returns the element of a cache.
 pub(crate) fn node(config: &CacheConfig, secrets: Secrets) -> Node {
     let given = &config.given;
     let mut node = Node::new(config.element_name());
@@ -56,7 +56,8 @@ fn encoding(encoding: &Encoding, given: &Given) -> Node {
         let media_type = media_type.as_ref().map(ToString::to_string);
         Node::new(name).text_if("media-type", media_type.as_deref())
     };
-    // One for both is not the same as the same for each: what is made from it cannot change a part alone.
+    // A media type for both differs from the same one for each, because a cache that inherits it
+    // cannot change only one.
     let is_of_each = !given.has("encoding/media-type")
         && given.has("encoding/key/media-type")
         && given.has("encoding/value/media-type");
@@ -87,7 +88,7 @@ fn expiration(expiration: &DefaultExpiration, given: &Given) -> Node {
     node
 }
 
-/// How long entries live, as it was given if that is still its value; -1 is for ever.
+/// Returns a lifetime, as it was spelled if it still has that value; -1 means for ever.
 pub(super) fn life(given: &Given, path: &str, time: Option<Duration>) -> String {
     let is_same = |spelled: &&str| match time {
         Some(time) => quantity::time(spelled) == Some(time),
@@ -97,7 +98,8 @@ pub(super) fn life(given: &Given, path: &str, time: Option<Duration>) -> String 
     given.spelled(path).filter(is_same).map_or_else(canonical, str::to_owned)
 }
 
-/// The time between two sweeps, as it was given. Where that is never, sweeps go on all the same.
+/// Returns the interval of sweeps, as it was spelled. The spelling may mean "never", although
+/// sweeps go on.
 pub(super) fn interval(given: &Given, path: &str, time: Duration) -> String {
     let is_same = |spelled: &&str| {
         let never = quantity::is_never(spelled);
@@ -107,7 +109,7 @@ pub(super) fn interval(given: &Given, path: &str, time: Duration) -> String {
     given.spelled(path).filter(is_same).map_or_else(canonical, str::to_owned)
 }
 
-/// A size as it was given, if that is still its value.
+/// Returns a size, as it was spelled if it still has that value.
 pub(super) fn size(given: &Given, size: u64) -> String {
     let spelled = given.spelled("memory/max-size");
     let spelled = spelled.filter(|spelled| quantity::size(spelled) == Some(size));
@@ -117,7 +119,7 @@ pub(super) fn size(given: &Given, size: u64) -> String {
 fn memory(memory: &MemoryConfig, given: &Given) -> Node {
     let is_bounded = memory.max_count.is_some() || memory.max_size.is_some();
     let when_full = match memory.when_full {
-        // A bound without it means the same, and so does NONE.
+        // Without an action, a bound means REMOVE, and so does NONE.
         WhenFull::Remove if is_bounded => match given.spelled("memory/when-full") {
             Some(said) if said.trim().eq_ignore_ascii_case("NONE") => None,
             None if given.has("memory/max-count") || given.has("memory/max-size") => None,

@@ -1,4 +1,4 @@
-//! Several files as one.
+//! Combines several files.
 
 use std::collections::HashMap;
 
@@ -6,9 +6,10 @@ use super::{LimitsFile, MigrationFile, ServerFile};
 use crate::{CacheConfig, CacheName};
 
 impl ServerFile {
-    /// Lays what another file says over this one. Returns the names of caches and templates that both have, with
-    /// different configurations, each with what it is; those of this file stay. A name that stands in the other file
-    /// twice is not among them: whoever read that file has reported it.
+    /// Overrides these settings by those of another file. Returns the names of caches and templates
+    /// that both files configure differently, each with its kind; this file's configuration stays.
+    /// A name that occurs twice in the other file is not returned: parsing that file has reported
+    /// it.
     #[must_use]
     pub fn overlay(&mut self, over: Self) -> Vec<(&'static str, CacheName)> {
         let Self {
@@ -66,7 +67,7 @@ impl ServerFile {
     }
 }
 
-/// Adds configurations that are not there yet. Those that are there and differ stay, and their names are left.
+/// Adds new configurations. Existing ones stay, and the names of those that differ are returned.
 fn add(
     what: &'static str,
     over: Vec<(CacheName, CacheConfig)>,

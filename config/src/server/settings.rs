@@ -1,5 +1,5 @@
-//! The file of our own: TOML with the names of [`ServerConfig`](crate::ServerConfig) in kebab-case,
-//! and caches in the same words as in JSON.
+//! Godwit's own file: TOML with the names of [`ServerConfig`](crate::ServerConfig) in kebab-case,
+//! and with the elements and attributes of caches as in JSON.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
@@ -40,7 +40,7 @@ pub(crate) fn read(root: &Element, options: &Options<'_>, notes: &mut Notes) -> 
     if let Some(listen) = fields.read("bind-address", listen) {
         file.listen_on(listen);
     }
-    // What the file says itself is said of its caches, too.
+    // The setting applies to the caches of the same file, too.
     fields.notes.tolerance.insecure |= file.insecure.unwrap_or_default();
     if let Some(limits) = fields.child("limits") {
         file.limits = self::limits(limits, fields.notes);
@@ -100,12 +100,12 @@ fn migration(element: &Element, notes: &mut Notes) -> MigrationFile {
     migration
 }
 
-/// Where to listen, as `server.sh -b` takes it.
+/// Where to listen, in the syntax of `server.sh -b`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
-    /// An IP address, or a name of loopback.
+    /// An IP address, or a name of the loopback interface.
     Address(IpAddr),
-    /// The address of this host, which is looked up by the code that listens.
+    /// The address of this host, which the caller looks up.
     Host(String),
 }
 
@@ -142,21 +142,21 @@ pub(crate) fn listen(attribute: &Attribute) -> Result<Listen, ConfigError> {
     attribute.value.parse().map_err(|error| match error {
         NoAddress::Other(_) => attribute.error("an IP address such as 0.0.0.0, or a host name"),
         NoAddress::Choice(_) => {
-            attribute.error("an IP address; 0.0.0.0 stands for all of this machine")
+            attribute.error("an IP address; 0.0.0.0 stands for all addresses of this machine")
         }
     })
 }
 
-/// A text that does not say where to listen.
+/// Error for a text that does not say where to listen.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoAddress {
-    /// An Infinispan server would choose one of the machine's addresses by it.
+    /// An Infinispan server would use it to choose one of the machine's addresses.
     #[error(
-        "\"{0}\" leaves the choice among this machine's addresses to the server, which is not supported; \
+        "\"{0}\" makes the server choose one of this machine's addresses, which is not supported; \
          give the IP address, or 0.0.0.0 for all of them"
     )]
     Choice(String),
-    /// It is not the name of a host either.
+    /// It is not a host name either.
     #[error("\"{0}\" is neither an IP address nor a host name")]
     Other(String),
 }

@@ -1,4 +1,4 @@
-//! The samples are what they say, and settings that do not fit are refused.
+//! Samples, and settings that are refused.
 
 use super::*;
 use crate::{
@@ -10,7 +10,7 @@ const GODWIT: &str = include_str!("../../samples/godwit.toml");
 const INFINISPAN: &str = include_str!("../../samples/infinispan.xml");
 const STANDALONE: &str = include_str!("../../samples/standalone.xml");
 
-/// Reads a file whose properties all have their defaults.
+/// Reads a file with default values for all properties.
 fn parsed(file: &str) -> Parsed<ServerFile> {
     let options = Options { lookup: Some(&|_| None), ..Options::default() };
     parse_server(file.as_bytes(), &options).unwrap_or_else(|error| panic!("{error}"))
@@ -320,7 +320,7 @@ fn a_cache_in_toml_may_be_made_from_a_built_in_configuration() {
 }
 
 #[test]
-fn a_host_name_to_listen_on_is_looked_up_by_whoever_listens() {
+fn a_host_name_to_listen_on_is_looked_up_by_the_caller() {
     let toml = "bind-address = 'cache-1.example.org'";
     let xml = "<server><interfaces><interface name='public'><inet-address value='cache-1.example.org'/>\
                </interface></interfaces></server>";
@@ -333,7 +333,7 @@ fn a_host_name_to_listen_on_is_looked_up_by_whoever_listens() {
         let error = file.resolve(None).unwrap_err().to_string();
         assert!(error.starts_with("bind-address has to be an IP address"), "{error}");
     }
-    // Later files win, whichever of the two they have.
+    // Later files take precedence, whether they give a host or an address.
     let (host, address) = (parsed(toml).value, parsed("bind-address = '10.0.0.7'").value);
     let mut file = host.clone();
     assert_eq!(file.overlay(address.clone()), []);
@@ -344,7 +344,7 @@ fn a_host_name_to_listen_on_is_looked_up_by_whoever_listens() {
 }
 
 #[test]
-fn where_clients_connect_to_is_a_host_and_a_port() {
+fn an_advertised_address_is_a_host_and_a_port() {
     let read = |text: &str| text.parse::<Advertised>().ok().map(|it| (it.host, it.port));
     let is = |host: &str, port| Some((host.to_owned(), port));
     assert_eq!(read("cache.example.org:4711"), is("cache.example.org", 4711));
@@ -375,7 +375,7 @@ fn endpoints_name_a_binding_that_is_there() {
     assert!(error.starts_with("there is no socket-binding 'b' in this document"), "{error}");
 }
 
-/// A server with these endpoints, and nothing else that matters.
+/// Returns a server with these endpoints.
 fn endpoints(content: &str) -> String {
     format!("<infinispan><server><endpoints>{content}</endpoints></server></infinispan>")
 }
@@ -491,7 +491,7 @@ fn files_are_laid_over_each_other() {
     assert_eq!(file.limits.max_key, Some(10));
     let names: Vec<_> = file.caches.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["a", "b", "c"]);
-    // What one file says twice is a problem of that file, and not of one before it.
+    // A name that occurs twice in one file is a problem of that file alone.
     let twice = "<caches><local-cache name='o'/><replicated-cache name='o'/></caches>";
     let options = Options::default();
     let reading = crate::read_server(twice.as_bytes(), Format::told_by(twice), &options);
@@ -530,7 +530,7 @@ fn names_of_the_servers_own_caches_are_taken() {
 }
 
 #[test]
-fn an_address_to_listen_on_is_told_and_not_chosen() {
+fn an_address_to_listen_on_is_given_and_not_chosen() {
     for (text, address) in [
         ("10.0.0.7", IpAddr::from([10, 0, 0, 7])),
         ("[::1]", IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)),

@@ -8,7 +8,7 @@ use crate::{
     tree::Attribute,
 };
 
-/// Media types that caches are made of, and others that are spelled nearly like them.
+/// Media types that caches use, and others with similar names.
 const KNOWN: &[&str] = &[
     "application/bson",
     "application/cbor",
@@ -35,19 +35,19 @@ const KNOWN: &[&str] = &[
     "text/yaml",
 ];
 
-/// Letters in which a name may differ and still be taken for a slip.
+/// Most letters by which a misspelled name may differ.
 const SLIP: usize = 2;
 
-/// What a media type looks like.
+/// What a media type has to be, for errors.
 const EXPECTED: &str = "a media type such as application/json";
 
-/// Any media type, also one that looks like a slip.
+/// Reads any media type, including one that looks misspelled.
 pub(super) fn any_media_type(attribute: &Attribute) -> Result<MediaType, ConfigError> {
     attribute.parse(EXPECTED)
 }
 
-/// A media type. One that is nearly spelled like a known one is refused: taken for another, it would
-/// store bytes that no client can read as what they are.
+/// Reads a media type. One that is spelled almost like a known one is refused: as an unknown type,
+/// it would store bytes in a format that clients do not expect.
 pub(super) fn media_type(attribute: &Attribute) -> Result<MediaType, ConfigError> {
     let media_type = any_media_type(attribute)?;
     let essence = media_type.essence();
@@ -68,7 +68,7 @@ pub(super) fn media_type(attribute: &Attribute) -> Result<MediaType, ConfigError
 
 #[cfg(test)]
 mod tests {
-    //! Slips are told from names that are not known.
+    //! Misspelled names and unknown ones.
 
     use super::*;
     use crate::Place;

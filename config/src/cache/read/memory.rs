@@ -1,4 +1,5 @@
-//! How much a cache may hold, in the spellings of 11.0 and later, of 9.x and 10.x, and before.
+//! Reads how much a cache may hold, in the spellings of 11.0 and later, of 9.x and 10.x, and
+//! before.
 
 use super::super::{CacheConfig, MemoryConfig, WhenFull};
 use crate::{
@@ -8,15 +9,15 @@ use crate::{
     tree::{Attribute, Element},
 };
 
-/// What a strategy says about a full cache.
+/// What an eviction strategy does when the cache is full.
 #[derive(Clone, Copy)]
 enum Strategy {
     Full(WhenFull),
-    /// Nothing is removed, whatever the bound.
+    /// Nothing is evicted, whatever the bound.
     Manual,
 }
 
-/// Words for strategies; the orders of eviction of 8.x and before are one.
+/// Names of strategies; the eviction orders of 8.x and before are all the same here.
 const STRATEGIES: &[(&str, Strategy)] = &[
     ("REMOVE", Strategy::Full(WhenFull::Remove)),
     ("EXCEPTION", Strategy::Full(WhenFull::Exception)),
@@ -35,18 +36,18 @@ enum Unit {
     Bytes,
 }
 
-/// Where a bound is kept that removes nothing, and what says so.
+/// Paths under which the bound of MANUAL, which evicts nothing, is kept.
 const KEPT: [&str; 3] = ["memory/max-count", "memory/max-size", "memory/when-full"];
 
-/// What is said of bounds, as long as it is read.
+/// The bounds while they are being read.
 pub(super) struct Bounds {
     memory: MemoryConfig,
-    /// Whether nothing is removed, whatever the bounds.
+    /// Whether nothing is evicted, whatever the bounds.
     is_manual: bool,
 }
 
 impl Bounds {
-    /// What a parent says.
+    /// Returns the bounds of a template.
     pub(super) fn of(config: &CacheConfig) -> Self {
         let kept = |path: &str| {
             let value = config.kept.value(path);
@@ -68,7 +69,7 @@ impl Bounds {
         Self { memory, is_manual: true }
     }
 
-    /// Sets what is said. A bound that removes nothing is none, and is kept to be shown.
+    /// Sets the bounds. A bound that evicts nothing has no effect, and is kept to be shown.
     fn set(self, config: &mut CacheConfig, element: &Element) {
         if !self.is_manual {
             KEPT.into_iter().for_each(|path| config.kept.remove(path));
@@ -95,7 +96,7 @@ impl Bounds {
     }
 }
 
-/// Reads `memory` and the older `eviction` of a cache. `all` is what its parent says.
+/// Reads `memory` and the older `eviction` of a cache. `all` holds the bounds of its template.
 pub(super) fn read(fields: &mut Fields<'_, '_>, config: &mut CacheConfig, mut all: Bounds) {
     let bounds = &mut all;
     if let Some(eviction) = fields.child("eviction") {
@@ -127,7 +128,7 @@ pub(super) fn read(fields: &mut Fields<'_, '_>, config: &mut CacheConfig, mut al
     all.set(config, fields.element);
 }
 
-/// Keeps where entries were to lie.
+/// Keeps the attributes about where entries are stored.
 pub(super) fn keep(element: &Element, config: &mut CacheConfig) {
     let Some(memory) = element.children("memory").next() else { return };
     if memory.children("off-heap").next().is_some() {
@@ -158,7 +159,7 @@ fn memory(element: &Element, bounds: &mut Bounds, notes: &mut Notes) {
     fields.finish();
 }
 
-/// Reads a `size` that counts what another attribute says: entries, unless it says memory.
+/// Reads a `size` that counts entries, or bytes if another attribute says so.
 fn bound(fields: &mut Fields<'_, '_>, unit: &'static str, bounds: &mut Bounds) {
     let words = [("COUNT", Unit::Entries), ("MEMORY", Unit::Bytes)];
     match fields.read(unit, |unit| unit.one_of(&words)).unwrap_or(Unit::Entries) {

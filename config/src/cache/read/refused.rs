@@ -1,5 +1,5 @@
-//! What a cache may not have, because leaving it out would change what happens to data or who may do
-//! what.
+//! Refuses elements of a cache whose omission would change what happens to data or who may access
+//! it.
 
 use super::super::CacheConfig;
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     tree::{Attribute, Element},
 };
 
-/// Stores that are not there.
+/// Stores that are not supported.
 const STORES: &[&str] = &[
     "binary-keyed-jdbc-store",
     "cassandra-store",
@@ -35,21 +35,21 @@ const STORES: &[&str] = &[
     "table-sql-store",
 ];
 
-/// Refuses every store but a remote one by its name: after a restart, entries that are meant to be in
-/// it would not be there. A lenient reader accepts it, and [`memory_only`] says what that means.
+/// Refuses every store except a remote one: after a restart, its entries would be missing. A
+/// lenient reader accepts it, and [`memory_only`] names it.
 pub(super) fn other_stores(fields: &mut Fields<'_, '_>) {
     for name in STORES {
         for store in fields.children(name) {
             if !fields.notes.tolerance.lenient {
-                let why = "there is no such store here, and a restart would lose what it is meant \
-                           to keep; leave it out, or use --lenient to keep its entries in memory only";
+                let why = "this store is not supported, and a restart would lose the entries in it; \
+                           leave it out, or use --lenient to keep the entries in memory only";
                 fields.notes.problem(refused(format!("'{}'", store.spelled), why, store.place));
             }
         }
     }
 }
 
-/// Refuses the rest.
+/// Refuses transactions, other sites and authorization.
 pub(super) fn read(fields: &mut Fields<'_, '_>) {
     if let Some(transaction) = fields.child("transaction") {
         let mode = transaction.attribute("mode");
@@ -75,8 +75,8 @@ pub(super) fn read(fields: &mut Fields<'_, '_>) {
             let enabled = authorization.attribute("enabled").map(Attribute::flag);
             let enabled = enabled.map_or(Some(true), |enabled| fields.notes.check(enabled));
             if enabled == Some(true) && !fields.notes.tolerance.insecure {
-                let why = "authorization is not there yet, everyone would have every right; leave \
-                           it out, or use --insecure if everyone may do everything";
+                let why = "authorization is not there yet, so everyone would have every permission; leave \
+                           it out, or use --insecure to accept that";
                 fields.notes.problem(refused("'authorization'", why, authorization.place));
             }
         }
@@ -89,7 +89,8 @@ fn no_transactions(what: &str, place: Place, notes: &mut Notes) {
     notes.problem(refused(what, why, place));
 }
 
-/// Stores of a configuration that was read leniently: what is in them is in memory only.
+/// Returns the unsupported stores of a leniently read configuration, whose entries are in memory
+/// only.
 pub(crate) fn memory_only(config: &CacheConfig) -> Vec<&str> {
     let kept = &config.kept;
     let inner = kept.child("persistence").into_iter().flat_map(|kept| kept.children.keys());
@@ -97,7 +98,7 @@ pub(crate) fn memory_only(config: &CacheConfig) -> Vec<&str> {
     stores.map(String::as_str).filter(|name| STORES.contains(name)).collect()
 }
 
-/// Returns whether a configuration names an authorization that is not there.
+/// Returns whether a configuration asks for authorization, which is not supported.
 pub(crate) fn open_to_everyone(config: &CacheConfig) -> bool {
     let security = config.kept.child("security");
     let authorization = security.and_then(|security| security.child("authorization"));

@@ -1,9 +1,9 @@
-//! A cache over what it is made from.
+//! Caches that inherit from templates.
 
 use super::*;
 use crate::{Format, MemoryConfig, Options, Parsed, ServerFile, WhenFull, parse_server_as};
 
-/// Reads a cache `c` that is made from a template `t`.
+/// Reads a cache `c` that inherits from a template `t`.
 fn over(template: &str, cache: &str) -> Result<Parsed<ServerFile>, ConfigError> {
     let document = format!(
         "<infinispan><cache-container>\
@@ -46,14 +46,14 @@ fn an_encoding_of_a_part_leaves_the_other_part_as_it_is() {
         (same, value, &text, &protostream),
         ("", value, &None, &protostream),
         ("<indexing/>", "<encoding><key media-type='text/plain'/></encoding>", &text, &protostream),
-        // One of both stands before those of each.
+        // A media type for both takes precedence.
         (both, value, &text, &text),
     ] {
         let wanted = encoding_of(key.clone(), value.clone());
         assert_eq!(config(template, cache).encoding, wanted, "{template} {cache}");
     }
     assert_eq!(whats(each, value), Vec::<String>::new());
-    assert_eq!(whats(both, value), ["'value' of 'encoding': 'media-type' is of both"]);
+    assert_eq!(whats(both, value), ["'value' of 'encoding': 'media-type' applies to both"]);
     assert_eq!(whats(both, both), Vec::<String>::new());
 }
 

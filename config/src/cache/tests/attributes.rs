@@ -1,4 +1,4 @@
-//! What two configurations differ in, and what of one can be changed.
+//! Differences between configurations, and attributes that can be changed.
 
 use serde_json::json;
 

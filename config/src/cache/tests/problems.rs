@@ -1,4 +1,4 @@
-//! What is refused, what is noted, and what is accepted in silence.
+//! What is refused, what is noted, and what is accepted silently.
 
 use super::*;
 
@@ -31,7 +31,7 @@ fn what_would_change_what_happens_to_data_is_refused() {
 }
 
 #[test]
-fn what_is_done_anyway_is_accepted_in_silence() {
+fn values_that_match_the_behaviour_are_accepted_silently() {
     for xml in [
         with("<transaction mode='NONE'/>"),
         with("<transaction/>"),
@@ -124,7 +124,7 @@ fn a_lenient_reader_notes_unknown_names_and_lost_stores() {
 }
 
 #[test]
-fn everything_that_is_wrong_is_found_at_once() {
+fn all_problems_are_reported_at_once() {
     let xml = "<distributed-cache owner='2' segments='x' statistics='perhaps'>\n\
                <expiration lifespan='soon' max-idle='-'/><transaction mode='NON_XA'/>\n\
                <encoding><key media-type='json'/></encoding><backups><backup site='LON'/></backups>\n\

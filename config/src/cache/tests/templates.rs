@@ -1,4 +1,4 @@
-//! Configurations that caches are made from.
+//! Templates of caches.
 
 use super::*;
 
@@ -51,7 +51,7 @@ fn configurations_that_name_each_other_are_refused() {
     assert!(matches!(error, ConfigError::Circle { .. }), "{error}");
 }
 
-/// A container with configurations that cannot be used here.
+/// A container with templates that cannot be used.
 const WITH_TEMPLATES: &str = "<infinispan><cache-container>\
     <distributed-cache-configuration name='tx'><transaction mode='NON_XA'/></distributed-cache-configuration>\
     <distributed-cache-configuration name='disk'><persistence><file-store/></persistence></distributed-cache-configuration>\

@@ -1,4 +1,4 @@
-//! What single settings mean, in every spelling.
+//! Settings in every spelling, and their meaning.
 
 use super::*;
 
@@ -41,7 +41,7 @@ fn times_have_units_zero_is_one_and_below_it_is_none() {
     for never in ["-1", "0"] {
         assert_eq!(
             whats(&with(&format!("<expiration interval='{never}'/>"))),
-            ["'interval' of 'expiration': ended entries are always looked for"]
+            ["'interval' of 'expiration': expired entries are always removed"]
         );
     }
 }
@@ -110,7 +110,7 @@ fn an_indexed_cache_without_an_encoding_holds_protostream() {
     let octets = "<indexing/><encoding media-type='application/octet-stream'/>";
     assert_eq!(encoding(octets).value, Some(MediaType::OCTET_STREAM));
 
-    // What follows from being indexed does not outlive it.
+    // The implied encoding ends with the index.
     let file = "<caches><distributed-cache-configuration name='t'><indexing/>\
                 </distributed-cache-configuration><distributed-cache name='a' configuration='t'>\
                 <indexing enabled='false'/></distributed-cache></caches>";
@@ -124,5 +124,5 @@ fn the_media_type_of_both_stands_before_that_of_one() {
         "<encoding media-type='text/plain'><value media-type='application/json'/></encoding>",
     ));
     assert_eq!(parsed.value.encoding.value, Some(MediaType::TEXT));
-    assert_eq!(parsed.ignored[0].what, "'value' of 'encoding': 'media-type' is of both");
+    assert_eq!(parsed.ignored[0].what, "'value' of 'encoding': 'media-type' applies to both");
 }

@@ -1,4 +1,4 @@
-//! Where a cache stands in a document, what it is called, and what kind it is.
+//! Position, name and kind of a cache in a document.
 
 use super::*;
 use crate::{Secrets, Writing};
@@ -103,7 +103,7 @@ fn every_kind_of_cache_has_its_mode() {
     assert_eq!(scattered.ignored[0].what, "'scattered-cache': it becomes a distributed cache");
     assert_eq!(
         error("<invalidation-cache name='x'/>").to_string(),
-        "'invalidation-cache' is refused (line 1, column 1): its entries would live nowhere; \
+        "'invalidation-cache' is refused (line 1, column 1): it would not hold its entries; \
          take a local-cache or a distributed-cache"
     );
     for xml in [
