@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use store::BroughtIn;
 
 use crate::counts::Counts;
 
@@ -23,9 +24,9 @@ pub(crate) enum Purpose {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Here {
-    /// Complete segments that were read through this connection.
+    /// Complete segments that were read, through this connection or those that it continues.
     pub segments: u32,
-    /// Entries that the source had in them; the sum of those below.
+    /// Entries that the source had in them then; the sum of the next six.
     pub read: u64,
     /// Brought in by synchronizations.
     pub copied: u64,
@@ -39,21 +40,40 @@ pub struct Here {
     pub tombstone: u64,
     /// Their time was over.
     pub expired: u64,
-    /// Entries that were brought in, and had to make room here since.
+    /// Entries that a verification has fetched after that, without those that came back after an eviction.
+    pub repaired: u64,
+    /// Entries that were brought in, had to make room here, and have not come back.
     pub evicted: u64,
-    /// Entries that were brought in, and that clients have changed or removed since, or that have ended: at
-    /// least so many. Known once everything is complete.
+    /// Entries that were brought in, and that clients have changed or removed, or that have ended, since their segment
+    /// is complete.
     pub changed_since: u64,
+    /// Entries that came in before their segment was complete, and that the source did not have any more when it was
+    /// read to its end. Known once everything is complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gone_before: Option<u64>,
+    /// Entries that are here as they came: those that were copied, read through, brought in ahead, repaired or gone
+    /// before, without those that were evicted or changed since. Known once everything is complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_they_came: Option<u64>,
 }
 
 impl Here {
-    /// The same if entries that had been brought in were evicted so many times, and some perhaps brought in again. So
-    /// many are `left` in all segments, if these are all.
-    pub(crate) fn with_gone(self, evicted: u64, left: Option<u64>) -> Self {
-        let brought = self.copied + self.read_through + self.ahead;
-        let evicted = evicted.min(brought.saturating_sub(left.unwrap_or(0)));
-        let changed = left.map_or(0, |left| (brought - evicted).saturating_sub(left));
-        Self { evicted, changed_since: changed, ..self }
+    /// The same with what the cache has counted since. `is_all` is whether these are all segments.
+    pub(crate) fn with_since(self, since: BroughtIn, is_all: bool) -> Self {
+        let BroughtIn { here, evicted, repaired, changed } = since;
+        let known = Self { repaired, evicted, changed_since: changed, ..self };
+        if !is_all {
+            return known;
+        }
+        let came = self.copied + self.read_through + self.ahead + repaired;
+        let are = here + evicted + changed;
+        Self {
+            gone_before: Some(are.saturating_sub(came)),
+            // Clients may be quicker than the note that a segment is complete.
+            changed_since: changed + came.saturating_sub(are),
+            as_they_came: Some(here),
+            ..known
+        }
     }
 
     fn add(&mut self, other: Self) {
@@ -72,6 +92,8 @@ impl Here {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     segments: BTreeMap<u32, Segment>,
+    /// What became of the entries of segments that were complete before this connection.
+    before: Here,
     /// What all synchronizations have read, what was read again included.
     synchronized: Counts,
     /// Whether the source turned out to be one unit.
@@ -125,8 +147,7 @@ impl Ledger {
             kept_for_client: reading.kept_for_client,
             tombstone: reading.tombstone,
             expired: reading.expired,
-            evicted: 0,
-            changed_since: 0,
+            ..Here::default()
         };
         match purpose {
             Purpose::Synchronization => here.copied += reading.written,
@@ -146,6 +167,10 @@ impl Ledger {
         let was_unit = std::mem::replace(&mut self.is_unit, true);
         let known = if was_unit { self.segments.remove(&0) } else { None };
         let mut unit = known.unwrap_or_default();
+        if !was_unit {
+            let before = std::mem::take(&mut self.before);
+            (unit.copied, unit.ahead) = (before.copied, before.ahead);
+        }
         for segment in std::mem::take(&mut self.segments).into_values() {
             unit.copied += segment.copied;
             unit.ahead += segment.ahead;
@@ -153,17 +178,24 @@ impl Ledger {
         self.segments.insert(0, unit);
     }
 
-    /// What a connection that goes on after this one has to know: what was written of segments that are not
-    /// complete. What is complete is read no more.
+    /// What a connection that goes on after this one has to know: what became of the entries of complete segments,
+    /// which are read no more, and what was written of the others.
     pub(crate) fn left(&self) -> Self {
         let segments = self.segments.iter().filter(|(_, known)| known.here.is_none());
         let written = |known: &Segment| Segment { here: None, ..*known };
         let segments = segments.map(|(segment, known)| (*segment, written(known))).collect();
-        Self { segments, is_unit: self.is_unit, ..Self::default() }
+        Self { segments, before: self.here(), is_unit: self.is_unit, ..Self::default() }
     }
 
     /// What became of the entries of complete segments.
     pub(crate) fn here(&self) -> Here {
+        let mut sum = self.before;
+        sum.add(self.read_here());
+        sum
+    }
+
+    /// What became of those of the segments that were read through this connection.
+    pub(crate) fn read_here(&self) -> Here {
         let mut sum = Here::default();
         self.segments.values().filter_map(|segment| segment.here).for_each(|here| sum.add(here));
         sum

@@ -184,7 +184,7 @@ impl Migrations {
             &ready.opening.connection,
             past.as_ref(),
         );
-        let goes_on = past.as_ref().filter(|_| ready.opening.beginning == Beginning::Unchanged);
+        let goes_on = past.as_ref().filter(|_| ready.opening.beginning != Beginning::Anew);
         if let Some(left) = goes_on.and_then(|past| self.ledgers.left_by(name, past)) {
             *source.ledger().lock() = left;
         }

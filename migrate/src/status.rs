@@ -249,10 +249,9 @@ impl Facts<'_> {
 
     /// What became of the source's entries.
     fn here(&self, live: &Migration) -> Here {
-        let cache = self.cache;
-        let left = cache.approximate_len().saturating_sub(cache.local_len());
         let here = live.source().ledger().lock().here();
-        here.with_gone(cache.evicted_imported(), self.is_complete().then_some(left))
+        let segments = self.connection.map(|connection| connection.space.count());
+        here.with_since(self.cache.brought_in(), segments == Some(here.segments))
     }
 
     /// What a restart has lost of a cache that has let go of its source, until it is connected again.

@@ -25,7 +25,7 @@ use crate::{
     command::{CacheError, Change, Command, Fence, Progress, Reply},
     entry::{SHARED_FROM, Value},
     memory::{MemoryLimit, Usage, allocated},
-    segment::{Bound, KeyHasher, Position, Role, Segment, Standing, Step},
+    segment::{Bound, BroughtIn, KeyHasher, Position, Role, Segment, Standing, Step},
     stamp::VersionKey,
     stats::Stats,
     time::Timestamp,
@@ -238,6 +238,14 @@ impl Cache {
     #[must_use]
     pub fn local_len(&self) -> u64 {
         self.sum(Segment::local_len)
+    }
+
+    /// What became of the entries that were brought in.
+    #[must_use]
+    pub fn brought_in(&self) -> BroughtIn {
+        let mut all = BroughtIn::default();
+        self.segments.used().for_each(|segment| all.add(segment.brought_in()));
+        all
     }
 
     /// Tombstones.

@@ -30,8 +30,8 @@ pub use self::{
     entry::{EntryMetadata, EntryRef, MAX_KEY, Origin, SHARED_FROM, TakenEntry, Value},
     memory::MemoryLimit,
     segment::{
-        Bound, EVICTION_SAMPLE, Import, ImportRule, Position, Records, Role, Segment, Settled,
-        Standing, Step, WhenFull,
+        Bound, BroughtIn, EVICTION_SAMPLE, Import, ImportRule, Position, Records, Role, Segment,
+        Settled, Standing, Step, WhenFull,
     },
     source::{Beginning, ConnectionId, Coverage, Link, SourceSegment, SourceSpace},
     stamp::{Epoch, Stamp, Version, VersionKey},

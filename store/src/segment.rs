@@ -8,6 +8,7 @@
 //! Start reading at [`Segment::apply`].
 
 mod background;
+mod brought;
 mod ended;
 mod evicted;
 mod import;
@@ -21,6 +22,7 @@ use hashbrown::HashTable;
 pub(crate) use self::{background::EVICTION_ROUNDS, key_hash::KeyHasher, walk::Cursor};
 pub use self::{
     background::{EVICTION_SAMPLE, Position, Records, Step},
+    brought::BroughtIn,
     import::{Import, ImportRule, Settled, Standing},
 };
 use self::{ended::Ended, evicted::Evicted};
@@ -147,6 +149,12 @@ pub struct Segment {
     evicted_imported: Evicted,
     /// Entries that had made room before the first of the connections that continue each other.
     evicted_before: u64,
+    /// See [`BroughtIn::repaired`].
+    repaired: u64,
+    /// See [`BroughtIn::changed`].
+    changed_imported: u64,
+    /// Whether everything of the last source was here when it was disconnected.
+    was_complete: bool,
     outbox: Outbox,
     stats: Stats,
 }
@@ -193,6 +201,9 @@ impl Segment {
             evicted: 0,
             evicted_imported: Evicted::default(),
             evicted_before: 0,
+            repaired: 0,
+            changed_imported: 0,
+            was_complete: false,
             outbox: Outbox::default(),
             stats: Stats::default(),
         }
@@ -334,6 +345,9 @@ impl Segment {
                 } else if is_unknown {
                     self.remember_removal(place, command.key)?;
                 }
+                if place.bucket.is_none() {
+                    self.note_client(place);
+                }
                 self.stats.remove_misses += 1;
                 // Nobody knows whether there was an entry; there is none from now on.
                 reply.reply(match command.source {
@@ -349,6 +363,9 @@ impl Segment {
             }
             (Change::Remove, _) => {
                 self.note_change();
+                if place.bucket.is_none() {
+                    self.note_client(place);
+                }
                 reply.reply(Outcome::Missing);
                 Ok(Progress::Done)
             }
@@ -386,6 +403,7 @@ impl Segment {
                 } else {
                     self.check_tombstones()?;
                     self.insert_tombstone(place.hash, command.key, true)?;
+                    self.note_client(place);
                 }
                 self.stats.remove_hits += 1;
                 reply.reply(Outcome::Changed { previous: Some(entry) });
@@ -462,7 +480,7 @@ impl Segment {
         draft.number = Number::Stamp(self.stamp);
         let bucket = self.put(place.hash, place.bucket, &draft);
         if is_new {
-            self.evicted_imported.comes_in(place.hash, false);
+            self.note_client(place);
         }
         self.emit(Cause::Write, bucket);
         Ok(Progress::Done)

@@ -1,6 +1,7 @@
 //! A cache moves from one server to another: the scenes of a migration, each with two servers in this
 //! process.
 
+mod account;
 mod connecting;
 mod disconnecting;
 mod jobs;

@@ -99,16 +99,32 @@ fn a_connection_to_one_unit_that_goes_on_counts_what_was_copied_before() {
     assert_eq!(ledger.here(), here(15, 15, 0, 0));
 }
 
+/// What the cache has counted.
+fn since(here: u64, evicted: u64, repaired: u64, changed: u64) -> BroughtIn {
+    BroughtIn { here, evicted, repaired, changed }
+}
+
 #[test]
-fn what_was_evicted_is_not_called_here() {
+fn what_is_here_as_it_came_is_counted_and_the_rest_agrees_with_it() {
     let all = Here { kept_for_client: 9, ..here(109, 60, 30, 10) };
-    let evicted = |evicted, left| all.with_gone(evicted, left).evicted;
-    assert_eq!([evicted(0, None), evicted(7, None), evicted(7, Some(93))], [0, 7, 7]);
-    assert_eq!(evicted(7, Some(98)), 2, "five were brought in again");
-    assert_eq!([evicted(500, None), evicted(500, Some(20))], [100, 80]);
-    let changed = |evicted, left| all.with_gone(evicted, left).changed_since;
-    assert_eq!([changed(0, None), changed(0, Some(100)), changed(0, Some(101))], [0, 0, 0]);
-    assert_eq!([changed(0, Some(1)), changed(7, Some(1)), changed(500, Some(0))], [99, 92, 0]);
+    let known = |counted| {
+        let known = all.with_since(counted, true);
+        let came = known.copied + known.read_through + known.ahead + known.repaired;
+        let came = came + known.gone_before.unwrap();
+        let here = known.as_they_came.unwrap();
+        assert_eq!(here + known.evicted + known.changed_since, came, "{known:?}");
+        (here, known.evicted, known.repaired, known.changed_since, known.gone_before.unwrap())
+    };
+    assert_eq!(known(since(100, 0, 0, 0)), (100, 0, 0, 0, 0));
+    assert_eq!(known(since(97, 0, 0, 3)), (97, 0, 0, 3, 0));
+    assert_eq!(known(since(100, 0, 3, 3)), (100, 0, 3, 3, 0), "what is repaired hides no removal");
+    assert_eq!(known(since(80, 15, 0, 5)), (80, 15, 0, 5, 0));
+    assert_eq!(known(since(141, 0, 0, 0)), (141, 0, 0, 0, 41), "they came before");
+    assert_eq!(known(since(138, 0, 0, 3)), (138, 0, 0, 3, 41));
+    assert_eq!(known(since(98, 0, 0, 0)), (98, 0, 0, 2, 0), "clients were quicker");
+    let some = all.with_since(since(97, 1, 0, 2), false);
+    assert_eq!((some.evicted, some.changed_since), (1, 2));
+    assert_eq!((some.as_they_came, some.gone_before), (None, None), "others are not complete");
 }
 
 #[test]
@@ -119,8 +135,19 @@ fn a_connection_that_goes_on_counts_what_the_last_one_has_copied_as_copied() {
     last.applied(Synchronization, 1, reading(40, 0, 0, 0));
     last.applied(Ahead, 1, reading(5, 0, 0, 0));
     let mut ledger = last.left();
-    assert_eq!((ledger.here(), ledger.synchronized().read), (Here::default(), 0));
+    assert_eq!((ledger.here(), ledger.synchronized().read), (here(30, 30, 0, 0), 0));
+    assert_eq!(ledger.read_here(), Here::default());
     ledger.applied(Synchronization, 1, reading(54, 46, 0, 0));
     ledger.completed(Synchronization, 1, reading(54, 46, 0, 0));
-    assert_eq!(ledger.here(), here(100, 94, 1, 5), "what was complete before is not read again");
+    assert_eq!(
+        ledger.read_here(),
+        here(100, 94, 1, 5),
+        "what was complete before is not read again"
+    );
+    assert_eq!(ledger.here(), Here { segments: 2, ..here(130, 124, 1, 5) });
+    assert_eq!(ledger.left().here(), ledger.here(), "all of it stays known");
+    ledger.become_unit();
+    assert_eq!(ledger.here(), Here::default(), "it is read again");
+    ledger.completed(Synchronization, 0, reading(0, 130, 0, 0));
+    assert_eq!(ledger.here(), here(130, 124, 1, 5));
 }

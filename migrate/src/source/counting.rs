@@ -119,7 +119,7 @@ impl SourceConnection {
 
     /// Compares what the source has shown of its segments, all of which are complete, with what it says it has.
     pub(crate) async fn count_shown(&self) {
-        let here = self.ledger.lock().here();
+        let here = self.ledger.lock().read_here();
         let all = self.link().map(|link| link.space.count());
         let first = *self.first_census.lock();
         // What an earlier connection has brought in was not counted.

@@ -184,6 +184,8 @@ impl Segment {
 
     fn take_records(&mut self) -> Records {
         self.stamp = self.versions.next_stamp(self.stamp);
+        // Where there is a source, all of it counts as here by now.
+        self.count_changed(0, self.imported);
         let table = std::mem::take(&mut self.table);
         self.forget_ended();
         self.account.clear();

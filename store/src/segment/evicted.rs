@@ -42,13 +42,19 @@ impl Evicted {
     }
 
     /// The entry of a key comes in where there was none, or a client writes or removes the key: it is not missing any
-    /// more. `late` is whether the source has given it although everything of its segment was here before.
-    pub(super) fn comes_in(&mut self, hash: u64, late: bool) {
+    /// more. `late` is whether the source has given it although everything of its segment was here before. Returns
+    /// whether it was one of them.
+    pub(super) fn comes_in(&mut self, hash: u64, late: bool) -> bool {
         match self.hashes.binary_search(&hash) {
             Ok(index) => {
                 self.hashes.remove(index);
+                true
             }
-            Err(_) => self.beyond -= u64::from(late && self.beyond > 0),
+            Err(_) => {
+                let was_beyond = late && self.beyond > 0;
+                self.beyond -= u64::from(was_beyond);
+                was_beyond
+            }
         }
     }
 }

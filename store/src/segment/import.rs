@@ -247,7 +247,8 @@ impl Segment {
         self.make_room_for_import(place.bucket, key, draft.memory())?;
         if place.bucket.is_none() {
             let late = !self.may_be_at_source(place.placement);
-            self.evicted_imported.comes_in(place.hash, late);
+            let comes_back = self.evicted_imported.comes_in(place.hash, late);
+            self.repaired += u64::from(late && !comes_back);
         }
         self.stamp = self.versions.next_stamp(self.stamp);
         let bucket = self.put(place.hash, place.bucket, &draft);
@@ -299,6 +300,7 @@ impl Segment {
         if !self.continues {
             self.evicted_before = self.evicted;
             self.forget_evicted();
+            (self.repaired, self.changed_imported) = (0, 0);
             // What has ended comes again, if the source still has it.
             self.adopted_gone = 0;
         }
@@ -350,6 +352,8 @@ impl Segment {
         if let Some(link) = &mut self.link {
             let before = (link.space, std::mem::replace(&mut link.complete, complete.clone()));
             link.space = SourceSpace::Unit;
+            // All of it is read again.
+            (self.repaired, self.changed_imported) = (0, 0);
             if has_released {
                 link.sealed.get_or_insert_with(|| Box::new(before));
             }
@@ -388,7 +392,7 @@ impl Segment {
 
     /// Lets go of the source. Tombstones go step by step: see [`Segment::forget_tombstones`].
     pub fn disconnect(&mut self) {
-        self.link = None;
+        self.was_complete = self.link.take().is_some_and(|link| link.is_complete());
         self.changed = false;
         // A connection that continues this one repairs nothing that is not here if clients have written anything.
         self.forget_ended();

@@ -24,17 +24,22 @@ impl Segment {
         {
             let from = record.memory();
             self.mortal -= u64::from(record.is_mortal());
-            self.imported -= u64::from(record.is_imported());
+            let was_imported = record.is_imported();
+            self.imported -= u64::from(was_imported);
             self.adopted -= u64::from(record.is_adopted());
             self.balance -= record.balance();
             let was_tombstone = record.is_tombstone();
             draft.replace(record);
             self.balance += record.balance();
+            let is_changed = was_imported && !record.is_imported();
             self.imported += u64::from(record.is_imported());
             self.tombstones -= u64::from(was_tombstone);
             self.account.change(from, draft.memory(), i64::from(was_tombstone));
             if was_tombstone {
                 self.account.change_tombstone(from, 0);
+            }
+            if is_changed {
+                self.count_changed(hash::hash(draft.key), 1);
             }
             return bucket;
         }
@@ -76,7 +81,6 @@ impl Segment {
         self.make_memory(key, memory)?;
         self.stamp = self.versions.next_stamp(self.stamp);
         let tombstone = Record::tombstone(key, self.stamp, at_source, false);
-        self.evicted_imported.comes_in(hash, false);
         self.account.change(0, memory, 0);
         self.account.change_tombstone(0, memory);
         self.tombstones += 1;
@@ -166,7 +170,8 @@ impl Segment {
         self.changed |= self.link.is_none() && (cause == Cause::Remove || !record.is_imported());
         let from = record.memory();
         self.mortal -= u64::from(record.is_mortal());
-        self.imported -= u64::from(record.is_imported());
+        let was_imported = record.is_imported();
+        self.imported -= u64::from(was_imported);
         let is_adopted = record.is_adopted();
         let is_still_adopted = is_adopted && cause != Cause::Remove;
         self.adopted -= u64::from(is_adopted && !(is_still_adopted && leaves_tombstone));
@@ -188,6 +193,9 @@ impl Segment {
             self.balance += record.balance();
         } else {
             occupied.remove();
+        }
+        if was_imported && cause != Cause::Evict {
+            self.count_changed(place.placement, 1);
         }
         if let Some(key) = key {
             self.outbox.push(Effect { stamp: self.stamp, key, cause, entry: None });
@@ -254,6 +262,14 @@ impl Segment {
         let before = self.evicted_imported.memory();
         self.evicted_imported.insert(hash);
         self.account.change_filter(before, self.evicted_imported.memory());
+    }
+
+    /// Notes that a client writes or removes a key that is not here. If its entry had to make room, it is not missing
+    /// any more.
+    pub(super) fn note_client(&mut self, place: Place) {
+        if self.evicted_imported.comes_in(place.hash, false) {
+            self.count_changed(place.placement, 1);
+        }
     }
 
     /// Forgets which of them have.

@@ -100,16 +100,14 @@ pub(super) fn whereabouts(here: &Value, new: Option<u64>) -> String {
         entries => format!(", {} {what}", grouped(entries)),
     };
     let (gone, expired) = (part("tombstone", "removed here"), part("expired", "expired"));
-    let came: u64 = ["copied", "readThrough", "ahead"].map(of).iter().sum();
-    let as_they_came = came.saturating_sub(of("evicted") + of("changedSince"));
-    let has_changed = of("changedSince") > 0;
-    let of_all = match has_changed {
-        // What clients have replaced is here, but not as it came.
-        true => format!("{} were read", grouped(of("read"))),
-        false => {
-            let here = as_they_came + of("keptForClient");
-            format!("{} of {} are here", grouped(here), grouped(of("read")))
-        }
+    let as_they_came = here.get("asTheyCame").and_then(Value::as_u64);
+    // Of the others only some of the entries that were read are here, or entries that were not read.
+    let others = ["keptForClient", "repaired", "changedSince", "goneBefore"];
+    let all_are_of_them = others.map(of).iter().all(|entries| *entries == 0);
+    let here_of_them = as_they_came.filter(|_| all_are_of_them);
+    let of_all = match here_of_them {
+        Some(here) => format!("{} of {} are here", grouped(here), grouped(of("read"))),
+        None => format!("{} were read", grouped(of("read"))),
     };
     let (copied, read_through) = (grouped(of("copied")), grouped(of("readThrough")));
     let mut text = format!("{of_all}: {copied} copied, {read_through} read through");
@@ -118,17 +116,22 @@ pub(super) fn whereabouts(here: &Value, new: Option<u64>) -> String {
     if let Some(new) = new {
         text.push_str(&format!(", {} new", grouped(new)));
     }
-    let (evicted, changed) = (
+    let since = [
+        part(
+            "goneBefore",
+            "more that the source did not have any more when it was read to its end",
+        ),
         part("evicted", "evicted here since"),
         part("changedSince", "changed, removed or expired here since"),
-    );
-    let others = format!("{gone}{expired}{evicted}{changed}");
+        part("repaired", "more fetched by verify --repair"),
+    ];
+    let others = format!("{gone}{expired}{}", since.concat());
     if let Some(others) = others.strip_prefix(", ") {
         text.push_str(&format!("; {others}"));
     }
     text.push('.');
-    if has_changed {
-        text.push_str(&format!(" {} of them are here as they came.", grouped(as_they_came)));
+    if let Some(here) = as_they_came.filter(|_| here_of_them.is_none()) {
+        text.push_str(&format!(" {} are here as they came.", grouped(here)));
     }
     text
 }
@@ -145,7 +148,7 @@ mod tests {
     fn an_interrupted_synchronization_says_that_everything_is_here() {
         let mut here = json!({
             "segments": 256, "read": 40_000, "copied": 39_999, "readThrough": 1, "ahead": 0,
-            "keptForClient": 0, "tombstone": 0, "expired": 0
+            "keptForClient": 0, "tombstone": 0, "expired": 0, "asTheyCame": 40_000
         });
         assert_eq!(
             whereabouts(&here, Some(0)),
@@ -154,24 +157,48 @@ mod tests {
         for (name, entries) in [("copied", 39_000), ("keptForClient", 900), ("ahead", 50)] {
             here[name] = entries.into();
         }
-        here["evicted"] = 950.into();
+        (here["evicted"], here["asTheyCame"]) = (950.into(), 38_101.into());
         let text = whereabouts(&here, None);
-        let expected = "39,001 of 40,000 are here: 39,000 copied, 1 read through, 50 brought in ahead, 900 replaced by clients; 950 evicted here since.";
+        let expected = "40,000 were read: 39,000 copied, 1 read through, 50 brought in ahead, 900 replaced by clients; 950 evicted here since. 38,101 are here as they came.";
         assert_eq!(text, expected);
-        here["evicted"] = 0.into();
+        (here["evicted"], here["asTheyCame"]) = (0.into(), 51.into());
         here["changedSince"] = 39_000.into();
         assert_eq!(
             whereabouts(&here, None),
             "40,000 were read: 39,000 copied, 1 read through, 50 brought in ahead, 900 replaced by \
-             clients; 39,000 changed, removed or expired here since. 51 of them are here as they came."
+             clients; 39,000 changed, removed or expired here since. 51 are here as they came."
         );
-        here["changedSince"] = 0.into();
-        (here["tombstone"], here["expired"]) = (40.into(), 9.into());
+        (here["changedSince"], here["keptForClient"]) = (0.into(), 0.into());
+        (here["tombstone"], here["expired"]) = (940.into(), 9.into());
+        here["asTheyCame"] = 39_051.into();
         assert_eq!(
             whereabouts(&here, None),
-            "39,951 of 40,000 are here: 39,000 copied, 1 read through, 50 brought in ahead, 900 \
-             replaced by clients; 40 removed here, 9 expired."
+            "39,051 of 40,000 are here: 39,000 copied, 1 read through, 50 brought in ahead; 940 removed here, 9 \
+             expired."
         );
+    }
+
+    #[test]
+    fn what_clients_removed_is_not_called_here_whatever_came_besides() {
+        let mut here = json!({
+            "segments": 256, "read": 100, "copied": 100, "readThrough": 0, "changedSince": 3, "repaired": 3,
+            "goneBefore": 0, "asTheyCame": 100
+        });
+        assert_eq!(
+            whereabouts(&here, None),
+            "100 were read: 100 copied, 0 read through; 3 changed, removed or expired here since, 3 more fetched by \
+             verify --repair. 100 are here as they came."
+        );
+        (here["changedSince"], here["repaired"]) = (0.into(), 0.into());
+        (here["goneBefore"], here["asTheyCame"]) = (41.into(), 141.into());
+        assert_eq!(
+            whereabouts(&here, None),
+            "100 were read: 100 copied, 0 read through; 41 more that the source did not have any more when it was \
+             read to its end. 141 are here as they came."
+        );
+        // Not everything is complete: what is here of the complete segments is not counted.
+        here = json!({ "segments": 7, "read": 100, "copied": 100, "readThrough": 0 });
+        assert_eq!(whereabouts(&here, None), "100 were read: 100 copied, 0 read through.");
     }
 
     #[test]
@@ -182,7 +209,8 @@ mod tests {
             text,
             "Synchronized 0 entries. Everything was copied before this server was started."
         );
-        let here = json!({ "segments": 2, "read": 1, "copied": 1, "readThrough": 0 });
+        let here =
+            json!({ "segments": 2, "read": 1, "copied": 1, "readThrough": 0, "asTheyCame": 1 });
         let all = "1 of 1 are here: 1 copied, 0 read through, 1 new.";
         assert_eq!(synchronized(1, &here), format!("Synchronized 1 entry. {all}"));
     }
