@@ -89,6 +89,8 @@ pub(crate) struct Standing<'a> {
     pub(crate) job: Option<&'a CopyStatus>,
     /// What is known of differences.
     pub(crate) verified: Option<&'a VerifyReport>,
+    /// The last verification, if that is another one.
+    pub(crate) last: Option<&'a VerifyReport>,
     /// Why the source does not answer, or gives out no entries.
     pub(crate) silent: Option<&'a str>,
     /// Why the source is not believed any more.
@@ -256,11 +258,15 @@ impl Standing<'_> {
     }
 
     fn unproven(&self) -> Option<Reason> {
-        match self.verified {
+        match self.last.or(self.verified) {
             None => {
                 Some(Reason::with_remedy("no verification was run", "verify compares every entry"))
             }
             Some(report) if report.is_running() || report.is_finished() => None,
+            Some(report) if report.is_cancelled() => Some(Reason::with_remedy(
+                "the last verification was cancelled, and nothing is proven",
+                "verify again",
+            )),
             Some(report) => {
                 let state = one_line(&report.state);
                 Some(format!("the last verification did not come to its end: {state}").into())

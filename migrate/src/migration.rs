@@ -33,8 +33,8 @@ pub(crate) struct Migration {
     source: Arc<SourceConnection>,
     job: Mutex<Option<JobHandle>>,
     verification: Mutex<Option<Verification>>,
-    /// What was known of differences before that one.
-    verified_before: Mutex<Option<Verified>>,
+    /// What is known of those before that one.
+    verified_before: Mutex<Before>,
     /// Held while segments are brought in for an iteration: one at a time is enough.
     bringing: tokio::sync::Mutex<()>,
     /// The copy that brings them in.
@@ -53,18 +53,21 @@ struct Verification {
     evicted_before: u64,
 }
 
-impl Verification {
-    fn verified(&self) -> Verified {
-        Verified { report: self.handle.report(), evicted_before: self.evicted_before }
-    }
+/// What is known of verifications before the last one.
+#[derive(Clone, Default)]
+struct Before {
+    /// What they have found, if that is still known.
+    found: Option<VerifyReport>,
+    /// Entries that had been evicted when the last of them began that came to its end.
+    looked_for: u64,
 }
 
-/// What a verification has found.
-#[derive(Clone)]
-struct Verified {
-    report: VerifyReport,
-    /// Entries that had been evicted when it began.
-    evicted_before: u64,
+impl Before {
+    /// The same after another verification.
+    fn with(self, report: VerifyReport, evicted_before: u64) -> Self {
+        let looked_for = if report.is_finished() { evicted_before } else { self.looked_for };
+        Self { found: known(Some(report), self.found), looked_for }
+    }
 }
 
 impl Migration {
@@ -287,9 +290,7 @@ impl Migration {
     /// and that no verification has looked for: one that has come to its end has seen which of those before it
     /// are missing.
     pub(crate) fn evicted_unverified(&self) -> u64 {
-        let finished = self.verified().filter(|known| known.report.is_finished());
-        let seen = finished.map_or(0, |known| known.evicted_before);
-        self.cache().evicted_since_source().saturating_sub(seen)
+        self.cache().evicted_since_source().saturating_sub(self.verifications().looked_for)
     }
 
     /// A client clears the cache: there is nothing left to copy.
@@ -319,9 +320,10 @@ impl Migration {
             }
             return Some((running.clone(), Some(begun)));
         }
-        let mut before = self.verified_before.lock();
-        *before = known(verification.as_ref().map(Verification::verified), before.take());
-        drop(before);
+        if let Some(Verification { handle, evicted_before }) = &*verification {
+            let mut before = self.verified_before.lock();
+            *before = std::mem::take(&mut *before).with(handle.report(), *evicted_before);
+        }
         let evicted_before = self.cache().evicted_since_source();
         let handle = verify::start(&self.source, request);
         self.log_verification(handle.clone(), request);
@@ -381,13 +383,17 @@ impl Migration {
 
     /// What is known of differences.
     pub(crate) fn known_differences(&self) -> Option<VerifyReport> {
-        self.verified().map(|known| known.report)
+        self.verifications().found
     }
 
-    fn verified(&self) -> Option<Verified> {
+    /// What is known of all verifications.
+    fn verifications(&self) -> Before {
         let verification = self.verification.lock();
-        let last = verification.as_ref().map(Verification::verified);
-        known(last, self.verified_before.lock().clone())
+        let before = self.verified_before.lock().clone();
+        match &*verification {
+            Some(last) => before.with(last.handle.report(), last.evicted_before),
+            None => before,
+        }
     }
 
     /// Lets go of the source. When this returns, nothing is asked of it any more.
@@ -396,16 +402,12 @@ impl Migration {
     }
 }
 
-/// What is known of differences: by the last verification; or, if that was cancelled before it found any, or
-/// broke off although there had been some, by those before.
-fn known(last: Option<Verified>, before: Option<Verified>) -> Option<Verified> {
-    let had_some = before.as_ref().is_some_and(|before| before.report.differences() > 0);
-    let has_ended_early = |last: &VerifyReport| {
-        last.is_cancelled() || (had_some && !last.is_finished() && !last.is_running())
-    };
+/// What is known of differences: by the last verification; or, if that ended early and has found nothing, by the last one
+/// before it that has found something. That everything was the same before proves nothing once another one has begun.
+fn known(last: Option<VerifyReport>, before: Option<VerifyReport>) -> Option<VerifyReport> {
     match last {
-        Some(Verified { report, .. }) if has_ended_early(&report) && report.differences() == 0 => {
-            before
+        Some(last) if last.has_ended_early() && !last.has_findings() => {
+            before.filter(VerifyReport::has_findings).or(Some(last))
         }
         last => last,
     }
@@ -417,28 +419,43 @@ mod tests {
 
     use super::*;
 
+    fn report(state: &str, missing: u64) -> VerifyReport {
+        VerifyReport { state: state.to_owned(), missing, ..VerifyReport::default() }
+    }
+
     #[test]
-    fn what_was_found_stays_known() {
-        let report = |state: &str, missing| {
-            let report =
-                VerifyReport { state: state.to_owned(), missing, ..VerifyReport::default() };
-            Some(Verified { report, evicted_before: missing })
+    fn what_was_found_stays_known_and_that_nothing_was_found_does_not() {
+        let known = |last: (&str, u64), before: Option<(&str, u64)>| {
+            let before = before.map(|(state, missing)| report(state, missing));
+            let known = known(Some(report(last.0, last.1)), before).unwrap();
+            (known.state, known.missing)
         };
-        let found = |last, before| {
-            let known = known(last, before)?;
-            assert_eq!(known.evicted_before, known.report.missing, "both are of one verification");
-            Some((known.report.state, known.report.missing))
+        let is = |state: &str, missing| (state.to_owned(), missing);
+        assert_eq!(super::known(None, None), None);
+        assert_eq!(known(("finished", 0), Some(("finished", 5))), is("finished", 0));
+        assert_eq!(known(("running", 0), Some(("finished", 5))), is("running", 0));
+        for ended in ["cancelled", "silent"] {
+            assert_eq!(known((ended, 0), None), is(ended, 0), "one was run");
+            assert_eq!(known((ended, 0), Some(("finished", 5))), is("finished", 5));
+            assert_eq!(known((ended, 0), Some(("finished", 0))), is(ended, 0), "no proof any more");
+            assert_eq!(known((ended, 2), Some(("finished", 0))), is(ended, 2));
+            assert_eq!(known((ended, 3), Some(("finished", 5))), is(ended, 3));
+        }
+        let evicted = VerifyReport { missing_or_evicted: 1, ..report("finished", 0) };
+        let cancelled = Some(report("cancelled", 0));
+        assert_eq!(super::known(cancelled, Some(evicted.clone())), Some(evicted));
+    }
+
+    #[test]
+    fn what_was_looked_for_stays_known_although_another_one_ends_early() {
+        let looked_for = |ended: &[(&str, u64)]| {
+            let all = ended.iter().fold(Before::default(), |before, (state, evicted)| {
+                before.with(report(state, 0), *evicted)
+            });
+            all.looked_for
         };
-        let is = |state: &str, missing| Some((state.to_owned(), missing));
-        assert_eq!(found(None, None), None);
-        assert_eq!(found(report("finished", 0), report("finished", 5)), is("finished", 0));
-        assert_eq!(found(report("cancelled", 0), None), None);
-        assert_eq!(found(report("cancelled", 0), report("finished", 5)), is("finished", 5));
-        assert_eq!(found(report("cancelled", 2), report("finished", 0)), is("cancelled", 2));
-        assert_eq!(found(report("running", 0), report("finished", 5)), is("running", 0));
-        assert_eq!(found(report("silent", 0), report("finished", 5)), is("finished", 5));
-        assert_eq!(found(report("silent", 0), report("finished", 0)), is("silent", 0));
-        assert_eq!(found(report("silent", 3), report("finished", 5)), is("silent", 3));
-        assert_eq!(found(report("silent", 0), None), is("silent", 0));
+        assert_eq!(looked_for(&[]), 0);
+        assert_eq!(looked_for(&[("finished", 3), ("cancelled", 7), ("silent", 8)]), 3);
+        assert_eq!(looked_for(&[("finished", 3), ("finished", 7), ("running", 9)]), 7);
     }
 }

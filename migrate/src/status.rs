@@ -360,6 +360,7 @@ impl Facts<'_> {
         let lost = self.lost_servers();
         let unheard = self.live.map_or_else(Vec::new, |live| live.source().unheard());
         let silent = self.source_problem();
+        let last = self.live.and_then(Migration::verify_report);
         let standing = Standing {
             lost: &lost,
             unheard: &unheard,
@@ -368,6 +369,7 @@ impl Facts<'_> {
             problem,
             job,
             verified,
+            last: last.as_ref(),
             silent: silent.as_deref(),
             changed: changed.as_deref(),
             not_shown: not_shown.as_deref(),

@@ -158,7 +158,7 @@ fn what_is_true_after_the_disconnect_says_nothing_to_do() {
 
 #[test]
 fn what_nobody_knows_does_not_refuse() {
-    let cancelled = report("cancelled", 0);
+    let (cancelled, silent) = (report("cancelled", 0), report("it is silent", 0));
     let evicted = VerifyReport { missing_or_evicted: 5, ..report("finished", 0) };
     let proof = report("finished", 0);
     let doubted = VerifyReport { doubt: Some("it has more".into()), ..report("finished", 0) };
@@ -174,7 +174,14 @@ fn what_nobody_knows_does_not_refuse() {
             Standing { adopted: 7, verified: Some(&proof), ..whole() },
             vec!["7 entries count as changed"],
         ),
-        (Standing { verified: Some(&cancelled), ..whole() }, vec!["the last verification did not"]),
+        (
+            Standing { verified: Some(&cancelled), ..whole() },
+            vec!["the last verification was cancelled, and nothing is proven: verify again"],
+        ),
+        (
+            Standing { verified: Some(&silent), ..whole() },
+            vec!["the last verification did not come to its end: it is silent"],
+        ),
         (Standing { verified: Some(&evicted), ..whole() }, vec!["verify has not found 5 entries"]),
         (Standing { verified: Some(&doubted), ..whole() }, vec!["it has more"]),
         (shown, vec!["it has shown few", "no verification was run"]),

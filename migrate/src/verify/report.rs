@@ -152,17 +152,27 @@ impl VerifyReport {
     /// been evicted.
     #[must_use]
     pub fn is_proof(&self) -> bool {
-        self.is_finished()
-            && self.doubt.is_none()
-            && self.differences() == 0
-            && self.perhaps_evicted() == 0
-            && self.cleared_or_later == 0
+        self.is_finished() && !self.has_findings()
     }
 
     /// Returns whether it came to its end.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.state == FINISHED
+    }
+
+    /// Returns whether it ended without coming to its end.
+    #[must_use]
+    pub fn has_ended_early(&self) -> bool {
+        !self.is_finished() && !self.is_running()
+    }
+
+    /// Returns whether it has found anything because of which not everything of the source may be here.
+    pub(crate) fn has_findings(&self) -> bool {
+        self.differences() > 0
+            || self.perhaps_evicted() > 0
+            || self.cleared_or_later > 0
+            || self.doubt.is_some()
     }
 
     /// Returns whether an operator has ended it.

@@ -215,3 +215,47 @@ async fn a_source_that_loses_entries_before_they_are_copied_leaves_a_doubt_that_
     scene.disconnect("").await.with(204);
     scene.stop().await;
 }
+
+/// Begins a verification, and cancels it before anything was compared.
+async fn cancel_verification(scene: &Scene) {
+    scene.relay.silence(true);
+    scene.action("verify&async=true").await.with(202);
+    scene.action("cancel").await.with(204);
+    scene.relay.silence(false);
+    let status = scene.target.rest.migration("c").await;
+    assert_eq!(status["verify"]["state"], "cancelled", "{status:#}");
+}
+
+#[tokio::test]
+async fn a_verification_that_is_cancelled_takes_back_what_an_earlier_one_has_proven() {
+    const CANCELLED: &str =
+        "the last verification was cancelled, and nothing is proven: verify again";
+    let scene = Scene::connected(100).await;
+    scene.target.synchronize("c").await;
+    let doubts = async |state: &str| {
+        let status = scene.target.rest.migration("c").await;
+        assert_eq!(status["state"], state, "{status:#}");
+        let doubts = status["doubts"].as_array().unwrap().clone();
+        doubts.iter().map(|doubt| doubt.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    cancel_verification(&scene).await;
+    assert_eq!(doubts("SYNCED").await, [CANCELLED], "one was run");
+    scene.action("verify").await.with(200);
+    assert!(doubts("VERIFIED").await.is_empty());
+    scene.from.put(b"late", b"v", NEVER).await.unwrap();
+    cancel_verification(&scene).await;
+    assert_eq!(doubts("SYNCED").await, [CANCELLED]);
+    scene.is_refused_if_strict(CANCELLED).await;
+    // The next one finds what the cancelled one would have found, and that stays known whatever is cancelled.
+    scene.action("verify").await.with(200);
+    cancel_verification(&scene).await;
+    let refused = scene.disconnect("").await.with(409).text().to_owned();
+    assert!(refused.contains("verify has found 1 difference"), "{refused}");
+    scene.action("verify&repair=true").await.with(200);
+    assert!(doubts("VERIFIED").await.is_empty());
+    cancel_verification(&scene).await;
+    let answer = scene.disconnect("").await.with(204);
+    let notices: Vec<_> = answer.headers.get_all("godwit-notice").iter().collect();
+    assert_eq!(notices, ["the last verification was cancelled, and nothing is proven"]);
+    scene.stop().await;
+}
