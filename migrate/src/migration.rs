@@ -71,14 +71,15 @@ impl Before {
 }
 
 impl Migration {
-    /// No job runs yet, and the source is watched from now on: until [`Migration::end`].
-    pub(crate) fn new(source: Arc<SourceConnection>) -> Arc<Self> {
+    /// No job runs yet, and the source is watched from now on: until [`Migration::end`]. Verifications of an earlier
+    /// connection that this one continues have looked for so many evicted entries.
+    pub(crate) fn new(source: Arc<SourceConnection>, looked_for: u64) -> Arc<Self> {
         source.start();
         let migration = Arc::new(Self {
             source,
             job: Mutex::default(),
             verification: Mutex::default(),
-            verified_before: Mutex::default(),
+            verified_before: Mutex::new(Before { found: None, looked_for }),
             bringing: tokio::sync::Mutex::default(),
             copying: Mutex::default(),
             brought: AtomicU64::new(0),
@@ -291,6 +292,12 @@ impl Migration {
     /// are missing.
     pub(crate) fn evicted_unverified(&self) -> u64 {
         self.cache().evicted_since_source().saturating_sub(self.verifications().looked_for)
+    }
+
+    /// Those of all evicted entries that verifications have looked for, without those that they have not found here.
+    pub(crate) fn looked_for(&self) -> u64 {
+        let Before { found, looked_for } = self.verifications();
+        looked_for.saturating_sub(found.map_or(0, |found| found.perhaps_evicted()))
     }
 
     /// A client clears the cache: there is nothing left to copy.

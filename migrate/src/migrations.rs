@@ -185,8 +185,10 @@ impl Migrations {
             past.as_ref(),
         );
         let goes_on = past.as_ref().filter(|_| ready.opening.beginning != Beginning::Anew);
-        if let Some(left) = goes_on.and_then(|past| self.ledgers.left_by(name, past)) {
-            *source.ledger().lock() = left;
+        let left = goes_on.and_then(|past| self.ledgers.left_by(name, past));
+        let looked_for = left.as_ref().map_or(0, |left| left.looked_for);
+        if let Some(left) = left {
+            *source.ledger().lock() = left.ledger;
         }
         let entries = source.count_first(COUNTING).await;
         if let Some(entries) = entries {
@@ -194,7 +196,7 @@ impl Migrations {
         }
         // The live connection stands before the metadata says that there is one: whoever needs it then
         // finds it.
-        self.sources.insert(Migration::new(Arc::clone(&source)));
+        self.sources.insert(Migration::new(Arc::clone(&source), looked_for));
         let connection = Box::new(ready.opening.connection.clone());
         let connect = MetaCommand::Connect { cache: name.clone(), connection };
         // Of a connection that cannot be stored, the last one is still known.

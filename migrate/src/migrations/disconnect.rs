@@ -84,7 +84,7 @@ impl Migrations {
         }
         if let Some(migration) = self.sources.remove(name) {
             migration.end().await;
-            self.ledgers.keep(migration.source(), self.agreement.container());
+            self.ledgers.keep(&migration, self.agreement.container());
         }
         tracing::info!(cache = %name, "disconnected");
         let Disconnected { left_behind, mut notices } = Disconnected::after(rule, losses);

@@ -8,16 +8,25 @@ use config::CacheName;
 use parking_lot::Mutex;
 use store::{Container, Timestamp};
 
-use crate::{ledger::Ledger, source::SourceConnection};
+use crate::{ledger::Ledger, migration::Migration};
 
-/// The ledger of the last connection of each cache, with the number of that connection.
+/// What the last connection of each cache has left, with the number of that connection.
 #[derive(Clone, Default)]
-pub(super) struct Ledgers(Arc<Mutex<HashMap<CacheName, (Timestamp, Ledger)>>>);
+pub(super) struct Ledgers(Arc<Mutex<HashMap<CacheName, (Timestamp, Left)>>>);
+
+/// What a connection has left for one that goes on with it.
+pub(super) struct Left {
+    pub(super) ledger: Ledger,
+    /// Evicted entries that its verifications have looked for and found to be here again.
+    pub(super) looked_for: u64,
+}
 
 impl Ledgers {
-    /// Keeps the ledger of a connection that has ended, and drops those of caches that are gone.
-    pub(super) fn keep(&self, ended: &SourceConnection, container: &Container) {
-        let left = ended.ledger().lock().left();
+    /// Keeps what a connection that has ended leaves, and drops that of caches that are gone.
+    pub(super) fn keep(&self, ended: &Migration, container: &Container) {
+        let looked_for = ended.looked_for();
+        let ended = ended.source();
+        let left = Left { ledger: ended.ledger().lock().left(), looked_for };
         let mut ledgers = self.0.lock();
         ledgers.retain(|cache, _| container.cache(cache.as_str()).is_some());
         ledgers.insert(ended.cache().name().clone(), (ended.since(), left));
@@ -25,10 +34,11 @@ impl Ledgers {
 
     /// Returns what `past` has left for a connection that goes on with it. It is kept: if that connection cannot be
     /// stored, the next attempt needs it as well.
-    pub(super) fn left_by(&self, cache: &CacheName, past: &Connection) -> Option<Ledger> {
+    pub(super) fn left_by(&self, cache: &CacheName, past: &Connection) -> Option<Left> {
         let ledgers = self.0.lock();
         let (since, left) = ledgers.get(cache)?;
-        (*since == past.since).then(|| left.left())
+        let looked_for = left.looked_for;
+        (*since == past.since).then(|| Left { ledger: left.ledger.left(), looked_for })
     }
 }
 
@@ -56,9 +66,10 @@ mod tests {
             ..Counts::default()
         };
         ledger.applied(Purpose::Synchronization, 0, reading(5, 0));
-        ledgers.0.lock().insert(cache.clone(), (since, ledger));
+        ledgers.0.lock().insert(cache.clone(), (since, Left { ledger, looked_for: 7 }));
         for attempt in 0..2 {
-            let mut left = ledgers.left_by(&cache, &past(7)).unwrap();
+            let Left { ledger: mut left, looked_for } = ledgers.left_by(&cache, &past(7)).unwrap();
+            assert_eq!(looked_for, 7);
             left.completed(Purpose::Synchronization, 0, reading(0, 5));
             assert_eq!(left.here().copied, 5, "attempt {attempt}");
         }

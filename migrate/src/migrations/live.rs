@@ -153,7 +153,7 @@ impl Migrations {
             self.agreement.see(|metadata| metadata.cache(name.as_str()).is_some_and(still));
         if wanted && !cache.is_removed() && self.sources.of(cache).is_none() {
             let servers = source.server_names();
-            self.sources.insert(Migration::new(source));
+            self.sources.insert(Migration::new(source, 0));
             self.tell_reached(cache, &servers);
         } else {
             source.end().await;

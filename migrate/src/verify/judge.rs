@@ -197,14 +197,17 @@ impl Judge<'_> {
         if let Some(cleared) = remembered.cleared {
             return self.cleared(cleared, theirs);
         }
-        if let Some(why) = self.may_be_outdated(key, remembered) {
+        let is_evicted = self.cache.evicted_imported() > 0;
+        if let Some(why) = self.may_be_outdated(key, remembered).map(Some) {
             // What may have been removed here does not come back.
-            return Verdict::Missing { why: Some(why), mended: false };
+            return match is_evicted {
+                true => Verdict::MissingOrEvicted { why, mended: false },
+                false => Verdict::Missing { why, mended: false },
+            };
         }
         if check_key(self.cache, key, self.max_key).is_err() {
             return Verdict::Missing { why: Some(Unfetched::TooLong), mended: false };
         }
-        let is_evicted = self.cache.evicted_imported() > 0;
         match (self.mend(key, theirs, remembered), is_evicted) {
             (Mended::ByClient, _) => Verdict::ChangedHere,
             (mended, true) => {
@@ -302,6 +305,9 @@ impl Judge<'_> {
 
     /// Why what the source has under a key of which nothing is known here may be older than what a client did with it.
     fn may_be_outdated(&self, key: &[u8], remembered: Remembered) -> Option<Unfetched> {
+        if self.cache.has_evicted(key) {
+            return None;
+        }
         if remembered.forgets || self.cache.may_have_removed(key) {
             return Some(Unfetched::Removed);
         }

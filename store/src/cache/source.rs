@@ -195,6 +195,13 @@ impl Cache {
         while self.segment(id).release_tombstones(&mut position, BACKGROUND_STEP) == Step::More {}
     }
 
+    /// Returns whether the entry of this key is known to have made room here, so that no client has written or removed it
+    /// since. Of those that had to make room, the first ones of each segment are known.
+    #[must_use]
+    pub fn has_evicted(&self, key: &[u8]) -> bool {
+        self.placed(hash::hash(key)).lock().has_evicted(key)
+    }
+
     /// Returns whether this key may be one that was removed and is not remembered: see [`Cache::has_forgotten`].
     #[must_use]
     pub fn may_have_removed(&self, key: &[u8]) -> bool {

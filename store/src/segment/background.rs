@@ -154,6 +154,7 @@ impl Segment {
         // Of what is removed here no tombstones stay.
         self.forgotten = self.link.is_some();
         self.note_change();
+        self.clear_evicted();
         Some(self.take_records())
     }
 
@@ -166,6 +167,7 @@ impl Segment {
         // What the source had not given by then is removed too, and not remembered.
         self.forgotten |= self.link.is_some();
         self.note_change();
+        self.clear_evicted();
         for bucket in self.next_buckets(position, limit) {
             if self.table.get_bucket(bucket).is_some_and(Record::is_imported) {
                 let place = self.place_of(bucket);

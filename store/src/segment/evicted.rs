@@ -23,6 +23,11 @@ impl Evicted {
         self.hashes.len() as u64 + self.beyond
     }
 
+    /// Returns whether the entry of a key is known to be one of them.
+    pub(super) fn has(&self, hash: u64) -> bool {
+        self.hashes.binary_search(&hash).is_ok()
+    }
+
     /// Bytes that they take.
     pub(super) fn memory(&self) -> usize {
         self.hashes.capacity() * size_of::<u64>()
@@ -70,12 +75,11 @@ mod tests {
         let mut evicted = Evicted::default();
         assert_eq!(evicted.memory(), 0);
         (0..10).for_each(|hash| evicted.insert(hash));
-        evicted.comes_in(3, false);
-        evicted.comes_in(4, true);
-        evicted.comes_in(4, true);
-        evicted.comes_in(77, false);
-        evicted.comes_in(78, true);
+        assert!(evicted.comes_in(3, false) && evicted.comes_in(4, true));
+        assert!(!evicted.comes_in(4, true), "it was here by then");
+        assert!(!evicted.comes_in(77, false) && !evicted.comes_in(78, true));
         assert_eq!((evicted.count(), evicted.memory()), (8, 1_024));
+        assert!(evicted.has(5) && !evicted.has(3) && !evicted.has(77));
     }
 
     #[test]
@@ -88,7 +92,8 @@ mod tests {
         evicted.comes_in(999, true);
         evicted.comes_in(0, false);
         assert_eq!(evicted.count(), 998);
-        (0..2_000).for_each(|hash| evicted.comes_in(hash, true));
+        assert!((0..998).all(|hash| evicted.comes_in(hash, true)));
+        assert!(!evicted.comes_in(1_000, true));
         assert_eq!(evicted.count(), 0);
     }
 }

@@ -118,7 +118,10 @@ impl Segment {
                 return Import::AlreadyHere;
             }
         }
-        let may_be_outdated = || cleared || self.forgotten || self.may_have_ended(placement);
+        let may_be_outdated = || {
+            let is_known = self.evicted_imported.has(hash);
+            cleared || (!is_known && (self.forgotten || self.may_have_ended(placement)))
+        };
         if found.is_none() && rule == ImportRule::Repair && may_be_outdated() {
             // A client may have removed it meanwhile, or its own entry in its place has ended.
             return Import::Tombstone;

@@ -264,6 +264,17 @@ impl Segment {
         self.account.change_filter(before, self.evicted_imported.memory());
     }
 
+    /// Returns whether the entry of this key is known to have made room: no client has written or removed the key since.
+    pub(crate) fn has_evicted(&self, key: &[u8]) -> bool {
+        self.evicted_imported.has(self.hash(key))
+    }
+
+    /// Notes that a client removes all that was brought in, also what is not here.
+    pub(super) fn clear_evicted(&mut self) {
+        self.count_changed(0, self.evicted_imported.count());
+        self.forget_evicted();
+    }
+
     /// Notes that a client writes or removes a key that is not here. If its entry had to make room, it is not missing
     /// any more.
     pub(super) fn note_client(&mut self, place: Place) {

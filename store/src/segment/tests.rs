@@ -1,5 +1,6 @@
 //! Every rule of a segment, first one by one, then all of them against a model on random schedules.
 
+mod brought;
 mod model;
 mod reconnect;
 mod source;

@@ -39,6 +39,28 @@ impl Full {
         self.target.rest.post(path, "").await.with(200).json()
     }
 
+    /// Fetches what is missing.
+    async fn repair(&self) -> Value {
+        let path = "/rest/v2/caches/c/rolling-upgrade?action=verify&repair=true";
+        self.target.rest.post(path, "").await.with(200).json()
+    }
+
+    /// The cache may have so many entries from now on, and has no more of them.
+    async fn bound(&self, entries: u64) {
+        let path = "/rest/v2/caches/c?action=set-mutable-attribute&attribute-name=memory.max-count&attribute-value";
+        self.target.rest.post(&format!("{path}={entries}"), "").await.with(200);
+        eventually("it has no more", || async {
+            (self.to.size().await.unwrap() <= entries).then_some(())
+        })
+        .await;
+    }
+
+    async fn connect_again(&self) {
+        let connection = "/rest/v2/caches/c/rolling-upgrade/source-connection";
+        self.target.rest.delete(connection).await.with(204);
+        self.target.connect("c", &self.source.as_source("c")).await;
+    }
+
     async fn stop(self) {
         self.target.stop().await;
         self.source.stop().await;
@@ -159,6 +181,63 @@ async fn what_was_evicted_is_known_after_connecting_again() {
     }
     let report = full.verify().await;
     assert!(report["perhapsEvicted"].as_u64() > Some(0), "{report:#}");
+    full.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_evicted_before_connecting_again_is_not_called_removed() {
+    let full = Full::synchronized(300).await;
+    full.bound(1_000).await;
+    full.repair().await;
+    assert_eq!(full.status().await["state"], "VERIFIED");
+    full.bound(100).await;
+    full.bound(1_000).await;
+    let gone = 300 - full.to.size().await.unwrap();
+    // From now on there may be removals that the next connection does not know of.
+    full.to.put(b"mine", b"v", NEVER).await.unwrap();
+    full.connect_again().await;
+    let status = full.status().await;
+    assert_eq!(status["here"]["evicted"], gone, "{status:#}");
+    let doubts = status["doubts"].to_string();
+    assert!(doubts.contains(&format!("{gone} entries were evicted")), "{status:#}");
+    let report = full.verify().await;
+    let numbers = |report: &Value| {
+        ["missing", "missingOrEvicted", "differences", "repaired"]
+            .map(|name| report[name].as_u64().unwrap())
+    };
+    assert_eq!(numbers(&report), [0, gone, 0, 0], "{report:#}");
+    // What a client removes now, or has removed in between, is not among them.
+    full.connect_again().await;
+    assert!(
+        full.status().await["doubts"].to_string().contains(&format!("{gone} entries were evicted"))
+    );
+    let listed = report["listed"].as_array().unwrap();
+    let evicted = listed.iter().filter(|one| one["finding"] == "missingOrEvicted");
+    let evicted: Vec<&str> = evicted.map(|one| one["key"].as_str().unwrap()).collect();
+    full.to.remove(evicted[0].as_bytes()).await.unwrap();
+    let report = full.repair().await;
+    assert_eq!(numbers(&report), [0, gone - 1, 0, gone - 1], "{report:#}");
+    assert_eq!(full.status().await["state"], "VERIFIED");
+    assert_eq!(full.to.get(evicted[0].as_bytes()).await.unwrap(), None, "it has come back");
+    full.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_evicted_and_removed_between_two_connections_does_not_come_back() {
+    let full = Full::synchronized(300).await;
+    full.bound(1_000).await;
+    full.to.put(b"mine", b"v", NEVER).await.unwrap();
+    let report = full.verify().await;
+    let listed = report["listed"].as_array().unwrap();
+    let evicted = listed.iter().find(|one| one["finding"] == "missingOrEvicted").unwrap();
+    let removed = evicted["key"].as_str().unwrap().as_bytes();
+    let connection = "/rest/v2/caches/c/rolling-upgrade/source-connection";
+    full.target.rest.delete(connection).await.with(204);
+    assert!(!full.to.remove(removed).await.unwrap().is_done(), "it is not here");
+    full.target.connect("c", &full.source.as_source("c")).await;
+    let report = full.repair().await;
+    assert_eq!(full.to.get(removed).await.unwrap(), None, "it has come back: {report:#}");
+    assert_eq!(full.status().await["state"], "SYNCED");
     full.stop().await;
 }
 

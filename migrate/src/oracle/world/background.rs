@@ -1,5 +1,7 @@
 //! What happens beside commands: to sources, to clocks, and to the whole cache.
 
+use std::sync::Arc;
+
 use cluster::{Connection, MetaCommand};
 use rand::Rng;
 use store::{Position, Standing, Timestamp};
@@ -93,7 +95,9 @@ impl World {
             }
             ClearStep::EndImports => {}
             ClearStep::Emptied(segment) | ClearStep::Rid(segment) => {
-                let cache = &self.target.cache;
+                let cache = Arc::clone(&self.target.cache);
+                let of_segment = (0..KEYS).filter(|it| cache.segment_of(&key(*it)) == segment);
+                of_segment.for_each(|number| self.remove_evicted(number));
                 let (ours, in_it) =
                     (self.ours(), |number: &usize| cache.segment_of(&key(*number)) == segment);
                 for number in (0..KEYS).filter(in_it) {

@@ -102,6 +102,9 @@ impl World {
                 let told = told.ok_or("a command was done without an answer")?;
                 self.tally.commands += 1;
                 self.note(format!("{operation:?} {told:?}"));
+                if matches!(kind, Kind::Remove | Kind::GetAndRemove | Kind::RemoveUnmodified(_)) {
+                    self.remove_evicted(operation.key);
+                }
                 self.check(&operation, &told)
             }
             Ok(Progress::Mark) => {

@@ -69,6 +69,12 @@ impl World {
         }
     }
 
+    /// A client has removed a key, or what was evicted of it.
+    pub(super) fn remove_evicted(&mut self, number: usize) {
+        self.take_effects();
+        self.target.evictions.of_source[number] = false;
+    }
+
     /// The cache counts what had to make room, no more and no less.
     pub(super) fn check_evictions(&mut self) -> Result<(), String> {
         self.take_effects();
