@@ -4,7 +4,10 @@
 
 use cluster::{Gone, LostServer};
 
-use crate::{job::CopyStatus, verify::VerifyReport};
+use crate::{
+    job::CopyStatus,
+    verify::{VerifyReport, judge::Unfetched},
+};
 
 /// Longest reason, in characters: an answer stays short whatever a key or an error contains.
 const LONGEST: usize = 500;
@@ -107,6 +110,8 @@ pub(crate) struct Standing<'a> {
     pub(crate) cleared: bool,
     /// Entries that were evicted since the cache was connected and that no verification has looked for.
     pub(crate) evicted: u64,
+    /// Whether there is no memory now for another entry like those of the cache.
+    pub(crate) full: bool,
     /// Entries that an earlier connection has brought in, and that count as the clients' own since this one began anew.
     pub(crate) adopted: u64,
 }
@@ -170,7 +175,7 @@ impl Standing<'_> {
             };
             blockers.push(Reason::with_remedy(format!("a verification is {state}"), next));
         }
-        blockers.extend(differences_of(report));
+        blockers.extend(differences_of(report, self.full));
         blockers
     }
 
@@ -316,8 +321,9 @@ pub(crate) fn not_heard(unheard: &[String]) -> Option<Reason> {
     Some(Reason::with_remedy(what, remedy))
 }
 
-/// How many differences a verification has found, and what to do about each kind of them.
-fn differences_of(report: &VerifyReport) -> Option<Reason> {
+/// How many differences a verification has found, and what to do about each kind of them. `full` is whether there is no
+/// memory now for what a repair would fetch.
+fn differences_of(report: &VerifyReport, full: bool) -> Option<Reason> {
     let differences = report.differences();
     let vanished = report.vanished.min(differences);
     let not_fetched = report.not_fetched.min(differences - vanished);
@@ -329,6 +335,10 @@ fn differences_of(report: &VerifyReport) -> Option<Reason> {
     let mut remedies = vec![format!("verify and {LISTS} list them")];
     match differences - vanished - not_fetched {
         0 => {}
+        _ if full => remedies.push(format!(
+            "there is no memory now for what verify --repair would fetch: {}",
+            Unfetched::NoMemory.remedy()
+        )),
         _ if not_fetched == 0 => {
             remedies.push("verify --repair fetches what is missing or different here".into());
         }

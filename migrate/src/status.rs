@@ -377,8 +377,15 @@ impl Facts<'_> {
             cleared: connection.cleared,
             evicted: self.live.map_or(0, Migration::evicted_unverified),
             adopted: self.cache.adopted(),
+            full: self.is_full(),
         };
         standing.losses()
+    }
+
+    /// Whether there is no memory now for another entry as large as those of the cache are.
+    fn is_full(&self) -> bool {
+        let entry = self.cache.memory() / self.cache.approximate_len().max(1);
+        self.cache.memory_limit().refuses(usize::try_from(entry).unwrap_or(usize::MAX))
     }
 
     /// Why the source does not answer, or gives out no entries.

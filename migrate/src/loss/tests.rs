@@ -97,7 +97,7 @@ fn each_difference_has_a_remedy_that_ends_it() {
     let vanished = VerifyReport { vanished: 1, ..report("finished", 0) };
     let several = VerifyReport { vanished: 3, ..report("finished", 2) };
     let put_right = VerifyReport { missing: 2, repaired: 2, mended_missing: 2, ..several.clone() };
-    let text = |report: &VerifyReport| differences_of(report).unwrap().to_string();
+    let text = |report: &VerifyReport| differences_of(report, false).unwrap().to_string();
     let (vanished, several, put_right) = (text(&vanished), text(&several), text(&put_right));
     assert!(vanished.starts_with("verify has found 1 difference: "), "{vanished}");
     assert!(!vanished.contains("--repair"), "it cannot fetch what is gone: {vanished}");
@@ -105,7 +105,13 @@ fn each_difference_has_a_remedy_that_ends_it() {
     assert!(several.contains("--repair") && several.contains("; 3 vanished"), "{several}");
     assert!(several.starts_with("verify has found 5 differences"), "{several}");
     assert!(!put_right.contains("--repair") && put_right.contains("; 3 vanished"), "{put_right}");
-    assert_eq!(differences_of(&report("finished", 0)), None);
+    assert_eq!(differences_of(&report("finished", 0), true), None);
+    let no_room = differences_of(&report("finished", 2), true).unwrap().to_string();
+    assert!(
+        no_room
+            .contains("; there is no memory now for what verify --repair would fetch: make room"),
+        "{no_room}"
+    );
     let left = |report, each: &[(Unfetched, u64)]| VerifyReport {
         not_fetched: each.iter().map(|(_, entries)| entries).sum(),
         unfetched: each.iter().copied().collect(),

@@ -120,6 +120,9 @@ pub struct VerifyReport {
     /// Why they are not fetched.
     #[serde(skip)]
     pub(crate) unfetched: BTreeMap<Unfetched, u64>,
+    /// The same of those that are missing or evicted: they count once they are taken for missing.
+    #[serde(skip)]
+    pub(crate) unfetched_evicted: BTreeMap<Unfetched, u64>,
     /// Missing entries that were put right.
     #[serde(skip)]
     pub(crate) mended_missing: u64,
@@ -256,13 +259,20 @@ impl VerifyReport {
         let beyond = left.saturating_sub(evicted);
         self.missing_or_evicted -= beyond;
         self.missing += beyond;
+        // Which of them they are, nobody knows: those that are not fetched come first, so that no advice is vain.
+        let mut unexplained = beyond;
+        for (why, entries) in std::mem::take(&mut self.unfetched_evicted) {
+            let of_them = entries.min(unexplained);
+            unexplained -= of_them;
+            self.leave(why, of_them);
+        }
         let is_left = |one: &&mut Listed| one.finding == Finding::MissingOrEvicted && !one.repaired;
         let most = usize::try_from(beyond).unwrap_or(usize::MAX);
         // Which of them they are, nobody knows.
         for one in self.listed.iter_mut().rev().filter(is_left).take(most) {
             one.finding = Finding::Missing;
-            one.what =
-                Some("more entries are missing than were evicted here: this may be another one");
+            let more = "more entries are missing than were evicted here: this may be another one";
+            one.what.get_or_insert(more);
         }
         (self.differences, self.perhaps_evicted) = (self.differences(), self.perhaps_evicted());
     }
@@ -310,6 +320,8 @@ impl VerifyReport {
                 self.note(Finding::Missing, key, why.map(Unfetched::text), None, mended);
             }
             Verdict::MissingOrEvicted { why, mended } => {
+                why.into_iter()
+                    .for_each(|why| *self.unfetched_evicted.entry(why).or_default() += 1);
                 self.note(Finding::MissingOrEvicted, key, why.map(Unfetched::text), None, mended);
             }
             Verdict::Different { what, why, mended } => {
@@ -393,6 +405,9 @@ impl VerifyReport {
         self.not_found += part.not_found;
         self.missing += part.missing;
         part.unfetched.iter().for_each(|(why, entries)| self.leave(*why, *entries));
+        for (why, entries) in &part.unfetched_evicted {
+            *self.unfetched_evicted.entry(*why).or_default() += entries;
+        }
         self.missing_or_evicted += part.missing_or_evicted;
         self.mended_missing += part.mended_missing;
         self.mended_evicted += part.mended_evicted;

@@ -234,3 +234,24 @@ fn what_a_repair_could_not_fetch_is_counted_by_its_reason() {
     assert_eq!((whole.listed[0].what, whole.listed[0].why), (text, None));
     assert_eq!((whole.listed[1].what, whole.listed[1].why), (Some("value"), text));
 }
+
+#[test]
+fn what_is_not_fetched_is_counted_also_where_entries_were_evicted() {
+    let why = Some(Unfetched::NoMemory);
+    let left = |evicted| {
+        let mut unit = VerifyReport::default();
+        for key in [b"a", b"b", b"c"] {
+            unit.count(&key[..], Verdict::MissingOrEvicted { why, mended: false });
+        }
+        unit.count(&b"d"[..], Verdict::MissingOrEvicted { why: None, mended: false });
+        let mut report = VerifyReport::default();
+        report.add(&unit);
+        report.excuse(evicted);
+        let reasons: Vec<Option<&str>> = report.listed.iter().map(|one| one.what).collect();
+        assert!(reasons[..3].iter().all(|what| *what == why.map(Unfetched::text)), "{reasons:?}");
+        (report.missing, report.not_fetched, report.unfetched.get(&Unfetched::NoMemory).copied())
+    };
+    assert_eq!(left(4), (0, 0, None));
+    assert_eq!(left(2), (2, 2, Some(2)));
+    assert_eq!(left(0), (4, 3, Some(3)));
+}
