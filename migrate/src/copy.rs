@@ -1,7 +1,7 @@
 //! Drives a sync job: reads units from the source, brings their entries in, tells the job what happened
 //! and does what it says.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use cluster::MetaCommand;
 use rand::Rng;
@@ -21,6 +21,9 @@ use crate::{
 
 /// Events that wait for the job. Readers wait beyond it.
 const MOST_EVENTS: usize = 256;
+
+/// Time without an event after which a job looks whether others have completed what it still reads.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Why nothing can be copied any more from a source that has become one unit.
 pub(crate) const FORGOTTEN: &str = "the source places its keys in a way of its own, and not all of the keys that were removed \
@@ -172,6 +175,7 @@ impl Driver {
                     self.shared.on(Event::PauseIsLong)
                 }
                 Some(_reader) = self.readers.join_next(), if !self.readers.is_empty() => Vec::new(),
+                () = tokio::time::sleep(LOOK), if self.ending.is_none() => self.look(),
             };
             self.follow(actions).await;
         }
@@ -196,6 +200,20 @@ impl Driver {
             self.shared.weigh(&tombstones::weights(self.connection.cache(), &link));
         }
         self.shared.on(tagged.event)
+    }
+
+    /// Ends the job if others have completed everything that it still reads: its readers may wait for the source for
+    /// long.
+    fn look(&self) -> Vec<Action> {
+        let link = self.connection.link().filter(|link| link.space == self.shared.space());
+        let Some(link) = link else { return Vec::new() };
+        let mut segments = Coverage::none(link.space.count());
+        let ledger = self.connection.ledger().lock();
+        // The ledger hears of a segment just after it is complete.
+        let complete = link.complete.iter().filter(|segment| ledger.is_complete(segment.0));
+        complete.for_each(|segment| segments.insert(segment));
+        drop(ledger);
+        self.shared.on(Event::Complete { segments })
     }
 
     async fn follow(&mut self, actions: Vec<Action>) {

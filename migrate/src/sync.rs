@@ -80,6 +80,12 @@ pub enum Event {
         /// The segments.
         segments: Vec<SourceSegment>,
     },
+    /// These segments are complete by now, by this job or by others. If they are all that it has to read, it is over,
+    /// whatever is still being read.
+    Complete {
+        /// The segments.
+        segments: Coverage,
+    },
     /// The iteration of a unit has come to its end.
     UnitRead {
         /// The unit.
@@ -320,6 +326,7 @@ impl SyncJob {
                 }
                 Vec::new()
             }
+            Event::Complete { segments } => self.complete_by_now(&segments),
             Event::UnitRead { unit, failed } => self.unit_read(unit, failed),
             Event::WholeUnitRead { unit } => self.whole_unit_read(unit),
             Event::Lost { unit, reason } => self.lost(unit, reason),
@@ -374,6 +381,23 @@ impl SyncJob {
             }
             SourceSpace::Segments(_) | SourceSpace::Unit => Vec::new(),
         }
+    }
+
+    /// Ends the job if everything that it has to read is here.
+    fn complete_by_now(&mut self, complete: &Coverage) -> Vec<Action> {
+        let given_up = self.given_up.iter().map(|(unit, _)| unit);
+        let left = self.waiting.iter().chain(self.pausing.values()).chain(self.reading.values());
+        let segments =
+            left.chain(given_up).map(|unit| unit.segments.as_deref().unwrap_or_default());
+        let left: BTreeSet<SourceSegment> = segments.flatten().copied().collect();
+        let is_here = !left.is_empty()
+            && self.defective.is_empty()
+            && left.iter().all(|segment| complete.contains(*segment));
+        if self.space == SourceSpace::Unit || !is_here {
+            return Vec::new();
+        }
+        left.into_iter().for_each(|segment| self.complete.insert(segment));
+        self.end(Ending::Finished)
     }
 
     fn unit_read(&mut self, id: UnitId, failed: u64) -> Vec<Action> {

@@ -51,6 +51,38 @@ fn a_segment_that_failed_is_read_again_and_the_job_ends_when_all_are_complete() 
 }
 
 #[test]
+fn a_job_is_over_once_others_have_completed_everything_that_it_reads() {
+    let complete = |segments: &[SourceSegment]| {
+        let mut complete = Coverage::none(2);
+        segments.iter().for_each(|segment| complete.insert(*segment));
+        Event::Complete { segments: complete }
+    };
+    let over = [Action::Stop, Action::End(Ending::Finished)];
+    let (mut job, _) = two_servers();
+    assert_eq!(job.on(complete(&[])), []);
+    assert_eq!(job.on(complete(&[A])), [], "the other one is still read");
+    assert_eq!(job.on(complete(&[A, B])), over, "whatever hangs");
+    assert_eq!((job.completed(), job.on(complete(&[A, B]))), (2, vec![]));
+    // One that waits for the source to come back, and one that is paused.
+    let (mut job, _) = two_servers();
+    job.on(lost(FIRST));
+    job.on(read(SECOND, B));
+    job.on(Event::UnitRead { unit: SECOND, failed: 0 });
+    assert_eq!(job.on(complete(&[B])), []);
+    assert_eq!(job.on(complete(&[A, B])), over);
+    let (mut job, _) = two_servers();
+    job.on(Event::Pause);
+    assert_eq!(job.on(complete(&[A, B])), over);
+    // What could not be taken has to be said.
+    let (mut job, _) = two_servers();
+    job.on(Event::SegmentRead { unit: FIRST, segment: A, failed: 1 });
+    assert_eq!(job.on(complete(&[A, B])), []);
+    let (mut job, _) =
+        SyncJob::start(SourceSpace::Unit, &Coverage::none(1), &[], SyncSettings::default());
+    assert_eq!(job.on(Event::Complete { segments: Coverage::all(1) }), [], "it is read as a whole");
+}
+
+#[test]
 fn a_unit_that_is_told_as_a_whole_counts_as_a_whole_or_not_at_all() {
     let (mut job, actions) = two_servers();
     let (first, second) = (unit(FIRST, A, 0), unit(SECOND, B, 1));
