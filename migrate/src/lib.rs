@@ -62,7 +62,7 @@ pub use self::{
     settings::{ByteBudget, OnSourceError, PROCESS, Settings},
     silences::{Silences, Turn},
     sources::Sources,
-    status::{JobStatus, ReadThrough, Segments, SourceStatus, Stage, Status},
+    status::{Departure, JobStatus, ReadThrough, Segments, SourceStatus, Stage, Status},
     throttle::Rates,
     verify::{Finding, Listed, VerifyReport, VerifyRequest},
 };

@@ -39,6 +39,11 @@ pub(crate) struct Losses {
 }
 
 impl Losses {
+    /// Returns whether nothing speaks against it: everything is here, and that is proven.
+    pub(crate) fn is_none(&self) -> bool {
+        self.blockers.is_empty() && self.doubts.is_empty() && self.unproven.is_none()
+    }
+
     /// What is not known: the doubts, and why nothing is proven.
     pub(crate) fn all_doubts(&self) -> Vec<String> {
         self.doubts.iter().chain(&self.unproven).map(ToString::to_string).collect()

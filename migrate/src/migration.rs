@@ -32,6 +32,8 @@ const RELIEF: Duration = Duration::from_millis(200);
 pub(crate) struct Migration {
     source: Arc<SourceConnection>,
     job: Mutex<Option<JobHandle>>,
+    /// The job whose failure an operator has accepted.
+    accepted: Mutex<Option<String>>,
     verification: Mutex<Option<Verification>>,
     /// What is known of those before that one.
     verified_before: Mutex<Before>,
@@ -78,6 +80,7 @@ impl Migration {
         let migration = Arc::new(Self {
             source,
             job: Mutex::default(),
+            accepted: Mutex::default(),
             verification: Mutex::default(),
             verified_before: Mutex::new(Before { found: None, looked_for }),
             bringing: tokio::sync::Mutex::default(),
@@ -381,6 +384,16 @@ impl Migration {
     /// The last job, as it stands.
     pub(crate) fn job_status(&self) -> Option<CopyStatus> {
         self.job.lock().as_ref().map(JobHandle::status)
+    }
+
+    /// An operator has accepted why the last job failed.
+    pub(crate) fn accept_failure(&self) {
+        *self.accepted.lock() = self.job_status().map(|job| job.id);
+    }
+
+    /// Returns whether an operator has accepted why this job failed.
+    pub(crate) fn has_accepted(&self, job: &CopyStatus) -> bool {
+        self.accepted.lock().as_ref() == Some(&job.id)
     }
 
     /// The last verification, as it stands.

@@ -3,6 +3,7 @@
 mod accept;
 mod asked;
 mod changing;
+mod departures;
 mod disconnect;
 mod error;
 mod ledgers;
@@ -18,6 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{
     asked::{Asked, not_followed},
     changing::Changing,
+    departures::Departures,
     ledgers::Ledgers,
 };
 pub use self::{
@@ -49,7 +51,7 @@ pub(crate) const CONNECTED_AGAIN: &str = "the configuration names the source and
 const COUNTING: Duration = Duration::from_secs(15);
 
 fn no_job(name: &CacheName) -> MigrationError {
-    MigrationError::NotNow(format!("no synchronization of cache {name} is running"))
+    MigrationError::NotNow(format!("no synchronization or verification of cache {name} is running"))
 }
 
 fn tell_rates(name: &CacheName, rates: Rates) {
@@ -80,6 +82,7 @@ pub struct Migrations {
     settings: Settings,
     changing: Changing,
     ledgers: Ledgers,
+    departures: Departures,
     tasks: TaskTracker,
     ended: CancellationToken,
 }
@@ -95,6 +98,7 @@ impl Migrations {
             settings,
             changing: Changing::default(),
             ledgers: Ledgers::default(),
+            departures: Departures::default(),
             tasks: TaskTracker::new(),
             ended: CancellationToken::new(),
         };
@@ -374,8 +378,10 @@ impl Migrations {
             Err(error @ MigrationError::NotConnected(_)) => return Err(error),
             Err(MigrationError::NotNow(_)) if self.tells_verification(name, Event::Resume) => {}
             Err(MigrationError::NotNow(_)) if self.is_complete(name) => {
-                let text =
-                    format!("everything of cache {name} is here: there is nothing to resume");
+                let text = format!(
+                    "everything of cache {name} is here, and no verification is paused: there is nothing to resume. \
+                     verify begins a verification, also after one that was cancelled"
+                );
                 return Err(MigrationError::NotNow(text));
             }
             Err(MigrationError::NotNow(_)) if self.is_to_begin(name) => {
@@ -508,10 +514,13 @@ impl Migrations {
         let now = self.agreement.clock().now();
         // Cloned, so that the metadata is not locked while the live connection is asked.
         let known = self.agreement.see(|metadata| metadata.cache(cache.name().as_str()).cloned());
+        let past = known.as_ref().and_then(|known| known.past.as_ref());
+        let departure = past.and_then(|past| self.departures.of(cache.name(), past));
         tell(&Facts {
             cache,
             connection: known.as_ref().and_then(|known| known.connection.as_ref()),
-            past: known.as_ref().and_then(|known| known.past.as_ref()),
+            past,
+            departure: departure.as_ref(),
             lost: self.agreement.was_lost(cache.name()),
             live: live.as_deref(),
             now,

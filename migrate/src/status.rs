@@ -52,6 +52,12 @@ pub struct Status {
     pub cache: String,
     /// The stage that it is in.
     pub state: Stage,
+    /// Set for a cache that was never connected to a source.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub never_connected: bool,
+    /// How it was disconnected; unknown if that was before this server was started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disconnected: Option<Departure>,
     /// Why it cannot go on, and what to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
@@ -98,6 +104,18 @@ pub struct Status {
     pub blockers: Vec<String>,
     /// What nobody knows: only a strict disconnect is refused.
     pub doubts: Vec<String>,
+}
+
+/// How a cache was disconnected from its source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Departure {
+    /// Whether it was `VERIFIED`, and nothing spoke against it.
+    pub verified: bool,
+    /// What was left behind, or may have been, because the operator has forced it.
+    pub left_behind: Vec<String>,
+    /// What was not known.
+    pub notices: Vec<String>,
 }
 
 /// The source.
@@ -205,6 +223,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) cache: &'a store::Cache,
     pub(crate) connection: Option<&'a Connection>,
     pub(crate) past: Option<&'a Connection>,
+    /// How that was ended.
+    pub(crate) departure: Option<&'a Departure>,
     /// Whether what the cache held after that was lost with an earlier process.
     pub(crate) lost: bool,
     pub(crate) live: Option<&'a Migration>,
@@ -225,6 +245,8 @@ impl Facts<'_> {
         Status {
             cache: self.cache.name().to_string(),
             state,
+            never_connected: self.connection.is_none() && self.past.is_none(),
+            disconnected: self.departure.filter(|_| self.connection.is_none()).cloned(),
             authority: "target",
             mirror: "none",
             source: self.connection.map(|connection| self.source(connection)),
@@ -280,6 +302,11 @@ impl Facts<'_> {
             return Some(FORGOTTEN.into());
         }
         let job = job.filter(|_| !self.is_complete())?;
+        let is_failed = matches!(job.ending, Some(Ending::Failed { .. }));
+        if is_failed && live.has_accepted(job) {
+            // The rest is to be read from the source as it is now.
+            return None;
+        }
         let failure = job.failure()?;
         if !matches!(job.ending, Some(Ending::Untaken { .. })) {
             return Some(format!("{failure}; synchronize again to read the rest"));

@@ -76,6 +76,7 @@ async fn what_needs_a_source_says_that_there_is_none() {
         let text = act(action).await;
         assert!(text.contains("cache c is not connected to a source"), "{action}: {text}");
     }
+    assert_eq!(target.rest.migration("c").await["neverConnected"], true);
     target.connect("c", &source.as_source("c")).await;
     let resumed = act("resume").await;
     assert!(resumed.contains("no synchronization of cache c has begun"), "{resumed}");
@@ -85,7 +86,8 @@ async fn what_needs_a_source_says_that_there_is_none() {
     assert_eq!(target.synchronize("c").await, 0);
     for action in ["pause", "cancel", "throttle"] {
         let text = act(action).await;
-        assert!(text.contains("no synchronization of cache c is running"), "{action}: {text}");
+        let none = "no synchronization or verification of cache c is running";
+        assert!(text.contains(none), "{action}: {text}");
     }
     assert!(act("resume").await.contains("there is nothing to resume"));
     assert!(act("accept-source-loss").await.contains("has not changed"));

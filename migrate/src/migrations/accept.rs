@@ -25,6 +25,9 @@ impl Migrations {
             return Err(MigrationError::NotNow(text));
         }
         source.accept().await.map_err(MigrationError::NotNow)?;
+        if changed.is_some() {
+            migration.accept_failure();
+        }
         let lost = lost.iter().map(|lost| &*lost.server);
         let servers: Vec<&str> = lost.chain(unheard.iter().map(|server| &**server)).collect();
         tracing::warn!(

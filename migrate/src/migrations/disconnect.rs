@@ -10,6 +10,7 @@ use super::{CONNECTED_AGAIN, MigrationError, Migrations};
 use crate::{
     loss::{DisconnectRule, Losses, Reason, listed},
     overdue,
+    status::Departure,
 };
 
 /// Longest time that the source is asked for entries whose time is over here.
@@ -57,6 +58,7 @@ impl Migrations {
             let cache = name.clone();
             return Err(MigrationError::WouldLose { cache, blockers, doubts });
         }
+        let is_verified = losses.is_none();
         if let Some(migration) = self.sources.of(&cache) {
             // A connection that continues this one compares with it.
             migration.source().keep_count().await;
@@ -96,6 +98,12 @@ impl Migrations {
         }
         if cache.config().remote_store.is_some() && !self.agreement.is_durable() {
             notices.push(CONNECTED_AGAIN.to_owned());
+        }
+        let past = self.agreement.see(|metadata| metadata.cache(name.as_str())?.past.clone());
+        if let Some(past) = past {
+            let (left_behind, notices) = (left_behind.clone(), notices.clone());
+            let departure = Departure { verified: is_verified, left_behind, notices };
+            self.departures.note(name, &past, departure, self.agreement.container());
         }
         let migrations = self.clone();
         self.tasks.spawn(async move { migrations.forget_tombstones(&cache).await });

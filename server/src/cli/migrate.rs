@@ -136,7 +136,7 @@ enum Step {
         #[command(flatten)]
         target: Target,
     },
-    /// End copying, or verifying; what is complete stays complete
+    /// End copying, or verifying: what was copied stays, and a verification that was cancelled proves nothing
     Cancel {
         #[command(flatten)]
         target: Target,
@@ -270,7 +270,9 @@ fn done(action: &str) -> &'static str {
             "Paused: nothing is copied or compared until it is resumed. Clients still read through."
         }
         "resume" => "It goes on; status shows how far it is.",
-        "cancel" => "Cancelled: what is complete stays complete.",
+        "cancel" => {
+            "Cancelled. What was copied stays, and resume copies the rest; a verification begins anew with verify."
+        }
         "throttle" => "The running job keeps to these limits, and to no others, from now on.",
         "accept-source-loss" => {
             "The source counts as it is now. Next: synchronize if not everything is here, or verify."

@@ -111,6 +111,13 @@ async fn what_an_accepted_source_has_lost_is_in_the_account_where_it_is_here() {
     let here = scene.target.rest.migration("c").await["here"].clone();
     assert_eq!(here["asTheyCame"], Value::Null, "not everything is complete: {here:#}");
     scene.action("accept-source-loss").await.with(204);
+    let status = scene.target.rest.migration("c").await;
+    let (state, problem) = (&status["state"], &status["problem"]);
+    assert_eq!((state, problem), (&"CONNECTED".into(), &Value::Null), "it was accepted");
+    assert!(
+        status["blockers"][0].as_str().unwrap().ends_with("complete: synchronize"),
+        "{status:#}"
+    );
     scene.target.synchronize("c").await;
     let account = scene.account(0).await;
     let all = account.0["read"].as_u64().unwrap() + account.0["goneBefore"].as_u64().unwrap();

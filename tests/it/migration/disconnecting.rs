@@ -46,6 +46,13 @@ async fn every_way_to_disconnect_is_refused_while_entries_would_be_lost() {
     let left = "It left behind:\n- 0 of 256 source segments are complete\n";
     assert!(forced.text().ends_with(left), "{}", forced.text());
     assert_eq!(notices(&forced), ["no verification was run"]);
+    let departure = rest.migration("c").await["disconnected"].clone();
+    let expected = json!({
+        "verified": false,
+        "leftBehind": ["0 of 256 source segments are complete"],
+        "notices": ["no verification was run"],
+    });
+    assert_eq!(departure, expected);
     for parameters in ["", "?force=true", "?strict=true"] {
         let again = scene.disconnect(parameters).await.with(204);
         assert_eq!((again.text(), notices(&again)), ("", vec![]), "{parameters}");
@@ -75,6 +82,12 @@ async fn a_verified_cache_is_disconnected_without_a_word() {
     scene.action("verify").await.with(200);
     let answer = scene.disconnect("?strict=true").await.with(204);
     assert_eq!((answer.text(), notices(&answer)), ("", vec![]));
+    scene.disconnect("").await.with(204);
+    let status = scene.target.rest.migration("c").await;
+    let departure = json!({ "verified": true, "leftBehind": [], "notices": [] });
+    assert_eq!((&status["disconnected"], &status["neverConnected"]), (&departure, &Value::Null));
+    scene.connect().await;
+    assert_eq!(scene.target.rest.migration("c").await["disconnected"], Value::Null);
     scene.stop().await;
 }
 

@@ -49,6 +49,7 @@ fn summarize(status: &Value, say: &mut dyn FnMut(fmt::Arguments<'_>)) {
     if let Some(problem) = status.pointer("/problem").and_then(Value::as_str) {
         say(format_args!("  problem      {problem}"));
     }
+    show_departure(status, say);
     show_clocks(status, say);
     if let Some(lived_on) = number("/livedOn").filter(|lived_on| *lived_on > 0) {
         let lived_on = counted(lived_on, "entry that was", "entries that were");
@@ -115,14 +116,42 @@ fn summarize(status: &Value, say: &mut dyn FnMut(fmt::Arguments<'_>)) {
     }
     if let Some(blockers) = status.pointer("/blockers").and_then(Value::as_array) {
         for blocker in blockers.iter().filter_map(Value::as_str) {
-            say(format_args!("  first        {blocker}"));
+            say(format_args!("  blocker      {blocker}"));
         }
     }
     if let Some(doubts) = status.pointer("/doubts").and_then(Value::as_array) {
         for doubt in doubts.iter().filter_map(Value::as_str) {
-            say(format_args!("  unknown      {doubt}"));
+            say(format_args!("  doubt        {doubt}"));
         }
     }
+}
+
+/// Says of a cache without a source whether it had one, and how it was disconnected.
+fn show_departure(status: &Value, say: &mut dyn FnMut(fmt::Arguments<'_>)) {
+    if status.get("state").and_then(Value::as_str) != Some("DISCONNECTED") {
+        return;
+    }
+    let Some(departure) = status.get("disconnected") else {
+        let when = match status.get("neverConnected") {
+            Some(Value::Bool(true)) => "it was never connected",
+            _ => "it was disconnected before this server was started",
+        };
+        say(format_args!("  source       {when}"));
+        return;
+    };
+    let texts = |name: &str| {
+        let texts = departure.get(name).and_then(Value::as_array).into_iter().flatten();
+        texts.filter_map(Value::as_str).map(ToOwned::to_owned).collect::<Vec<_>>()
+    };
+    let (left, notices) = (texts("leftBehind"), texts("notices"));
+    let how = match (departure.get("verified"), left.is_empty()) {
+        (Some(Value::Bool(true)), _) => "disconnected when it was VERIFIED",
+        (_, true) => "disconnected, and not verified",
+        (_, false) => "disconnected by force",
+    };
+    say(format_args!("  source       {how}"));
+    left.iter().for_each(|left| say(format_args!("  left behind  {left}")));
+    notices.iter().for_each(|notice| say(format_args!("  notice       {notice}")));
 }
 
 /// The rates that a job keeps to, as the end of a line, if it has any.
@@ -196,7 +225,35 @@ mod tests {
         let lost = json!({ "cache": "c", "state": "DISCONNECTED", "problem": "it was lost" });
         let mut lines = Vec::new();
         summarize(&lost, &mut |line| lines.push(line.to_string()));
-        assert_eq!(lines, ["c: DISCONNECTED", "  problem      it was lost"]);
+        let before = "  source       it was disconnected before this server was started";
+        assert_eq!(lines, ["c: DISCONNECTED", "  problem      it was lost", before]);
+    }
+
+    #[test]
+    fn a_cache_without_a_source_says_how_that_came() {
+        let shown = |status: Value| {
+            let mut lines = Vec::new();
+            show_departure(&status, &mut |line| lines.push(line.to_string()));
+            lines
+        };
+        let departed = |verified: bool, left: &[&str], notices: &[&str]| {
+            let departure = json!({ "verified": verified, "leftBehind": left, "notices": notices });
+            shown(json!({ "state": "DISCONNECTED", "disconnected": departure }))
+        };
+        assert_eq!(
+            shown(json!({ "state": "DISCONNECTED", "neverConnected": true })),
+            ["  source       it was never connected"]
+        );
+        assert_eq!(departed(true, &[], &[]), ["  source       disconnected when it was VERIFIED"]);
+        assert_eq!(
+            departed(false, &[], &["none was run"]),
+            ["  source       disconnected, and not verified", "  notice       none was run"]
+        );
+        assert_eq!(
+            departed(false, &["3 of 256"], &[]),
+            ["  source       disconnected by force", "  left behind  3 of 256"]
+        );
+        assert_eq!(shown(json!({ "state": "VERIFIED" })), Vec::<String>::new());
     }
 
     #[test]
