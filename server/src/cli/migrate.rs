@@ -179,8 +179,8 @@ enum Step {
     Disconnect {
         #[command(flatten)]
         target: Target,
-        /// Refuse also if nobody knows whether entries would be lost: nothing was verified, or entries were
-        /// evicted
+        /// Refuse also if nobody knows whether entries would be lost: nothing was verified, the last verification did
+        /// not come to its end, or entries were evicted
         #[arg(long, conflicts_with = "force")]
         strict: bool,
         /// Disconnect whatever is lost, and say what was left behind
