@@ -124,27 +124,18 @@ impl Agreement {
         cache: &Arc<Cache>,
         command: MetaCommand,
     ) -> Result<(), ProposeError> {
-        self.propose_prepared(cache, command, || ()).await
+        let cache = Arc::clone(cache);
+        self.propose_if(command, move |_| check_is_there(&cache)).await
     }
 
-    /// As [`Agreement::propose_for`]. Once it is certain that the command is carried out, and before it is, the cache
-    /// is prepared for it: what cannot be undone belongs there. Nothing else is carried out meanwhile.
+    /// Returns what stands in the way of a command for a cache that somebody holds, if anything does but the disk.
     ///
     /// # Errors
     ///
-    /// As for [`Agreement::propose_for`]. The cache was not prepared then.
-    pub async fn propose_prepared(
-        self: &Arc<Self>,
-        cache: &Arc<Cache>,
-        command: MetaCommand,
-        prepare: impl FnOnce() + Send + 'static,
-    ) -> Result<(), ProposeError> {
-        let cache = Arc::clone(cache);
-        let is_there = move |_: &Metadata| match cache.is_removed() {
-            true => Err(MetaError::NoSuchCache(cache.name().clone()).into()),
-            false => Ok(()),
-        };
-        self.propose_with(command, is_there, prepare).await
+    /// As for [`Agreement::propose_for`].
+    pub fn check_for(&self, cache: &Cache, command: &MetaCommand) -> Result<(), ProposeError> {
+        check_is_there(cache)?;
+        applied(self.metadata.read().clone(), command, self.durable).map(drop)
     }
 
     /// As [`Agreement::propose`], if `check` has nothing against it. Nothing else is carried out in between.
@@ -159,17 +150,8 @@ impl Agreement {
         command: MetaCommand,
         check: impl FnOnce(&Metadata) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E> {
-        self.propose_with(command, check, || ()).await
-    }
-
-    async fn propose_with<T: Send + 'static, E: From<ProposeError> + Send + 'static>(
-        self: &Arc<Self>,
-        command: MetaCommand,
-        check: impl FnOnce(&Metadata) -> Result<T, E> + Send + 'static,
-        prepare: impl FnOnce() + Send + 'static,
-    ) -> Result<T, E> {
         let agreement = Arc::clone(self);
-        let carry_out = move || agreement.carry_out(&command, check, prepare);
+        let carry_out = move || agreement.carry_out(&command, check);
         let carried_out = tokio::task::spawn_blocking(carry_out).await;
         carried_out.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
     }
@@ -195,9 +177,8 @@ impl Agreement {
         &self,
         command: &MetaCommand,
         check: impl FnOnce(&Metadata) -> Result<T, E>,
-        prepare: impl FnOnce(),
     ) -> Result<T, E> {
-        let (found, removed) = self.write_and_apply(command, check, prepare)?;
+        let (found, removed) = self.write_and_apply(command, check)?;
         // Nobody else waits for that: many entries take seconds.
         removed.inspect(|cache| cache.free());
         if let MetaCommand::UpdateCache { cache, .. } = command
@@ -211,22 +192,16 @@ impl Agreement {
         Ok(found)
     }
 
-    /// Writes a command down and applies it, if `check` has nothing against it; in between, it calls `prepare`.
-    /// Returns what `check` has found, and the cache that the command removes.
+    /// Writes a command down and applies it, if `check` has nothing against it. Returns what `check` has found, and the cache that the command removes.
     fn write_and_apply<T, E: From<ProposeError>>(
         &self,
         command: &MetaCommand,
         check: impl FnOnce(&Metadata) -> Result<T, E>,
-        prepare: impl FnOnce(),
     ) -> Result<(T, Option<Arc<Cache>>), E> {
         let mut log = self.log.lock();
-        let mut changed = self.metadata.read().clone();
-        let found = check(&changed)?;
-        let volatile = changed.is_volatile(command);
-        changed.apply(command).map_err(ProposeError::from)?;
-        if log.is_some() && !volatile {
-            check_storable(command, &changed).map_err(ProposeError::from)?;
-        }
+        let before = self.metadata.read().clone();
+        let found = check(&before)?;
+        let (changed, volatile) = applied(before, command, log.is_some())?;
         if let (Some(log), false) = (log.as_mut(), volatile) {
             let before = self.metadata.read();
             // What changes nothing is not written, such as the mark of each of many first writes.
@@ -234,7 +209,6 @@ impl Agreement {
                 log.append(command, &before, self.clock.now()).map_err(ProposeError::from)?;
             }
         }
-        prepare();
         *self.metadata.write() = changed;
         let removed = self.follow(command);
         self.changes.send_modify(|count| *count += 1);
@@ -356,6 +330,29 @@ fn is_spelled_anew(command: &MetaCommand, before: &Metadata) -> bool {
     let MetaCommand::UpdateCache { cache, config, .. } = command else { return false };
     let standing = before.cache(cache.as_str());
     standing.is_some_and(|known| known.config.to_stored_json() != config.to_stored_json())
+}
+
+/// Checks that nobody has removed a cache.
+fn check_is_there(cache: &Cache) -> Result<(), ProposeError> {
+    if cache.is_removed() {
+        return Err(MetaError::NoSuchCache(cache.name().clone()).into());
+    }
+    Ok(())
+}
+
+/// The metadata as a command leaves it, and whether the command is never written down. `is_stored` says whether others
+/// are.
+fn applied(
+    mut metadata: Metadata,
+    command: &MetaCommand,
+    is_stored: bool,
+) -> Result<(Metadata, bool), ProposeError> {
+    let volatile = metadata.is_volatile(command);
+    metadata.apply(command)?;
+    if is_stored && !volatile {
+        check_storable(command, &metadata)?;
+    }
+    Ok((metadata, volatile))
 }
 
 /// Checks that what a command leaves behind is read back as what it is, in whichever command a later file

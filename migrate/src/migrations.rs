@@ -203,14 +203,7 @@ impl Migrations {
         self.sources.insert(Migration::new(Arc::clone(&source), looked_for));
         let connection = Box::new(ready.opening.connection.clone());
         let connect = MetaCommand::Connect { cache: name.clone(), connection };
-        // Of a connection that cannot be stored, the last one is still known.
-        let prepared = Arc::clone(&cache);
-        let prepare = move || {
-            if begins_anew {
-                prepared.segment_ids().for_each(|segment| prepared.forget_source(segment));
-            }
-        };
-        if let Err(error) = self.agreement.propose_prepared(&cache, connect, prepare).await {
+        if let Err(error) = self.record_connection(&cache, connect, begins_anew).await {
             cache.begin(Beginning::Anew);
             self.sources.remove(name);
             source.end().await;
@@ -484,6 +477,25 @@ impl Migrations {
             );
             MigrationError::NotNow(text)
         })
+    }
+
+    /// Records a connection. If it begins anew, whatever is here counts as a client's before it is made. That takes as
+    /// long as there are entries, so it is not done while others wait to record something; only if the disk fails then,
+    /// they count as a client's without a connection.
+    async fn record_connection(
+        &self,
+        cache: &Arc<Cache>,
+        connect: MetaCommand,
+        begins_anew: bool,
+    ) -> Result<(), ProposeError> {
+        if begins_anew {
+            self.agreement.check_for(cache, &connect)?;
+            for segment in cache.segment_ids() {
+                cache.forget_source(segment);
+                tokio::task::yield_now().await;
+            }
+        }
+        self.agreement.propose_for(cache, connect).await
     }
 
     /// Drops the tombstones that a connection which is gone has left behind.

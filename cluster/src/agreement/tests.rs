@@ -368,7 +368,7 @@ async fn a_configuration_that_says_the_same_in_other_words_is_there_after_a_rest
 }
 
 #[tokio::test]
-async fn a_cache_is_prepared_for_what_is_carried_out_and_for_nothing_else() {
+async fn what_does_not_fit_or_cannot_be_stored_is_known_before_it_is_tried() {
     let directory = tempfile::tempdir().unwrap();
     let agreement = start(Some(directory.path()));
     let cache = create(&agreement).await;
@@ -377,21 +377,14 @@ async fn a_cache_is_prepared_for_what_is_carried_out_and_for_nothing_else() {
         connection.remote.cache = Some(cache);
         MetaCommand::Connect { cache: name("orders"), connection }
     };
-    let prepared = Arc::new(Mutex::new(Vec::new()));
-    let propose = async |command: MetaCommand| {
-        let (prepared, prepare_for) = (Arc::clone(&prepared), Arc::clone(&cache));
-        let prepare = move || {
-            // The command is not carried out yet.
-            prepared.lock().push(prepare_for.segment(store::SegmentId(0)).link().is_some());
-        };
-        agreement.propose_prepared(&cache, command, prepare).await
-    };
-    propose(connect("x".repeat(4_000_000))).await.unwrap_err();
-    assert!(prepared.lock().is_empty());
-    propose(connect("x".into())).await.unwrap();
-    assert_eq!(*prepared.lock(), [false]);
-    propose(connect("x".into())).await.unwrap_err();
-    agreement.close().await.unwrap();
-    propose(MetaCommand::Mark { cache: name("orders") }).await.unwrap_err();
-    assert_eq!(prepared.lock().len(), 1);
+    let too_large = connect("x".repeat(4_000_000));
+    agreement.check_for(&cache, &too_large).unwrap_err();
+    agreement.propose_for(&cache, too_large).await.unwrap_err();
+    agreement.check_for(&cache, &connect("x".into())).unwrap();
+    assert!(cache.segment(store::SegmentId(0)).link().is_none(), "nothing was carried out");
+    agreement.propose_for(&cache, connect("x".into())).await.unwrap();
+    agreement.check_for(&cache, &connect("x".into())).unwrap_err();
+    agreement.propose(MetaCommand::RemoveCache { cache: name("orders") }).await.unwrap();
+    let mark = MetaCommand::Mark { cache: name("orders") };
+    assert!(matches!(agreement.check_for(&cache, &mark), Err(ProposeError::Refused(_))));
 }
