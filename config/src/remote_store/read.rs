@@ -202,6 +202,8 @@ fn server_at(host: &Attribute, port: u16) -> Result<RemoteServer, ConfigError> {
     let bare = bare.strip_prefix('[').and_then(|bare| bare.strip_suffix(']')).unwrap_or(bare);
     if uri::is_host(bare) {
         Ok(RemoteServer { host: bare.into(), port })
+    } else if uri::server(&host.value).is_some() {
+        Err(host.error("the name or address of a machine alone; its port stands in 'port'"))
     } else {
         Err(host.error("the name or address of a machine"))
     }

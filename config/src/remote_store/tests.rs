@@ -222,6 +222,18 @@ fn what_is_wrong_with_a_store_is_told() {
 }
 
 #[test]
+fn a_port_in_a_host_is_said_to_have_a_place_of_its_own() {
+    for host in ["127.0.0.1:31100", "localhost:1", "[::1]:7"] {
+        let error =
+            error(&format!("<remote-store><remote-server host='{host}' port='8'/></remote-store>"));
+        assert!(error.to_string().ends_with("alone; its port stands in 'port'"), "{error}");
+    }
+    let other = error("<remote-store><remote-server host='a:b'/></remote-store>").to_string();
+    assert!(other.ends_with("it has to be the name or address of a machine"), "{other}");
+    config("<remote-store><remote-server host='fe80::1%eth0'/></remote-store>");
+}
+
+#[test]
 fn what_is_of_other_eras_is_accepted_and_noted_where_it_matters() {
     let Parsed { value: config, ignored } = parsed(&with(
         "shared='false' segmented='true' raw-values='true' hotrod-wrapping='true' fetch-state='false' \

@@ -62,10 +62,12 @@ pub(crate) fn server(text: &str) -> Option<RemoteServer> {
     (is_host(host) && port > 0).then(|| RemoteServer { host: host.into(), port })
 }
 
-/// Returns whether a text can be the name or address of a machine.
+/// Returns whether a text can be the name or address of a machine. An address has two colons or more; with one,
+/// there is a port behind a name.
 pub(crate) fn is_host(host: &str) -> bool {
     let is_letter = |letter: char| letter.is_alphanumeric() || "-._:%".contains(letter);
-    (1..=255).contains(&host.len()) && host.chars().all(is_letter)
+    let has_port = host.matches(':').count() == 1;
+    (1..=255).contains(&host.len()) && host.chars().all(is_letter) && !has_port
 }
 
 fn pair(pair: &str) -> Option<(String, String)> {
