@@ -7,14 +7,20 @@ use std::{
 
 use client::{Client, ClientConfig, Credentials, RequestExpiration, ServerAddress};
 use config::{MigrationFile, ServerFile};
+use hotrod::{
+    ProtocolVersion, Reader, Status,
+    op::{self, Response as _},
+};
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
+    net::TcpStream,
     process::Command,
 };
 
-use crate::harness::{
-    Faulty, OCTETS, ServerProcess, TestServer, binary, eventually, source_document,
+use crate::{
+    connection::{Wire, to_c},
+    harness::{Faulty, OCTETS, ServerProcess, TestServer, binary, eventually, source_document},
 };
 
 async fn godwit(arguments: &[&str]) -> Output {
@@ -321,15 +327,31 @@ async fn a_client_that_wants_to_log_in_is_a_warning_in_the_log() {
     server.rest.post("/rest/v2/caches/c", OCTETS).await.with(200);
     let address =
         ServerAddress { host: server.address.ip().to_string(), port: server.address.port() };
-    for _ in 0..2 {
-        let config = ClientConfig {
-            credentials: Some(Credentials::new("app", "secret")),
-            ..ClientConfig::new([address.clone()])
-        };
-        // Unlike the Java client, this one goes on without a login where none is offered.
-        Client::connect(config).await.unwrap().cache("c").await.unwrap();
-    }
+    let config = ClientConfig {
+        credentials: Some(Credentials::new("app", "secret")),
+        ..ClientConfig::new([address])
+    };
     let warning = "WARN a Hot Rod client wants to log in";
+    let mechanisms = |status, reader: &mut Reader<'_>| {
+        Ok(op::Mechanisms::decode(status, ProtocolVersion::V4_1, reader)?.0.len())
+    };
+    // Unlike the Java client, ours goes on without a login where none is offered, as a target does.
+    let client = Client::connect(config).await.unwrap();
+    client.cache("c").await.unwrap();
+    client.close().await;
+    for _ in 0..2 {
+        assert!(!server.later_log().contains(warning), "{}", server.later_log());
+        let mut wire = Wire::over(TcpStream::connect(server.address).await.unwrap());
+        wire.send(&to_c(&op::AuthMechList)).await;
+        assert_eq!(wire.answer(mechanisms).await.1, 0);
+        wire.send(&to_c(&op::ContainsKey { key: b"k" })).await;
+        assert_eq!(wire.status().await.0, Status::KeyDoesNotExist);
+    }
+    for _ in 0..2 {
+        let mut wire = Wire::over(TcpStream::connect(server.address).await.unwrap());
+        wire.send(&to_c(&op::AuthMechList)).await;
+        assert_eq!(wire.answer(mechanisms).await.1, 0);
+    }
     eventually(warning, || async { server.later_log().contains(warning).then_some(()) }).await;
     assert_eq!(server.later_log().matches(warning).count(), 1, "not at each attempt");
     assert!(server.terminate().await.success());

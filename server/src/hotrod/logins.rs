@@ -3,7 +3,8 @@
 use cluster::Sparingly;
 use store::Timestamp;
 
-/// Attempts to log in, all of which are refused.
+/// Attempts to log in, all of which are refused. A client that asks for a login, is told that there is none, and goes on
+/// without it, is none of them.
 #[derive(Debug, Default)]
 pub(crate) struct Logins(Sparingly);
 

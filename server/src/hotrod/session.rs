@@ -52,6 +52,8 @@ pub(crate) struct Session {
     silences: Arc<Silences>,
     /// Hashes the keys that requests claim.
     hasher: RandomState,
+    /// Set while the last request has asked how to log in: a client that leaves then could not connect.
+    asked_to_log_in: bool,
 }
 
 /// The conversions of a request, with the media types they are for.
@@ -98,8 +100,19 @@ impl Session {
         let server = topology::address(&node, local);
         let (target, codec, others) = (None, None, Vec::new());
         let (iterations, large, silences) = (Arc::default(), Arc::default(), Arc::default());
-        let hasher = RandomState::new();
-        Self { node, share, server, target, codec, others, iterations, large, silences, hasher }
+        Self {
+            node,
+            share,
+            server,
+            target,
+            codec,
+            others,
+            iterations,
+            large,
+            silences,
+            hasher: RandomState::new(),
+            asked_to_log_in: false,
+        }
     }
 
     /// Looks once a turn whether what it knows still holds.
@@ -118,6 +131,7 @@ impl Session {
         order: &Order,
         writer: &mut Writer,
     ) -> Taken {
+        self.asked_to_log_in = false;
         if !order.is_empty()
             && let Some(claim) = self.claim(decoded, now)
             && order.would_overtake(&claim)
@@ -259,7 +273,7 @@ impl Session {
                 pong(header, target, writer);
             }
             AnyRequest::AuthMechList(_) => {
-                self.node.logins.refused(self.node.driver.now());
+                self.asked_to_log_in = true;
                 answer::<op::AuthMechList>(header, &op::Mechanisms::default(), writer);
             }
             AnyRequest::Auth(_) => {
@@ -332,6 +346,9 @@ impl Drop for Session {
     /// Ends what was begun on this connection, however the connection ended.
     fn drop(&mut self) {
         self.node.iterations.end_all(&self.iterations);
+        if self.asked_to_log_in {
+            self.node.logins.refused(self.node.driver.now());
+        }
     }
 }
 
