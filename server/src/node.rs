@@ -28,8 +28,8 @@ pub(crate) struct NodeLimits {
 /// Part of the memory limit that requests and answers may take.
 const CONNECTIONS: u64 = 8;
 
-/// Largest requests that there is room for, however little memory there is: one that arrives, two that wait for
-/// something, and the answer to another.
+/// Largest requests that there is room for, if that takes no more than half of the memory: one that arrives, two that
+/// wait for something, and the answer to another.
 const LARGEST_REQUESTS: u64 = 4;
 
 /// Most bytes of requests of a connection that wait for something, beyond which no more are taken.
@@ -236,17 +236,31 @@ pub(crate) fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Bytes that entries may take, and bytes that connections may take.
+/// Bytes that entries may take, and bytes that connections may take: no more than there are. Where there is little memory
+/// and requests may be large, connections take half of it at most.
 fn shared_out(memory: u64, largest_request: u64) -> (u64, u64) {
-    let part = memory / CONNECTIONS;
-    (memory - part, part.max(largest_request.saturating_mul(LARGEST_REQUESTS)))
+    let wanted = (memory / CONNECTIONS).max(largest_request.saturating_mul(LARGEST_REQUESTS));
+    let for_connections = wanted.min(memory / 2);
+    (memory - for_connections, for_connections)
+}
+
+/// Bytes of the largest request: what is configured, and no more than half of what connections may take. Without room
+/// for it beside an answer, it could never be carried out.
+fn largest_request(configured: u64, for_connections: u64) -> u64 {
+    let largest = configured.min(for_connections / 2);
+    if largest < configured {
+        tracing::warn!(
+            "requests may have {largest} bytes, and not the {configured} of max-content: max-memory is too small for that"
+        );
+    }
+    largest
 }
 
 fn limits(config: &ServerConfig, for_connections: u64) -> NodeLimits {
     let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     NodeLimits {
         wire: Limits {
-            message: bytes(config.limits.max_content),
+            message: bytes(largest_request(config.limits.max_content, for_connections)),
             key: bytes(config.limits.max_key),
             cache_name: config::MAX_CACHE_NAME,
         },
@@ -262,5 +276,40 @@ pub(crate) fn default_expiration(config: &CacheConfig) -> Expiration {
     Expiration {
         lifespan: lifetime(config.expiration.lifespan),
         max_idle: lifetime(config.expiration.max_idle),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! How memory is shared out.
+
+    use super::*;
+
+    const MB: u64 = 1_000_000;
+
+    #[test]
+    fn entries_and_connections_have_no_more_than_all_of_the_memory() {
+        for (memory, request, entries, connections) in [
+            (8_000 * MB, 10 * MB, 7_000 * MB, 1_000 * MB),
+            (320 * MB, 10 * MB, 280 * MB, 40 * MB),
+            (128 * MB, 10 * MB, 88 * MB, 40 * MB),
+            (64 * MB, 10 * MB, 32 * MB, 32 * MB),
+            (8 * MB, MB, 4 * MB, 4 * MB),
+            (8 * MB, MB / 4, 7 * MB, MB),
+            (1, 10 * MB, 1, 0),
+            (0, u64::MAX, 0, 0),
+            (u64::MAX, u64::MAX, u64::MAX / 2 + 1, u64::MAX / 2),
+        ] {
+            let shared = shared_out(memory, request);
+            assert_eq!(shared, (entries, connections), "{memory} {request}");
+            assert_eq!(shared.0 + shared.1, memory);
+        }
+    }
+
+    #[test]
+    fn a_request_fits_into_what_connections_have() {
+        assert_eq!(largest_request(10 * MB, 32 * MB), 10 * MB);
+        assert_eq!(largest_request(10 * MB, 20 * MB), 10 * MB);
+        assert_eq!(largest_request(10 * MB, 4 * MB), 2 * MB);
     }
 }

@@ -51,7 +51,7 @@ async fn a_put_all_that_exceeds_the_memory_limit_stores_nothing() {
         assert_eq!(status, Status::ServerError);
         let none = format!("is reached; none of the {many} entries is stored");
         assert!(
-            text.contains("the memory limit of 7000000 bytes for entries") && text.ends_with(&none),
+            text.contains("the memory limit of 4000000 bytes for entries") && text.ends_with(&none),
             "{text}"
         );
         assert_eq!(server.rest.get("/rest/v2/caches/c?action=size").await.text(), before);

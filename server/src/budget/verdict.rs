@@ -133,7 +133,7 @@ impl Reason {
     pub(super) fn text(self) -> &'static str {
         match self {
             Self::Memory => {
-                "requests and answers take all the memory that they may (an eighth of max-memory), and these \
+                "requests and answers take all the memory that they may (a part of max-memory), and these \
                  clients have made no progress for the longest time"
             }
             Self::Request => {

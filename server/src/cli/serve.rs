@@ -227,8 +227,8 @@ pub(super) async fn run(arguments: ServeArgs) -> anyhow::Result<ExitCode> {
     // Before anybody can reach the server: a signal must not end it without a closing mark.
     let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
     let server = Server::start(config).await?;
-    let (address, memory) = (server.address(), server.memory_limit());
-    tracing::info!(%address, memory, "ISPN080034: Server '{node}' listening on http://{address}");
+    let (address, memory_for_entries) = (server.address(), server.memory_limit());
+    tracing::info!(%address, memory_for_entries, "ISPN080034: Server '{node}' listening on http://{address}");
     if insecure && !address.ip().is_loopback() {
         tracing::warn!(
             "everybody who reaches {address} may do everything: there is no authentication"
