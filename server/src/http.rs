@@ -13,12 +13,14 @@ use hyper_util::{
     server::conn::auto::Builder,
     service::TowerToHyperService,
 };
+use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use self::{activity::Activity, content::counted};
 use crate::{
     budget::{FREE, NoRoom, STEP, Share},
     endpoint::Place,
+    linger,
     metrics::Metrics,
     node::Node,
 };
@@ -115,12 +117,23 @@ pub(crate) async fn serve(
             counted(activity, request.map(Body::new), service).await
         }
     });
-    tokio::select! {
+    // These are refused without a look at their content.
+    let refused = if is_reserved { Some(twin(&stream)?) } else { None };
+    let served = tokio::select! {
         served = builder.serve_connection(TokioIo::new(stream), answer) => {
             served.map_err(io::Error::other)
         }
         () = share.closed() => Err(io::Error::new(io::ErrorKind::TimedOut, NoRoom::Closed)),
+    };
+    if let (Ok(()), Some(mut stream)) = (&served, refused) {
+        linger::end(&mut stream).await?;
     }
+    served
+}
+
+/// The same connection once more: it is there until both have been dropped.
+fn twin(stream: &TcpStream) -> io::Result<TcpStream> {
+    TcpStream::from_std(SockRef::from(stream).try_clone()?.into())
 }
 
 /// What requests about entries are answered on a place that is kept for probes and administrators.

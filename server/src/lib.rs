@@ -14,6 +14,7 @@ mod endpoint;
 mod error;
 mod hotrod;
 mod http;
+mod linger;
 mod memory;
 mod metrics;
 mod node;

@@ -171,6 +171,21 @@ async fn a_server_with_as_many_connections_as_it_may_have_can_be_stopped() {
 }
 
 #[tokio::test]
+async fn what_is_wrong_with_a_request_arrives_though_more_has_been_sent() {
+    let server = TestServer::start().await;
+    server.cache("c").await;
+    let mut wire = Wire::connect(&server).await;
+    let mut bytes = to_c(&op::ContainsKey { key: b"k" });
+    bytes.extend(vec![0xFF; 300_000]);
+    wire.send(&bytes).await;
+    assert_eq!(wire.status().await.0, Status::KeyDoesNotExist);
+    assert!(wire.status().await.0.is_error());
+    // It has left, and has not thrown out what was on its way.
+    wire.end().await;
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_change_is_answered_though_its_client_cannot_read_what_stood_there() {
     let server = TestServer::start().await;
     let config = r#"{"distributed-cache":{"encoding":{"media-type":"application/x-protostream"}}}"#;
@@ -306,7 +321,7 @@ async fn an_entry_that_cannot_be_converted_is_never_passed_over() {
 
 #[tokio::test]
 async fn large_answers_are_bounded_and_take_no_room_from_entries() {
-    let max_memory = Some(MemoryLimit::Bytes(30_000_000));
+    let max_memory = Some(MemoryLimit::Bytes(80_000_000));
     let server = TestServer::start_with(ServerFile { max_memory, ..ServerFile::default() }).await;
     let cache = server.cache("c").await;
     let mut full = 0;

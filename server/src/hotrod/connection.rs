@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     budget::{Charge, Doing, FREE, NoRoom, Share},
+    linger,
     node::Node,
 };
 
@@ -126,9 +127,11 @@ impl Connection {
             refuse(refused, &mut self.writer);
             self.flush().await;
         }
-        match self.broken {
-            Some(error) => Err(error),
-            None => self.stream.shutdown().await,
+        let Self { mut stream, input, broken, .. } = self;
+        match (broken, input) {
+            (Some(error), _) => Err(error),
+            (None, Input::Refused(_)) => linger::end(&mut stream).await,
+            (None, _) => stream.shutdown().await,
         }
     }
 

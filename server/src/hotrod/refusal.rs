@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::errors;
-use crate::node::Node;
+use crate::{linger, node::Node};
 
 /// Bytes of the first request that are looked at: clients begin with a short one.
 const FIRST: usize = 1024;
@@ -31,5 +31,5 @@ pub(crate) async fn refuse(mut stream: TcpStream, node: &Node) -> io::Result<()>
         encode_error(&mut writer, first.header.message_id, status, &text);
         stream.write_all(writer.bytes()).await?;
     }
-    stream.shutdown().await
+    linger::end(&mut stream).await
 }
