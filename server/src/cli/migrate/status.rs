@@ -97,7 +97,7 @@ fn summarize(status: &Value, say: &mut dyn FnMut(fmt::Arguments<'_>)) {
         let of = |name: &str| grouped(number(&format!("/verify/{name}")).unwrap_or(0));
         say(format_args!(
             "  verify       {}, {} compared: {} missing, {} missing or evicted, {} different, {} \
-             vanished, {} changed here; {} of {} segments{}",
+             vanished, {} changed here{}; {} of {} segments{}",
             if status.pointer("/verify/paused") == Some(&Value::Bool(true)) {
                 "paused"
             } else {
@@ -109,6 +109,10 @@ fn summarize(status: &Value, say: &mut dyn FnMut(fmt::Arguments<'_>)) {
             of("different"),
             of("vanished"),
             of("changedHere"),
+            match number("/verify/repaired") {
+                None | Some(0) => String::new(),
+                Some(repaired) => format!(", {} repaired", grouped(repaired)),
+            },
             of("segmentsCompared"),
             of("segments"),
             limits(status, "/verify/throttle")
@@ -312,6 +316,21 @@ mod tests {
         summarize(&status, &mut |line| lines.push(line.to_string()));
         assert!(lines[1].ends_with("4 written, 0 entries/s, limited to 10 entries/s"), "{lines:?}");
         assert!(lines[2].ends_with("0 of 0 segments, limited to 1,024 bytes/s"), "{lines:?}");
+    }
+
+    #[test]
+    fn what_was_missing_and_repaired_is_said_to_be() {
+        let shown = |repaired: u64| {
+            let verify =
+                json!({ "state": "finished", "compared": 9, "missing": 3, "repaired": repaired });
+            let mut lines = Vec::new();
+            summarize(&json!({ "verify": verify }), &mut |line| lines.push(line.to_string()));
+            lines.remove(1)
+        };
+        assert!(
+            shown(3).contains("3 missing, ") && shown(3).contains("0 changed here, 3 repaired; ")
+        );
+        assert!(shown(0).contains("0 changed here; "));
     }
 
     #[test]
