@@ -86,6 +86,12 @@ impl World {
                 "{counted:?} entries and entries of the source count as evicted, and {happened:?} were"
             ));
         }
+        let here = evictions.here.iter().zip(evictions.imported);
+        let here = here.filter(|(is_here, is_imported)| **is_here && *is_imported).count() as u64;
+        let counted = cache.brought_in().here;
+        if self.target.limits.entries.is_some() && counted != here {
+            return Err(format!("{counted} entries count as here as they came, and {here} are"));
+        }
         Ok(())
     }
 }
