@@ -11,7 +11,7 @@ use store::{Beginning, Coverage, SourceSpace};
 
 use crate::{
     metadata::{Connection, SourceCount},
-    source::{Gone, LostServer, SourceIdentity},
+    source::{Copied, LostServers, RollCall, SourceIdentity, SourceServers},
 };
 
 /// A connection that is about to be made.
@@ -21,8 +21,12 @@ pub struct Attempt<'a> {
     pub cache: &'a CacheName,
     /// Where its source is.
     pub remote: &'a RemoteStoreConfig,
-    /// The processes of the source.
+    /// The processes of the source that have answered.
     pub identity: &'a SourceIdentity,
+    /// The servers of which it consists.
+    pub servers: &'a SourceServers,
+    /// When they were asked, in seconds of our clock.
+    pub asked: u64,
     /// How the source divides its keys.
     pub space: SourceSpace,
     /// Whether something was removed here since the last source was disconnected.
@@ -74,8 +78,10 @@ pub struct Start {
     pub forgets: bool,
     /// How many entries the source had, and has shown; nothing yet if it begins anew.
     pub count: SourceCount,
-    /// Servers of the source that have gone since.
-    pub lost: Vec<LostServer>,
+    /// Who the servers of the source are, or were when they last answered.
+    pub identity: SourceIdentity,
+    /// Servers of the source that have gone since, or may have.
+    pub lost: LostServers,
 }
 
 impl Attempt<'_> {
@@ -92,6 +98,8 @@ impl Attempt<'_> {
     }
 
     fn anew(&self) -> Start {
+        let mut lost = LostServers::default();
+        lost.take_in(&self.roll_call(&SourceIdentity::default(), Copied::Part));
         Start {
             beginning: Beginning::Anew,
             space: self.space,
@@ -100,7 +108,8 @@ impl Attempt<'_> {
             cleared: false,
             forgets: false,
             count: SourceCount::default(),
-            lost: Vec::new(),
+            identity: self.identity.clone(),
+            lost,
         }
     }
 
@@ -120,6 +129,13 @@ impl Attempt<'_> {
             SourceSpace::Unit => SourceSpace::Unit,
             SourceSpace::Segments(_) => self.space,
         };
+        // Whoever does not answer and has not left may be as it was.
+        let there = |server: &str| !self.servers.lack(server);
+        let identity = self.identity.clone().with_earlier(&past.identity, there);
+        // Before the last one ended, all were asked, and those that did not answer noted.
+        let copied = if has_all { Copied::AllAsked } else { Copied::Part };
+        let mut lost = past.lost.clone();
+        lost.take_in(&self.roll_call(&past.identity, copied));
         let start = |beginning, complete| Start {
             beginning,
             space,
@@ -128,7 +144,8 @@ impl Attempt<'_> {
             marked: past.marked || past.forgets || self.changed,
             cleared: past.cleared,
             count: past.count,
-            lost: self.lost_after(past),
+            identity,
+            lost,
             forgets: past.marked || past.forgets || self.changed,
         };
         if has_all {
@@ -145,33 +162,10 @@ impl Attempt<'_> {
         }
         Ok(start(Beginning::Unchanged, past.complete.clone()))
     }
-}
 
-impl Attempt<'_> {
-    /// Servers of the source that have gone since the first connection that this one continues. Of those that answered
-    /// over the last one and do not now, nobody knows whether they go on. One that was not heard after the copy may have
-    /// gone before it, unless it is still the process that it was.
-    fn lost_after(&self, past: &Connection) -> Vec<LostServer> {
-        let (mut all, is_whole) = (past.lost.clone(), past.complete.is_whole());
-        let made = past.since.millis() / 1_000;
-        let goes_on = |server: &str| {
-            let now = self.identity.at(server);
-            now.is_some_and(|now| match past.identity.at(server) {
-                Some(known) => now.continues(known),
-                // It was not heard at all, but has run since before that connection.
-                None => now.started.is_some_and(|started| started < made),
-            })
-        };
-        all.retain(|lost| lost.how != Gone::Unheard || !goes_on(&lost.server));
-        let is_unheard = |server: &str| {
-            all.iter().any(|lost| lost.how == Gone::Unheard && lost.server == server)
-        };
-        let servers = self.identity.servers();
-        let after_copy = |server: &str| is_whole && !is_unheard(server);
-        for lost in self.identity.lost_since(&past.identity, &servers, after_copy) {
-            lost.add_to(&mut all);
-        }
-        all
+    /// Who has answered, of a source whose processes were `known` before.
+    fn roll_call<'a>(&'a self, known: &'a SourceIdentity, copied: Copied) -> RollCall<'a> {
+        RollCall { now: self.identity, known, servers: self.servers, since: self.asked, copied }
     }
 }
 
@@ -183,8 +177,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        samples::{connection, lost, name},
-        source::SourceProcess,
+        samples::{connection, gone, lost, name},
+        source::{Gone, LostServer, SourceProcess, UnheardServer},
     };
 
     const FOUR: SourceSpace = SourceSpace::Segments(4);
@@ -196,12 +190,17 @@ mod tests {
         past
     }
 
+    /// A source that announces no servers.
+    static NOT_TOLD: SourceServers = SourceServers { names: Vec::new(), announced: false };
+
     /// An attempt to connect the cache to the source of `past` again.
     fn again<'a>(cache: &'a CacheName, past: &'a Connection) -> Attempt<'a> {
         Attempt {
             cache,
             remote: &past.remote,
             identity: &past.identity,
+            servers: &NOT_TOLD,
+            asked: 1_000,
             space: FOUR,
             changed: false,
             fresh: false,
@@ -230,45 +229,87 @@ mod tests {
         }
     }
 
-    #[test]
-    fn servers_of_the_source_that_have_gone_stay_known_and_those_that_went_in_between_are_added() {
-        let cache = name("orders");
-        let process = |server: &str, started| SourceProcess {
-            server: server.into(),
-            started: Some(started),
-            ..connection(4).identity.0.remove(0)
+    fn of(processes: &[(&str, u64)]) -> SourceIdentity {
+        let process = |(server, started): &(&str, u64)| SourceProcess {
+            server: (*server).into(),
+            started: Some(*started),
+            ..SourceProcess::default()
         };
-        let of = |processes: &[SourceProcess]| SourceIdentity(processes.to_vec());
-        let gone = |server: &str, how, after_copy| LostServer { how, ..lost(server, after_copy) };
-        let identity =
-            of(&[process("a:1", 100), process("b:1", 100), process("c:1", 100), process("e:1", 7)]);
-        let now =
-            of(&[process("a:1", 100), process("b:1", 900), process("d:1", 9), process("e:1", 7)]);
+        SourceIdentity(processes.iter().map(process).collect())
+    }
+
+    fn announced(names: &[&str]) -> SourceServers {
+        let names = names.iter().map(ToString::to_string).collect();
+        SourceServers { names, announced: true }
+    }
+
+    fn unheard(server: &str, since: Option<u64>) -> UnheardServer {
+        UnheardServer { server: server.into(), since }
+    }
+
+    #[test]
+    fn servers_that_do_not_answer_stay_known_and_those_that_have_gone_in_between_are_added() {
+        let cache = name("orders");
+        let identity = of(&[("a:1", 100), ("b:1", 100), ("c:1", 100), ("e:1", 7)]);
+        let now = of(&[("a:1", 100), ("b:1", 900), ("d:1", 9)]);
+        // One has left, one is silent as before, and one that is new is silent too.
+        let servers = announced(&["a:1", "b:1", "d:1", "e:1", "f:1"]);
         for (complete, is_whole) in [(&[0, 2][..], false), (&[0, 1, 2, 3], true)] {
             let past = Connection {
                 identity: identity.clone(),
-                lost: vec![lost("x:1", true)],
+                lost: gone(&[lost("x:1", true)]),
                 ..past(complete)
             };
-            let attempt = Attempt { identity: &now, ..again(&cache, &past) };
-            let expected = [
-                lost("x:1", true),
-                gone("b:1", Gone::Replaced, is_whole),
-                gone("c:1", Gone::Left, is_whole),
-            ];
-            assert_eq!(attempt.after(Some(&past)).unwrap().lost, expected);
-            // Those that were not heard after the copy may have gone before it.
-            let unheard =
-                ["a:1", "b:1", "c:1", "z:1"].map(|server| gone(server, Gone::Unheard, false));
-            let silent = Connection { lost: unheard.to_vec(), ..past.clone() };
-            let expected = [
-                gone("b:1", Gone::Replaced, false),
-                gone("c:1", Gone::Left, false),
-                gone("z:1", Gone::Unheard, false),
-            ];
-            assert_eq!(attempt.after(Some(&silent)).unwrap().lost, expected);
-            let fresh = Attempt { fresh: true, ..attempt };
-            assert!(fresh.after(Some(&past)).unwrap().lost.is_empty(), "it copies everything anew");
+            let attempt = Attempt { identity: &now, servers: &servers, ..again(&cache, &past) };
+            let start = attempt.after(Some(&past)).unwrap();
+            let left = LostServer { how: Gone::Left, ..lost("c:1", is_whole) };
+            assert_eq!(start.lost.gone, [lost("x:1", true), lost("b:1", is_whole), left]);
+            let new = unheard("f:1", Some(1_000));
+            assert_eq!(start.lost.unheard, if is_whole { vec![] } else { vec![new] });
+            let known = of(&[("a:1", 100), ("b:1", 900), ("d:1", 9), ("e:1", 7)]);
+            assert_eq!(start.identity, known);
+            let fresh = Attempt { fresh: true, ..attempt }.after(Some(&past)).unwrap();
+            let new = [unheard("e:1", Some(1_000)), unheard("f:1", Some(1_000))];
+            let expected = LostServers { unheard: new.to_vec(), ..LostServers::default() };
+            assert_eq!((fresh.lost, fresh.identity), (expected, now.clone()), "it copies anew");
+            // Of one that announces none, nobody is known to have left.
+            let silent = SourceServers { announced: false, ..servers.clone() };
+            let start = Attempt { servers: &silent, ..attempt }.after(Some(&past)).unwrap();
+            assert_eq!(start.lost.gone, [lost("x:1", true), lost("b:1", is_whole)]);
+            assert_eq!(start.identity.at("c:1"), identity.at("c:1"));
+        }
+    }
+
+    #[test]
+    fn servers_that_did_not_answer_before_are_compared_once_they_do() {
+        let cache = name("orders");
+        let identity = of(&[("a:1", 100), ("b:1", 100), ("c:1", 100), ("d:1", 100)]);
+        let servers = announced(&["a:1", "b:1", "c:1", "u:1", "v:1", "w:1"]);
+        let known = ["a:1", "b:1", "c:1", "d:1"].map(|server| unheard(server, None));
+        let first = ["u:1", "v:1", "w:1"].map(|server| unheard(server, Some(500)));
+        for complete in [&[0, 2][..], &[0, 1, 2, 3]] {
+            let past = Connection {
+                identity: identity.clone(),
+                lost: LostServers { unheard: [&known[..], &first].concat(), ..gone(&[]) },
+                ..past(complete)
+            };
+            let now = of(&[("a:1", 100), ("b:1", 900), ("u:1", 499), ("v:1", 500)]);
+            let attempt = Attempt { identity: &now, servers: &servers, ..again(&cache, &past) };
+            let start = attempt.after(Some(&past)).unwrap();
+            let left = LostServer { how: Gone::Left, ..lost("d:1", false) };
+            assert_eq!(start.lost.gone, [lost("b:1", false), left, lost("v:1", false)]);
+            assert_eq!(start.lost.unheard, [known[2].clone(), first[2].clone()]);
+            // It answers over this connection only.
+            let next = Connection { identity: start.identity, lost: start.lost, ..past };
+            let now = of(&[("a:1", 100), ("w:1", 700)]);
+            let attempt = Attempt { identity: &now, servers: &servers, ..again(&cache, &next) };
+            let start = attempt.after(Some(&next)).unwrap();
+            assert_eq!(
+                start.lost.gone.last(),
+                Some(&lost("w:1", false)),
+                "it waits since the first"
+            );
+            assert_eq!(start.lost.unheard, [known[2].clone()]);
         }
     }
 

@@ -53,8 +53,7 @@ pub fn follow(
         }
         MetaCommand::Count { .. }
         | MetaCommand::Finish { .. }
-        | MetaCommand::AcceptSource { .. }
-        | MetaCommand::LoseServers { .. } => {}
+        | MetaCommand::AcceptSource { .. } => {}
     }
 }
 

@@ -32,8 +32,9 @@ pub use self::{
         TemplateMetadata,
     },
     source::{
-        COUNTERS, Change, Counters, Gone, LostServer, SinceBoot, SourceIdentity, SourceProcess,
-        StartInterval, StartedBy, ToldTopology,
+        COUNTERS, Change, Copied, Counters, Gone, LostServer, LostServers, RollCall, SinceBoot,
+        SourceIdentity, SourceProcess, SourceServers, StartInterval, StartedBy, ToldTopology,
+        UnheardServer,
     },
     sparingly::Sparingly,
     wire::WireError,

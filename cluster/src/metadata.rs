@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use config::{CacheConfig, CacheName, RemoteStoreConfig};
 use store::{ConnectionId, Coverage, SourceSegment, SourceSpace, Timestamp};
 
-use crate::source::{LostServer, SourceIdentity};
+use crate::source::{LostServers, SourceIdentity};
 
 /// A change of the metadata.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,19 +83,14 @@ pub enum MetaCommand {
         /// Entries that the job wrote.
         imported: u64,
     },
-    /// The source has become another one, as its operator accepts.
+    /// The source consists of other processes now, beside ones that go on, or as its operator accepts.
     AcceptSource {
         /// Name of the cache.
         cache: CacheName,
         /// Who its servers are from now on.
         identity: SourceIdentity,
-    },
-    /// These servers of the source have gone while it was connected; none, if its operator accepts that.
-    LoseServers {
-        /// Name of the cache.
-        cache: CacheName,
-        /// All of them.
-        lost: Vec<LostServer>,
+        /// Those that have gone, or may have, unless its operator has accepted that.
+        lost: LostServers,
     },
     /// That entries were lost with a process is accepted: the connection begins anew.
     AcceptLoss {
@@ -159,9 +154,9 @@ pub struct Connection {
     pub imported: Option<u64>,
     /// How many entries the source had, and how many of them it has shown.
     pub count: SourceCount,
-    /// Servers of the source that have gone since it was connected; since the first of several connections that
-    /// continue each other.
-    pub lost: Vec<LostServer>,
+    /// Servers of the source that have gone since it was connected, or may have; since the first of several connections
+    /// that continue each other. By the same clock as its identity.
+    pub lost: LostServers,
 }
 
 /// How many entries a source had, and how many of them it has shown.
@@ -373,11 +368,9 @@ impl Metadata {
                 let sum = &mut self.connection_mut(cache)?.imported;
                 *sum = Some(sum.unwrap_or(0).saturating_add(*imported));
             }
-            MetaCommand::AcceptSource { cache, identity } => {
-                self.connection_mut(cache)?.identity = identity.clone();
-            }
-            MetaCommand::LoseServers { cache, lost } => {
-                self.connection_mut(cache)?.lost.clone_from(lost);
+            MetaCommand::AcceptSource { cache, identity, lost } => {
+                let connection = self.connection_mut(cache)?;
+                (connection.identity, connection.lost) = (identity.clone(), lost.clone());
             }
             MetaCommand::AcceptLoss { cache } => {
                 let connection = self.connection_mut(cache)?;
@@ -530,7 +523,7 @@ impl Metadata {
         for known in self.caches.values_mut() {
             // What was here when a server of the source was lost has to be copied anew, without what only it had.
             let connections = known.connection.iter_mut().chain(&mut known.past);
-            connections.flat_map(|it| &mut it.lost).for_each(|lost| lost.after_copy = false);
+            connections.flat_map(|it| &mut it.lost.gone).for_each(|lost| lost.after_copy = false);
             if let Some(connection) = &mut known.connection {
                 connection.complete = Coverage::none(connection.space.count());
                 (connection.imported, connection.count.shown) = (None, 0);
@@ -561,7 +554,6 @@ impl MetaCommand {
             | Self::Count { cache, .. }
             | Self::Finish { cache, .. }
             | Self::AcceptSource { cache, .. }
-            | Self::LoseServers { cache, .. }
             | Self::AcceptLoss { cache }
             | Self::BecomeUnit { cache }
             | Self::Disconnect { cache }

@@ -7,7 +7,7 @@ use store::{Coverage, SourceSegment, SourceSpace, Timestamp};
 
 use crate::{
     metadata::{Connection, MetaCommand, SourceCount},
-    source::{Gone, LostServer, SourceIdentity, SourceProcess, ToldTopology},
+    source::{Gone, LostServer, LostServers, SourceIdentity, SourceProcess, ToldTopology},
 };
 
 pub(crate) fn name(name: &str) -> CacheName {
@@ -47,13 +47,18 @@ pub(crate) fn connection(segments: u32) -> Connection {
         forgets: false,
         imported: None,
         count: SourceCount { said: Some(40), shown: 0 },
-        lost: Vec::new(),
+        lost: LostServers::default(),
     }
 }
 
 /// A server of a source that was started again.
 pub(crate) fn lost(server: &str, after_copy: bool) -> LostServer {
     LostServer { server: server.into(), how: Gone::Replaced, after_copy }
+}
+
+/// Servers of a source that have gone.
+pub(crate) fn gone(gone: &[LostServer]) -> LostServers {
+    LostServers { gone: gone.to_vec(), ..LostServers::default() }
 }
 
 /// A cache of this name comes into being.
@@ -81,8 +86,12 @@ pub(crate) fn story() -> Vec<MetaCommand> {
         MetaCommand::Mark { cache: orders() },
         MetaCommand::Count { cache: orders(), since: Timestamp::from_millis(1_000), entries: 50 },
         MetaCommand::Finish { cache: orders(), imported: 1_000 },
-        MetaCommand::AcceptSource { cache: orders(), identity },
-        MetaCommand::LoseServers { cache: orders(), lost: vec![lost("a:1", false)] },
+        MetaCommand::AcceptSource {
+            cache: orders(),
+            identity: identity.clone(),
+            lost: gone(&[lost("a:1", false)]),
+        },
+        MetaCommand::AcceptSource { cache: orders(), identity, lost: LostServers::default() },
         MetaCommand::AcceptLoss { cache: orders() },
         MetaCommand::Clear { cache: orders() },
         MetaCommand::BecomeUnit { cache: orders() },

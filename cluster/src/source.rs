@@ -13,7 +13,7 @@ mod started;
 
 pub use self::{
     counters::{COUNTERS, Counters},
-    lost::{Gone, LostServer},
+    lost::{Copied, Gone, LostServer, LostServers, RollCall, SourceServers, UnheardServer},
     started::{SinceBoot, StartInterval, StartedBy},
 };
 
@@ -206,15 +206,15 @@ impl SourceIdentity {
     }
 
     /// Adds what is known of the same source from before: what earlier readings of its processes say about when
-    /// they were started, and the processes of `servers` that were not heard this time.
+    /// they were started, and the processes that were not heard this time and are still `there`, by their addresses.
     #[must_use]
-    pub fn with_earlier(mut self, earlier: &Self, servers: &[String]) -> Self {
+    pub fn with_earlier(mut self, earlier: &Self, there: impl Fn(&str) -> bool) -> Self {
         for known in &earlier.0 {
             match self.0.iter_mut().find(|process| process.server == known.server) {
                 Some(process) if process.continues(known) => process.narrow(known),
-                // It was started again beside others that were not: see `lost_since`.
+                // It was started again beside others that were not: see `LostServers`.
                 Some(_) => {}
-                None if servers.contains(&known.server) => self.0.push(known.clone()),
+                None if there(&known.server) => self.0.push(known.clone()),
                 None => {}
             }
         }

@@ -17,7 +17,10 @@ use self::source::{
     add_known, add_starts, identity_of, known_of, lost_from, lost_to, processes, space_from,
     space_to,
 };
-use crate::metadata::{Connection, MetaCommand, SourceCount};
+use crate::{
+    metadata::{Connection, MetaCommand, SourceCount},
+    source::LostServers,
+};
 
 /// Longest encoded command, in bytes. A cache's configuration is the longest part of one.
 pub(crate) const MOST_BYTES: usize = 4 * 1024 * 1024;
@@ -215,11 +218,13 @@ enum CommandV1 {
         connection: ConnectionV1,
         processes: Vec<ProcessV4>,
         count: CountV3,
-        lost: Vec<LostV5>,
+        lost: LostV5,
     },
-    LoseServersV5 {
+    AcceptSourceV5 {
         cache: String,
-        lost: Vec<LostV5>,
+        identity: Vec<ProcessV1>,
+        processes: Vec<ProcessV4>,
+        lost: LostV5,
     },
 }
 
@@ -240,11 +245,13 @@ impl From<&MetaCommand> for CommandV1 {
                 let (cache, processes) = (name(cache), known_of(&connection.identity));
                 let SourceCount { said, shown } = connection.count;
                 let count = CountV3 { said, shown };
-                let (lost, connection) = (lost_to(&connection.lost), (&**connection).into());
-                // What has lost none is written as by the version before.
-                match lost.is_empty() {
-                    true => Self::ConnectV4 { cache, connection, processes, count },
-                    false => Self::ConnectV5 { cache, connection, processes, count, lost },
+                let (lost, connection) = (&connection.lost, (&**connection).into());
+                // Without lost servers, a connection is written in the form of the version before.
+                if lost.is_empty() {
+                    Self::ConnectV4 { cache, connection, processes, count }
+                } else {
+                    let lost = lost_to(lost);
+                    Self::ConnectV5 { cache, connection, processes, count, lost }
                 }
             }
             MetaCommand::Complete { cache, since, space, segments } => {
@@ -261,12 +268,14 @@ impl From<&MetaCommand> for CommandV1 {
             MetaCommand::Finish { cache, imported } => {
                 Self::Finish { cache: name(cache), imported: *imported }
             }
-            MetaCommand::AcceptSource { cache, identity } => {
-                let (known, identity) = (known_of(identity), processes(identity));
-                Self::AcceptSourceV4 { cache: name(cache), identity, processes: known }
-            }
-            MetaCommand::LoseServers { cache, lost } => {
-                Self::LoseServersV5 { cache: name(cache), lost: lost_to(lost) }
+            MetaCommand::AcceptSource { cache, identity, lost } => {
+                let (cache, processes, identity) =
+                    (name(cache), known_of(identity), processes(identity));
+                if lost.is_empty() {
+                    Self::AcceptSourceV4 { cache, identity, processes }
+                } else {
+                    Self::AcceptSourceV5 { cache, identity, processes, lost: lost_to(lost) }
+                }
             }
             MetaCommand::AcceptLoss { cache } => Self::AcceptLoss { cache: name(cache) },
             MetaCommand::BecomeUnit { cache } => Self::BecomeUnit { cache: name(cache) },
@@ -322,7 +331,8 @@ impl TryFrom<CommandV1> for MetaCommand {
                 Self::Finish { cache: name(&cache)?, imported }
             }
             CommandV1::AcceptSource { cache, identity } => {
-                Self::AcceptSource { cache: name(&cache)?, identity: identity_of(identity) }
+                let (identity, lost) = (identity_of(identity), LostServers::default());
+                Self::AcceptSource { cache: name(&cache)?, identity, lost }
             }
             CommandV1::ConnectV2 { cache, connection, started_by } => {
                 let mut connection = Box::new(Connection::try_from(connection)?);
@@ -332,7 +342,8 @@ impl TryFrom<CommandV1> for MetaCommand {
             CommandV1::AcceptSourceV2 { cache, identity, started_by } => {
                 let mut identity = identity_of(identity);
                 add_starts(&mut identity, started_by);
-                Self::AcceptSource { cache: name(&cache)?, identity }
+                let lost = LostServers::default();
+                Self::AcceptSource { cache: name(&cache)?, identity, lost }
             }
             CommandV1::ConnectV3 { cache, connection, processes, count } => {
                 let mut connection = Box::new(Connection::try_from(connection)?);
@@ -343,7 +354,8 @@ impl TryFrom<CommandV1> for MetaCommand {
             CommandV1::AcceptSourceV3 { cache, identity, processes } => {
                 let mut identity = identity_of(identity);
                 add_known(&mut identity, processes);
-                Self::AcceptSource { cache: name(&cache)?, identity }
+                let lost = LostServers::default();
+                Self::AcceptSource { cache: name(&cache)?, identity, lost }
             }
             CommandV1::ConnectV4 { cache, connection, processes, count } => {
                 let mut connection = Box::new(Connection::try_from(connection)?);
@@ -358,13 +370,16 @@ impl TryFrom<CommandV1> for MetaCommand {
                 add_all_known(&mut connection.identity, processes);
                 Self::Connect { cache: name(&cache)?, connection }
             }
-            CommandV1::LoseServersV5 { cache, lost } => {
-                Self::LoseServers { cache: name(&cache)?, lost: lost_from(lost) }
+            CommandV1::AcceptSourceV5 { cache, identity, processes, lost } => {
+                let (mut identity, lost) = (identity_of(identity), lost_from(lost));
+                add_all_known(&mut identity, processes);
+                Self::AcceptSource { cache: name(&cache)?, identity, lost }
             }
             CommandV1::AcceptSourceV4 { cache, identity, processes } => {
                 let mut identity = identity_of(identity);
                 add_all_known(&mut identity, processes);
-                Self::AcceptSource { cache: name(&cache)?, identity }
+                let lost = LostServers::default();
+                Self::AcceptSource { cache: name(&cache)?, identity, lost }
             }
             CommandV1::AcceptLoss { cache } => Self::AcceptLoss { cache: name(&cache)? },
             CommandV1::BecomeUnit { cache } => Self::BecomeUnit { cache: name(&cache)? },

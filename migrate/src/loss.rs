@@ -2,7 +2,7 @@
 //!
 //! A decider: it is told where a migration stands, and says what speaks against disconnecting.
 
-use cluster::{Gone, LostServer};
+use cluster::{Gone, LostServer, UnheardServer};
 
 use crate::{
     job::CopyStatus,
@@ -110,7 +110,7 @@ pub(crate) struct Standing<'a> {
     /// Servers of the source that have gone since it was connected.
     pub(crate) lost: &'a [LostServer],
     /// Servers of it that were not heard since everything is here.
-    pub(crate) unheard: &'a [String],
+    pub(crate) unheard: &'a [UnheardServer],
     /// Whether a client has cleared the cache.
     pub(crate) cleared: bool,
     /// Entries that were evicted since the cache was connected and that no verification has looked for.
@@ -293,7 +293,6 @@ pub(crate) fn losing(lost: &[LostServer]) -> Option<Reason> {
         Gone::Replaced => {
             format!("{} was started again, or its statistics were reset,", lost.server)
         }
-        Gone::Unheard => format!("{} may have gone", lost.server),
     };
     let (servers, they) = match before.as_slice() {
         [] => return None,
@@ -304,26 +303,42 @@ pub(crate) fn losing(lost: &[LostServer]) -> Option<Reason> {
         }
     };
     let what = format!(
-        "{servers} after the cache was connected and before everything was copied: entries that only {they} had are lost"
+        "{servers} after the cache was connected and, as far as is known, before everything was copied: entries that \
+         only {they} had may be lost"
     );
     let remedy = "if other servers had copies of them (owners of 2 or more), or if they may go, accept-source-loss";
     Some(Reason::with_remedy(what, remedy))
 }
 
-/// What servers of the source may have lost that do not answer since everything was copied.
-pub(crate) fn not_heard(unheard: &[String]) -> Option<Reason> {
-    let (servers, they) = match unheard {
-        [] => return None,
-        [server] => (format!("source server {server} has"), "it was"),
-        all => (format!("the source's servers {} have", all.join(", ")), "they were"),
+/// What servers of the source may have lost that do not answer, although everything was copied.
+pub(crate) fn not_heard(unheard: &[UnheardServer]) -> Vec<Reason> {
+    let named = |is_known: bool| -> Vec<&str> {
+        let named = unheard.iter().filter(|unheard| unheard.since.is_none() == is_known);
+        named.map(|unheard| unheard.server.as_str()).collect()
     };
-    let what = format!(
-        "{servers} not answered since everything was copied: whether {they} started again before, and entries are lost, \
-         is not known"
+    let reason = |servers: Vec<&str>, since: &str, before: &str, others: &str| {
+        let (servers, they) = match servers.as_slice() {
+            [] => return None,
+            [server] => (format!("source server {server} has"), "it was"),
+            all => (format!("the source's servers {} have", all.join(", ")), "they were"),
+        };
+        let what = format!(
+            "{servers} not answered since {since}: whether {they} started again before{before}, and entries are lost, is \
+             not known"
+        );
+        let remedy = format!(
+            "wait for an answer, or, if other servers have copies of its entries{others}, accept-source-loss"
+        );
+        Some(Reason::with_remedy(what, remedy))
+    };
+    let known = reason(named(true), "everything was copied", "", "");
+    let unknown = reason(
+        named(false),
+        "the cache was connected",
+        " everything was copied",
+        ", or it is no server of the source any more",
     );
-    let remedy =
-        "wait for an answer, or, if other servers have copies of its entries, accept-source-loss";
-    Some(Reason::with_remedy(what, remedy))
+    known.into_iter().chain(unknown).collect()
 }
 
 /// How many differences a verification has found, and what to do about each kind of them. `full` is whether there is no

@@ -132,7 +132,7 @@ async fn again(
     before: Result<SourceIdentity, ClientError>,
 ) -> Result<SourceIdentity, ClientError> {
     let before = before?;
-    Ok(asking.all().await?.with_earlier(&before, &[]))
+    Ok(asking.all().await?.with_earlier(&before, |_| true))
 }
 
 async fn look_inside(
@@ -175,7 +175,7 @@ async fn look_inside(
     let ((), closely) = tokio::join!(read, asking.closely());
     notices.extend(clocks.notices(plan.clock.now()));
     // Whatever was started later than this is not what is asked now.
-    let asked = plan.clock.now();
+    let (asked, servers) = (plan.clock.now(), remote::source_servers(&remote));
     // Asked once more, now that the clocks are known.
     let identity = match again(&asking, closely).await {
         Ok(identity) => identity,
@@ -190,8 +190,8 @@ async fn look_inside(
              it counts as started again, and accept-source-loss has to be given. Leave the source as it is unless its \
              entries survive a restart, because they are in a store or its servers are restarted one after the other. \
              If they do: disconnect, set statistics=\"true\" for this cache and its container in the source's \
-             configuration file, restart the source, and connect again (which says if it takes --fresh). Do not set it at run time: afterwards an \
-             Infinispan server may not start any more (ISPN000438)"
+             configuration file, restart the source, and connect again: connect says whether it needs --fresh. Do not \
+             set it at run time: afterwards an Infinispan server may not start any more (ISPN000438)"
                 .into(),
         );
     }
@@ -227,6 +227,8 @@ async fn look_inside(
         cache: plan.cache.name(),
         remote: plan.remote,
         identity: &identity,
+        servers: &servers,
+        asked: asked.millis() / 1_000,
         space,
         changed: plan.cache.changed_since_disconnect(),
         fresh: plan.fresh,
@@ -236,7 +238,7 @@ async fn look_inside(
             let connection = Connection {
                 remote: plan.remote.clone(),
                 space: start.space,
-                identity,
+                identity: start.identity,
                 since: since(asked, plan.past),
                 complete: start.complete,
                 marked: start.marked,
@@ -362,13 +364,12 @@ fn mismatch(
 async fn permissions(remote: &RemoteCache, user: Option<&str>) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut refused = |what: &str, error: &ClientError| {
-        let text = match is_about_permissions(error) {
-            true => {
-                let as_whom =
-                    user.map_or_else(|| "without a user".to_owned(), |user| format!("as {user}"));
-                format!("the source refuses {what} {as_whom}: {}", chain(error))
-            }
-            false => format!("the source fails {what}: {}", chain(error)),
+        let text = if is_about_permissions(error) {
+            let as_whom =
+                user.map_or_else(|| "without a user".to_owned(), |user| format!("as {user}"));
+            format!("the source refuses {what} {as_whom}: {}", chain(error))
+        } else {
+            format!("the source fails {what}: {}", chain(error))
         };
         problems.push(problem(of_client(error).code, text));
     };

@@ -6,6 +6,7 @@ use client::{
     Client, ClientConfig, ClientError, Credentials, Family, MediaType, MediaTypes, Protocol,
     ProtocolVersion, RemoteCache, ServerAddress,
 };
+use cluster::SourceServers;
 use config::{AuthenticationElement, CacheName, RemoteStoreConfig};
 use media::Conversion;
 
@@ -137,6 +138,12 @@ fn protocol(version: Option<&str>) -> Result<Protocol, RemoteError> {
             .map(|version: ProtocolVersion| Protocol::Version(version.max(NAMES_FORMATS)))
             .map_err(|_unknown| RemoteError::Version(version.into())),
     }
+}
+
+/// The servers of which a source consists.
+pub(crate) fn source_servers(remote: &RemoteCache) -> SourceServers {
+    let announced = remote.topology().is_some();
+    SourceServers { names: remote.servers().iter().map(ToString::to_string).collect(), announced }
 }
 
 /// What the source's servers were configured as, for messages: never with a password.

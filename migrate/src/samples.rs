@@ -1,6 +1,6 @@
 //! What tests are made of.
 
-use cluster::{Connection, SourceCount, SourceIdentity};
+use cluster::{Connection, LostServers, SourceCount, SourceIdentity};
 use config::RemoteStoreConfig;
 use store::{Coverage, SourceSpace, Timestamp};
 
@@ -17,6 +17,6 @@ pub(crate) fn connection(space: SourceSpace, since: Timestamp) -> Connection {
         forgets: false,
         imported: None,
         count: SourceCount::default(),
-        lost: Vec::new(),
+        lost: LostServers::default(),
     }
 }

@@ -22,7 +22,7 @@ use std::{
 };
 
 use client::{Client, ClientError, RemoteCache};
-use cluster::{Agreement, Connection, LostServer, MetaCommand, SourceIdentity};
+use cluster::{Agreement, Connection, MetaCommand, SourceIdentity, SourceServers};
 use futures_util::FutureExt;
 use parking_lot::{Mutex, RwLock};
 use store::{Cache, ConnectionId, Timestamp};
@@ -72,16 +72,12 @@ pub(crate) struct SourceConnection {
     looking: tokio::sync::Mutex<()>,
     /// Who the source was when it was last seen to be the one it should be.
     identity: RwLock<SourceIdentity>,
-    /// Who it is as the metadata has it.
-    recorded: Mutex<SourceIdentity>,
-    /// Servers of it that have gone since the cache was connected.
-    lost: Mutex<Vec<LostServer>>,
-    /// Those that the metadata has.
-    recorded_lost: Mutex<Vec<LostServer>>,
-    /// Servers that were not heard since everything is here; `None` as long as nobody has asked.
-    unheard: Mutex<Option<Vec<String>>>,
-    /// Servers that have not answered at all.
-    unknown: Mutex<losing::Unknown>,
+    /// Servers of it that have gone since the cache was connected, or may have.
+    losing: Mutex<losing::Losing>,
+    /// What the metadata has of both. Held while it is written.
+    recorded: tokio::sync::Mutex<losing::Recorded>,
+    /// Whether everything was here when the connection was made.
+    began_whole: bool,
     /// How long one that does not answer is waited for, while no process that is known goes on among those that do.
     waiting: Mutex<Waiting>,
     /// Connections that the client had made by then.
@@ -136,10 +132,7 @@ impl SourceConnection {
     ) -> Arc<Self> {
         let tasks = TaskTracker::new();
         let Reached { client, remote, clocks } = reached;
-        let servers = remote.servers().iter().map(ToString::to_string).collect();
-        let now = agreement.clock().now().millis() / 1_000;
         Arc::new(Self {
-            unknown: Mutex::new(losing::Unknown::new(servers, &connection.identity, now)),
             cache,
             since: connection.since,
             made: opening::made(connection, past, agreement.clock().now()),
@@ -153,10 +146,9 @@ impl SourceConnection {
             loader: Loader::new(tasks.clone()),
             looking: tokio::sync::Mutex::new(()),
             identity: RwLock::new(connection.identity.clone()),
-            recorded: Mutex::new(connection.identity.clone()),
-            lost: Mutex::new(connection.lost.clone()),
-            recorded_lost: Mutex::new(connection.lost.clone()),
-            unheard: Mutex::default(),
+            losing: Mutex::new(losing::Losing::of(connection)),
+            recorded: tokio::sync::Mutex::new(losing::Recorded::of(connection)),
+            began_whole: connection.complete.is_whole(),
             waiting: Mutex::default(),
             changed: RwLock::new(None),
             health: RwLock::default(),
@@ -335,8 +327,12 @@ impl SourceConnection {
     }
 
     pub(crate) fn server_names(&self) -> String {
-        let names: Vec<String> = self.remote.servers().iter().map(ToString::to_string).collect();
-        names.join(", ")
+        self.servers().names.join(", ")
+    }
+
+    /// The servers of which the source consists.
+    pub(crate) fn servers(&self) -> SourceServers {
+        remote::source_servers(&self.remote)
     }
 
     /// What the segments of the cache know of the source; `None` once they are connected over another

@@ -361,7 +361,7 @@ impl Facts<'_> {
     fn lost_servers(&self) -> Vec<LostServer> {
         match (self.live, self.connection) {
             (Some(live), _) => live.source().lost(),
-            (None, Some(connection)) => connection.lost.clone(),
+            (None, Some(connection)) => connection.lost.gone.clone(),
             (None, None) => Vec::new(),
         }
     }
@@ -425,9 +425,7 @@ impl Facts<'_> {
         let health = self.live.map(|live| live.source().health());
         SourceStatus {
             servers: match self.live {
-                Some(live) => {
-                    live.source().remote().servers().iter().map(ToString::to_string).collect()
-                }
+                Some(live) => live.source().servers().names,
                 None => vec![remote::servers(&connection.remote)],
             },
             cache: remote::cache_name(&connection.remote, self.cache.name()),

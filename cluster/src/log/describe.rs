@@ -28,11 +28,13 @@ pub(super) fn command(command: &MetaCommand) -> String {
         MetaCommand::Finish { imported, .. } => {
             format!("finish a sync job of cache {cache} that copied {imported} entries")
         }
-        MetaCommand::AcceptSource { .. } => {
-            format!("record who the source of cache {cache} is now")
-        }
-        MetaCommand::LoseServers { lost, .. } => {
-            format!("note that {} servers of the source of cache {cache} have gone", lost.len())
+        MetaCommand::AcceptSource { lost, .. } => {
+            let gone = lost.gone.len() + lost.unheard.len();
+            let gone = match gone {
+                0 => String::new(),
+                several => format!(", and that {several} of its servers have gone or may have"),
+            };
+            format!("record who the source of cache {cache} is now{gone}")
         }
         MetaCommand::AcceptLoss { .. } => format!("accept that entries of cache {cache} are lost"),
         MetaCommand::BecomeUnit { .. } => format!("treat the source of cache {cache} as one unit"),

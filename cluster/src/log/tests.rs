@@ -218,7 +218,8 @@ fn the_file_does_not_grow_for_ever_while_the_server_runs() {
             server: format!("host-{round}:11222"),
             ..crate::SourceProcess::default()
         }]);
-        owner.carry_out(&MetaCommand::AcceptSource { cache, identity }).unwrap();
+        let lost = crate::LostServers::default();
+        owner.carry_out(&MetaCommand::AcceptSource { cache, identity, lost }).unwrap();
         longest = longest.max(fs::metadata(&path).unwrap().len());
     }
     assert!(longest < 2 * LEAST_GROWTH, "{longest}");

@@ -3,7 +3,10 @@
 use config::CacheMode;
 
 use super::*;
-use crate::samples::{complete, connection, lost, name};
+use crate::{
+    samples::{complete, connection, gone, lost, name},
+    source::{LostServer, UnheardServer},
+};
 
 fn create(cache: &str) -> MetaCommand {
     let config = Arc::new(CacheConfig::new(CacheMode::Distributed));
@@ -176,11 +179,18 @@ fn after_a_restart_nothing_is_complete_and_what_clients_have_changed_is_for_the_
 #[test]
 fn a_server_of_the_source_that_went_after_the_copy_counts_once_a_restart_has_lost_that() {
     let mut metadata = connected();
-    let servers = vec![lost("a:1", true), lost("b:1", false)];
-    let lose = MetaCommand::LoseServers { cache: name("orders"), lost: servers.clone() };
-    metadata.apply(&lose).unwrap();
+    let identity = tie(&metadata).identity.clone();
+    let unheard = vec![UnheardServer { server: "c:1".into(), since: Some(7) }];
+    let lose = |servers: &[LostServer]| LostServers { unheard: unheard.clone(), ..gone(servers) };
+    let accept = |identity: &SourceIdentity, lost: LostServers| MetaCommand::AcceptSource {
+        cache: name("orders"),
+        identity: identity.clone(),
+        lost,
+    };
+    let servers = lose(&[lost("a:1", true), lost("b:1", false)]);
+    metadata.apply(&accept(&identity, servers.clone())).unwrap();
     assert_eq!(tie(&metadata).lost, servers);
-    let all = [lost("a:1", false), lost("b:1", false)];
+    let all = lose(&[lost("a:1", false), lost("b:1", false)]);
     let mut let_go = metadata.clone();
     let_go.apply(&MetaCommand::Disconnect { cache: name("orders") }).unwrap();
     let_go.restart();
@@ -189,9 +199,8 @@ fn a_server_of_the_source_that_went_after_the_copy_counts_once_a_restart_has_los
     assert_eq!(tie(&metadata).lost, all);
     metadata.apply(&MetaCommand::AcceptLoss { cache: name("orders") }).unwrap();
     assert_eq!(tie(&metadata).lost, all, "that is another loss");
-    let accept = MetaCommand::LoseServers { cache: name("orders"), lost: Vec::new() };
-    metadata.apply(&accept).unwrap();
-    assert!(tie(&metadata).lost.is_empty());
+    metadata.apply(&accept(&SourceIdentity::default(), LostServers::default())).unwrap();
+    assert!(tie(&metadata).lost.is_empty() && tie(&metadata).identity.0.is_empty());
 }
 
 #[test]

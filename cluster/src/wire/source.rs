@@ -7,26 +7,31 @@ use super::{Decode, Encode, WireError, part};
 use crate::{
     metadata::{Connection, SourceCount},
     source::{
-        Counters, Gone, LostServer, SourceIdentity, SourceProcess, StartInterval, StartedBy,
-        ToldTopology,
+        Counters, Gone, LostServer, LostServers, SourceIdentity, SourceProcess, StartInterval,
+        StartedBy, ToldTopology, UnheardServer,
     },
 };
 
-/// A server of the source that has gone.
+/// Servers of the source that have gone, and those that do not answer.
 #[derive(Encode, Decode)]
 pub(super) struct LostV5 {
+    pub(super) gone: Vec<GoneV5>,
+    pub(super) unheard: Vec<UnheardV5>,
+}
+
+/// A server of the source that has gone: it has left the cluster, or was started again.
+#[derive(Encode, Decode)]
+pub(super) struct GoneV5 {
     pub(super) server: String,
-    pub(super) how: GoneV5,
+    pub(super) left: bool,
     pub(super) after_copy: bool,
 }
 
-/// How a server has gone. The first two have the bytes of the `bool` that stood here before: `true` if the server had
-/// left the cluster.
+/// A server of the source that does not answer.
 #[derive(Encode, Decode)]
-pub(super) enum GoneV5 {
-    Replaced,
-    Left,
-    Unheard,
+pub(super) struct UnheardV5 {
+    pub(super) server: String,
+    pub(super) since: Option<u64>,
 }
 
 #[derive(Encode, Decode)]
@@ -130,7 +135,7 @@ impl TryFrom<ConnectionV1> for Connection {
             imported: connection.imported,
             // Earlier versions did not know it.
             count: SourceCount::default(),
-            lost: Vec::new(),
+            lost: LostServers::default(),
         })
     }
 }
@@ -223,28 +228,31 @@ pub(super) fn add_known(identity: &mut SourceIdentity, processes: Vec<ProcessV3>
     }
 }
 
-pub(super) fn lost_to(lost: &[LostServer]) -> Vec<LostV5> {
-    let lost_to = |LostServer { server, how, after_copy }: &LostServer| LostV5 {
+pub(super) fn lost_to(lost: &LostServers) -> LostV5 {
+    let gone = |LostServer { server, how, after_copy }: &LostServer| GoneV5 {
         server: server.clone(),
-        how: match how {
-            Gone::Replaced => GoneV5::Replaced,
-            Gone::Left => GoneV5::Left,
-            Gone::Unheard => GoneV5::Unheard,
-        },
+        left: *how == Gone::Left,
         after_copy: *after_copy,
     };
-    lost.iter().map(lost_to).collect()
+    let unheard = |UnheardServer { server, since }: &UnheardServer| UnheardV5 {
+        server: server.clone(),
+        since: *since,
+    };
+    LostV5 {
+        gone: lost.gone.iter().map(gone).collect(),
+        unheard: lost.unheard.iter().map(unheard).collect(),
+    }
 }
 
-pub(super) fn lost_from(lost: Vec<LostV5>) -> Vec<LostServer> {
-    let lost_from = |LostV5 { server, how, after_copy }| LostServer {
+pub(super) fn lost_from(lost: LostV5) -> LostServers {
+    let gone = |GoneV5 { server, left, after_copy }| LostServer {
         server,
-        how: match how {
-            GoneV5::Replaced => Gone::Replaced,
-            GoneV5::Left => Gone::Left,
-            GoneV5::Unheard => Gone::Unheard,
-        },
+        how: if left { Gone::Left } else { Gone::Replaced },
         after_copy,
     };
-    lost.into_iter().map(lost_from).collect()
+    let unheard = |UnheardV5 { server, since }| UnheardServer { server, since };
+    LostServers {
+        gone: lost.gone.into_iter().map(gone).collect(),
+        unheard: lost.unheard.into_iter().map(unheard).collect(),
+    }
 }

@@ -6,9 +6,18 @@ use store::Coverage;
 use super::*;
 use crate::samples::{complete, connection, lost, name};
 use crate::source::{
-    Counters, Gone, LostServer, SourceIdentity, SourceProcess, StartInterval, StartedBy,
-    ToldTopology,
+    Counters, Gone, LostServer, LostServers, SourceIdentity, SourceProcess, StartInterval,
+    StartedBy, ToldTopology, UnheardServer,
 };
+
+/// One server that was started again, one that has left, and two that do not answer.
+fn some_lost() -> LostServers {
+    let unheard = |server: &str, since| UnheardServer { server: server.into(), since };
+    LostServers {
+        gone: vec![lost("a:1", true), LostServer { how: Gone::Left, ..lost("b:1", false) }],
+        unheard: vec![unheard("c:1", None), unheard("d:1", Some(1_000))],
+    }
+}
 
 fn commands() -> Vec<MetaCommand> {
     let cache = || name("orders");
@@ -25,7 +34,7 @@ fn commands() -> Vec<MetaCommand> {
     };
     process.topology = Some(ToldTopology { id: 9, alone: true });
     process.counters = Counters([Some(1), None, Some(u64::MAX), None, Some(0), None, Some(8)]);
-    busy.lost = vec![lost("a:1", true), LostServer { how: Gone::Left, ..lost("b:1", false) }];
+    busy.lost = some_lost();
     let (identity, lost) = (busy.identity.clone(), busy.lost.clone());
     vec![
         MetaCommand::CreateCache { cache: cache(), config: config(), volatile: true },
@@ -37,8 +46,8 @@ fn commands() -> Vec<MetaCommand> {
         MetaCommand::Clear { cache: cache() },
         MetaCommand::Finish { cache: cache(), imported: u64::MAX },
         MetaCommand::Count { cache: cache(), since: Timestamp::from_millis(7), entries: u64::MAX },
-        MetaCommand::AcceptSource { cache: cache(), identity },
-        MetaCommand::LoseServers { cache: cache(), lost },
+        MetaCommand::AcceptSource { cache: cache(), identity: identity.clone(), lost },
+        MetaCommand::AcceptSource { cache: cache(), identity, lost: LostServers::default() },
         MetaCommand::AcceptLoss { cache: cache() },
         MetaCommand::BecomeUnit { cache: cache() },
         MetaCommand::Disconnect { cache: cache() },
@@ -66,7 +75,10 @@ fn a_connection_of_an_earlier_version_is_read_without_what_it_did_not_know() {
     assert_eq!(decode(&bytes).unwrap(), connect);
     let old = CommandV1::AcceptSource { cache: "orders".into(), identity: processes(&identity) };
     let bytes = serialize(old).unwrap();
-    assert_eq!(decode(&bytes).unwrap(), MetaCommand::AcceptSource { cache, identity });
+    assert_eq!(
+        decode(&bytes).unwrap(),
+        MetaCommand::AcceptSource { cache, identity, lost: LostServers::default() }
+    );
 }
 
 #[test]
@@ -84,6 +96,7 @@ fn a_process_of_an_earlier_version_is_known_by_whole_seconds() {
     let expected = MetaCommand::AcceptSource {
         cache: name("orders"),
         identity: SourceIdentity(vec![process]),
+        lost: LostServers::default(),
     };
     assert_eq!(decode(&serialize(old).unwrap()).unwrap(), expected);
 }
@@ -98,22 +111,26 @@ fn the_bytes_of_a_command_keep_their_meaning() {
     let bytes = b"\x04\x01c\xFB\xE8\x03\x01\xFB\x00\x02\x02\x03\xFB\x2C\x01";
     let MetaCommand::Complete { segments, .. } = decode(bytes).unwrap() else { panic!() };
     assert_eq!(segments, [(SourceSegment(3), 0), (SourceSegment(300), 0)]);
-    let servers = vec![lost("a:1", true), LostServer { how: Gone::Left, ..lost("b:1", false) }];
-    let unheard = vec![LostServer { how: Gone::Unheard, ..lost("b:1", false) }];
-    let unheard = MetaCommand::LoseServers { cache: name("c"), lost: unheard };
-    assert_eq!(encode(&unheard).unwrap(), b"\x18\x01c\x01\x03b:1\x02\x00");
-    assert_eq!(decode(&encode(&unheard).unwrap()).unwrap(), unheard);
-    let lost = MetaCommand::LoseServers { cache: name("c"), lost: servers.clone() };
-    assert_eq!(encode(&lost).unwrap(), b"\x18\x01c\x02\x03a:1\x00\x01\x03b:1\x01\x00");
+    // At the end, after what the version before wrote, come the servers that have gone.
+    let ends = b"\x02\x03a:1\x00\x01\x03b:1\x01\x00\x02\x03c:1\x00\x03d:1\x01\xFB\xE8\x03";
     let connect = |lost| {
         let connection = Box::new(Connection { lost, ..connection(4) });
-        encode(&MetaCommand::Connect { cache: name("c"), connection }).unwrap()
+        MetaCommand::Connect { cache: name("c"), connection }
     };
-    // As before, and at the end those that have gone.
-    let (without, with) = (connect(Vec::new()), connect(servers));
-    assert_eq!((without[0], with[0]), (0x14, 0x17));
-    let ends = b"\x02\x03a:1\x00\x01\x03b:1\x01\x00";
-    assert_eq!(with[1..], [&without[1..], ends].concat());
+    let accept = |lost| {
+        let identity = connection(4).identity;
+        MetaCommand::AcceptSource { cache: name("c"), identity, lost }
+    };
+    let both = [
+        ([0x14, 0x17], [LostServers::default(), some_lost()].map(connect)),
+        ([0x15, 0x18], [LostServers::default(), some_lost()].map(accept)),
+    ];
+    for (kinds, commands) in both {
+        let [without, with] = commands.each_ref().map(|command| encode(command).unwrap());
+        assert_eq!([without[0], with[0]], kinds);
+        assert_eq!(with[1..], [&without[1..], ends].concat());
+        assert_eq!(decode(&with).unwrap(), commands[1]);
+    }
 }
 
 /// The bytes after the cache's name of a connection in every version: its source, segments, one process,
@@ -189,7 +206,8 @@ fn the_bytes_of_every_version_of_a_connection_keep_their_meaning() {
         let process = if is_counted { PROCESS_V3 } else { PROCESS };
         let stored = bytes(connect, &[&connection_with(process), known, count].concat());
         assert_eq!(decode(&stored).unwrap(), command);
-        let accepted = MetaCommand::AcceptSource { cache: cache(), identity };
+        let accepted =
+            MetaCommand::AcceptSource { cache: cache(), identity, lost: LostServers::default() };
         let stored_accepted = bytes(accept, &[process, known].concat());
         assert_eq!(decode(&stored_accepted).unwrap(), accepted);
         if is_written {
@@ -212,6 +230,7 @@ fn the_bytes_of_an_accepted_source_keep_their_meaning() {
     let accept = |process| MetaCommand::AcceptSource {
         cache: name("c"),
         identity: SourceIdentity(vec![process]),
+        lost: LostServers::default(),
     };
     let parts: [&[u8]; 4] = [
         b"\x01c\x01\x03a:1\x01\x09\x00\x01\x05",

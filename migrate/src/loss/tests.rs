@@ -256,8 +256,8 @@ fn servers_of_the_source_that_went_before_the_copy_are_named_until_they_are_acce
     assert_eq!(
         said(&[again.clone(), lost("c:1", Gone::Left, true)], false),
         [format!(
-            "source server a:1 was started again, or its statistics were reset, after the cache was connected and \
-             before everything was copied: entries that only it had are lost: {remedy}"
+            "source server a:1 was started again, or its statistics were reset, after the cache was connected and, \
+             as far as is known, before everything was copied: entries that only it had may be lost: {remedy}"
         )]
     );
     let both = [again, lost("b:1", Gone::Left, false)];
@@ -265,32 +265,40 @@ fn servers_of_the_source_that_went_before_the_copy_are_named_until_they_are_acce
         said(&both, false),
         [format!(
             "of the source's servers, a:1 was started again, or its statistics were reset, and b:1 has left after the \
-             cache was connected and before everything was copied: entries that only they had are lost: {remedy}"
+             cache was connected and, as far as is known, before everything was copied: entries that only they had may \
+             be lost: {remedy}"
         )]
     );
-    let unheard = said(&[lost("b:1", Gone::Unheard, false)], false);
-    assert!(unheard[0].starts_with("source server b:1 may have gone after "), "{unheard:?}");
     assert!(said(&both, true).is_empty(), "nothing comes from the source after a clear");
     assert!(said(&[lost("c:1", Gone::Left, true)], false).is_empty(), "it was here by then");
 }
 
 #[test]
 fn servers_that_do_not_answer_since_the_copy_are_named() {
-    let said = |unheard: &[&str], cleared| {
+    let said = |unheard: &[(&str, Option<u64>)], cleared| {
         let (job, verified) = (ended(), report("finished", 0));
-        let unheard: Vec<String> = unheard.iter().map(ToString::to_string).collect();
+        let of = |(server, since): &(&str, _)| {
+            let server = (*server).to_owned();
+            UnheardServer { server, since: *since }
+        };
+        let unheard: Vec<UnheardServer> = unheard.iter().map(of).collect();
         let (job, verified) = (Some(&job), Some(&verified));
         let standing = Standing { job, verified, unheard: &unheard, cleared, ..whole() };
         standing.losses().all_doubts()
     };
+    let (known, never) = (("a:1", None), ("b:1", Some(7)));
     assert_eq!(
-        said(&["a:1"], false),
+        said(&[never, known], false),
         [
             "source server a:1 has not answered since everything was copied: whether it was started again before, and \
              entries are lost, is not known: wait for an answer, or, if other servers have copies of its entries, \
-             accept-source-loss"
+             accept-source-loss",
+            "source server b:1 has not answered since the cache was connected: whether it was started again before \
+             everything was copied, and entries are lost, is not known: wait for an answer, or, if other servers have \
+             copies of its entries, or it is no server of the source any more, accept-source-loss"
         ]
     );
-    assert!(said(&["a:1", "b:1"], false)[0].starts_with("the source's servers a:1, b:1 have not"));
-    assert!(said(&["a:1"], true).is_empty() && said(&[], false).is_empty());
+    let both = [known, ("c:1", None)];
+    assert!(said(&both, false)[0].starts_with("the source's servers a:1, c:1 have not answered"));
+    assert!(said(&[known, never], true).is_empty() && said(&[], false).is_empty());
 }

@@ -5,7 +5,6 @@ use config::CacheName;
 use store::{CacheError, Fence};
 
 use super::{MigrationError, Migrations};
-use crate::loss::losing;
 
 impl Migrations {
     /// Goes on with a source that has become another one.
@@ -19,19 +18,21 @@ impl Migrations {
         let migration = self.migration(name)?;
         let source = migration.source();
         let (changed, lost, unheard) = (source.changed(), source.lost(), source.unheard());
-        if changed.is_none() && losing(&lost).is_none() && unheard.is_empty() {
+        // Those that the status names; what nobody was told, nobody accepts.
+        let lost = lost.into_iter().filter(|lost| !lost.after_copy).map(|lost| lost.server);
+        let named: Vec<String> =
+            lost.chain(unheard.into_iter().map(|unheard| unheard.server)).collect();
+        if changed.is_none() && named.is_empty() {
             let text =
                 format!("the source of cache {name} has not changed: there is nothing to accept");
             return Err(MigrationError::NotNow(text));
         }
-        source.accept().await.map_err(MigrationError::NotNow)?;
+        source.accept(&named).await.map_err(MigrationError::NotNow)?;
         if changed.is_some() {
             migration.accept_failure();
         }
-        let lost = lost.iter().map(|lost| &*lost.server);
-        let servers: Vec<&str> = lost.chain(unheard.iter().map(|server| &**server)).collect();
         tracing::warn!(
-            cache = %name, lost = servers.join(", "),
+            cache = %name, lost = named.join(", "),
             "goes on with the source as it is now: what it has lost and was not copied is lost here too"
         );
         Ok(())

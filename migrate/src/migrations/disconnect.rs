@@ -62,8 +62,15 @@ impl Migrations {
         if let Some(migration) = self.sources.of(&cache) {
             // A connection that continues this one compares with it.
             migration.source().keep_count().await;
-            if let Err(error) = migration.source().record_lost_at_end().await {
-                tracing::warn!(cache = %name, error, "not recorded which servers of the source have gone");
+            match migration.source().record_at_end().await {
+                // A later connection would not know of them.
+                Err(error @ ProposeError::NotStored(_)) if rule != DisconnectRule::Force => {
+                    return Err(error.into());
+                }
+                Err(error) => {
+                    tracing::warn!(cache = %name, %error, "not recorded which servers of the source have gone");
+                }
+                Ok(()) => {}
             }
         }
         match self
@@ -82,7 +89,12 @@ impl Migrations {
                     Err(MigrationError::NotConnected(name.clone()))
                 };
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                if let Some(migration) = self.sources.of(&cache) {
+                    migration.source().stay().await;
+                }
+                return Err(error.into());
+            }
         }
         if let Some(migration) = self.sources.remove(name) {
             migration.end().await;

@@ -3,11 +3,15 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use client::{ClientError, Iteration, ServerAddress};
-use cluster::{Change, MetaCommand, SourceIdentity, SourceProcess};
+use cluster::{Change, SourceIdentity, SourceProcess};
 use store::Timestamp;
 use tokio::time::Instant;
 
-use super::{SourceConnection, chain, waiting::Waiting};
+use super::{
+    SourceConnection, chain,
+    losing::{Recorded, roll_call},
+    waiting::Waiting,
+};
 use crate::{
     http_date,
     identity::{Asking, process},
@@ -68,17 +72,15 @@ impl SourceConnection {
     /// Asks the source who it is until one of its processes is known to go on, and whoever is `wanted` was heard, if
     /// it is one of its servers.
     async fn look(&self, one: &Looking<'_>, wanted: Wanted<'_>) -> Result<(), Doubt> {
-        let is_whole = self.is_whole();
+        let (is_whole, asked) = (self.is_whole(), self.agreement.clock().now());
         let made = self.client.connections_made();
         let known = self.identity.read().clone();
-        let servers: Vec<String> = self.remote.servers().iter().map(ToString::to_string).collect();
-        // Without a topology, those that were announced before are not known to have left.
-        let is_told = self.remote.topology().is_some();
+        let servers = self.servers();
         let is_heard = |now: &SourceIdentity| match wanted {
             Wanted::Enough => true,
             Wanted::This(server) => {
                 let server = server.to_string();
-                !servers.contains(&server) || now.at(&server).is_some()
+                !servers.names.contains(&server) || now.at(&server).is_some()
             }
             Wanted::All => false,
         };
@@ -86,9 +88,7 @@ impl SourceConnection {
         let answered = self.asking().until(enough).await;
         let change = answered.as_ref().ok().and_then(|now| Some((now, now.change_since(&known)?)));
         // As announced by now.
-        let announced =
-            || self.remote.servers().iter().map(ToString::to_string).collect::<Vec<_>>();
-        let unheard = change.and_then(|(now, _)| now.unheard(&known, &announced()));
+        let unheard = change.and_then(|(now, _)| now.unheard(&known, &self.servers().names));
         let waits = self.waiting.lock().goes_on(unheard.is_some(), Instant::now());
         if let Some((_, change)) = change {
             return Err(match unheard {
@@ -111,9 +111,8 @@ impl SourceConnection {
         self.adjust_since(&known, &now);
         // A server that was started again beside others that were not is a new process of the same
         // source, and counters only grow. One that was not heard is known as it was.
-        let servers = if is_told { servers } else { known.servers() };
-        self.note_lost(&now, &known, &servers, is_whole);
-        *self.identity.write() = now.with_earlier(&known, &servers);
+        self.note_lost(&roll_call(asked, &now, &known, &servers), is_whole);
+        *self.identity.write() = now.with_earlier(&known, |server| !servers.lack(server));
         self.seen_at.store(made, Ordering::Release);
         Ok(())
     }
@@ -136,23 +135,19 @@ impl SourceConnection {
     pub(super) async fn record_identity(&self) -> Option<Result<(), String>> {
         // An operator who accepts the source as it is comes before or after this.
         let _one = self.looking.lock().await;
-        let identity = self.identity.read().clone();
         if self.changed.read().is_some() {
             return None;
         }
-        // Before the processes that have come instead: a restart compares those that are recorded.
-        match self.record_lost().await {
-            Ok(false) if !self.recorded.lock().is_outdated_by(&identity) => return None,
-            Ok(_) => {}
-            Err(error) => return Some(Err(error)),
+        let mut recorded = self.recorded.lock().await;
+        let known = self.as_recorded();
+        if !recorded.is_outdated_by(&known) {
+            return None;
         }
-        let cache = self.cache.name().clone();
-        let accept = MetaCommand::AcceptSource { cache, identity: identity.clone() };
-        let recorded = self.record(accept).await;
-        if recorded.is_ok() {
-            *self.recorded.lock() = identity;
+        let written = self.record(known.command(self.cache.name())).await;
+        if written.is_ok() {
+            *recorded = known;
         }
-        Some(recorded)
+        Some(written)
     }
 
     fn asking(&self) -> Asking<'_> {
@@ -308,8 +303,9 @@ impl SourceConnection {
         })
     }
 
-    /// The operator accepts the source as it is now.
-    pub(crate) async fn accept(&self) -> Result<(), String> {
+    /// The operator accepts the source as it is now, and that these servers of it have gone, or may have. What else has
+    /// become of its servers stays in doubt.
+    pub(crate) async fn accept(&self, named: &[String]) -> Result<(), String> {
         let _one = self.looking.lock().await;
         let made = self.client.connections_made();
         // What was announced may have come from another one that was reached meanwhile.
@@ -322,17 +318,22 @@ impl SourceConnection {
         if let Some(server) = http_date::find_process(self.remote.servers(), clock, own).await {
             return Err(is_us(&server));
         }
-        let identity = self.asking().closely().await.map_err(|error| chain(&error))?;
-        let cache = self.cache.name().clone();
-        self.agreement
-            .propose_for(
-                &self.cache,
-                MetaCommand::AcceptSource { cache, identity: identity.clone() },
-            )
-            .await
-            .map_err(|error| error.to_string())?;
-        *self.recorded.lock() = identity.clone();
-        self.accept_lost().await?;
+        let (is_whole, asked, servers) = (self.is_whole(), clock.now(), self.servers());
+        let now = self.asking().closely().await.map_err(|error| chain(&error))?;
+        let known = self.identity.read().clone();
+        let call = roll_call(asked, &now, &known, &servers);
+        let is_another = self.changed.read().is_some();
+        let losing = self.losing.lock().accepted(named, &call, is_whole, is_another);
+        let identity = now.with_earlier(&known, |server| !servers.lack(server));
+        {
+            let mut recorded = self.recorded.lock().await;
+            let accepted = Recorded::new(identity.clone(), losing.lost.clone());
+            let command = accepted.command(self.cache.name());
+            let stored = self.agreement.propose_for(&self.cache, command).await;
+            stored.map_err(|error| error.to_string())?;
+            *recorded = accepted;
+        }
+        *self.losing.lock() = losing;
         *self.waiting.lock() = Waiting::default();
         *self.identity.write() = identity;
         self.seen_at.store(made, Ordering::Release);

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use super::{NEVER, key, value};
 use crate::harness::{Answer, Faulty, TestServer, eventually};
 
+const CONNECTION: &str = "/rest/v2/caches/c/rolling-upgrade/source-connection";
+
 /// A cache of which servers announce no topology: clients know those that they are told.
 const LOCAL: &str =
     r#"{"local-cache":{"statistics":true,"encoding":{"media-type":"application/octet-stream"}}}"#;
@@ -30,6 +32,24 @@ impl Member {
         [Self { server, relay }, Self { server: other, relay: other_relay }]
     }
 
+    async fn three() -> [Self; 3] {
+        let [first, second] = Self::two().await;
+        let relay = Faulty::start(([127, 0, 0, 1], 0).into()).await;
+        let server = begun(&relay, &first.server).await;
+        [first, second, Self { server, relay }]
+    }
+
+    /// Nobody reaches it any more.
+    fn go_away(&self) {
+        self.relay.refuse(true);
+        self.relay.cut();
+    }
+
+    /// What is said once it is known that its process has gone.
+    fn was_started_again(&self) -> String {
+        format!("source server {} was started again", self.relay.address)
+    }
+
     /// Another process takes its place.
     async fn start_again(&mut self) {
         let next = begun(&self.relay, &self.server).await;
@@ -50,8 +70,8 @@ async fn begun(relay: &Faulty, other: &TestServer) -> TestServer {
     server
 }
 
-/// A target whose source has these two servers.
-async fn connected(data: &Path, members: &[Member; 2]) -> TestServer {
+/// A target whose source has these servers.
+async fn connected(data: &Path, members: &[Member]) -> TestServer {
     let target = started(data).await;
     target.cache_of("c", LOCAL).await;
     target.connect("c", &document(members)).await;
@@ -59,12 +79,12 @@ async fn connected(data: &Path, members: &[Member; 2]) -> TestServer {
 }
 
 /// How a source of these servers is reached.
-fn document(members: &[Member; 2]) -> String {
+fn document(members: &[Member]) -> String {
     let address = |member: &Member| {
         let address = member.relay.address;
         json!({ "host": address.ip().to_string(), "port": address.port() })
     };
-    let servers = members.each_ref().map(address);
+    let servers: Vec<Value> = members.iter().map(address).collect();
     let document =
         json!({ "remote-store": { "cache": "c", "shared": true, "remote-server": servers } });
     document.to_string()
@@ -142,6 +162,15 @@ async fn verified(target: &TestServer) -> Value {
     assert_eq!(target.synchronize("c").await, 20);
     again(target, "verify").await.with(200);
     target.rest.migration("c").await
+}
+
+/// Waits until every server of the source has answered since everything was copied, and returns the status.
+async fn all_heard(target: &TestServer) -> Value {
+    eventually("all servers have answered", || async {
+        let status = target.rest.migration("c").await;
+        (!status["doubts"].to_string().contains("not answered")).then_some(status)
+    })
+    .await
 }
 
 async fn again(target: &TestServer, action: &str) -> Answer {
@@ -246,9 +275,24 @@ async fn a_server_that_is_not_heard_since_the_copy_is_compared_by_the_next_conne
     }
 }
 
+/// What happens while a server does not answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Meanwhile {
+    Nothing,
+    TargetStartedAgain,
+    ConnectedAgain,
+}
+
 #[tokio::test]
 async fn a_server_that_did_not_answer_at_first_is_doubted_unless_it_has_run_since_before() {
-    for goes_on in [true, false] {
+    use Meanwhile::{ConnectedAgain, Nothing, TargetStartedAgain};
+    for (goes_on, meanwhile) in [
+        (true, Nothing),
+        (false, Nothing),
+        (true, TargetStartedAgain),
+        (false, TargetStartedAgain),
+        (false, ConnectedAgain),
+    ] {
         let data = tempfile::tempdir().unwrap();
         let mut members = Member::two().await;
         eventually("it has certainly run since before", || async {
@@ -256,19 +300,112 @@ async fn a_server_that_did_not_answer_at_first_is_doubted_unless_it_has_run_sinc
             (statistics.json()["time_since_start"].as_u64() >= Some(2)).then_some(())
         })
         .await;
-        members[1].relay.refuse(true);
-        members[1].relay.cut();
-        let target = connected(data.path(), &members).await;
+        members[1].go_away();
+        let mut target = connected(data.path(), &members).await;
         if !goes_on {
             members[1].start_again().await;
         }
+        match meanwhile {
+            Nothing => {}
+            TargetStartedAgain => {
+                target.stop().await;
+                target = started(data.path()).await;
+                reached(&target).await;
+            }
+            ConnectedAgain => {
+                target.rest.delete(&format!("{CONNECTION}?force=true")).await.with(200);
+                target.connect("c", &document(&members)).await;
+            }
+        }
         members[1].relay.refuse(false);
-        let status = verified(&target).await;
-        let doubt = format!("source server {} was started again", members[1].relay.address);
-        let is_doubted = status["doubts"].to_string().contains(&doubt);
+        verified(&target).await;
+        let status = all_heard(&target).await;
+        let is_doubted = status["doubts"].to_string().contains(&members[1].was_started_again());
         assert_eq!(is_doubted, !goes_on, "{status:#}");
         let state = if goes_on { "VERIFIED" } else { "SYNCED" };
         assert_eq!(status["state"], state, "{status:#}");
+        target.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_is_doubted_until_that_is_accepted() {
+    let data = tempfile::tempdir().unwrap();
+    let members = Member::two().await;
+    members[1].go_away();
+    let target = connected(data.path(), &members).await;
+    let doubt = format!(
+        "source server {} has not answered since the cache was connected",
+        members[1].relay.address
+    );
+    let status = verified(&target).await;
+    assert_eq!(status["state"], "SYNCED", "{status:#}");
+    assert!(status["doubts"].to_string().contains(&doubt), "{status:#}");
+    let refused = disconnected_strictly(&target).await.with(409);
+    assert!(refused.text().contains(&doubt), "{}", refused.text());
+    again(&target, "accept-source-loss").await.with(204);
+    let status = target.rest.migration("c").await;
+    assert_eq!((&status["state"], &status["doubts"]), (&json!("VERIFIED"), &json!([])));
+    disconnected_strictly(&target).await.with(204);
+    target.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_silent_while_the_loss_of_another_is_accepted_is_compared_later() {
+    let data = tempfile::tempdir().unwrap();
+    let mut members = Member::three().await;
+    let target = connected(data.path(), &members).await;
+    members[1].start_again().await;
+    eventually("it is noticed", || async {
+        let answer = again(&target, "accept-source-loss").await;
+        // From now on the third one is silent, and nobody was told of it.
+        members[2].go_away();
+        answer.status.is_success().then_some(())
+    })
+    .await;
+    members[1].start_again().await;
+    members[2].start_again().await;
+    eventually("the second loss is noticed", || async {
+        let answer = again(&target, "accept-source-loss").await;
+        answer.status.is_success().then_some(())
+    })
+    .await;
+    members[2].relay.refuse(false);
+    verified(&target).await;
+    let status = all_heard(&target).await;
+    assert_eq!(status["state"], "SYNCED", "{status:#}");
+    let doubts = status["doubts"].to_string();
+    assert!(doubts.contains(&members[2].was_started_again()), "{status:#}");
+    assert!(!doubts.contains(&members[1].was_started_again()), "{status:#}");
+    target.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_silent_when_the_cache_is_connected_again_is_known_as_it_was() {
+    for is_copied in [false, true] {
+        let data = tempfile::tempdir().unwrap();
+        let mut members = Member::two().await;
+        let target = connected(data.path(), &members).await;
+        if is_copied {
+            assert_eq!(verified(&target).await["state"], "VERIFIED");
+        }
+        let path = format!("{CONNECTION}?force={}", !is_copied);
+        assert!(target.rest.delete(&path).await.status.is_success());
+        members[1].go_away();
+        target.connect("c", &document(&members)).await;
+        // Once everything was here, that takes nothing along.
+        if is_copied {
+            members[1].start_again().await;
+        }
+        let silent = target.rest.migration("c").await;
+        assert!(!silent["doubts"].to_string().contains("source server"), "{silent:#}");
+        members[1].relay.refuse(false);
+        if !is_copied {
+            assert_eq!(target.synchronize("c").await, 20);
+        }
+        again(&target, "verify").await.with(200);
+        let status = all_heard(&target).await;
+        assert_eq!((&status["state"], &status["doubts"]), (&json!("VERIFIED"), &json!([])));
         target.stop().await;
     }
 }

@@ -1,6 +1,6 @@
 //! Operators: they connect, disconnect, restart and accept.
 
-use cluster::{Attempt, Connection, MetaCommand, Metadata, follow};
+use cluster::{Attempt, Connection, LostServers, MetaCommand, Metadata, SourceServers, follow};
 use config::{RemoteServer, RemoteStoreConfig};
 use rand::Rng;
 use store::{Beginning, CacheError, Fence, SegmentId, SourceSpace, Standing};
@@ -89,10 +89,14 @@ impl World {
             |number: &usize| space.segment_of(placement(*number)).0 == source.segment(*number);
         let alike = source.entries.keys().all(as_expected);
         let space = if alike { space } else { SourceSpace::Unit };
+        let names = identity.0.iter().map(|process| process.server.clone()).collect();
+        let servers = SourceServers { names, announced: true };
         let attempt = Attempt {
             cache: &self.target.name,
             remote: &remote,
             identity: &identity,
+            servers: &servers,
+            asked: self.ours().millis() / 1_000,
             space,
             changed: self.target.cache.changed_since_disconnect(),
             fresh,
@@ -116,7 +120,7 @@ impl World {
         let connection = Connection {
             remote,
             space: start.space,
-            identity: identity.clone(),
+            identity: start.identity,
             since: since(self.ours(), past.as_ref()),
             complete: start.complete,
             marked: start.marked,
@@ -330,7 +334,11 @@ impl World {
         }
         let identity = self.sources[live.source].identity(live.alias, now, ours);
         (live.identity, live.seen, live.doubted) = (identity.clone(), true, false);
-        let _ = self.propose(MetaCommand::AcceptSource { cache: name, identity });
+        let _ = self.propose(MetaCommand::AcceptSource {
+            cache: name,
+            identity,
+            lost: LostServers::default(),
+        });
         self.note("the loss at the source is accepted");
     }
 }
