@@ -225,6 +225,26 @@ fn expired_entries_of_another_cache_make_room_before_a_cache_evicts_many_of_its_
 }
 
 #[test]
+fn a_write_evicts_nothing_while_there_are_expired_entries_to_end() {
+    let container = crate::Container::new(MemoryLimit::new(4_000_000));
+    let start = |name: &str, memory, segments| {
+        let config = CacheConfig { memory, segments, ..CacheConfig::new(CacheMode::Distributed) };
+        container.start(&name.parse().unwrap(), Arc::new(config), VersionKey::new(1), now())
+    };
+    let bound = MemoryConfig { max_count: Some(1_000_000), ..MemoryConfig::default() };
+    let (evicting, other) = (start("a", bound, 1), start("b", MemoryConfig::default(), 256));
+    (0_u32..20).for_each(|key| put(&evicting, &key.to_be_bytes(), &[7; 50_000]));
+    let mut key = 0_u32;
+    while put_for_a_second(&other, &key.to_be_bytes(), &[7; 900]).is_ok() {
+        key += 1;
+    }
+    // At first, all of its entries would not be enough; once some others have gone, they would be.
+    let large = vec![7; 1_500_000];
+    assert_eq!(put_at(&evicting, b"large", &large, 2_000), Ok(Progress::Done));
+    assert_eq!((evicting.stats().evictions, evicting.approximate_len()), (0, 21));
+}
+
+#[test]
 fn a_refused_write_looks_at_all_of_a_small_cache() {
     let cache = cache(refusing(100));
     let hour = Some(Lifetime::from_millis(3_600_000));
