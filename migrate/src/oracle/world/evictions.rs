@@ -1,6 +1,7 @@
 //! Entries that had to make room, and whether the cache counts them as they are.
 
-use store::{Cause, Effect};
+use media::hash;
+use store::{BroughtIn, Cause, Coverage, Effect, SegmentId, SourceSpace};
 
 use super::{
     super::{model::KEYS, source::key},
@@ -18,6 +19,11 @@ pub(super) struct Evictions {
     all: u64,
     /// Keys of those of them that were brought in and have not come back.
     of_source: [bool; KEYS],
+    /// Entries that were brought in and that clients have changed or removed, or that have ended, once everything of
+    /// their source segment was here.
+    changed: u64,
+    /// How the source divides its keys, and which segments are complete, or were when it was disconnected.
+    source: Option<(SourceSpace, Coverage)>,
 }
 
 impl Evictions {
@@ -30,6 +36,15 @@ impl Evictions {
     pub(super) fn begin_anew(&mut self) {
         self.imported = [false; KEYS];
         self.of_source = Default::default();
+        self.changed = 0;
+    }
+
+    /// What was brought in under a key is not here as it came any more.
+    fn change(&mut self, number: usize) {
+        let is_complete = self.source.as_ref().is_some_and(|(space, complete)| {
+            complete.contains(space.segment_of(hash::hash(&key(number))))
+        });
+        self.changed += u64::from(is_complete);
     }
 }
 
@@ -40,6 +55,7 @@ impl World {
             return;
         }
         let cache = std::sync::Arc::clone(&self.target.cache);
+        self.look_at_source();
         for segment in cache.segment_ids() {
             let effects = cache.segment(segment).take_effects().effects;
             for Effect { key: name, cause, .. } in effects {
@@ -47,14 +63,25 @@ impl World {
                     // All of the segment was removed.
                     let in_it = |number: &usize| cache.segment_of(&key(*number)) == segment;
                     for number in (0..KEYS).filter(in_it) {
-                        self.target.evictions.here[number] = false;
+                        let evictions = &mut self.target.evictions;
+                        if evictions.here[number] && evictions.imported[number] {
+                            evictions.change(number);
+                        }
+                        evictions.here[number] = false;
                     }
                     continue;
                 };
                 let evictions = &mut self.target.evictions;
                 let comes = matches!(cause, Cause::Import | Cause::Write | Cause::Remove);
                 if comes && !evictions.here[number] {
-                    evictions.of_source[number] = false;
+                    let was_evicted = std::mem::take(&mut evictions.of_source[number]);
+                    if was_evicted && cause != Cause::Import {
+                        evictions.change(number);
+                    }
+                }
+                let goes = matches!(cause, Cause::Write | Cause::Remove | Cause::Expire);
+                if goes && evictions.here[number] && evictions.imported[number] {
+                    evictions.change(number);
                 }
                 if cause == Cause::Evict {
                     evictions.all += 1;
@@ -72,7 +99,31 @@ impl World {
     /// A client has removed a key, or what was evicted of it.
     pub(super) fn remove_evicted(&mut self, number: usize) {
         self.take_effects();
-        self.target.evictions.of_source[number] = false;
+        let evictions = &mut self.target.evictions;
+        if std::mem::take(&mut evictions.of_source[number]) {
+            evictions.change(number);
+        }
+    }
+
+    /// Takes in what is complete.
+    fn look_at_source(&mut self) {
+        let segment = self.target.cache.segment(SegmentId(0));
+        let evictions = &mut self.target.evictions;
+        match (segment.link(), &mut evictions.source) {
+            (Some(link), last) => {
+                let becomes_unit = last.as_ref().is_some_and(|(space, _)| *space != link.space)
+                    && link.space == SourceSpace::Unit;
+                if becomes_unit {
+                    evictions.changed = 0;
+                }
+                *last = Some((link.space, link.complete.clone()));
+            }
+            // What was complete only in part counts by the reading that completes it.
+            (None, Some((space, complete))) if !complete.is_whole() => {
+                *complete = Coverage::none(space.count());
+            }
+            (None, _) => {}
+        }
     }
 
     /// The cache counts what had to make room, no more and no less.
@@ -88,9 +139,12 @@ impl World {
         }
         let here = evictions.here.iter().zip(evictions.imported);
         let here = here.filter(|(is_here, is_imported)| **is_here && *is_imported).count() as u64;
-        let counted = cache.brought_in().here;
-        if self.target.limits.entries.is_some() && counted != here {
-            return Err(format!("{counted} entries count as here as they came, and {here} are"));
+        let BroughtIn { here: as_they_came, changed, .. } = cache.brought_in();
+        let (counted, happened) = ((as_they_came, changed), (here, evictions.changed));
+        if self.target.limits.entries.is_some() && counted != happened {
+            return Err(format!(
+                "{counted:?} entries count as here as they came and as changed, and {happened:?} are"
+            ));
         }
         Ok(())
     }
