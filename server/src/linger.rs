@@ -8,18 +8,21 @@ use tokio::{
 };
 
 /// Most time that a peer may take to leave after it was told that nothing more comes.
-const LONGEST: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// Most time that it may say nothing meanwhile.
+const SILENCE: Duration = Duration::from_millis(500);
 
 /// Most bytes that are read of it meanwhile, and thrown away.
-const MOST: usize = 4 * 1024 * 1024;
+const MOST: usize = 16 * 1024 * 1024;
 
 /// Bytes that are read at a time.
 const ROOM: usize = 16 * 1024;
 
 /// Says that nothing more comes, and reads on until the peer leaves too, for a moment.
 ///
-/// A socket that is closed with bytes in it that nobody has read resets its connection, and the reset may reach the peer
-/// before it has read what was said before.
+/// A socket that is closed with bytes in it that nobody has read resets its connection. A peer that still sends then
+/// fails, and may never read what was said before.
 ///
 /// # Errors
 ///
@@ -34,9 +37,9 @@ pub(crate) async fn end(stream: &mut TcpStream) -> io::Result<()> {
 async fn drain(stream: &mut TcpStream) -> io::Result<()> {
     let (mut room, mut all) = (vec![0; ROOM], 0);
     while all < MOST {
-        match stream.read(&mut room).await? {
-            0 => break,
-            read => all += read,
+        match tokio::time::timeout(SILENCE, stream.read(&mut room)).await {
+            Err(_) | Ok(Ok(0)) => break,
+            Ok(read) => all += read?,
         }
     }
     Ok(())

@@ -390,8 +390,8 @@ async fn probes_and_administrators_are_served_beyond_the_most_connections() {
     }
     for _ in 0..3 {
         let mut refused = Wire::over(TcpStream::connect(server.address).await.unwrap());
-        // With more behind it that nobody looks at.
-        refused.send(&to_c(&op::Ping).repeat(5_000)).await;
+        // With more behind it that nobody looks at, and more than the operating system takes before it is read.
+        refused.send(&[to_c(&op::Ping), vec![7; 12_000_000]].concat()).await;
         let (status, text) = refused.status().await;
         assert_eq!(status, Status::ServerError);
         assert!(text.contains("as many as max-connections allows"), "{text}");
@@ -404,10 +404,9 @@ async fn probes_and_administrators_are_served_beyond_the_most_connections() {
         server.rest.get("/rest/v2/caches/c").await.with(200);
         let entry = server.rest.get("/rest/v2/caches/c/k").await.with(503);
         assert!(entry.text().contains("max-connections"), "{}", entry.text());
-        let put =
-            "PUT /rest/v2/caches/c/k HTTP/1.1\r\nHost: localhost\r\nContent-Length: 300000\r\n\r\n";
+        let put = "PUT /rest/v2/caches/c/k HTTP/1.1\r\nHost: localhost\r\nContent-Length: 12000000\r\n\r\n";
         let mut stream = TcpStream::connect(server.address).await.unwrap();
-        stream.write_all(&[put.as_bytes(), &[7; 300_000]].concat()).await.unwrap();
+        stream.write_all(&[put.as_bytes(), &vec![7; 12_000_000]].concat()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.expect("it is not reset");
         assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
