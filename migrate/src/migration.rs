@@ -62,13 +62,24 @@ struct Before {
     found: Option<VerifyReport>,
     /// Entries that had been evicted when the last of them began that came to its end.
     looked_for: u64,
+    /// Those of them that it has not found here.
+    not_found: u64,
 }
 
 impl Before {
     /// The same after another verification.
     fn with(self, report: VerifyReport, evicted_before: u64) -> Self {
-        let looked_for = if report.is_finished() { evicted_before } else { self.looked_for };
-        Self { found: known(Some(report), self.found), looked_for }
+        let (looked_for, not_found) = if report.is_finished() {
+            (evicted_before, report.perhaps_evicted())
+        } else {
+            (self.looked_for, self.not_found)
+        };
+        Self { found: known(Some(report), self.found), looked_for, not_found }
+    }
+
+    /// Number of evicted entries that the last one that came to its end has found to be here again.
+    fn found_again(&self) -> u64 {
+        self.looked_for.saturating_sub(self.not_found)
     }
 }
 
@@ -82,7 +93,7 @@ impl Migration {
             job: Mutex::default(),
             accepted: Mutex::default(),
             verification: Mutex::default(),
-            verified_before: Mutex::new(Before { found: None, looked_for }),
+            verified_before: Mutex::new(Before { looked_for, ..Before::default() }),
             bringing: tokio::sync::Mutex::default(),
             copying: Mutex::default(),
             brought: AtomicU64::new(0),
@@ -297,10 +308,9 @@ impl Migration {
         self.cache().evicted_since_source().saturating_sub(self.verifications().looked_for)
     }
 
-    /// Those of all evicted entries that verifications have looked for, without those that they have not found here.
+    /// Returns how many of all evicted entries a verification has found to be here again.
     pub(crate) fn looked_for(&self) -> u64 {
-        let Before { found, looked_for } = self.verifications();
-        looked_for.saturating_sub(found.map_or(0, |found| found.perhaps_evicted()))
+        self.verifications().found_again()
     }
 
     /// A client clears the cache: there is nothing left to copy.
@@ -422,11 +432,11 @@ impl Migration {
     }
 }
 
-/// What is known of differences: by the last verification; or, if that ended early and has found nothing, by the last one
-/// before it that has found something. That everything was the same before proves nothing once another one has begun.
+/// What is known of differences: by the last verification; or, if that ended early and has found no difference, by the last
+/// one before it that has found something. That everything was the same before proves nothing once another one has begun.
 fn known(last: Option<VerifyReport>, before: Option<VerifyReport>) -> Option<VerifyReport> {
     match last {
-        Some(last) if last.has_ended_early() && !last.has_findings() => {
+        Some(last) if last.has_ended_early() && last.differences() == 0 => {
             before.filter(VerifyReport::has_findings).or(Some(last))
         }
         last => last,
@@ -463,7 +473,14 @@ mod tests {
         }
         let evicted = VerifyReport { missing_or_evicted: 1, ..report("finished", 0) };
         let cancelled = Some(report("cancelled", 0));
-        assert_eq!(super::known(cancelled, Some(evicted.clone())), Some(evicted));
+        assert_eq!(super::known(cancelled, Some(evicted.clone())), Some(evicted.clone()));
+        // What is missing while entries are evicted counts as evicted until a verification has come to its end.
+        let met_evicted = VerifyReport { missing_or_evicted: 1, ..report("cancelled", 0) };
+        for before in [report("finished", 5), evicted] {
+            assert_eq!(super::known(Some(met_evicted.clone()), Some(before.clone())), Some(before));
+        }
+        let before = Some(report("finished", 0));
+        assert_eq!(super::known(Some(met_evicted.clone()), before), Some(met_evicted));
     }
 
     #[test]
@@ -477,5 +494,10 @@ mod tests {
         assert_eq!(looked_for(&[]), 0);
         assert_eq!(looked_for(&[("finished", 3), ("cancelled", 7), ("silent", 8)]), 3);
         assert_eq!(looked_for(&[("finished", 3), ("finished", 7), ("running", 9)]), 7);
+        let missed =
+            |state, entries| VerifyReport { missing_or_evicted: entries, ..report(state, 0) };
+        let before = Before::default().with(missed("finished", 90), 100);
+        assert_eq!(before.found_again(), 10);
+        assert_eq!(before.with(missed("cancelled", 3), 100).found_again(), 10);
     }
 }

@@ -490,15 +490,18 @@ impl SyncJob {
         actions
     }
 
-    /// Begins what may be begun, and ends the job if nothing is left.
+    /// Begins what may be begun, and ends the job if nothing is left: a pause that comes with the last page too.
     fn go_on(&mut self) -> Vec<Action> {
-        if self.phase != Phase::Running {
-            return Vec::new();
-        }
         let mut actions = Vec::new();
-        while let Some(unit) = self.next_unit() {
-            self.reading.insert(unit.id, unit.clone());
-            actions.push(Action::Read(unit));
+        match self.phase {
+            Phase::Running => {
+                while let Some(unit) = self.next_unit() {
+                    self.reading.insert(unit.id, unit.clone());
+                    actions.push(Action::Read(unit));
+                }
+            }
+            Phase::Paused => {}
+            Phase::Over => return actions,
         }
         if self.reading.is_empty() && self.pausing.is_empty() && self.waiting.is_empty() {
             actions.extend(self.conclude());

@@ -83,6 +83,17 @@ fn a_job_is_over_once_others_have_completed_everything_that_it_reads() {
 }
 
 #[test]
+fn a_job_that_is_paused_while_it_reads_its_last_pages_is_over_with_them() {
+    let (mut job, _) = two_servers();
+    job.on(Event::Pause);
+    job.on(read(FIRST, A));
+    assert_eq!(job.on(Event::UnitRead { unit: FIRST, failed: 0 }), [], "the other one is read");
+    job.on(read(SECOND, B));
+    let last = job.on(Event::UnitRead { unit: SECOND, failed: 0 });
+    assert_eq!(last, [Action::End(Ending::Finished)]);
+}
+
+#[test]
 fn a_unit_that_is_told_as_a_whole_counts_as_a_whole_or_not_at_all() {
     let (mut job, actions) = two_servers();
     let (first, second) = (unit(FIRST, A, 0), unit(SECOND, B, 1));
