@@ -130,9 +130,14 @@ impl SourceProcess {
         topologies.is_some_and(|(now, then)| now.id == then.id) && now.is_before_reading_of(then)
     }
 
-    /// Adds what an earlier reading of the same process says about when it was started.
+    /// Adds what an earlier reading of the same process says about when it was started. By our clock, the earlier one
+    /// is kept as long as they hardly differ: so a clock that is set by little each time is found out in the end.
     fn narrow(&mut self, earlier: &Self) {
         self.started_by.narrow(&earlier.started_by);
+        let is_close = |(now, then): (u64, u64)| now.abs_diff(then) <= START_TOLERANCE;
+        if self.started.zip(earlier.started).is_some_and(is_close) {
+            self.started = earlier.started;
+        }
     }
 }
 
@@ -206,9 +211,11 @@ impl SourceIdentity {
     }
 
     /// Adds what is known of the same source from before: what earlier readings of its processes say about when
-    /// they were started, and the processes that were not heard this time and are still `there`, by their addresses.
+    /// they were started, and the processes that were not heard this time and are still `there`, by their addresses. If
+    /// our clock was set back meanwhile, these are dated by it as well.
     #[must_use]
     pub fn with_earlier(mut self, earlier: &Self, there: impl Fn(&str) -> bool) -> Self {
+        let earlier = earlier.set_back(self.clock_back_since(earlier));
         for known in &earlier.0 {
             match self.0.iter_mut().find(|process| process.server == known.server) {
                 Some(process) if process.continues(known) => process.narrow(known),

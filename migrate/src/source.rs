@@ -16,7 +16,7 @@ mod watch;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -60,8 +60,8 @@ pub(crate) struct SourceConnection {
     since: Timestamp,
     /// When the connection was made; earlier if that is not known.
     made: Timestamp,
-    /// Seconds by which our clock was set since then, between two processes of ours.
-    clock_set: AtomicI64,
+    /// Seconds by which our clock was set back since then.
+    clock_back: AtomicU64,
     agreement: Arc<Agreement>,
     settings: Settings,
     client: Client,
@@ -136,7 +136,7 @@ impl SourceConnection {
             cache,
             since: connection.since,
             made: opening::made(connection, past, agreement.clock().now()),
-            clock_set: AtomicI64::new(0),
+            clock_back: AtomicU64::new(0),
             agreement,
             settings,
             seen_at: AtomicU64::new(client.connections_made()),

@@ -65,7 +65,7 @@ pub enum Copied {
     Part,
     /// Everything. Servers may have been started again since they last answered, and before that.
     All,
-    /// Everything, and since then all servers were asked before. Those that did not answer are known as unheard.
+    /// Everything, and all servers have been asked since. Those that did not answer are known as unheard.
     AllAsked,
 }
 
@@ -85,7 +85,7 @@ pub struct RollCall<'a> {
 }
 
 impl SourceServers {
-    /// Returns whether the source is known to consist of others than this one.
+    /// Returns whether the source announces its servers, and not this one.
     #[must_use]
     pub fn lack(&self, server: &str) -> bool {
         self.announced && !self.has(server)
@@ -112,6 +112,11 @@ impl UnheardServer {
 impl LostServers {
     /// Takes in who has answered. Returns the processes that turn out to have gone by that.
     pub fn take_in(&mut self, call: &RollCall<'_>) -> Vec<LostServer> {
+        let back = call.now.clock_back_since(call.known);
+        for since in self.unheard.iter_mut().filter_map(|unheard| unheard.since.as_mut()) {
+            *since = since.saturating_sub(back);
+        }
+        let call = &RollCall { known: &call.known.set_back(back), ..*call };
         let RollCall { now, known, servers, copied, .. } = *call;
         let mut gone = self.settle(call);
         let mut others = now.lost_since(known, servers, copied == Copied::AllAsked);
@@ -139,10 +144,8 @@ impl LostServers {
     /// Takes out those that were not heard before and answer now, or have left. Returns those of them that have gone:
     /// nobody knows whether that was before everything was here.
     fn settle(&mut self, call: &RollCall<'_>) -> Vec<LostServer> {
-        let back = call.now.clock_back_since(call.known);
         let mut gone = Vec::new();
         self.unheard.retain_mut(|unheard| {
-            unheard.since = unheard.since.map(|since| since.saturating_sub(back));
             let how = match call.now.at(&unheard.server) {
                 Some(process) if unheard.is(process, call.known) => return false,
                 Some(_) => Gone::Replaced,
@@ -232,14 +235,26 @@ impl SourceIdentity {
     }
 
     /// Seconds by which our clock was set back, or stood still, since the processes of `earlier` were asked: by it, they
-    /// were started so much earlier now. If they seem to be started later, they may have stood still themselves.
-    fn clock_back_since(&self, earlier: &Self) -> u64 {
+    /// were started so much earlier now. If they seem to be started later, they may have stood still themselves: whoever
+    /// compares instants of both times does so as if our clock had not been set forward.
+    #[must_use]
+    pub fn clock_back_since(&self, earlier: &Self) -> u64 {
         let back = self.0.iter().filter_map(|process| {
             let known = earlier.at(&process.server).filter(|known| process.continues(known))?;
             let (now, then) = process.started.zip(known.started)?;
             Some(then.saturating_sub(now)).filter(|back| *back > START_TOLERANCE)
         });
         back.max().unwrap_or(0)
+    }
+
+    /// The same processes by a clock that was set back by so many seconds since.
+    #[must_use]
+    pub(super) fn set_back(&self, back: u64) -> Self {
+        let mut all = self.clone();
+        for started in all.0.iter_mut().filter_map(|process| process.started.as_mut()) {
+            *started = started.saturating_sub(back);
+        }
+        all
     }
 }
 

@@ -108,7 +108,7 @@ impl SourceConnection {
         if let Some(server) = self.new_one_that_is_us(&now, &known).await {
             return Err(Doubt::Silent(is_us(&server)));
         }
-        self.adjust_since(&known, &now);
+        self.set_clock_back(now.clock_back_since(&known));
         // A server that was started again beside others that were not is a new process of the same
         // source, and counters only grow. One that was not heard is known as it was.
         self.note_lost(&roll_call(asked, &now, &known, &servers), is_whole);
@@ -246,25 +246,16 @@ impl SourceConnection {
         self.check_iteration(iteration).await
     }
 
-    /// Notes by how much our clock was set while this process did not run: one process of the source was
-    /// started at different times by it.
-    fn adjust_since(&self, earlier: &SourceIdentity, now: &SourceIdentity) {
-        let started = now.0.iter().find_map(|process| {
-            let known = earlier.0.iter().find(|known| process.continues(known))?;
-            process.started.zip(known.started)
-        });
-        let Some((now, then)) = started else { return };
-        // Readings differ by a few seconds as it is.
-        if now.abs_diff(then) > 10 {
-            let set = i64::try_from(now).unwrap_or(0) - i64::try_from(then).unwrap_or(0);
-            self.clock_set.fetch_add(set, Ordering::AcqRel);
-        }
+    /// Notes by how many seconds our clock turns out to have been set back, as by what is known of the source's
+    /// processes from now on.
+    fn set_clock_back(&self, back: u64) {
+        self.clock_back.fetch_add(back, Ordering::AcqRel);
     }
 
-    /// When the connection was made, by our clock as it is now.
+    /// When the connection was made, by our clock as it is now; earlier if that was set forward.
     pub(super) fn made_by_clock(&self) -> Timestamp {
-        let set = self.clock_set.load(Ordering::Acquire).saturating_mul(1_000);
-        Timestamp::from_millis(self.made.millis().saturating_add_signed(set))
+        let back = self.clock_back.load(Ordering::Acquire).saturating_mul(1_000);
+        Timestamp::from_millis(self.made.millis().saturating_sub(back))
     }
 
     /// From now on nothing that the source says is believed, until its operator accepts it. Both happen
@@ -324,6 +315,7 @@ impl SourceConnection {
         let call = roll_call(asked, &now, &known, &servers);
         let is_another = self.changed.read().is_some();
         let losing = self.losing.lock().accepted(named, &call, is_whole, is_another);
+        let back = now.clock_back_since(&known);
         let identity = now.with_earlier(&known, |server| !servers.lack(server));
         {
             let mut recorded = self.recorded.lock().await;
@@ -335,6 +327,7 @@ impl SourceConnection {
         }
         *self.losing.lock() = losing;
         *self.waiting.lock() = Waiting::default();
+        self.set_clock_back(back);
         *self.identity.write() = identity;
         self.seen_at.store(made, Ordering::Release);
         self.forget_count();

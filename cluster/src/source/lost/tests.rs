@@ -12,6 +12,16 @@ fn of(processes: &[(&str, u64)]) -> SourceIdentity {
     SourceIdentity(processes.iter().map(process).collect())
 }
 
+/// The same, which were started then by the source's clock.
+fn dated(processes: &[(&str, u64)], by_source: &[(&str, u64)]) -> SourceIdentity {
+    let mut identity = of(processes);
+    for process in &mut identity.0 {
+        let known = by_source.iter().find(|(server, _)| *server == process.server);
+        process.started_by.source = known.map(|(_, started)| *started);
+    }
+    identity
+}
+
 fn names(identity: &SourceIdentity) -> Vec<&str> {
     identity.0.iter().map(|process| process.server.as_str()).collect()
 }
@@ -45,10 +55,13 @@ impl Source {
 
     /// These answer. Returns those that turn out to have gone.
     fn answer(&mut self, now: &[(&str, u64)], copied: Copied) -> Vec<LostServer> {
-        let now = of(now);
+        self.look(&of(now), copied)
+    }
+
+    fn look(&mut self, now: &SourceIdentity, copied: Copied) -> Vec<LostServer> {
         let (known, servers, since) = (&self.known, &self.servers, self.since);
-        let gone = self.lost.take_in(&RollCall { now: &now, known, servers, since, copied });
-        self.known = now.with_earlier(known, |server| !servers.lack(server));
+        let gone = self.lost.take_in(&RollCall { now, known, servers, since, copied });
+        self.known = now.clone().with_earlier(known, |server| !servers.lack(server));
         gone
     }
 }
@@ -167,6 +180,42 @@ fn starts_are_compared_by_the_clock_as_it_is_now() {
         source.answer(&[("a:1", 9_000 + second % 2)], Copied::Part);
     }
     assert_eq!(source.lost.unheard, [unheard("b:1", Some(1_000))]);
+}
+
+#[test]
+fn our_clock_is_set_back_once_for_all_servers() {
+    // In the first look after that, the third server is silent, and answers in the second.
+    let by_source = [("a:1", 9_000), ("c:1", 8_000)];
+    let known = dated(&by_source, &by_source);
+    let mut source = Source { known, since: 10_000, ..Source::new(&["a:1", "c:1", "d:1"], &[]) };
+    let mut look = |now: &[(&str, u64)]| {
+        let now = dated(now, &by_source);
+        let back = now.clock_back_since(&source.known);
+        assert_eq!(source.look(&now, Copied::Part), []);
+        let since: Vec<_> = source.lost.unheard.iter().map(|unheard| unheard.since).collect();
+        let dated = ["a:1", "c:1"].map(|server| source.known.at(server).unwrap().started.unwrap());
+        (back, since, dated)
+    };
+    assert_eq!(look(&[("a:1", 9_000), ("c:1", 8_000)]), (0, vec![Some(10_000)], [9_000, 8_000]));
+    assert_eq!(look(&[("a:1", 8_400)]), (600, vec![Some(9_400)], [8_400, 7_400]));
+    assert_eq!(look(&[("c:1", 7_400)]), (0, vec![Some(9_400)], [8_400, 7_400]));
+    assert_eq!(look(&[("a:1", 8_401)]), (0, vec![Some(9_400)], [8_400, 7_400]));
+    // It had run for a while when it was first missed.
+    assert_eq!(look(&[("a:1", 8_400), ("d:1", 9_399)]), (0, vec![], [8_400, 7_400]));
+}
+
+#[test]
+fn a_clock_that_is_set_back_by_little_each_time_is_found_out() {
+    let by_source = [("a:1", 9_000)];
+    let known = dated(&by_source, &by_source);
+    let mut source = Source { known, ..Source::new(&["a:1", "b:1"], &[]) };
+    for second in 0..=40 {
+        source.look(&dated(&[("a:1", 9_000 - second)], &by_source), Copied::Part);
+    }
+    assert_eq!(source.lost.unheard, [unheard("b:1", Some(960))]);
+    // It was started again after it was first missed, within as much as our clock was set back.
+    let now = dated(&[("a:1", 8_960), ("b:1", 970)], &by_source);
+    assert_eq!(source.look(&now, Copied::Part), [gone("b:1", Gone::Replaced, false)]);
 }
 
 #[test]
