@@ -244,7 +244,7 @@ mod tests {
     }
 
     fn unheard(server: &str, since: Option<u64>) -> UnheardServer {
-        UnheardServer { server: server.into(), since }
+        UnheardServer { server: server.into(), since, after_copy: false }
     }
 
     #[test]
@@ -264,8 +264,8 @@ mod tests {
             let start = attempt.after(Some(&past)).unwrap();
             let left = LostServer { how: Gone::Left, ..lost("c:1", is_whole) };
             assert_eq!(start.lost.gone, [lost("x:1", true), lost("b:1", is_whole), left]);
-            let new = unheard("f:1", Some(1_000));
-            assert_eq!(start.lost.unheard, if is_whole { vec![] } else { vec![new] });
+            let new = UnheardServer { after_copy: is_whole, ..unheard("f:1", Some(1_000)) };
+            assert_eq!(start.lost.unheard, [new]);
             let known = of(&[("a:1", 100), ("b:1", 900), ("d:1", 9), ("e:1", 7)]);
             assert_eq!(start.identity, known);
             let fresh = Attempt { fresh: true, ..attempt }.after(Some(&past)).unwrap();

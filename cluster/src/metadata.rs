@@ -522,8 +522,11 @@ impl Metadata {
         self.templates.retain(|_, known| !known.volatile);
         for known in self.caches.values_mut() {
             // What was here when a server of the source was lost has to be copied anew, without what only it had.
-            let connections = known.connection.iter_mut().chain(&mut known.past);
-            connections.flat_map(|it| &mut it.lost.gone).for_each(|lost| lost.after_copy = false);
+            for connection in known.connection.iter_mut().chain(&mut known.past) {
+                let LostServers { gone, unheard } = &mut connection.lost;
+                gone.iter_mut().for_each(|lost| lost.after_copy = false);
+                unheard.iter_mut().for_each(|unheard| unheard.after_copy = false);
+            }
             if let Some(connection) = &mut known.connection {
                 connection.complete = Coverage::none(connection.space.count());
                 (connection.imported, connection.count.shown) = (None, 0);

@@ -180,17 +180,23 @@ fn after_a_restart_nothing_is_complete_and_what_clients_have_changed_is_for_the_
 fn a_server_of_the_source_that_went_after_the_copy_counts_once_a_restart_has_lost_that() {
     let mut metadata = connected();
     let identity = tie(&metadata).identity.clone();
-    let unheard = vec![UnheardServer { server: "c:1".into(), since: Some(7) }];
-    let lose = |servers: &[LostServer]| LostServers { unheard: unheard.clone(), ..gone(servers) };
+    let lose = |servers: &[LostServer], joined_after| LostServers {
+        unheard: vec![UnheardServer {
+            server: "c:1".into(),
+            since: Some(7),
+            after_copy: joined_after,
+        }],
+        ..gone(servers)
+    };
     let accept = |identity: &SourceIdentity, lost: LostServers| MetaCommand::AcceptSource {
         cache: name("orders"),
         identity: identity.clone(),
         lost,
     };
-    let servers = lose(&[lost("a:1", true), lost("b:1", false)]);
+    let servers = lose(&[lost("a:1", true), lost("b:1", false)], true);
     metadata.apply(&accept(&identity, servers.clone())).unwrap();
     assert_eq!(tie(&metadata).lost, servers);
-    let all = lose(&[lost("a:1", false), lost("b:1", false)]);
+    let all = lose(&[lost("a:1", false), lost("b:1", false)], false);
     let mut let_go = metadata.clone();
     let_go.apply(&MetaCommand::Disconnect { cache: name("orders") }).unwrap();
     let_go.restart();

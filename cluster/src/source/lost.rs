@@ -47,6 +47,9 @@ pub struct UnheardServer {
     /// `None` for a server that has answered before: its process is known. Any other has lost nothing that matters if
     /// its process turns out to have been started before this, in seconds of our clock.
     pub since: Option<u64>,
+    /// Whether it has joined since all were asked, everything being here: it takes nothing along then, unless that is
+    /// copied anew.
+    pub after_copy: bool,
 }
 
 /// The servers of which a source consists.
@@ -107,6 +110,22 @@ impl UnheardServer {
             }
         }
     }
+
+    /// Adds one to those that are known.
+    fn add_to(self, all: &mut Vec<Self>) {
+        if all.iter().any(|known| known.server == self.server) {
+            return;
+        }
+        if all.len() < MOST {
+            all.push(self);
+            return;
+        }
+        // Where there is no room, one that takes nothing along gives way.
+        let gives_way = all.iter_mut().find(|known| known.after_copy && !self.after_copy);
+        if let Some(known) = gives_way {
+            *known = self;
+        }
+    }
 }
 
 impl LostServers {
@@ -125,24 +144,25 @@ impl LostServers {
         for lost in &gone {
             lost.clone().add_to(&mut self.gone);
         }
+        if copied != Copied::AllAsked {
+            self.unheard.iter_mut().for_each(|unheard| unheard.after_copy = false);
+        }
         if copied == Copied::All {
             let is_silent = |process: &&SourceProcess| {
                 now.at(&process.server).is_none() && !servers.lack(&process.server)
             };
             self.doubt(known.0.iter().filter(is_silent));
         }
-        // Whoever joins once everything is here takes nothing along.
-        if copied != Copied::AllAsked {
-            let is_new = |server: &&String| now.at(server).is_none() && known.at(server).is_none();
-            for server in servers.names.iter().filter(is_new) {
-                self.add_unheard(server, Some(call.since));
-            }
+        let is_new = |server: &&String| now.at(server).is_none() && known.at(server).is_none();
+        for server in servers.names.iter().filter(is_new) {
+            let (server, after_copy) = (server.clone(), copied == Copied::AllAsked);
+            UnheardServer { server, since: Some(call.since), after_copy }.add_to(&mut self.unheard);
         }
         gone
     }
 
     /// Takes out those that were not heard before and answer now, or have left. Returns those of them that have gone:
-    /// nobody knows whether that was before everything was here.
+    /// nobody knows whether that was before everything was here, unless they have joined after that.
     fn settle(&mut self, call: &RollCall<'_>) -> Vec<LostServer> {
         let mut gone = Vec::new();
         self.unheard.retain_mut(|unheard| {
@@ -152,7 +172,8 @@ impl LostServers {
                 None if call.servers.lack(&unheard.server) => Gone::Left,
                 None => return true,
             };
-            gone.push(LostServer { server: unheard.server.clone(), how, after_copy: false });
+            let (server, after_copy) = (unheard.server.clone(), unheard.after_copy);
+            gone.push(LostServer { server, how, after_copy });
             false
         });
         gone
@@ -160,20 +181,16 @@ impl LostServers {
 
     /// Adds servers whose processes are known: each may have been started again since it last answered.
     pub fn doubt<'a>(&mut self, known: impl Iterator<Item = &'a SourceProcess>) {
-        known.for_each(|process| self.add_unheard(&process.server, None));
-    }
-
-    fn add_unheard(&mut self, server: &str, since: Option<u64>) {
-        let is_known = self.unheard.iter().any(|unheard| unheard.server == server);
-        if !is_known && self.unheard.len() < MOST {
-            self.unheard.push(UnheardServer { server: server.into(), since });
-        }
+        known.for_each(|process| {
+            let server = process.server.clone();
+            UnheardServer { server, since: None, after_copy: false }.add_to(&mut self.unheard);
+        });
     }
 
     /// Forgets these servers, because the operator accepts what they have lost, or may have.
     pub fn accept(&mut self, servers: &[String]) {
         self.gone.retain(|lost| lost.after_copy || !servers.contains(&lost.server));
-        self.unheard.retain(|unheard| !servers.contains(&unheard.server));
+        self.unheard.retain(|unheard| unheard.after_copy || !servers.contains(&unheard.server));
     }
 
     /// Returns whether there is nothing in it.
@@ -185,8 +202,9 @@ impl LostServers {
     /// Returns whether it names the same servers for the same reasons. By which clock they are compared may differ.
     #[must_use]
     pub fn says_as_much_as(&self, other: &Self) -> bool {
-        let named = |all: &Self| -> Vec<(String, bool)> {
-            all.unheard.iter().map(|it| (it.server.clone(), it.since.is_some())).collect()
+        let named = |all: &Self| -> Vec<(String, bool, bool)> {
+            let named = |it: &UnheardServer| (it.server.clone(), it.since.is_some(), it.after_copy);
+            all.unheard.iter().map(named).collect()
         };
         self.gone == other.gone && named(self) == named(other)
     }

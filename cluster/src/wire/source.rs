@@ -32,6 +32,7 @@ pub(super) struct GoneV5 {
 pub(super) struct UnheardV5 {
     pub(super) server: String,
     pub(super) since: Option<u64>,
+    pub(super) after_copy: bool,
 }
 
 #[derive(Encode, Decode)]
@@ -234,9 +235,10 @@ pub(super) fn lost_to(lost: &LostServers) -> LostV5 {
         left: *how == Gone::Left,
         after_copy: *after_copy,
     };
-    let unheard = |UnheardServer { server, since }: &UnheardServer| UnheardV5 {
+    let unheard = |UnheardServer { server, since, after_copy }: &UnheardServer| UnheardV5 {
         server: server.clone(),
         since: *since,
+        after_copy: *after_copy,
     };
     LostV5 {
         gone: lost.gone.iter().map(gone).collect(),
@@ -250,7 +252,8 @@ pub(super) fn lost_from(lost: LostV5) -> LostServers {
         how: if left { Gone::Left } else { Gone::Replaced },
         after_copy,
     };
-    let unheard = |UnheardV5 { server, since }| UnheardServer { server, since };
+    let unheard =
+        |UnheardV5 { server, since, after_copy }| UnheardServer { server, since, after_copy };
     LostServers {
         gone: lost.gone.into_iter().map(gone).collect(),
         unheard: lost.unheard.into_iter().map(unheard).collect(),

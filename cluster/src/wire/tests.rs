@@ -12,10 +12,14 @@ use crate::source::{
 
 /// One server that was started again, one that has left, and two that do not answer.
 fn some_lost() -> LostServers {
-    let unheard = |server: &str, since| UnheardServer { server: server.into(), since };
+    let unheard = |server: &str, since, after_copy| UnheardServer {
+        server: server.into(),
+        since,
+        after_copy,
+    };
     LostServers {
         gone: vec![lost("a:1", true), LostServer { how: Gone::Left, ..lost("b:1", false) }],
-        unheard: vec![unheard("c:1", None), unheard("d:1", Some(1_000))],
+        unheard: vec![unheard("c:1", None, false), unheard("d:1", Some(1_000), true)],
     }
 }
 
@@ -112,7 +116,7 @@ fn the_bytes_of_a_command_keep_their_meaning() {
     let MetaCommand::Complete { segments, .. } = decode(bytes).unwrap() else { panic!() };
     assert_eq!(segments, [(SourceSegment(3), 0), (SourceSegment(300), 0)]);
     // At the end, after what the version before wrote, come the servers that have gone.
-    let ends = b"\x02\x03a:1\x00\x01\x03b:1\x01\x00\x02\x03c:1\x00\x03d:1\x01\xFB\xE8\x03";
+    let ends = b"\x02\x03a:1\x00\x01\x03b:1\x01\x00\x02\x03c:1\x00\x00\x03d:1\x01\xFB\xE8\x03\x01";
     let connect = |lost| {
         let connection = Box::new(Connection { lost, ..connection(4) });
         MetaCommand::Connect { cache: name("c"), connection }

@@ -279,7 +279,7 @@ fn servers_that_do_not_answer_since_the_copy_are_named() {
         let (job, verified) = (ended(), report("finished", 0));
         let of = |(server, since): &(&str, _)| {
             let server = (*server).to_owned();
-            UnheardServer { server, since: *since }
+            UnheardServer { server, since: *since, after_copy: false }
         };
         let unheard: Vec<UnheardServer> = unheard.iter().map(of).collect();
         let (job, verified) = (Some(&job), Some(&verified));

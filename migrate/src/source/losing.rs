@@ -62,10 +62,12 @@ impl Losing {
         self.lost.take_in(&RollCall { copied, ..*call })
     }
 
-    /// Those that may have been started again since they last answered, everything being here, of a source whose
-    /// processes are `known`.
+    /// Those that may have been started again since they last answered, and have lost something by that, everything
+    /// being here, of a source whose processes are `known`.
     fn unheard(&self, known: &SourceIdentity) -> Vec<UnheardServer> {
-        self.clone().settled(known).unheard
+        let mut unheard = self.clone().settled(known).unheard;
+        unheard.retain(|unheard| !unheard.after_copy);
+        unheard
     }
 
     /// All of them, now that everything is here. Before anybody was asked, nobody was heard.
@@ -241,7 +243,7 @@ mod tests {
     fn unheard(servers: &[(&str, Option<u64>)]) -> Vec<UnheardServer> {
         let unheard = |(server, since): &(&str, Option<u64>)| {
             let server = (*server).to_owned();
-            UnheardServer { server, since: *since }
+            UnheardServer { server, since: *since, after_copy: false }
         };
         servers.iter().map(unheard).collect()
     }
@@ -279,6 +281,8 @@ mod tests {
         assert_eq!(over_again.unheard(&known), [], "they were, over the last connection");
         assert_eq!(over_again.take_in(&call(&one), true), []);
         assert_eq!(over_again.unheard(&known), []);
+        let joined = UnheardServer { after_copy: true, ..unheard(&[never]).remove(0) };
+        assert_eq!(over_again.settled(&known).unheard, [joined], "a restart would copy anew");
     }
 
     #[test]
@@ -317,7 +321,11 @@ mod tests {
             let named: Vec<String> =
                 losing.unheard(&known).into_iter().map(|unheard| unheard.server).collect();
             let mut left = losing.accepted(&named, &call, true, false);
-            assert_eq!((left.unheard(&known), left.lost.is_empty()), (vec![], true));
+            assert_eq!((left.unheard(&known), left.lost.gone.len()), (vec![], 0));
+            // It is still missed: a restart of ours has it in doubt again.
+            let missed = |it: &UnheardServer| (it.server.clone(), it.after_copy);
+            let missed: Vec<_> = left.lost.unheard.iter().map(missed).collect();
+            assert_eq!(missed, [("c:1".to_owned(), true)]);
             // What becomes of them from now on counts only after a restart.
             let next = of(&[("a:1", 9), ("b:1", 99), ("c:1", 99)]);
             let gone = left.take_in(&roll_call(NOW, &next, &known, &all), true);

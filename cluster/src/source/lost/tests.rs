@@ -35,7 +35,7 @@ fn gone(server: &str, how: Gone, after_copy: bool) -> LostServer {
 }
 
 fn unheard(server: &str, since: Option<u64>) -> UnheardServer {
-    UnheardServer { server: server.into(), since }
+    UnheardServer { server: server.into(), since, after_copy: false }
 }
 
 /// A source as it is asked again and again.
@@ -144,10 +144,39 @@ fn a_server_that_has_never_answered_is_lost_unless_it_has_run_since_before() {
     source.answer(&[("a:1", 9)], Copied::Part);
     source.answer(&[("a:1", 9)], Copied::All);
     assert_eq!(source.lost.unheard, [unheard("b:1", Some(1_000))]);
-    let mut late = Source::new(&["a:1", "b:1"], &[("a:1", 9)]);
-    late.answer(&[("a:1", 9)], Copied::AllAsked);
-    assert!(late.lost.is_empty());
-    assert_eq!(late.answer(&[("a:1", 9), ("b:1", 99)], Copied::AllAsked), []);
+}
+
+#[test]
+fn a_server_that_joins_once_everything_is_here_and_is_never_heard_counts_if_that_is_copied_anew() {
+    let joined = |after_copy| UnheardServer { after_copy, ..unheard("b:1", Some(1_000)) };
+    let late = || {
+        let mut late = Source::new(&["a:1", "b:1"], &[("a:1", 9)]);
+        assert_eq!(late.answer(&[("a:1", 9)], Copied::AllAsked), []);
+        assert_eq!(late.lost.unheard, [joined(true)]);
+        late.since = 5_000;
+        late
+    };
+    // It has run since it joined.
+    assert_eq!(late().answer(&[("a:1", 9), ("b:1", 999)], Copied::AllAsked), []);
+    // It was started again, or has left.
+    let again = [("a:1", 9), ("b:1", 2_000)];
+    let gone_then = |how, after_copy| [gone("b:1", how, after_copy)];
+    let copied = late().answer(&again, Copied::AllAsked);
+    assert_eq!(copied, gone_then(Gone::Replaced, true));
+    let mut left = late();
+    left.servers = servers(&["a:1"]);
+    assert_eq!(left.answer(&[("a:1", 9)], Copied::AllAsked), gone_then(Gone::Left, true));
+    // Everything is copied anew.
+    for copied in [Copied::Part, Copied::All] {
+        let mut anew = late();
+        assert_eq!(anew.answer(&[("a:1", 9)], copied), []);
+        assert_eq!(anew.lost.unheard, [joined(false)]);
+        assert_eq!(anew.answer(&again, Copied::AllAsked), gone_then(Gone::Replaced, false));
+    }
+    // After a restart, which has forgotten what was here.
+    let mut anew = late();
+    anew.lost.unheard[0].after_copy = false;
+    assert_eq!(anew.answer(&again, Copied::Part), gone_then(Gone::Replaced, false));
 }
 
 #[test]
@@ -239,6 +268,11 @@ fn only_what_was_named_is_accepted() {
     assert!(lost.says_as_much_as(&moved));
     let known = LostServers { unheard: vec![unheard("d:1", None)], ..lost.clone() };
     assert!(!lost.says_as_much_as(&known));
+    let joined = UnheardServer { after_copy: true, ..unknown() };
+    let mut joined = LostServers { unheard: vec![joined], ..lost.clone() };
+    assert!(!lost.says_as_much_as(&joined));
+    joined.accept(&["d:1".to_owned()]);
+    assert_eq!(joined.unheard.len(), 1, "nobody was told");
 }
 
 #[test]
@@ -260,4 +294,10 @@ fn a_server_is_lost_once_and_before_the_copy_for_good() {
     let mut source = Source::new(&names, &[]);
     source.answer(&[], Copied::Part);
     assert_eq!(source.lost.unheard.len(), 100);
+    let mut late = Source::new(&names, &[]);
+    late.answer(&[], Copied::AllAsked);
+    assert_eq!(late.lost.unheard[0].server, "0");
+    late.lost.doubt(of(&[("known:1", 9)]).0.iter());
+    assert_eq!(late.lost.unheard.len(), 100);
+    assert_eq!(late.lost.unheard[0], unheard("known:1", None), "one of the others gives way");
 }
