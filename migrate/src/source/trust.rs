@@ -37,6 +37,15 @@ pub(crate) enum Doubt {
     Another(String),
 }
 
+impl Doubt {
+    /// What it says.
+    fn reason(&self) -> &str {
+        match self {
+            Self::Silent(reason) | Self::Another(reason) => reason,
+        }
+    }
+}
+
 impl SourceConnection {
     /// Whether every connection that there is leads to the source that was there before.
     pub(super) async fn is_same_process(&self) -> bool {
@@ -86,19 +95,7 @@ impl SourceConnection {
         };
         let enough = |now: &SourceIdentity| now.continues(&known) && is_heard(now);
         let answered = self.asking().until(enough).await;
-        let change = answered.as_ref().ok().and_then(|now| Some((now, now.change_since(&known)?)));
-        // As announced by now.
-        let unheard = change.and_then(|(now, _)| now.unheard(&known, &self.servers().names));
-        let waits = self.waiting.lock().goes_on(unheard.is_some(), Instant::now());
-        if let Some((_, change)) = change {
-            return Err(match unheard {
-                Some(server) if waits => Doubt::Silent(format!(
-                    "{server} does not answer, and of the other servers of the source none is the process that it \
-                     was: whether the source goes on shows when {server} answers"
-                )),
-                _ => self.distrust(one, change),
-            });
-        }
+        self.check_goes_on(one, answered.as_ref().ok(), &known)?;
         let now = match answered {
             Ok(now) => now,
             // Whatever has its name later is another cache.
@@ -115,6 +112,27 @@ impl SourceConnection {
         *self.identity.write() = now.with_earlier(&known, |server| !servers.lack(server));
         self.seen_at.store(made, Ordering::Release);
         Ok(())
+    }
+
+    /// Looks whether one of the processes that are `known` goes on among those that answer `now`, if any do.
+    fn check_goes_on(
+        &self,
+        one: &Looking<'_>,
+        now: Option<&SourceIdentity>,
+        known: &SourceIdentity,
+    ) -> Result<(), Doubt> {
+        let change = now.and_then(|now| Some((now, now.change_since(known)?)));
+        // As announced by now.
+        let unheard = change.and_then(|(now, _)| now.unheard(known, &self.servers().names));
+        let waits = self.waiting.lock().goes_on(unheard.is_some(), Instant::now());
+        let Some((_, change)) = change else { return Ok(()) };
+        Err(match unheard {
+            Some(server) if waits => Doubt::Silent(format!(
+                "{server} does not answer, and of the other servers of the source none is the process that it was: \
+                 whether the source goes on shows when {server} answers"
+            )),
+            _ => self.distrust(one, change),
+        })
     }
 
     /// The address of a process that was not known before, and that is this server: the address leads here now.
@@ -296,8 +314,12 @@ impl SourceConnection {
 
     /// The operator accepts the source as it is now, and that these servers of it have gone, or may have. What else has
     /// become of its servers stays in doubt.
+    ///
+    /// # Errors
+    ///
+    /// If it does not answer, or turns out only now to be another one: nobody has accepted that yet.
     pub(crate) async fn accept(&self, named: &[String]) -> Result<(), String> {
-        let _one = self.looking.lock().await;
+        let one = self.looking.lock().await;
         let made = self.client.connections_made();
         // What was announced may have come from another one that was reached meanwhile.
         if let Err(error) = self.remote.learn_anew().await
@@ -312,8 +334,12 @@ impl SourceConnection {
         let (is_whole, asked, servers) = (self.is_whole(), clock.now(), self.servers());
         let now = self.asking().closely().await.map_err(|error| chain(&error))?;
         let known = self.identity.read().clone();
-        let call = roll_call(asked, &now, &known, &servers);
         let is_another = self.changed.read().is_some();
+        if !is_another {
+            let goes_on = self.check_goes_on(&one, Some(&now), &known);
+            goes_on.map_err(|doubt| format!("nothing was accepted: {}", doubt.reason()))?;
+        }
+        let call = roll_call(asked, &now, &known, &servers);
         let losing = self.losing.lock().accepted(named, &call, is_whole, is_another);
         let back = now.clock_back_since(&known);
         let identity = now.with_earlier(&known, |server| !servers.lack(server));
