@@ -20,14 +20,17 @@ impl SourceConnection {
 
     /// The same of a source that may take so long: some count all entries to answer.
     pub(super) async fn size_within(&self, patience: Duration) -> Result<u64, CacheError> {
-        if self.changed.read().is_some() {
-            return Err(CacheError::SourceSilent);
+        let doubted = || self.changed.read().is_some();
+        if doubted() {
+            return Err(CacheError::SourceDoubted);
         }
         let asked = self.remote.with_timeout(patience);
         let ask = tokio::time::timeout(patience, asked.size());
         match self.ended.run_until_cancelled(ask).await {
             // Another process may count other entries.
-            Some(Ok(Ok(_))) if !self.is_same_process().await => Err(CacheError::SourceSilent),
+            Some(Ok(Ok(_))) if !self.is_same_process().await => {
+                Err(if doubted() { CacheError::SourceDoubted } else { CacheError::SourceSilent })
+            }
             Some(Ok(Ok(size))) => {
                 self.health.write().entries = Some(size);
                 Ok(size)

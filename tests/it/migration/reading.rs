@@ -198,6 +198,8 @@ async fn nobody_says_of_a_source_that_is_away_or_was_away_that_it_is_there() {
     scene.relay.refuse(false);
     eventually("the copy has failed", async || (status().await["state"] == "FAILED").then_some(()))
         .await;
+    let refused = scene.to.size().await.unwrap_err().to_string();
+    assert!(refused.contains("an operator has to accept it"), "{refused}");
     scene.action("accept-source-loss").await.with(204);
     eventually("it is back", async || {
         let source = status().await["source"].clone();
