@@ -310,7 +310,8 @@ impl<'r> Page<'r> {
         let entry = SourceEntry::new(value, metadata, clock, walked, self.asked, now);
         self.entries.push((key, entry));
         self.bytes += size;
-        if self.is_full() {
+        // What the buffer had no room for is not held while it waits for the next turn.
+        if self.is_full() || self.turn.is_none() {
             self.apply().await;
         }
     }
