@@ -198,12 +198,18 @@ impl Migrations {
         if let Some(entries) = entries {
             ready.opening.connection.counted(entries);
         }
+        let connection = Box::new(ready.opening.connection.clone());
+        let connect = MetaCommand::Connect { cache: name.clone(), connection };
+        // Before the source is watched: what is found out about it can be stored only once it is connected.
+        if begins_anew && let Err(error) = self.forget_source(&cache, &connect).await {
+            cache.begin(Beginning::Anew);
+            source.end().await;
+            return Err(error.into());
+        }
         // The live connection stands before the metadata says that there is one: whoever needs it then
         // finds it.
         self.sources.insert(Migration::new(Arc::clone(&source), looked_for));
-        let connection = Box::new(ready.opening.connection.clone());
-        let connect = MetaCommand::Connect { cache: name.clone(), connection };
-        if let Err(error) = self.record_connection(&cache, connect, begins_anew).await {
+        if let Err(error) = self.agreement.propose_for(&cache, connect).await {
             cache.begin(Beginning::Anew);
             self.sources.remove(name);
             source.end().await;
@@ -479,23 +485,20 @@ impl Migrations {
         })
     }
 
-    /// Records a connection. If it begins anew, whatever is here counts as a client's before it is made. That takes as
-    /// long as there are entries, so it is not done while others wait to record something; only if the disk fails then,
-    /// they count as a client's without a connection.
-    async fn record_connection(
+    /// Lets whatever is here count as a client's, before a connection is made that begins anew. That takes as long as
+    /// there are entries, so it is not done while others wait to record something; only if the disk fails then, they
+    /// count as a client's without a connection.
+    async fn forget_source(
         &self,
         cache: &Arc<Cache>,
-        connect: MetaCommand,
-        begins_anew: bool,
+        connect: &MetaCommand,
     ) -> Result<(), ProposeError> {
-        if begins_anew {
-            self.agreement.check_for(cache, &connect)?;
-            for segment in cache.segment_ids() {
-                cache.forget_source(segment);
-                tokio::task::yield_now().await;
-            }
+        self.agreement.check_for(cache, connect)?;
+        for segment in cache.segment_ids() {
+            cache.forget_source(segment);
+            tokio::task::yield_now().await;
         }
-        self.agreement.propose_for(cache, connect).await
+        Ok(())
     }
 
     /// Drops the tombstones that a connection which is gone has left behind.
