@@ -44,6 +44,9 @@ pub struct Here {
     pub repaired: u64,
     /// Entries that were brought in, had to make room here, and have not come back.
     pub evicted: u64,
+    /// Entries that clients have written and that had to make room here since the cache was connected: they are nowhere
+    /// else, and in none of the other counts.
+    pub clients_evicted: u64,
     /// Entries that were brought in, and that clients have changed or removed, or that have ended, since their segment
     /// is complete.
     pub changed_since: u64,

@@ -113,8 +113,13 @@ pub(crate) struct Standing<'a> {
     pub(crate) unheard: &'a [UnheardServer],
     /// Whether a client has cleared the cache.
     pub(crate) cleared: bool,
-    /// Entries that were evicted since the cache was connected and that no verification has looked for.
+    /// Entries that were evicted since the cache was connected and that no verification has looked for, without those of
+    /// clients.
     pub(crate) evicted: u64,
+    /// All that were evicted since then.
+    pub(crate) evicted_in_all: u64,
+    /// Those of them that clients had written.
+    pub(crate) evicted_own: u64,
     /// Whether there is no memory now for another entry like those of the cache.
     pub(crate) full: bool,
     /// Entries that an earlier connection has brought in, and that count as the clients' own since this one began anew.
@@ -186,17 +191,8 @@ impl Standing<'_> {
 
     fn doubts(&self) -> Vec<Reason> {
         let mut doubts = Vec::new();
-        if self.evicted > 0 {
-            let evicted = self.evicted;
-            let entries = if evicted == 1 { "entry was" } else { "entries were" };
-            doubts.push(Reason::with_remedy(
-                format!(
-                    "{evicted} {entries} evicted since the cache was connected, because its bound is smaller than \
-                     what it was to hold"
-                ),
-                "verify shows which are missing",
-            ));
-        }
+        doubts.extend(self.evicted());
+        doubts.extend(self.clients_evicted());
         if self.adopted > 0 {
             let adopted = self.adopted;
             let entries = if adopted == 1 { "entry counts" } else { "entries count" };
@@ -212,13 +208,13 @@ impl Standing<'_> {
         let missing = self.verified.map_or(0, VerifyReport::perhaps_evicted);
         if missing > 0 {
             let entries = if missing == 1 { "entry" } else { "entries" };
-            doubts.push(
+            doubts.push(Reason::with_remedy(
                 format!(
                     "verify has not found {missing} {entries} here that the source has: they may have been evicted, \
                      because the cache's bound is smaller than what it was to hold"
-                )
-                .into(),
-            );
+                ),
+                "make the bound larger, and verify --repair fetches them",
+            ));
         }
         let finished = self.verified.filter(|report| report.is_finished());
         doubts.extend(self.cleared_doubt(finished));
@@ -239,6 +235,45 @@ impl Standing<'_> {
             doubts.extend(lost.map(Reason::from));
         }
         doubts
+    }
+
+    /// Entries that were evicted here, and of which a verification would tell more.
+    fn evicted(&self) -> Option<Reason> {
+        let (evicted, all) = (self.evicted, self.evicted_in_all);
+        let entries = match evicted {
+            0 => return None,
+            1 => "1 entry was".to_owned(),
+            several => format!("{several} entries were"),
+        };
+        let others = all.saturating_sub(evicted + self.evicted_own);
+        let (since, of_all) = match others {
+            0 => (" since the cache was connected", String::new()),
+            _ => (
+                "",
+                format!(
+                    " ({all} since the cache was connected, of which verify has looked for {others})"
+                ),
+            ),
+        };
+        Some(Reason::with_remedy(
+            format!(
+                "{entries} evicted{since}, because its bound is smaller than what it was to hold{of_all}"
+            ),
+            "verify shows which are missing",
+        ))
+    }
+
+    /// Entries of clients that were evicted here, of which no verification tells anything.
+    fn clients_evicted(&self) -> Option<Reason> {
+        let (entries, they) = match self.evicted_own {
+            0 => return None,
+            1 => ("1 entry that a client has written was".to_owned(), "it is"),
+            several => (format!("{several} entries that clients have written were"), "they are"),
+        };
+        Some(Reason::with_remedy(
+            format!("{entries} evicted since the cache was connected: {they} nowhere else"),
+            "make the bound larger to keep the others",
+        ))
     }
 
     /// What a client's clear leaves in the dark: nothing comes from the source any more, and it may have got entries

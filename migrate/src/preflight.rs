@@ -398,7 +398,9 @@ async fn too_small(plan: &Plan<'_>, remote: &RemoteCache) -> Option<String> {
     let most = plan.config.memory.max_count?;
     let theirs = remote.size().await.ok()?;
     let then = match plan.config.memory.when_full {
-        config::WhenFull::Remove => "some will be evicted",
+        config::WhenFull::Remove => {
+            "some will be evicted, of those that clients write here as well, which are nowhere else"
+        }
         config::WhenFull::Exception => "all are taken in, and writes of new keys will be refused",
     };
     (theirs > most).then(|| {

@@ -273,7 +273,8 @@ impl Facts<'_> {
     fn here(&self, live: &Migration) -> Here {
         let here = live.source().ledger().lock().here();
         let segments = self.connection.map(|connection| connection.space.count());
-        here.with_since(self.cache.brought_in(), segments == Some(here.segments))
+        let here = here.with_since(self.cache.brought_in(), segments == Some(here.segments));
+        Here { clients_evicted: self.cache.evicted_own(), ..here }
     }
 
     /// What a restart has lost of a cache that has let go of its source, until it is connected again.
@@ -340,6 +341,8 @@ impl Facts<'_> {
             let is_whole = !is_evicted && !is_shrunk && self.cache.adopted() == 0;
             // Nor what only servers had that have gone.
             let is_whole = is_whole && !self.has_lost_servers();
+            // Nor is anything that clients had written and that was evicted.
+            let is_whole = is_whole && self.cache.evicted_own() == 0;
             let proven = verify.is_some_and(VerifyReport::is_proof) && is_whole;
             return if proven { Stage::Verified } else { Stage::Synced };
         }
@@ -403,6 +406,8 @@ impl Facts<'_> {
             shrunk: shrunk.as_deref(),
             cleared: connection.cleared,
             evicted: self.live.map_or(0, Migration::evicted_unverified),
+            evicted_in_all: self.cache.evicted_since_source() + self.cache.evicted_own(),
+            evicted_own: self.cache.evicted_own(),
             adopted: self.cache.adopted(),
             full: self.is_full(),
         };

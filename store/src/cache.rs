@@ -56,6 +56,8 @@ pub struct Cache {
     bounded: bool,
     /// Set while there is more than a bound that was made smaller, until [`Cache::evict_excess`] is through.
     shrinking: AtomicBool,
+    /// Held while a repair brings entries in: two of them would both see the last room that there is.
+    repairing: Mutex<()>,
     /// The segment in which eviction goes on.
     hand: AtomicUsize,
     /// Where the next write that is refused looks for expired entries.
@@ -118,6 +120,7 @@ impl Cache {
             bounded: bound.is_some(),
             bound: ArcSwap::from_pointee(bound),
             shrinking: AtomicBool::new(false),
+            repairing: Mutex::default(),
             hand: AtomicUsize::new(0),
             search: Mutex::default(),
             short_of_room: AtomicBool::new(false),

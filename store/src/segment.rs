@@ -33,7 +33,7 @@ use crate::{
     },
     effect::{Cause, Effects, Outbox},
     entry::{Draft, EntryRef, MAX_KEY, Number, Record, Value},
-    memory::Account,
+    memory::{Account, Usage},
     source::{Beginning, ConnectionId, Link, SourceSpace},
     stamp::{Epoch, Stamp, VersionKey},
     stats::Stats,
@@ -67,6 +67,16 @@ impl Bound {
     #[must_use]
     pub fn is_some(&self) -> bool {
         self.entries.is_some() || self.bytes.is_some()
+    }
+
+    /// Returns whether a cache that takes this much holds more than the bound once so many entries and bytes are added.
+    /// However many bytes tables and tombstones take, which no eviction frees, entries keep half of it.
+    pub(crate) fn is_exceeded_by(&self, usage: &Usage, entries: u64, bytes: u64) -> bool {
+        let (entries, bytes) = (usage.entries() + entries, usage.bytes() + bytes);
+        self.entries.is_some_and(|most| entries > most)
+            || self.bytes.is_some_and(|most| {
+                bytes > most && bytes.saturating_sub(usage.fixed()) > most / 2 && entries > 1
+            })
     }
 }
 
@@ -147,6 +157,8 @@ pub struct Segment {
     evicted: u64,
     /// Those of them that were imported, over the connections that continue each other.
     evicted_imported: Evicted,
+    /// Entries of clients that had to make room, over those connections: they are nowhere else.
+    evicted_own: u64,
     /// Entries that had made room before the first of the connections that continue each other.
     evicted_before: u64,
     /// See [`BroughtIn::repaired`].
@@ -200,6 +212,7 @@ impl Segment {
             ended: Ended::default(),
             evicted: 0,
             evicted_imported: Evicted::default(),
+            evicted_own: 0,
             evicted_before: 0,
             repaired: 0,
             changed_imported: 0,
@@ -547,11 +560,18 @@ impl Segment {
         self.evicted
     }
 
-    /// Entries that had to make room since the source was first connected: a connection that continues an earlier
-    /// one counts on.
+    /// Entries that had to make room since the source was first connected, without those of clients: a connection that
+    /// continues an earlier one counts on.
     #[must_use]
     pub fn evicted_since_source(&self) -> u64 {
-        self.evicted - self.evicted_before
+        self.evicted - self.evicted_before - self.evicted_own
+    }
+
+    /// Entries that clients have written and that had to make room since then. No source has them, so they are nowhere
+    /// else. A client's clear begins anew.
+    #[must_use]
+    pub fn evicted_own(&self) -> u64 {
+        self.evicted_own
     }
 
     /// Imported entries that had to make room, without those that have come in again. Another

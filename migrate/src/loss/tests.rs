@@ -175,7 +175,25 @@ fn what_nobody_knows_does_not_refuse() {
     let gone = Standing { changed: Some("it was removed"), ..whole() };
     let table = [
         (whole(), vec!["no verification was run"]),
-        (Standing { evicted: 5, ..whole() }, vec!["5 entries were evicted", "no verification"]),
+        (
+            Standing { evicted: 5, evicted_in_all: 5, ..whole() },
+            vec!["5 entries were evicted since the cache was connected,", "no verification"],
+        ),
+        (
+            Standing { evicted: 5, evicted_in_all: 14, evicted_own: 2, ..whole() },
+            vec![
+                "5 entries were evicted, because its bound is smaller than what it was to hold (14 since the cache was \
+                 connected, of which verify has looked for 7)",
+                "2 entries that clients have written were evicted since the cache was connected: they are nowhere else",
+                "no verification",
+            ],
+        ),
+        (
+            Standing { evicted_in_all: 1, evicted_own: 1, verified: Some(&proof), ..whole() },
+            vec![
+                "1 entry that a client has written was evicted since the cache was connected: it is",
+            ],
+        ),
         (
             Standing { adopted: 7, verified: Some(&proof), ..whole() },
             vec!["7 entries count as changed"],

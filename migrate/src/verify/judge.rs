@@ -26,6 +26,8 @@ pub(crate) enum Unfetched {
     TooLong,
     /// There is no memory for it.
     NoMemory,
+    /// It would evict another one.
+    NoRoom,
     /// It is refused for another reason.
     Refused,
 }
@@ -47,6 +49,7 @@ impl Unfetched {
                 "its key is longer than limits.max-key: no client could read or remove it here"
             }
             Self::NoMemory => "there is no memory for it",
+            Self::NoRoom => "there is no room for it in the bound of the cache",
             Self::Refused => "it cannot be taken in here",
         }
     }
@@ -65,6 +68,7 @@ impl Unfetched {
                 "make room, by dropping caches or removing entries that nobody needs, and repair again; or start with \
                  more --max-memory and copy everything again"
             }
+            Self::NoRoom => "make the bound larger, and repair again",
             Self::Refused => "remove them from the source and verify again",
         }
     }
@@ -133,6 +137,8 @@ fn refused(error: &CacheError) -> Unfetched {
         CacheError::OutOfMemory { .. } | CacheError::TooManyTombstones { .. } => {
             Unfetched::NoMemory
         }
+        // Only a cache that evicts says so of what comes from its source.
+        CacheError::Full => Unfetched::NoRoom,
         _ => Unfetched::Refused,
     }
 }
@@ -374,5 +380,38 @@ mod tests {
         let different = |why| Verdict::Different { what: "version", why, mended: false };
         assert_eq!(given(false, b"here"), different(None));
         assert_eq!(given(true, b"here"), different(why));
+    }
+
+    #[test]
+    fn what_would_evict_another_entry_is_not_fetched() {
+        let memory = config::MemoryConfig { max_count: Some(2), ..Default::default() };
+        let config = CacheConfig { memory, ..CacheConfig::new(CacheMode::Local) };
+        let (name, versions) = ("orders".parse().unwrap(), VersionKey::new(7));
+        let cache = Cache::new(name, Arc::new(config), versions, MemoryLimit::unlimited(), NOW);
+        cache.connect(&Link::new(CONNECTION, SourceSpace::Unit, NOW));
+        let clocks = SourceClocks::new("orders".parse().unwrap());
+        let given = |key: &[u8], version| {
+            let metadata = Metadata { version, ..Metadata::default() };
+            let (value, clock) = (Bytes::from_static(b"v"), synchronous(NOW));
+            let theirs = SourceEntry::new(value, &metadata, &clock, Obtained::ByKey, NOW, NOW);
+            let judge = Judge {
+                cache: &cache,
+                clocks: &clocks,
+                connection: CONNECTION,
+                since: NOW,
+                repair: true,
+                max_key: 100,
+                now: NOW,
+            };
+            let remembered = || Remembered { cleared: None, forgets: false };
+            judge.given(key, &theirs, remembered).unwrap()
+        };
+        let mended = Verdict::Missing { why: None, mended: true };
+        assert_eq!((given(b"one", 1), given(b"other", 1)), (mended, mended));
+        let why = Some(Unfetched::NoRoom);
+        assert_eq!(given(b"third", 1), Verdict::Missing { why, mended: false });
+        let different = Verdict::Different { what: "version", why: None, mended: true };
+        assert_eq!(given(b"one", 2), different);
+        assert_eq!(given(b"other", 1), Verdict::Same);
     }
 }

@@ -94,7 +94,7 @@ pub struct VerifyReport {
     pub outlived: u64,
     /// Those of them of which that is not certain: the source may have lost them.
     pub perhaps_outlived: u64,
-    /// Missing and different entries that were put right; at the end, without as many as had to make room.
+    /// Missing and different entries that were put right.
     pub repaired: u64,
     /// Entries that are missing, different or vanished, and were not put right.
     pub differences: u64,
@@ -141,7 +141,7 @@ impl VerifyReport {
     /// Entries that are not as they should be, and were not put right.
     #[must_use]
     pub fn differences(&self) -> u64 {
-        let mended = (self.repaired + self.made_room).saturating_sub(self.mended_evicted);
+        let mended = self.repaired.saturating_sub(self.mended_evicted);
         (self.missing + self.different + self.vanished).saturating_sub(mended)
     }
 
@@ -250,7 +250,6 @@ impl VerifyReport {
     pub(crate) fn evict(&mut self, entries: u64) {
         self.evicted = entries;
         self.made_room = self.repaired.min(entries);
-        self.repaired -= self.made_room;
     }
 
     /// Of the source's entries, so many were evicted here and are gone. Whatever else is not here is missing.

@@ -101,14 +101,9 @@ impl Cache {
         bound.when_full == WhenFull::Evict && self.exceeds(&bound)
     }
 
-    /// Returns whether it holds more than this bound. However many bytes tables and tombstones take, which no
-    /// eviction frees, entries keep half of it.
+    /// Returns whether it holds more than this bound.
     fn exceeds(&self, bound: &Bound) -> bool {
-        let (entries, bytes) = (self.usage.entries(), self.usage.bytes());
-        bound.entries.is_some_and(|most| entries > most)
-            || bound.bytes.is_some_and(|most| {
-                bytes > most && bytes.saturating_sub(self.usage.fixed()) > most / 2 && entries > 1
-            })
+        bound.is_exceeded_by(&self.usage, 0, 0)
     }
 
     /// Evicts one entry. Returns how many bytes that freed, or `None` if there is none to evict.
@@ -135,10 +130,16 @@ impl Cache {
         self.sum(Segment::evicted)
     }
 
-    /// Entries that had to make room since the source was first connected: see [`Segment::evicted_since_source`].
+    /// Entries that had to make room since the source was first connected, without those of clients: see [`Segment::evicted_since_source`].
     #[must_use]
     pub fn evicted_since_source(&self) -> u64 {
         self.sum(Segment::evicted_since_source)
+    }
+
+    /// Entries of clients that had to make room since then: see [`Segment::evicted_own`].
+    #[must_use]
+    pub fn evicted_own(&self) -> u64 {
+        self.sum(Segment::evicted_own)
     }
 
     /// Imported entries that had to make room: see [`Segment::evicted_imported`].

@@ -31,6 +31,7 @@ impl Cache {
             })
             .collect();
         order.sort_unstable();
+        let _alone = (rule == ImportRule::Repair && self.bounded).then(|| self.repairing.lock());
         let mut efforts = Efforts::full();
         for of_segment in order.chunk_by(|one, other| one.0 == other.0) {
             for step in of_segment.chunks(BACKGROUND_STEP) {

@@ -130,6 +130,7 @@ impl Segment {
                 self.stats.evictions += 1;
                 self.evicted += 1;
                 let is_imported = record.is_imported();
+                self.evicted_own += u64::from(!is_imported && !record.is_adopted());
                 let place = self.place_of(bucket);
                 if is_imported {
                     self.note_evicted(place.hash);
@@ -155,6 +156,8 @@ impl Segment {
         self.forgotten = self.link.is_some();
         self.note_change();
         self.clear_evicted();
+        // What was evicted would be gone by now.
+        self.evicted_before += std::mem::take(&mut self.evicted_own);
         Some(self.take_records())
     }
 

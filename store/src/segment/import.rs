@@ -33,7 +33,7 @@ pub enum ImportRule {
     /// ago. An imported entry whose time is over here lives on if the walk has shown the very same one.
     Copy,
     /// Those without a record, and those that were imported and differ: what the source has just answered when
-    /// verify asked it.
+    /// verify asked it. Where an entry would have to make room, it fails.
     Repair,
 }
 
@@ -127,10 +127,29 @@ impl Segment {
             return Import::Tombstone;
         }
         let place = Place { hash, placement, bucket: found, overdue: false };
-        match self.take_in(place, key, imported) {
+        let repaired = match rule {
+            ImportRule::Repair => self.repair(place, key, imported),
+            ImportRule::Copy => self.take_in(place, key, imported),
+        };
+        match repaired {
             Ok(_) => Import::Written,
             Err(error) => Import::Failed(error),
         }
+    }
+
+    /// Brings in an entry of the source, unless others would have to make room for it: those may be right, and would be
+    /// missing instead.
+    fn repair(
+        &mut self,
+        place: Place,
+        key: &[u8],
+        imported: &Imported<'_>,
+    ) -> Result<usize, CacheError> {
+        self.check_room(place.bucket, self.imported_draft(key, imported).memory())?;
+        let spared = std::mem::replace(&mut self.spares_entries, true);
+        let taken = self.take_in(place, key, imported);
+        self.spares_entries = spared;
+        taken
     }
 
     /// Returns whether an entry of the source is the one in the bucket, and no earlier or later one of its key. A
@@ -301,7 +320,7 @@ impl Segment {
         let beginning = std::mem::take(&mut self.next);
         self.continues = beginning != Beginning::Anew;
         if !self.continues {
-            self.evicted_before = self.evicted;
+            (self.evicted_before, self.evicted_own) = (self.evicted, 0);
             self.forget_evicted();
             (self.repaired, self.changed_imported) = (0, 0);
             // What has ended comes again, if the source still has it.

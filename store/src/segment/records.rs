@@ -372,6 +372,27 @@ impl Segment {
         self.make_memory(key, to.saturating_sub(standing.map_or(0, Record::memory)))
     }
 
+    /// Makes sure that nothing is evicted, because of the cache's bound, for `to` bytes in the place of what is in the
+    /// bucket.
+    pub(super) fn check_room(
+        &mut self,
+        bucket: Option<usize>,
+        to: usize,
+    ) -> Result<(), CacheError> {
+        if !self.bound.is_some() || self.bound.when_full == WhenFull::Refuse {
+            return Ok(());
+        }
+        self.account.settle();
+        let standing = bucket.and_then(|at| self.table.get_bucket(at));
+        let more = to.saturating_sub(standing.map_or(0, Record::memory)) as u64;
+        let is_new = u64::from(standing.is_none_or(Record::is_tombstone));
+        let usage = self.account.usage();
+        if (more > 0 || is_new > 0) && self.bound.is_exceeded_by(usage, is_new, more) {
+            return Err(CacheError::Full);
+        }
+        Ok(())
+    }
+
     /// Makes sure that `to` bytes may be taken in the place of what is in the bucket.
     pub(super) fn make_room(
         &mut self,

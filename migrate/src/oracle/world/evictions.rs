@@ -19,6 +19,10 @@ pub(super) struct Evictions {
     all: u64,
     /// Keys of those of them that were brought in and have not come back.
     of_source: [bool; KEYS],
+    /// Keys under which something stands that an earlier connection brought in.
+    adopted: [bool; KEYS],
+    /// Entries of clients that had to make room since the connection began anew.
+    own: [u64; KEYS],
     /// Entries that were brought in and that clients have changed or removed, or that have ended, once everything of
     /// their source segment was here.
     changed: u64,
@@ -34,7 +38,10 @@ impl Evictions {
 
     /// A connection begins anew: what is here is nobody's.
     pub(super) fn begin_anew(&mut self) {
-        self.imported = [false; KEYS];
+        for (adopted, imported) in self.adopted.iter_mut().zip(&mut self.imported) {
+            *adopted |= std::mem::take(imported);
+        }
+        self.own = [0; KEYS];
         self.of_source = Default::default();
         self.changed = 0;
     }
@@ -68,6 +75,7 @@ impl World {
                             evictions.change(number);
                         }
                         evictions.here[number] = false;
+                        evictions.own[number] = 0;
                     }
                     continue;
                 };
@@ -86,12 +94,15 @@ impl World {
                 if cause == Cause::Evict {
                     evictions.all += 1;
                     evictions.of_source[number] |= evictions.imported[number];
+                    let is_own = !evictions.imported[number] && !evictions.adopted[number];
+                    evictions.own[number] += u64::from(is_own);
                     self.tally.evicted += 1;
                     self.model.evict(number);
                     self.steps.push(format!("          key {number} is evicted"));
                 }
                 evictions.here[number] = matches!(cause, Cause::Import | Cause::Write);
                 evictions.imported[number] = cause == Cause::Import;
+                evictions.adopted[number] = false;
             }
         }
     }
@@ -130,11 +141,11 @@ impl World {
     pub(super) fn check_evictions(&mut self) -> Result<(), String> {
         self.take_effects();
         let (cache, evictions) = (&self.target.cache, &self.target.evictions);
-        let counted = (cache.evicted(), cache.evicted_imported());
-        let happened = (evictions.all, evictions.imported());
+        let counted = (cache.evicted(), cache.evicted_imported(), cache.evicted_own());
+        let happened = (evictions.all, evictions.imported(), evictions.own.iter().sum());
         if counted != happened {
             return Err(format!(
-                "{counted:?} entries and entries of the source count as evicted, and {happened:?} were"
+                "{counted:?} entries, entries of the source and of clients count as evicted, and {happened:?} were"
             ));
         }
         let here = evictions.here.iter().zip(evictions.imported);

@@ -122,6 +122,7 @@ pub(super) fn whereabouts(here: &Value, new: Option<u64>) -> String {
             "more that the source did not have any more when it was read to its end",
         ),
         part("evicted", "evicted here since"),
+        part("clientsEvicted", "of clients evicted here, which are nowhere else"),
         part("changedSince", "changed, removed or expired here since"),
         part("repaired", "more fetched by verify --repair"),
     ];
@@ -161,6 +162,15 @@ mod tests {
         let text = whereabouts(&here, None);
         let expected = "40,000 were read: 39,000 copied, 1 read through, 50 brought in ahead, 900 replaced by clients; 950 evicted here since. 38,101 are here as they came.";
         assert_eq!(text, expected);
+        here["clientsEvicted"] = 7.into();
+        let text = whereabouts(&here, None);
+        assert!(
+            text.contains(
+                "950 evicted here since, 7 of clients evicted here, which are nowhere else."
+            ),
+            "{text}"
+        );
+        here["clientsEvicted"] = 0.into();
         (here["evicted"], here["asTheyCame"]) = (0.into(), 51.into());
         here["changedSince"] = 39_000.into();
         assert_eq!(

@@ -128,3 +128,28 @@ fn an_eviction_stops_where_the_bound_is_made_larger_again() {
     put(&cache, b"key", b"v");
     assert_eq!(cache.approximate_len(), 4_901);
 }
+
+#[test]
+fn a_repair_evicts_nothing_whatever_bounds_the_cache() {
+    let entries = MemoryConfig { max_count: Some(100), ..MemoryConfig::default() };
+    for memory in [entries, bounded_to(1_000_000).memory] {
+        let cache = cache(memory);
+        connect(&cache);
+        let repair = |key: u32, value: &[u8]| {
+            let imported =
+                Imported { value: Value::Inline(value), metadata: EntryMetadata::default() };
+            let (key, mut came) = (key.to_be_bytes(), None);
+            let entries = [(&key[..], imported)];
+            cache.import(&entries, ImportRule::Repair, ConnectionId(1), now(), |_, import| {
+                came = Some(import);
+            });
+            came.unwrap()
+        };
+        let written = (0..5_000).take_while(|key| repair(*key, &[7; 1_000]) == Import::Written);
+        let written = written.count();
+        assert!(written >= 100, "as many as there is room for: {written}");
+        assert_eq!(repair(9_000, &[7; 1_000]), Import::Failed(CacheError::Full));
+        assert_eq!(repair(0, &[8; 1_000]), Import::Written, "it takes no more than before");
+        assert_eq!((cache.evicted(), len(&cache, now())), (0, written as u64));
+    }
+}

@@ -131,3 +131,37 @@ fn what_is_known_to_be_evicted_comes_back_although_removals_may_be_forgotten() {
     cleared.end_imports();
     assert_eq!(repair(&mut cleared, &[0]), Import::Tombstone, "nothing comes after a clear");
 }
+
+#[test]
+fn entries_of_clients_that_had_to_make_room_are_counted_apart() {
+    let mut segment = complete(1);
+    let counted = |segment: &Segment| (segment.evicted_own(), segment.evicted_since_source());
+    put(&mut segment, b"own", b"ours");
+    put(&mut segment, b"another", b"ours");
+    (0..3).for_each(|_| evict(&mut segment));
+    assert_eq!(counted(&segment), (2, 1));
+    // A connection that continues this one goes on with it, and what happens in between counts.
+    segment.disconnect();
+    put(&mut segment, b"between", b"ours");
+    evict(&mut segment);
+    segment.begin(Beginning::Complete);
+    segment.connect(link(ConnectionId(2), &[0]));
+    assert_eq!(counted(&segment), (3, 1));
+    // What a clear would have removed is no loss.
+    segment.end_imports();
+    drop(segment.clear().unwrap());
+    assert_eq!(counted(&segment), (0, 1));
+    put(&mut segment, b"own", b"ours");
+    evict(&mut segment);
+    assert_eq!(counted(&segment), (1, 1));
+    segment.disconnect();
+    segment.connect(link(FIRST, &[]));
+    assert_eq!(counted(&segment), (0, 0), "anew");
+    // What an earlier connection brought in, no client has written.
+    copy(&mut segment, b"brought");
+    segment.disconnect();
+    while segment.forget_source(&mut Position::default(), usize::MAX) == Step::More {}
+    segment.connect(link(ConnectionId(3), &[]));
+    evict(&mut segment);
+    assert_eq!(counted(&segment), (0, 1));
+}
