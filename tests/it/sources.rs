@@ -134,13 +134,30 @@ async fn what_is_mistyped_is_named_and_nothing_is_begun() {
         (format!("{act}resmue"), "", "did you mean 'resume'?"),
         (format!("{act}go"), "", "there are pause, resume, cancel, throttle"),
         ("/rolling-upgrade/_verify?action=cancel".to_owned(), "", "the path names the action"),
+        ("/rolling-upgrade".to_owned(), "", "'action' is missing; there are pause, resume,"),
+        ("/rolling-upgrade?acton=pause".to_owned(), "{}", "'action' is missing"),
+        ("/rolling-upgrade?entries-per-second=5".to_owned(), "", "'action' is missing"),
         ("?action=disconnect-source&strct=true".to_owned(), "", "did you mean 'strict'?"),
+        ("?action=disconnect-source".to_owned(), r#"{"strict":true}"#, "takes no content"),
     ] {
         let path = format!("/rest/v2/caches/c{path}");
         let text = scene.target.rest.post(&path, content).await.with(400).text().to_owned();
         assert!(text.contains(part), "{path} {content}: {text}");
     }
-    for parameters in ["?strct=true", "?force=true&force=false", "?strict="] {
+    let no_entry = "/rest/v2/caches/c/rolling-upgrade";
+    for method in [Method::PUT, Method::DELETE, Method::PATCH] {
+        for path in [no_entry.to_owned(), format!("{no_entry}?action=pause")] {
+            scene.target.rest.call(method.clone(), &path, &[], "v").await.with(405);
+        }
+    }
+    let status = "/rest/v2/caches/c/rolling-upgrade?action=pause";
+    scene.target.rest.get(status).await.with(405);
+    for method in [Method::GET, Method::POST, Method::DELETE] {
+        let path = format!("{CONNECTION}?action=disconnect-source");
+        let refused = scene.target.rest.call(method, &path, &[], "").await.with(400);
+        assert_eq!(refused.text(), "Invalid 'action' parameter supplied");
+    }
+    for parameters in ["?strct=true", "?force=true&force=false", "?strict=", "?action=x"] {
         scene.target.rest.delete(&format!("{CONNECTION}{parameters}")).await.with(400);
     }
     let again = format!("{CONNECTION}?frehs=true");
@@ -148,6 +165,8 @@ async fn what_is_mistyped_is_named_and_nothing_is_begun() {
     assert!(refused.text().contains("did you mean 'fresh'?"), "{}", refused.text());
     let status = scene.target.rest.migration("c").await;
     assert!(status["job"].is_null() && status["verify"].is_null(), "{status:#}");
+    let keys = scene.target.rest.get("/rest/v2/caches/c?action=keys").await.with(200);
+    assert!(!keys.text().contains("rolling-upgrade"), "no entry was written: {}", keys.text());
     // What a real server answers takes whatever it ignores.
     for path in ["?_=1", "?action=size&_=1", "?action=entries&batch=5&x", "/rolling-upgrade?_=1"] {
         scene.target.rest.get(&format!("/rest/v2/caches/c{path}")).await.with(200);

@@ -105,6 +105,18 @@ impl Parameters {
         }
     }
 
+    /// Refuses an action where the method alone says what is to be done, as a real server does.
+    ///
+    /// # Errors
+    ///
+    /// If there is one.
+    pub(crate) fn no_action(&self) -> Result<(), Problem> {
+        match self.action()? {
+            None => Ok(()),
+            Some(_) => Err(Problem::unknown_action()),
+        }
+    }
+
     /// A whole number; an empty value is none.
     ///
     /// # Errors

@@ -100,7 +100,7 @@ async fn act(
             synchronization::start(&node, &name, &uri, &parameters, &headers, &content).await
         }
         Some("disconnect-source") => {
-            source_connection::disconnect(&node, &name, &parameters, &headers).await
+            source_connection::disconnect(&node, &name, &parameters, &headers, &content).await
         }
         Some("search" | "deleteByQuery") => Err(Problem::not_implemented("search")),
         Some("assign-alias") => {

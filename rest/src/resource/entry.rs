@@ -2,12 +2,7 @@
 
 use std::borrow::Cow;
 
-use axum::{
-    Router,
-    extract::State,
-    response::Response,
-    routing::{MethodRouter, get, put},
-};
+use axum::{Router, extract::State, response::Response, routing::get};
 use bytes::Bytes;
 use config::CacheConfig;
 use http::{
@@ -36,11 +31,6 @@ const KEY_CONTENT_TYPE: HeaderName = HeaderName::from_static("key-content-type")
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/v2/caches/{cache}/{key}", get(read).put(write).post(create).delete(remove))
-}
-
-/// What changes the entry of a key that is the end of another path.
-pub(super) fn changes() -> MethodRouter<Shared> {
-    put(write).delete(remove)
 }
 
 async fn read(
@@ -200,7 +190,7 @@ async fn write(
     headers: HeaderMap,
     Content(content): Content,
 ) -> Answer {
-    no_action(&parameters)?;
+    parameters.no_action()?;
     let WriteCondition::Decided(condition) = WriteCondition::of_write(&headers)? else {
         node.cache(&path.cache)?;
         return Ok(empty(StatusCode::PRECONDITION_FAILED));
@@ -221,18 +211,8 @@ async fn create(
     headers: HeaderMap,
     Content(content): Content,
 ) -> Answer {
-    no_action(&parameters)?;
-    create_at(&node, &path, &headers, &content).await
-}
-
-/// Writes an entry where there is none.
-pub(super) async fn create_at(
-    node: &Node,
-    path: &EntryPath,
-    headers: &HeaderMap,
-    content: &[u8],
-) -> Answer {
-    match store(node, path, headers, content, Condition::Absent).await? {
+    parameters.no_action()?;
+    match store(&node, &path, &headers, &content, Condition::Absent).await? {
         Stored::As(tag) => Ok(stored(tag)),
         Stored::Refused => Err(Problem::new(StatusCode::CONFLICT, "An entry already exists")),
     }
@@ -282,7 +262,7 @@ async fn remove(
     parameters: Parameters,
     headers: HeaderMap,
 ) -> Answer {
-    no_action(&parameters)?;
+    parameters.no_action()?;
     let cache = node.cache(&path.cache)?;
     let flags = EntryFlags::of(&headers)?;
     let key = stored_key(&path, &headers, &cache.config())?;
@@ -303,14 +283,6 @@ async fn remove(
     };
     node.driver.drive(&cache, command, reply).await?;
     Ok(empty(status))
-}
-
-/// Entries are changed by the method alone.
-fn no_action(parameters: &Parameters) -> Result<(), Problem> {
-    match parameters.action()? {
-        None => Ok(()),
-        Some(_) => Err(Problem::unknown_action()),
-    }
 }
 
 /// The key as the cache stores it.

@@ -1,20 +1,20 @@
 //! Where the migration of one cache stands, and what its operator can do: `…/rolling-upgrade`.
 //!
-//! Ours; a real server has only the source connection below. The path is that of an entry as well:
-//! what is not said of a migration goes to the entry of this key.
+//! Ours; a real server has only the source connection below, so the entry of this key cannot be reached by REST
+//! on either: an action that is missing or mistyped never writes it.
 
 use axum::{
     Router,
     extract::{OriginalUri, State},
-    routing::{MethodRouter, get, post},
+    routing::{get, post},
 };
 use config::{CacheName, nearest};
-use http::{HeaderMap, StatusCode, Uri};
+use http::{StatusCode, Uri};
 use media::MediaType;
 use migrate::{VerifyReport, VerifyRequest, Verifying};
 
 use super::{
-    entry, rates,
+    rates,
     source_connection::{name_of, with_notices},
     synchronization::accepted,
 };
@@ -23,13 +23,12 @@ use crate::{
     node::{Node, Shared},
     patience::{self, to_its_end},
     problem::Problem,
-    request::{CachePath, Content, EntryPath, NamePath, OwnParameters, Parameters},
+    request::{CachePath, Content, NamePath, OwnParameters, Parameters},
 };
 
 pub(super) fn routes() -> Router<Shared> {
-    let entry: MethodRouter<Shared> = entry::changes();
     Router::new()
-        .route("/v2/caches/{cache}/rolling-upgrade", get(show).post(act).merge(entry))
+        .route("/v2/caches/{cache}/rolling-upgrade", get(show).post(act))
         .route("/v2/caches/{cache}/rolling-upgrade/{action}", post(act_below))
 }
 
@@ -48,15 +47,12 @@ async fn show(
 async fn act(
     State(node): State<Shared>,
     OriginalUri(uri): OriginalUri,
-    path: EntryPath,
+    CachePath { cache: name, .. }: CachePath,
     parameters: Parameters,
-    headers: HeaderMap,
     Content(content): Content,
 ) -> Answer {
-    match parameters.action()? {
-        None => entry::create_at(&node, &path, &headers, &content).await,
-        Some(action) => carry_out(&node, &path.cache, action, &uri, &parameters, &content).await,
-    }
+    let action = parameters.action()?.ok_or_else(no_action)?;
+    carry_out(&node, &name, action, &uri, &parameters, &content).await
 }
 
 /// `…/_pause` for `?action=pause`.
@@ -122,8 +118,16 @@ async fn carry_out(
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
+fn no_action() -> Problem {
+    Problem::bad_request(format!("'action' is missing; there are {}", names().join(", ")))
+}
+
+fn names() -> [&'static str; 7] {
+    ACTIONS.map(|(name, _)| name)
+}
+
 fn unknown(action: &str) -> Problem {
-    let names = ACTIONS.map(|(name, _)| name);
+    let names = names();
     let instead = match nearest(action, &names) {
         Some(nearest) => format!("did you mean '{nearest}'?"),
         None => format!("there are {}", names.join(", ")),

@@ -12,6 +12,7 @@ use media::MediaType;
 use migrate::{ConnectOptions, DisconnectRule, Disconnected, MigrationError};
 use serde_json::{Value, json};
 
+use super::rolling_upgrade::no_content;
 use crate::{
     answer::{Answer, Json, empty, set, text},
     node::{Node, Shared},
@@ -28,7 +29,12 @@ pub(super) fn routes() -> Router<Shared> {
     Router::new().route("/v2/caches/{cache}/rolling-upgrade/source-connection", connection)
 }
 
-async fn show(State(node): State<Shared>, CachePath { cache: name, .. }: CachePath) -> Answer {
+async fn show(
+    State(node): State<Shared>,
+    CachePath { cache: name, .. }: CachePath,
+    parameters: Parameters,
+) -> Answer {
+    parameters.no_action()?;
     let connection = node.migrations.source_connection(&name_of(&node, &name)?)?;
     Ok(match connection {
         Some(remote) => Json(remote.to_json()).into_response(),
@@ -36,7 +42,12 @@ async fn show(State(node): State<Shared>, CachePath { cache: name, .. }: CachePa
     })
 }
 
-async fn exists(State(node): State<Shared>, CachePath { cache: name, .. }: CachePath) -> Answer {
+async fn exists(
+    State(node): State<Shared>,
+    CachePath { cache: name, .. }: CachePath,
+    parameters: Parameters,
+) -> Answer {
+    parameters.no_action()?;
     let connection = node.migrations.source_connection(&name_of(&node, &name)?)?;
     Ok(empty(if connection.is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND }))
 }
@@ -49,6 +60,7 @@ async fn connect(
     headers: HeaderMap,
     Content(content): Content,
 ) -> Answer {
+    parameters.no_action()?;
     // As on the real server, without a text.
     let Ok(name) = name_of(&node, &name) else { return Ok(empty(StatusCode::NOT_FOUND)) };
     let fresh = parameters.only("connecting a cache", &["fresh"])?.decides("fresh")?;
@@ -101,8 +113,10 @@ async fn delete(
     CachePath { cache: name, .. }: CachePath,
     parameters: Parameters,
     headers: HeaderMap,
+    Content(content): Content,
 ) -> Answer {
-    disconnect(&node, &name, &parameters, &headers).await
+    parameters.no_action()?;
+    disconnect(&node, &name, &parameters, &headers, &content).await
 }
 
 /// Disconnects a cache from its source, if nothing is known that would be lost. Repeated, it says the same;
@@ -112,9 +126,11 @@ pub(super) async fn disconnect(
     name: &str,
     parameters: &Parameters,
     headers: &HeaderMap,
+    content: &[u8],
 ) -> Answer {
     let name = name_of(node, name)?;
     let parameters = parameters.only("disconnecting a cache", &["force", "strict"])?;
+    no_content("disconnecting a cache", content)?;
     let rule = match (parameters.decides("force")?, parameters.decides("strict")?) {
         (true, true) => {
             return Err(Problem::bad_request("'force' and 'strict' exclude each other"));
