@@ -20,6 +20,7 @@ use crate::{
     descriptors::Unaccepted,
     hotrod::{refuse as refuse_hotrod, serve as serve_hotrod},
     http,
+    linger::Lingering,
     node::Node,
 };
 
@@ -94,6 +95,7 @@ impl Places {
 pub(crate) async fn serve(listener: TcpListener, node: Arc<Node>, router: Router) {
     let places = Places::new(node.limits.connections);
     let full = Arc::new(Sparingly::default());
+    let lingering = Arc::new(Lingering::default());
     let unaccepted = Unaccepted::new(node.limits.connections);
     let mut connections = JoinSet::new();
     loop {
@@ -110,6 +112,7 @@ pub(crate) async fn serve(listener: TcpListener, node: Arc<Node>, router: Router
                     node: Arc::clone(&node),
                     router: router.clone(),
                     full: Arc::clone(&full),
+                    lingering: Arc::clone(&lingering),
                 };
                 connections.spawn(async move {
                     if let Err(error) = served.serve(stream, share, place).await {
@@ -132,6 +135,7 @@ struct Served {
     router: Router,
     /// The log line about connections that were refused.
     full: Arc<Sparingly>,
+    lingering: Arc<Lingering>,
 }
 
 impl Served {
@@ -156,9 +160,11 @@ impl Served {
             Err(_) | Ok(Ok(0)) => Ok(()),
             Ok(Err(error)) => Err(error),
             Ok(Ok(_)) if first != [REQUEST_MAGIC] => {
-                http::serve(stream, self.router, share, &place).await
+                http::serve(stream, self.router, share, (place, &self.lingering)).await
             }
-            Ok(Ok(_)) if place.is_reserved() => refuse_hotrod(stream, &self.node).await,
+            Ok(Ok(_)) if place.is_reserved() => {
+                refuse_hotrod(stream, &self.node, place, &self.lingering).await
+            }
             Ok(Ok(_)) => serve_hotrod(stream, self.node, share).await,
         }
     }

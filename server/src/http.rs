@@ -20,7 +20,7 @@ use self::{activity::Activity, content::counted};
 use crate::{
     budget::{FREE, NoRoom, STEP, Share},
     endpoint::Place,
-    linger,
+    linger::Lingering,
     metrics::Metrics,
     node::Node,
 };
@@ -83,7 +83,7 @@ pub(crate) async fn serve(
     stream: TcpStream,
     router: Router,
     share: Arc<Share>,
-    place: &Place,
+    (place, lingering): (Place, &Lingering),
 ) -> io::Result<()> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
@@ -117,8 +117,9 @@ pub(crate) async fn serve(
             counted(activity, request.map(Body::new), service).await
         }
     });
-    // These are refused without a look at their content.
-    let refused = if is_reserved { Some(twin(&stream)?) } else { None };
+    // Most of these are refused without a look at their content. If there is no descriptor left, a probe is
+    // answered all the same.
+    let refused = if is_reserved { twin(&stream).ok() } else { None };
     let served = tokio::select! {
         served = builder.serve_connection(TokioIo::new(stream), answer) => {
             served.map_err(io::Error::other)
@@ -126,7 +127,7 @@ pub(crate) async fn serve(
         () = share.closed() => Err(io::Error::new(io::ErrorKind::TimedOut, NoRoom::Closed)),
     };
     if let (Ok(()), Some(mut stream)) = (&served, refused) {
-        linger::end(&mut stream).await?;
+        lingering.end(&mut stream, place).await?;
     }
     served
 }
@@ -146,7 +147,8 @@ const NO_PLACE: (StatusCode, &str) = (
 fn is_about_an_entry(path: &str) -> bool {
     let path = path.strip_prefix("/rest").unwrap_or(path);
     let Some(path) = path.strip_prefix("/v2/caches/") else { return false };
-    path.split('/').filter(|part| !part.is_empty()).count() == 2
+    let mut parts = path.split('/').filter(|part| !part.is_empty()).skip(1);
+    parts.next().is_some_and(|part| part != "rolling-upgrade") && parts.next().is_none()
 }
 
 #[cfg(test)]
@@ -167,6 +169,8 @@ mod tests {
             "/rest/v2/caches/c",
             "/rest/v2/caches/c/",
             "/rest/v2/cache-managers/default/health",
+            "/rest/v2/caches/c/rolling-upgrade",
+            "/rest/v2/caches/c/rolling-upgrade/_pause",
             "/rest/v2/caches/c/rolling-upgrade/source-connection",
         ] {
             assert!(!is_about_an_entry(other), "{other}");

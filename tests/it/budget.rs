@@ -411,6 +411,16 @@ async fn probes_and_administrators_are_served_beyond_the_most_connections() {
         stream.read_to_string(&mut answer).await.expect("it is not reset");
         assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     }
+    // Those that stay after they were refused hold no place.
+    let mut staying = Vec::new();
+    for _ in 0..3 * 16 {
+        let mut wire = Wire::over(TcpStream::connect(server.address).await.unwrap());
+        wire.send(&to_c(&op::Ping)).await;
+        assert_eq!(wire.status().await.0, Status::ServerError);
+        staying.push(wire);
+        server.rest.get("/rest/v2/cache-managers/default/health/status").await.with(200);
+    }
+    drop(staying);
     // Those that say nothing lose such a place soon.
     let mut mute = Vec::new();
     for _ in 0..16 {

@@ -127,12 +127,18 @@ impl Connection {
             refuse(refused, &mut self.writer);
             self.flush().await;
         }
-        let Self { mut stream, input, broken, .. } = self;
+        // All else goes before it lingers: it counts against others.
+        let (mut stream, input, broken) = self.ended();
         match (broken, input) {
             (Some(error), _) => Err(error),
             (None, Input::Refused(_)) => linger::end(&mut stream).await,
             (None, _) => stream.shutdown().await,
         }
+    }
+
+    /// What is left of a connection that takes no more requests.
+    fn ended(self) -> (TcpStream, Input, Option<io::Error>) {
+        (self.stream, self.input, self.broken)
     }
 
     /// Takes the requests that are here, up to a turn's worth.
