@@ -86,8 +86,8 @@ pub(crate) fn shrunk(connection: &Connection) -> Option<String> {
     };
     (shown < had - had / 10).then(|| {
         format!(
-            "the source had up to {had} entries since the cache was connected, and {shown} when it was read to its end: the \
-             others have ended or were removed there, or the source has lost them"
+            "the source had up to {had} entries since the cache was connected, and has shown {shown} when each of its \
+             segments was read to its end: the others have ended or were removed there, or the source has lost them"
         )
     })
 }
@@ -188,7 +188,7 @@ mod tests {
         let text = shrunk(Some(1_000), 899, false).unwrap();
         assert!(
             text.contains(
-                "had up to 1000 entries since the cache was connected, and 899 when it was read to its end"
+                "had up to 1000 entries since the cache was connected, and has shown 899 when each of its segments was"
             )
         );
         assert!(shrunk(Some(3), 2, false).is_some() && shrunk(Some(1), 0, false).is_some());

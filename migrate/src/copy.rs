@@ -14,7 +14,7 @@ use crate::{
     read::{self, Reading},
     source::{SourceConnection, Walker},
     steering::{self, LONG_PAUSE, Steered, steering},
-    sync::{Action, Ending, Event, SyncJob, SyncSettings, Unit},
+    sync::{Action, Ending, Event, SyncJob, SyncSettings, Unit, untaken},
     throttle::Rates,
     tombstones,
 };
@@ -360,7 +360,22 @@ impl Driver {
         }
         if self.records {
             let (cache, written) = (connection.cache().name(), counts.written);
-            tracing::info!(%cache, written, read = counts.read, ?ending, "synchronization ended");
+            let read = counts.read;
+            let reason = match &ending {
+                Ending::Finished | Ending::Cancelled => None,
+                Ending::Failed { reason } => Some(reason.clone()),
+                Ending::Untaken { entries } => Some(untaken(*entries)),
+            };
+            match reason {
+                None if ending == Ending::Cancelled => {
+                    tracing::info!(%cache, written, read, "synchronization cancelled");
+                }
+                None => tracing::info!(%cache, written, read, "synchronization ended"),
+                Some(reason) => tracing::warn!(
+                    %cache, written, read, reason,
+                    "synchronization ended without everything"
+                ),
+            }
         }
         // What its walks have met ends before it is seen to be over.
         drop(self.walker);

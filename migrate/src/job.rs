@@ -66,6 +66,8 @@ struct Progress {
     /// What the last reading of each segment has met; of a source that is one unit, of each group of segments
     /// that it gave out together, under the first of them.
     readings: BTreeMap<u32, Counts>,
+    /// Entries of complete segments that were read more than once.
+    read_again: u64,
     pace: Pace,
 }
 
@@ -107,6 +109,9 @@ pub(crate) struct CopyStatus {
     pub counts: Counts,
     /// The same for each source segment; segment 0 for a source that is one unit.
     pub by_segment: BTreeMap<u32, Counts>,
+    /// Entries of complete segments that it has read more than once, because it had to begin a segment anew: each
+    /// time but the last.
+    pub read_again: u64,
     /// Bytes of keys and values that were read.
     pub bytes: u64,
     /// Whether the source is one unit.
@@ -135,7 +140,7 @@ impl CopyStatus {
         self.failures.len() as u64 + self.failures_not_listed
     }
 
-    /// Why the job failed, if it has; with the first entry that could not be taken, if that is why.
+    /// Why the job failed, if it has, with the first entry that could not be taken, if that is why.
     pub(crate) fn failure(&self) -> Option<String> {
         match self.ending.as_ref()? {
             Ending::Finished | Ending::Cancelled => None,
@@ -230,6 +235,7 @@ impl JobHandle {
             retrying: job.is_retrying(),
             counts: job.counts(),
             by_segment: progress.by_segment.clone(),
+            read_again: progress.read_again,
             bytes: self.shared.bytes_read.load(Ordering::Relaxed),
             is_unit: job.space() == SourceSpace::Unit,
             to_read: job.to_read(),
@@ -341,12 +347,17 @@ impl Shared {
         let mut ledger = self.ledger.lock();
         for segment in segments {
             let mut reading = Counts::default();
-            match space {
+            let all_read = match space {
                 SourceSpace::Segments(_) => {
                     reading += progress.readings.remove(&segment.0).unwrap_or_default();
+                    progress.by_segment.get(&segment.0).map_or(0, |all| all.read)
                 }
-                SourceSpace::Unit => progress.readings.values().for_each(|part| reading += *part),
-            }
+                SourceSpace::Unit => {
+                    progress.readings.values().for_each(|part| reading += *part);
+                    progress.by_segment.values().map(|all| all.read).sum()
+                }
+            };
+            progress.read_again += all_read.saturating_sub(reading.read);
             ledger.completed(self.purpose, segment.0, reading);
         }
     }
@@ -486,6 +497,23 @@ mod tests {
         assert_eq!((listed().0.len(), listed().1), (MOST_FAILURES, 0));
         shared.settle(FOUR, &[SourceSegment(0)]);
         assert_eq!(listed(), (Vec::new(), 0));
+    }
+
+    #[test]
+    fn what_was_read_of_a_segment_before_it_began_anew_was_read_again() {
+        let shared = shared(Rates::default());
+        let read = |segment: u32, entries| {
+            let counts = Counts { read: entries, written: entries, ..Counts::default() };
+            shared.count(UnitId(0), counts, &BTreeMap::from([(segment, counts)]));
+            BTreeMap::from([(segment, counts)])
+        };
+        let again = || shared.progress.lock().read_again;
+        read(0, 5);
+        assert_eq!(again(), 0, "nobody knows yet whether it begins anew");
+        shared.note_reading(&[0], &read(0, 8));
+        shared.note_reading(&[1], &read(1, 3));
+        shared.settle(FOUR, &[SourceSegment(0), SourceSegment(1), SourceSegment(2)]);
+        assert_eq!(again(), 5);
     }
 
     #[test]

@@ -62,18 +62,25 @@ pub(crate) struct Reason {
     pub(crate) what: String,
     /// What to do about it. Only a connected cache can follow this.
     remedy: Option<String>,
+    /// What to say of it after a forced disconnect, if nothing is left behind because of it.
+    pub(crate) kept: Option<String>,
 }
 
 impl Reason {
     fn with_remedy(what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { what: what.into(), remedy: Some(remedy.into()) }
+        Self { what: what.into(), remedy: Some(remedy.into()), kept: None }
+    }
+
+    /// The same of a fact because of which nothing is left behind.
+    fn keeping(self, kept: impl Into<String>) -> Self {
+        Self { kept: Some(kept.into()), ..self }
     }
 }
 
 impl From<String> for Reason {
     /// A fact that nothing can be done about, or that says itself what to do.
     fn from(what: String) -> Self {
-        Self { what, remedy: None }
+        Self { what, remedy: None, kept: None }
     }
 }
 
@@ -156,7 +163,7 @@ impl Standing<'_> {
                 (None, _) if self.problem.is_some() => None,
                 (None, _) => Some("synchronize".to_owned()),
             };
-            blockers.push(Reason { what, remedy: next });
+            blockers.push(Reason { what, remedy: next, kept: None });
             let failed = self.job.map_or(0, CopyStatus::failed_entries);
             if failed > 0 && self.problem.is_none() {
                 let entries = if failed == 1 { "entry" } else { "entries" };
@@ -170,7 +177,8 @@ impl Standing<'_> {
                 true => ("paused", "resume or cancel it"),
                 false => ("still running", "wait for its end"),
             };
-            blockers.push(Reason::with_remedy(format!("a synchronization is {state}"), next));
+            let reason = Reason::with_remedy(format!("a synchronization is {state}"), next);
+            blockers.push(reason.keeping(format!("a synchronization was {state}")));
         }
         blockers
     }
@@ -183,9 +191,11 @@ impl Standing<'_> {
                 true => ("paused", "resume or cancel it"),
                 false => ("still running", "wait for its end, or cancel it"),
             };
-            blockers.push(Reason::with_remedy(format!("a verification is {state}"), next));
+            let reason = Reason::with_remedy(format!("a verification is {state}"), next);
+            blockers.push(reason.keeping(format!("a verification was {state}: nothing is proven")));
         }
         blockers.extend(differences_of(report, self.full));
+        blockers.extend(vanished(report));
         blockers
     }
 
@@ -231,8 +241,9 @@ impl Standing<'_> {
         }
         if finished.is_none() && self.problem.is_none() {
             let lost = self.changed.map(one_line);
-            let lost = lost.map(|reason| format!("{reason}; it cannot be verified any more"));
-            doubts.extend(lost.map(Reason::from));
+            let remedy =
+                "it cannot be verified until accept-source-loss goes on with what it has now";
+            doubts.extend(lost.map(|reason| Reason::with_remedy(reason, remedy)));
         }
         doubts
     }
@@ -303,18 +314,25 @@ impl Standing<'_> {
     }
 
     fn unproven(&self) -> Option<Reason> {
+        let (every, again) = match self.changed {
+            None => ("verify compares every entry", "verify again"),
+            Some(_) => ("accept-source-loss, and verify", "accept-source-loss, and verify again"),
+        };
         match self.last.or(self.verified) {
-            None => {
-                Some(Reason::with_remedy("no verification was run", "verify compares every entry"))
-            }
+            None => Some(Reason::with_remedy("no verification was run", every)),
             Some(report) if report.is_running() || report.is_finished() => None,
             Some(report) if report.is_cancelled() => Some(Reason::with_remedy(
                 "the last verification was cancelled, and nothing is proven",
-                "verify again",
+                again,
+            )),
+            // What was wrong with the source is among the other doubts, or was accepted.
+            Some(VerifyReport { lost_source: true, .. }) => Some(Reason::with_remedy(
+                "the last verification did not come to its end, because the source had changed",
+                again,
             )),
             Some(report) => {
-                let state = one_line(&report.state);
-                Some(format!("the last verification did not come to its end: {state}").into())
+                let reason = one_line(report.reason.as_deref().unwrap_or("no reason is known"));
+                Some(format!("the last verification did not come to its end: {reason}").into())
             }
         }
     }
@@ -379,16 +397,15 @@ pub(crate) fn not_heard(unheard: &[UnheardServer]) -> Vec<Reason> {
 /// How many differences a verification has found, and what to do about each kind of them. `full` is whether there is no
 /// memory now for what a repair would fetch.
 fn differences_of(report: &VerifyReport, full: bool) -> Option<Reason> {
-    let differences = report.differences();
-    let vanished = report.vanished.min(differences);
-    let not_fetched = report.not_fetched.min(differences - vanished);
+    let differences = report.differences().saturating_sub(report.vanished);
+    let not_fetched = report.not_fetched.min(differences);
     let what = match differences {
         0 => return None,
         1 => "verify has found 1 difference".to_owned(),
         several => format!("verify has found {several} differences"),
     };
     let mut remedies = vec![format!("verify and {LISTS} list them")];
-    match differences - vanished - not_fetched {
+    match differences - not_fetched {
         0 => {}
         _ if full => remedies.push(format!(
             "there is no memory now for what verify --repair would fetch: {}",
@@ -406,13 +423,30 @@ fn differences_of(report: &VerifyReport, full: bool) -> Option<Reason> {
     if not_fetched > 0 {
         remedies.push("or disconnect by force to go on without them".into());
     }
-    if vanished > 0 {
-        remedies.push(format!(
-            "{vanished} vanished from the source after the copy: remove them here and verify again, or disconnect by \
-             force to keep them"
-        ));
-    }
     Some(Reason::with_remedy(what, remedies.join("; ")))
+}
+
+/// How many entries that were brought in a verification has not found at the source any more. What is here may be all
+/// that is left of them.
+fn vanished(report: &VerifyReport) -> Option<Reason> {
+    let vanished = report.vanished.min(report.differences());
+    let (found, why, kept) = match vanished {
+        0 => return None,
+        1 => (
+            "1 entry that has vanished from the source since it came here".to_owned(),
+            "it was removed there, or the source has lost it, and the only copy is here: disconnect by force to keep \
+             it; or, if it should go too, remove it here and verify again",
+            "1 entry that has vanished from the source is kept here".to_owned(),
+        ),
+        several => (
+            format!("{several} entries that have vanished from the source since they came here"),
+            "they were removed there, or the source has lost them, and the only copies are here: disconnect by force \
+             to keep them; or remove here those that should go too, and verify again",
+            format!("{several} entries that have vanished from the source are kept here"),
+        ),
+    };
+    let reason = Reason::with_remedy(format!("verify has found {found}"), why);
+    Some(reason.keeping(kept))
 }
 
 /// A text on one line, and not a long one.

@@ -366,9 +366,10 @@ impl Migration {
                     "verification ended"
                 );
             } else {
-                let doubt = report.doubt.as_deref().unwrap_or("none");
+                let why = report.reason.as_ref().or(report.doubt.as_ref());
+                let why = why.map_or("none", String::as_str);
                 tracing::warn!(
-                    %cache, state, compared, same, repaired, evicted, differences, perhaps_evicted, doubt,
+                    %cache, state, compared, same, repaired, evicted, differences, perhaps_evicted, why,
                     "verification ended, and does not prove that everything is here"
                 );
             }

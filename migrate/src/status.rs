@@ -75,7 +75,7 @@ pub struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub imported: Option<u64>,
     /// What became of the source's entries, over all synchronizations, reads and iterations: those of complete
-    /// segments, each once.
+    /// segments, each once. Of a cache that was disconnected since this server was started, what had become of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub here: Option<Here>,
     /// What all synchronizations of this connection have read, what was read again included.
@@ -116,6 +116,20 @@ pub struct Departure {
     pub left_behind: Vec<String>,
     /// What was not known.
     pub notices: Vec<String>,
+    /// What had become of the source's entries.
+    #[serde(skip)]
+    pub(crate) here: Option<Here>,
+}
+
+impl Departure {
+    /// Whether everything of the source was here, and proven to be.
+    pub(crate) fn text(&self) -> String {
+        match (self.verified, self.left_behind.as_slice()) {
+            (true, _) => "when it was VERIFIED".to_owned(),
+            (false, []) => "without being verified".to_owned(),
+            (false, left) => format!("by force, and has left behind: {}", left.join("; ")),
+        }
+    }
 }
 
 /// The source.
@@ -165,6 +179,8 @@ pub struct JobStatus {
     pub entries: Counts,
     /// The same by source segment.
     pub by_segment: BTreeMap<u32, Counts>,
+    /// Entries of complete segments that were read more than once, because a segment had to be begun anew.
+    pub read_again: u64,
     /// Bytes of keys and values that were read.
     pub bytes: u64,
     /// Entries in a second since it was started, resumed or throttled; 0 while it is paused.
@@ -252,7 +268,9 @@ impl Facts<'_> {
             source: self.connection.map(|connection| self.source(connection)),
             job: job.as_ref().map(|job| self.job(job)),
             imported: known.and_then(|connection| connection.imported),
-            here: self.live.map(|live| self.here(live)),
+            here: self
+                .here()
+                .or_else(|| self.departure.filter(|_| self.connection.is_none())?.here),
             synchronized: self.live.map(|live| live.source().ledger().lock().synchronized()),
             read_through: self.live.map(read_through),
             lived_on: self.cache.lived_on(),
@@ -269,16 +287,16 @@ impl Facts<'_> {
         }
     }
 
-    /// What became of the source's entries.
-    fn here(&self, live: &Migration) -> Here {
-        let here = live.source().ledger().lock().here();
+    /// What became of the source's entries, while there is a source.
+    pub(crate) fn here(&self) -> Option<Here> {
+        let here = self.live?.source().ledger().lock().here();
         let segments = self.connection.map(|connection| connection.space.count());
         let here = here.with_since(self.cache.brought_in(), segments == Some(here.segments));
-        Here { clients_evicted: self.cache.evicted_own(), ..here }
+        Some(Here { clients_evicted: self.cache.evicted_own(), ..here })
     }
 
     /// What a restart has lost of a cache that has let go of its source, until it is connected again.
-    fn lost(&self) -> Option<String> {
+    pub(crate) fn lost(&self) -> Option<String> {
         let is_unfilled = self.past.is_some_and(|past| past.complete.is_empty());
         (self.lost && self.connection.is_none() && is_unfilled).then(|| LOST.into())
     }
@@ -467,6 +485,7 @@ impl Facts<'_> {
             },
             entries: job.counts,
             by_segment: job.by_segment.clone(),
+            read_again: job.read_again,
             bytes: job.bytes,
             rate_entries_per_sec: speed.entries_per_sec(job),
             eta_seconds: speed.eta(job, self.live.and_then(|live| live.source().health().entries)),
@@ -512,7 +531,7 @@ impl Speed {
 
     /// Seconds that the rest takes: the job's other segments; of a source that is one unit, its other entries.
     fn eta(&self, job: &CopyStatus, entries: Option<u64>) -> Option<u64> {
-        if job.ended.is_some() || is_paused(job) {
+        if job.ended.is_some() || is_paused(job) || job.retrying {
             return None;
         }
         let (left, done) = if job.is_unit {
@@ -577,6 +596,8 @@ mod tests {
         assert_eq!(told(&job(100, 60, 1_100, pace), 110, None), (10, Some(40)));
         let paused = CopyStatus { paused: true, ..job(100, 60, 1_100, pace) };
         assert_eq!(told(&paused, 110, None), (0, None));
+        let waiting = CopyStatus { retrying: true, ..job(100, 60, 1_100, pace) };
+        assert_eq!(told(&waiting, 110, None), (10, None), "the source is away");
         let ended = CopyStatus { ended: Some(at(110)), ..job(100, 100, 1_500, pace) };
         assert_eq!(told(&ended, 110, None), (50, None));
     }

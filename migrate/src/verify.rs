@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::report::{Finding, Listed, VerifyReport};
 use self::{
-    report::{CANCELLED, FINISHED, RUNNING},
+    report::{CANCELLED, FAILED, FINISHED, RUNNING},
     unit::{Broken, Comparison, MOST_KEYS},
 };
 use crate::{
@@ -77,7 +77,7 @@ impl VerifyHandle {
     /// Ends it where it is.
     pub(crate) fn cancel(&self) {
         self.cancelled.cancel();
-        self.shared.end(CANCELLED.into());
+        self.shared.end(CANCELLED, None);
     }
 
     /// Begins nothing new, or goes on. False if it hears nothing any more.
@@ -173,16 +173,19 @@ impl Shared {
     }
 
     fn set_paused(&self, paused: bool) {
-        self.progress.lock().report.paused = paused;
+        let report = &mut self.progress.lock().report;
+        // One that was cancelled waits for nothing.
+        report.paused = paused && report.is_running();
     }
 
     /// Notes how it ended, unless that is known.
-    fn end(&self, state: String) {
+    fn end(&self, state: &str, reason: Option<String>) {
         // What is evicted later is no excuse.
         let evicted = self.cache.evicted_imported();
         let progress = &mut *self.progress.lock();
         if progress.report.is_running() {
-            progress.report.state = state;
+            let report = &mut progress.report;
+            (report.state, report.reason, report.paused) = (state.to_owned(), reason, false);
             progress.evicted = Some(evicted);
         }
     }
@@ -196,11 +199,11 @@ struct End {
 
 impl Drop for End {
     fn drop(&mut self) {
-        let fault = std::thread::panicking();
-        self.shared.end(match fault {
-            true => "it ended by a fault of the server, please report it".into(),
-            false => "the cache was disconnected from its source".into(),
-        });
+        let reason = match std::thread::panicking() {
+            true => "it ended by a fault of the server, please report it",
+            false => "the cache was disconnected from its source",
+        };
+        self.shared.end(FAILED, Some(reason.into()));
     }
 }
 
@@ -238,13 +241,19 @@ pub(crate) fn start(connection: &Arc<SourceConnection>, request: VerifyRequest) 
     let cancel = cancelled.clone();
     connection.spawn(async move {
         let verified = cancel.run_until_cancelled(driver.run(heard, orders)).await;
-        end.shared.end(match verified {
-            Some(Ok(())) => FINISHED.to_owned(),
-            Some(Err(reason)) => reason,
-            None => CANCELLED.to_owned(),
-        });
+        match verified {
+            Some(Ok(())) => end.shared.end(FINISHED, None),
+            Some(Err(Unfinished::Failed(reason))) => end.shared.end(FAILED, Some(reason)),
+            Some(Err(Unfinished::Cancelled)) | None => end.shared.end(CANCELLED, None),
+        }
     });
     VerifyHandle { shared, steering, cancelled }
+}
+
+/// Why a verification did not come to its end.
+enum Unfinished {
+    Failed(String),
+    Cancelled,
 }
 
 struct Driver {
@@ -269,8 +278,10 @@ impl Driver {
         mut self,
         mut heard: mpsc::Receiver<Tagged>,
         mut ordered: mpsc::Receiver<Event>,
-    ) -> Result<(), String> {
-        let link = self.connection.link().ok_or("the cache is not connected to a source")?;
+    ) -> Result<(), Unfinished> {
+        let failed = |reason: &str| Unfinished::Failed(reason.into());
+        let link = self.connection.link();
+        let link = link.ok_or_else(|| failed("the cache is not connected to a source"))?;
         let segments = link.space.count();
         self.shared.progress.lock().report.segments = segments;
         // Where the keys of a unit are is not known: only all of them together are compared.
@@ -307,10 +318,10 @@ impl Driver {
         let evicted = self.connection.cache().evicted() - evicted_before;
         self.shared.progress.lock().report.evict(evicted);
         match self.ending.take() {
-            Some(Ending::Finished) => self.conclude(census).await,
-            Some(Ending::Failed { reason }) => Err(reason),
-            Some(Ending::Untaken { entries }) => Err(untaken(entries)),
-            Some(Ending::Cancelled) | None => Err(CANCELLED.into()),
+            Some(Ending::Finished) => self.conclude(census).await.map_err(Unfinished::Failed),
+            Some(Ending::Failed { reason }) => Err(Unfinished::Failed(reason)),
+            Some(Ending::Untaken { entries }) => Err(Unfinished::Failed(untaken(entries))),
+            Some(Ending::Cancelled) | None => Err(Unfinished::Cancelled),
         }
     }
 
@@ -339,8 +350,10 @@ impl Driver {
         if stretch != self.stretch {
             return Vec::new();
         }
-        if let Event::WholeUnitRead { unit } = event {
-            self.shared.settle(unit);
+        match event {
+            Event::WholeUnitRead { unit } => self.shared.settle(unit),
+            Event::SourceChanged { .. } => self.shared.progress.lock().report.lost_source = true,
+            _ => {}
         }
         job.on(event)
     }

@@ -192,14 +192,14 @@ async fn verify_says_by_its_exit_status_that_something_differs() {
     let output = godwit(&verify).await;
     assert_eq!(output.status.code(), Some(1), "{}", err(&output));
     assert!(out(&output).contains("1 different"), "{}", out(&output));
-    assert!(out(&output).contains("different    k: version\n"), "{}", out(&output));
+    assert!(out(&output).contains("different    k: value\n"), "{}", out(&output));
     let reason =
         "verify has found 1 difference: verify and status --json list them; verify --repair";
     assert!(err(&output).contains(reason), "{}", err(&output));
     assert!(err(&output).starts_with("error: cache c is not verified:"), "{}", err(&output));
     let repaired = godwit(&[&verify[..], &["--repair"]].concat()).await;
     assert!(repaired.status.success(), "{}", err(&repaired));
-    assert!(out(&repaired).contains("different    k: version, repaired\n"), "{}", out(&repaired));
+    assert!(out(&repaired).contains("different    k: value, repaired\n"), "{}", out(&repaired));
     target.stop().await;
     source.stop().await;
 }
@@ -268,7 +268,7 @@ async fn a_command_that_waits_says_that_its_job_is_paused_and_that_it_goes_on_wi
         act("throttle", r#"{"bytesPerSecond":100}"#).await;
         waiting.says("it is limited to 100 bytes/s").await;
         act("pause", "").await;
-        waiting.says("it is paused: resume goes on").await;
+        waiting.says("it is paused until it is resumed").await;
         waiting.interrupt().await;
         let status = format!("`godwit migrate cluster status -c c -s {server}`");
         waiting.says(&format!("{job} goes on at the target. {status}")).await;
@@ -285,7 +285,7 @@ async fn a_command_that_waits_says_that_its_job_is_paused_and_that_it_goes_on_wi
         Started::new(&["migrate", "cluster", "verify", "-c", "c", "-s", &server, "--threads", "2"]);
     joined.says("goes on as it was begun, without threads 2").await;
     act("pause", "").await;
-    waiting.says("it is paused: resume goes on").await;
+    waiting.says("it is paused until it is resumed").await;
     act("resume", "").await;
     waiting.says("it was resumed").await;
     act("cancel", "").await;

@@ -94,17 +94,31 @@ fn each_loss_refuses_and_says_what_to_do() {
 
 #[test]
 fn each_difference_has_a_remedy_that_ends_it() {
-    let vanished = VerifyReport { vanished: 1, ..report("finished", 0) };
+    let gone = VerifyReport { vanished: 1, ..report("finished", 0) };
     let several = VerifyReport { vanished: 3, ..report("finished", 2) };
     let put_right = VerifyReport { missing: 2, repaired: 2, mended_missing: 2, ..several.clone() };
     let text = |report: &VerifyReport| differences_of(report, false).unwrap().to_string();
-    let (vanished, several, put_right) = (text(&vanished), text(&several), text(&put_right));
-    assert!(vanished.starts_with("verify has found 1 difference: "), "{vanished}");
-    assert!(!vanished.contains("--repair"), "it cannot fetch what is gone: {vanished}");
-    assert!(vanished.contains("; 1 vanished from the source"), "{vanished}");
-    assert!(several.contains("--repair") && several.contains("; 3 vanished"), "{several}");
-    assert!(several.starts_with("verify has found 5 differences"), "{several}");
-    assert!(!put_right.contains("--repair") && put_right.contains("; 3 vanished"), "{put_right}");
+    let gone_of = |report: &VerifyReport| vanished(report).unwrap().to_string();
+    assert_eq!(
+        gone_of(&gone),
+        "verify has found 1 entry that has vanished from the source since it came here: it was removed there, or the \
+         source has lost it, and the only copy is here: disconnect by force to keep it; or, if it should go too, \
+         remove it here and verify again"
+    );
+    assert!(
+        gone_of(&several).starts_with(
+            "verify has found 3 entries that have vanished from the source since they came here: they were removed \
+             there, or the source has lost them, and the only copies are here: disconnect by force to keep them; or"
+        ),
+        "{several:?}"
+    );
+    assert_eq!(gone_of(&several), gone_of(&put_right));
+    for none in [&gone, &put_right] {
+        assert_eq!(differences_of(none, false), None, "no repair fetches what is gone");
+    }
+    assert!(text(&several).starts_with("verify has found 2 differences: "), "{several:?}");
+    assert!(text(&several).contains("--repair"), "{several:?}");
+    assert_eq!(vanished(&report("finished", 2)), None);
     assert_eq!(differences_of(&report("finished", 0), true), None);
     let no_room = differences_of(&report("finished", 2), true).unwrap().to_string();
     assert!(
@@ -139,6 +153,24 @@ fn each_difference_has_a_remedy_that_ends_it() {
 }
 
 #[test]
+fn what_is_kept_and_what_was_only_unproven_is_not_left_behind() {
+    let running = job();
+    let verifying = VerifyReport { vanished: 2, paused: true, ..report("running", 1) };
+    let standing = Standing { job: Some(&running), verified: Some(&verifying), ..whole() };
+    let blockers = standing.losses().blockers;
+    let (kept, lost): (Vec<_>, Vec<_>) = blockers.iter().partition(|one| one.kept.is_some());
+    let lost: Vec<_> = lost.into_iter().map(|one| one.what.as_str()).collect();
+    assert_eq!(lost, ["verify has found 1 difference"]);
+    let kept: Vec<_> = kept.into_iter().filter_map(|one| one.kept.as_deref()).collect();
+    let expected = [
+        "a synchronization was still running",
+        "a verification was paused: nothing is proven",
+        "2 entries that have vanished from the source are kept here",
+    ];
+    assert_eq!(kept, expected);
+}
+
+#[test]
 fn what_is_true_after_the_disconnect_says_nothing_to_do() {
     let differs = report("finished", 2);
     let failed = CopyStatus { failures_not_listed: 3, ..ended() };
@@ -164,7 +196,10 @@ fn what_is_true_after_the_disconnect_says_nothing_to_do() {
 
 #[test]
 fn what_nobody_knows_does_not_refuse() {
-    let (cancelled, silent) = (report("cancelled", 0), report("it is silent", 0));
+    let failed =
+        |reason: &str| VerifyReport { reason: Some(reason.to_owned()), ..report("failed", 0) };
+    let (cancelled, silent) = (report("cancelled", 0), failed("it is silent"));
+    let another = VerifyReport { lost_source: true, ..failed("it was removed") };
     let evicted = VerifyReport { missing_or_evicted: 5, ..report("finished", 0) };
     let proof = report("finished", 0);
     let doubted = VerifyReport { doubt: Some("it has more".into()), ..report("finished", 0) };
@@ -223,8 +258,35 @@ fn what_nobody_knows_does_not_refuse() {
             Standing { verified: Some(&proof), shrunk: Some("it had more"), ..whole() },
             vec!["it had more"],
         ),
-        (gone, vec!["it was removed; it cannot be verified any more", "no verification was run"]),
+        (
+            gone,
+            vec![
+                "it was removed: it cannot be verified until accept-source-loss",
+                "no verification was run: accept-source-loss, and verify",
+            ],
+        ),
         (Standing { verified: Some(&proof), ..gone }, vec![]),
+        (
+            Standing { verified: Some(&cancelled), ..gone },
+            vec![
+                "it was removed: ",
+                "the last verification was cancelled, and nothing is proven: accept-source-loss, and",
+            ],
+        ),
+        // What it failed of is said once, and not any more when that was accepted.
+        (
+            Standing { verified: Some(&another), ..gone },
+            vec![
+                "it was removed: ",
+                "the last verification did not come to its end, because the source had changed: accept-source-loss",
+            ],
+        ),
+        (
+            Standing { verified: Some(&another), ..whole() },
+            vec![
+                "the last verification did not come to its end, because the source had changed: verify again",
+            ],
+        ),
     ];
     for (standing, expected) in table {
         let losses = standing.losses();
@@ -239,7 +301,8 @@ fn what_nobody_knows_does_not_refuse() {
 #[test]
 fn an_answer_has_few_lines_and_short_ones() {
     let long = "a\nb".repeat(1_000);
-    let (failed, cancelled) = (job(), report(&long, 7));
+    let failed = job();
+    let cancelled = VerifyReport { reason: Some(long.clone()), ..report("failed", 7) };
     let standing = Standing {
         complete: 0,
         problem: Some(&long),

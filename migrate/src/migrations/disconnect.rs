@@ -27,7 +27,7 @@ pub struct Disconnected {
 
 impl Migrations {
     /// Disconnects a cache from its source. When this returns, nothing is asked of the source any more. A
-    /// cache that was disconnected before stays so.
+    /// cache that was disconnected before stays so, and how it was disconnected is said again.
     ///
     /// # Errors
     ///
@@ -59,6 +59,7 @@ impl Migrations {
             return Err(MigrationError::WouldLose { cache, blockers, doubts });
         }
         let is_verified = losses.is_none();
+        let here = self.facts(&cache, |facts| facts.here());
         if let Some(migration) = self.sources.of(&cache) {
             // A connection that continues this one compares with it.
             migration.source().keep_count().await;
@@ -84,7 +85,7 @@ impl Migrations {
                 let was =
                     self.agreement.see(|metadata| metadata.cache(name.as_str()).is_some_and(ever));
                 return if was {
-                    Ok(Disconnected::default())
+                    self.disconnected_before(&cache, rule)
                 } else {
                     Err(MigrationError::NotConnected(name.clone()))
                 };
@@ -114,12 +115,40 @@ impl Migrations {
         let past = self.agreement.see(|metadata| metadata.cache(name.as_str())?.past.clone());
         if let Some(past) = past {
             let (left_behind, notices) = (left_behind.clone(), notices.clone());
-            let departure = Departure { verified: is_verified, left_behind, notices };
+            let departure = Departure { verified: is_verified, left_behind, notices, here };
             self.departures.note(name, &past, departure, self.agreement.container());
         }
         let migrations = self.clone();
         self.tasks.spawn(async move { migrations.forget_tombstones(&cache).await });
         Ok(Disconnected { left_behind, notices })
+    }
+
+    /// Says how a cache was disconnected that is to be disconnected once more. Whoever asks for a strict disconnect wants
+    /// to know that everything of the source is here.
+    ///
+    /// # Errors
+    ///
+    /// If the rule is strict, and that was not so, or is not known.
+    fn disconnected_before(
+        &self,
+        cache: &Cache,
+        rule: DisconnectRule,
+    ) -> Result<Disconnected, MigrationError> {
+        let (lost, departure) = self.facts(cache, |facts| (facts.lost(), facts.departure.cloned()));
+        let is_proven = lost.is_none() && departure.as_ref().is_some_and(|how| how.verified);
+        let how = match (lost, &departure) {
+            (Some(lost), _) => format!("it was disconnected before, and {lost}"),
+            (None, Some(how)) => format!("it was disconnected before, {}", how.text()),
+            (None, None) => {
+                "it was disconnected before this server was started, and how is not known any more"
+                    .to_owned()
+            }
+        };
+        if rule == DisconnectRule::Strict && !is_proven {
+            let text = format!("cache {} is not connected, and not proven: {how}", cache.name());
+            return Err(MigrationError::NotNow(text));
+        }
+        Ok(Disconnected { left_behind: Vec::new(), notices: vec![how] })
     }
 
     /// Asks the source a last time for entries whose time is over here: clients that have not moved yet may keep
@@ -206,10 +235,12 @@ impl Disconnected {
         let what = |reasons: Vec<Reason>| reasons.into_iter().map(|reason| reason.what);
         let unproven = what(unproven.into_iter().collect());
         match rule {
-            DisconnectRule::Force => Self {
-                left_behind: what(blockers).chain(what(doubts)).collect(),
-                notices: unproven.collect(),
-            },
+            DisconnectRule::Force => {
+                let kept = blockers.iter().filter_map(|reason| reason.kept.clone());
+                let notices = kept.chain(unproven).collect();
+                let lost = blockers.into_iter().filter(|reason| reason.kept.is_none()).collect();
+                Self { left_behind: what(lost).chain(what(doubts)).collect(), notices }
+            }
             DisconnectRule::Careful | DisconnectRule::Strict => {
                 Self { left_behind: Vec::new(), notices: what(doubts).chain(unproven).collect() }
             }

@@ -111,8 +111,8 @@ impl Walks {
 }
 
 /// What it means for people that walks over a source fail.
-const WALKS_FAIL: &str = "the source is there, but does not give out its entries: nothing can be copied, compared or \
-                          listed";
+const WALKS_FAIL: &str = "the source is there, but does not give out all of its entries: those that it keeps back \
+                          cannot be copied, compared or listed";
 
 /// Stands for the server of a walk that may go to any.
 const ANY: &str = "";

@@ -90,6 +90,10 @@ pub(super) fn difference(
     let metadata = theirs.metadata();
     let seconds = |lifetime: Option<Lifetime>| lifetime.map(Lifetime::whole_secs);
     let created = ours.created.zip(metadata.created);
+    // People who read that only the version differs take it for harmless.
+    if value != theirs.value() {
+        return Some("value");
+    }
     if ours.version != metadata.version {
         return Some("version");
     }
@@ -104,9 +108,6 @@ pub(super) fn difference(
         let difference = ours.millis().abs_diff(theirs.millis());
         difference > INSTANT_TOLERANCE.saturating_add(skew)
     };
-    if value != theirs.value() {
-        return Some("value");
-    }
     created.is_some_and(is_off).then_some(CREATED)
 }
 
@@ -149,6 +150,7 @@ mod tests {
         assert_eq!(same(ours(1, None, 0), b"v", theirs(1, None, 0)), None);
         assert_eq!(same(ours(1, None, 0), b"w", theirs(1, None, 0)), Some("value"));
         assert_eq!(same(ours(1, None, 0), b"v", theirs(2, None, 0)), Some("version"));
+        assert_eq!(same(ours(1, None, 0), b"w", theirs(2, None, 0)), Some("value"));
         assert_eq!(same(ours(1, None, 0), b"v", theirs(1, Some(9), 50_000)), Some("lifespan"));
         let nine = || ours(1, Some(9_400), 50_000);
         assert_eq!(same(nine(), b"v", theirs(1, Some(9), 50_900)), None, "whole seconds");

@@ -377,7 +377,7 @@ mod tests {
         let why = Some(Unfetched::NoMemory);
         assert_eq!(given(false, b"new"), Verdict::Missing { why: None, mended: false });
         assert_eq!(given(true, b"new"), Verdict::Missing { why, mended: false });
-        let different = |why| Verdict::Different { what: "version", why, mended: false };
+        let different = |why| Verdict::Different { what: "value", why, mended: false };
         assert_eq!(given(false, b"here"), different(None));
         assert_eq!(given(true, b"here"), different(why));
     }

@@ -54,8 +54,11 @@ pub struct Listed {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VerifyReport {
-    /// `running`, `finished`, `cancelled`, or why it failed.
+    /// `running`, `finished`, `cancelled` or `failed`.
     pub state: String,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Whether what is missing or different is fetched again.
     pub repair: bool,
     /// How fast it compares, at most.
@@ -117,6 +120,9 @@ pub struct VerifyReport {
     pub doubt: Option<String>,
     /// Findings, up to a thousand of each kind.
     pub listed: Vec<Listed>,
+    /// Set if it failed because the source had become another one.
+    #[serde(skip)]
+    pub(crate) lost_source: bool,
     /// Why they are not fetched.
     #[serde(skip)]
     pub(crate) unfetched: BTreeMap<Unfetched, u64>,
@@ -437,6 +443,7 @@ impl VerifyReport {
 pub(super) const RUNNING: &str = "running";
 pub(super) const FINISHED: &str = "finished";
 pub(super) const CANCELLED: &str = "cancelled";
+pub(super) const FAILED: &str = "failed";
 
 #[cfg(test)]
 mod tests;

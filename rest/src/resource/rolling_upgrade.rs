@@ -173,7 +173,8 @@ async fn verify(
 async fn found(verifying: Verifying, pretty: bool) -> Result<String, Problem> {
     let report: VerifyReport = verifying.report().await?;
     if !report.is_finished() {
-        let text = format!("the verification has ended without everything: {}", report.state);
+        let why = report.reason.as_ref().unwrap_or(&report.state);
+        let text = format!("the verification has ended without everything: {why}");
         return Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, text));
     }
     let document = Json::of(&report).0;

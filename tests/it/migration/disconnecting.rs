@@ -53,10 +53,14 @@ async fn every_way_to_disconnect_is_refused_while_entries_would_be_lost() {
         "notices": ["no verification was run"],
     });
     assert_eq!(departure, expected);
-    for parameters in ["", "?force=true", "?strict=true"] {
+    let how = "it was disconnected before, by force, and has left behind: 0 of 256 source segments are complete";
+    for parameters in ["", "?force=true"] {
         let again = scene.disconnect(parameters).await.with(204);
-        assert_eq!((again.text(), notices(&again)), ("", vec![]), "{parameters}");
+        assert_eq!((again.text(), notices(&again)), ("", vec![how.to_owned()]), "{parameters}");
     }
+    let again = scene.disconnect("?strict=true").await.with(409);
+    assert!(again.text().contains("not proven"), "{}", again.text());
+    assert!(again.text().contains(how), "{}", again.text());
     rest.post("/rest/v2/caches/c?action=disconnect-source", "").await.with(204);
     scene.stop().await;
 }
@@ -82,8 +86,12 @@ async fn a_verified_cache_is_disconnected_without_a_word() {
     scene.action("verify").await.with(200);
     let answer = scene.disconnect("?strict=true").await.with(204);
     assert_eq!((answer.text(), notices(&answer)), ("", vec![]));
-    scene.disconnect("").await.with(204);
+    for parameters in ["", "?strict=true"] {
+        let again = scene.disconnect(parameters).await.with(204);
+        assert_eq!(notices(&again), ["it was disconnected before, when it was VERIFIED"]);
+    }
     let status = scene.target.rest.migration("c").await;
+    assert_eq!(status["here"]["copied"], 100, "{status:#}");
     let departure = json!({ "verified": true, "leftBehind": [], "notices": [] });
     assert_eq!((&status["disconnected"], &status["neverConnected"]), (&departure, &Value::Null));
     scene.connect().await;

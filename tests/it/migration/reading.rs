@@ -111,7 +111,7 @@ async fn problem(scene: &Scene) -> Option<String> {
     source["problem"].as_str().map(str::to_owned)
 }
 
-const GIVES_NOTHING: &str = "does not give out its entries";
+const GIVES_NOTHING: &str = "does not give out all of its entries";
 
 #[tokio::test]
 async fn nobody_waits_longer_for_the_iterations_of_a_source_than_for_all_else() {

@@ -156,9 +156,10 @@ async fn a_cache_that_is_removed_at_the_source_while_it_is_verified_is_not_verif
     scene.begin_verification().await;
     scene.replace_source().await;
     let status = scene.end_verification().await;
-    assert!(status["verify"]["state"].as_str().unwrap().contains(GONE), "{status:#}");
+    assert_eq!(status["verify"]["state"], "failed");
+    assert!(status["verify"]["reason"].as_str().unwrap().contains(GONE), "{status:#}");
     assert_eq!(status["state"], "SYNCED", "everything is here, and that is not proven");
-    scene.is_refused_if_strict("it cannot be verified any more").await;
+    scene.is_refused_if_strict("it cannot be verified until accept-source-loss").await;
     scene.action("verify").await.with(409);
     scene.disconnect("").await.with(204);
     assert_eq!(scene.to.size().await.unwrap(), u64::from(MANY));

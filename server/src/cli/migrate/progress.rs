@@ -60,6 +60,8 @@ pub(super) async fn watch(api: &Api, target: &Target, watched: Watched) -> anyho
 struct Told {
     /// Why the source does not answer, or gives out no entries.
     problem: Option<String>,
+    /// Whether it answers all the same, and only gives out no entries.
+    is_there: bool,
     paused: bool,
     /// How fast the job is, at most.
     rates: Rates,
@@ -74,17 +76,20 @@ impl Told {
             // The same trouble may have several reasons one after the other.
             Some(problem) if self.problem.is_none() => {
                 // One that does not give out its entries may answer all else.
-                let is_there = status.pointer("/source/reachable") == Some(&Value::Bool(true));
-                let what = if is_there { "" } else { "the source does not answer: " };
+                self.is_there = status.pointer("/source/reachable") == Some(&Value::Bool(true));
+                let what = if self.is_there { "" } else { "the source does not answer: " };
                 news.push(format!("{what}{problem}"));
             }
-            None if self.problem.is_some() => news.push("the source answers again".to_owned()),
+            None if self.problem.is_some() => {
+                let what = if self.is_there { "gives out its entries" } else { "answers" };
+                news.push(format!("the source {what} again"));
+            }
             _ => {}
         }
         self.problem = problem.map(ToOwned::to_owned);
         let paused = is_paused(status);
         if paused != self.paused {
-            let line = if paused { "it is paused: resume goes on" } else { "it was resumed" };
+            let line = if paused { "it is paused until it is resumed" } else { "it was resumed" };
             news.push(line.to_owned());
         }
         self.paused = paused;
@@ -184,7 +189,7 @@ mod tests {
         let nothing = Vec::<String>::new();
         assert_eq!(news(None, false, None), nothing);
         assert_eq!(news(None, false, Some(10)), ["it is limited to 10 entries/s"]);
-        assert_eq!(news(None, true, Some(10)), ["it is paused: resume goes on"]);
+        assert_eq!(news(None, true, Some(10)), ["it is paused until it is resumed"]);
         assert_eq!(news(Some("refused"), true, Some(10)), ["the source does not answer: refused"]);
         assert_eq!(news(Some("timed out"), true, Some(10)), nothing, "it still does not");
         assert_eq!(news(None, false, Some(10)), ["the source answers again", "it was resumed"]);
@@ -195,6 +200,8 @@ mod tests {
         let hangs =
             json!({ "source": { "reachable": true, "problem": "the source is there, but hangs" } });
         assert_eq!(told.news(&hangs, "/verify/throttle"), ["the source is there, but hangs"]);
+        let again = told.news(&json!({}), "/verify/throttle");
+        assert_eq!(again, ["the source gives out its entries again"]);
     }
 
     #[test]

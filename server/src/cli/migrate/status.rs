@@ -69,8 +69,9 @@ fn summarize(status: &Value, say: &mut dyn FnMut(fmt::Arguments<'_>)) {
         }
     }
     if let Some(read) = number("/job/entries/read") {
+        let again = number("/job/readAgain").filter(|again| *again > 0);
         let again =
-            if Some(read) > number("/source/entries") { ", some of them again" } else { "" };
+            again.map_or_else(String::new, |again| format!(" ({} of them again)", grouped(again)));
         let rate = number("/job/rateEntriesPerSec").unwrap_or(0);
         let left = number("/job/etaSeconds").filter(|_| rate > 0);
         say(format_args!(
@@ -98,10 +99,9 @@ fn summarize(status: &Value, say: &mut dyn FnMut(fmt::Arguments<'_>)) {
         say(format_args!(
             "  verify       {}, {} compared: {} missing, {} missing or evicted, {} different, {} \
              vanished, {} changed here{}; {} of {} segments{}",
-            if status.pointer("/verify/paused") == Some(&Value::Bool(true)) {
-                "paused"
-            } else {
-                text("/verify/state")
+            match (status.pointer("/verify/paused"), text("/verify/state")) {
+                (Some(Value::Bool(true)), "running") => "paused",
+                (_, state) => state,
             },
             grouped(compared),
             of("missing"),
@@ -316,6 +316,27 @@ mod tests {
         summarize(&status, &mut |line| lines.push(line.to_string()));
         assert!(lines[1].ends_with("4 written, 0 entries/s, limited to 10 entries/s"), "{lines:?}");
         assert!(lines[2].ends_with("0 of 0 segments, limited to 1,024 bytes/s"), "{lines:?}");
+    }
+
+    #[test]
+    fn a_verification_is_paused_only_while_it_runs_and_nothing_was_read_again_that_was_not() {
+        let shown = |status: Value, row: &str| {
+            let mut lines = Vec::new();
+            summarize(&status, &mut |line| lines.push(line.to_string()));
+            lines.into_iter().find(|line| line.trim_start().starts_with(row)).unwrap()
+        };
+        for (state, expected) in [("running", "paused"), ("cancelled", "cancelled")] {
+            let verify = json!({ "state": state, "paused": true, "compared": 9 });
+            let row = shown(json!({ "verify": verify }), "verify");
+            assert!(row.contains(&format!(" {expected}, 9 compared")), "{row}");
+        }
+        for (again, expected) in [(0, " 100 read, 90"), (7, " 100 read (7 of them again), 90")] {
+            let entries = json!({ "read": 100, "written": 90 });
+            let job = json!({ "state": "finished", "entries": entries, "readAgain": again });
+            // Some of them have been removed at the source since.
+            let row = shown(json!({ "job": job, "source": { "entries": 90 } }), "job");
+            assert!(row.contains(expected), "{row}");
+        }
     }
 
     #[test]

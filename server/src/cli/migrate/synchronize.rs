@@ -124,7 +124,7 @@ pub(super) fn whereabouts(here: &Value, new: Option<u64>) -> String {
         part("evicted", "evicted here since"),
         part("clientsEvicted", "of clients evicted here, which are nowhere else"),
         part("changedSince", "changed, removed or expired here since"),
-        part("repaired", "more fetched by verify --repair"),
+        part("repaired", "added by verify --repair"),
     ];
     let others = format!("{gone}{expired}{}", since.concat());
     if let Some(others) = others.strip_prefix(", ") {
@@ -196,8 +196,8 @@ mod tests {
         });
         assert_eq!(
             whereabouts(&here, None),
-            "100 were read: 100 copied, 0 read through; 3 changed, removed or expired here since, 3 more fetched by \
-             verify --repair. 100 are here as they came."
+            "100 were read: 100 copied, 0 read through; 3 changed, removed or expired here since, 3 added by verify \
+             --repair. 100 are here as they came."
         );
         (here["changedSince"], here["repaired"]) = (0.into(), 0.into());
         (here["goneBefore"], here["asTheyCame"]) = (41.into(), 141.into());

@@ -39,7 +39,8 @@ pub(super) async fn verify(
     let state = report.get("state").and_then(Value::as_str).unwrap_or("unknown");
     if state != "finished" {
         let gone = "the cache was disconnected, or the server was started again";
-        let state = if report.is_null() { gone } else { state };
+        let reason = report.get("reason").and_then(Value::as_str);
+        let state = if report.is_null() { gone } else { reason.unwrap_or(state) };
         bail!("the verification has ended without a result: {state}");
     }
     let unproven = unproven(&status);
