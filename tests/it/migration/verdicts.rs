@@ -243,6 +243,79 @@ async fn what_was_evicted_and_removed_between_two_connections_does_not_come_back
 }
 
 #[tokio::test]
+async fn what_clients_have_written_and_the_copy_evicts_is_said_to_be_nowhere_else() {
+    let (source, target) = (TestServer::start().await, TestServer::start().await);
+    let from = source.cache("c").await;
+    from.put_all((0..200).map(|number| (key(number), b"v")), NEVER).await.unwrap();
+    let to = target.cache_of("c", BOUNDED).await;
+    target.connect("c", &source.as_source("c")).await;
+    // Some of them stand in the place of the source's.
+    let mine = || (190..230).map(key);
+    to.put_all(mine().map(|key| (key, b"mine")), NEVER).await.unwrap();
+    assert_eq!(target.rest.migration("c").await["here"]["clientsEvicted"], 0);
+    target.synchronize("c").await;
+    let mut gone = 0_u64;
+    for key in mine() {
+        match to.get(&key).await.unwrap() {
+            Some(value) => assert_eq!(&value[..], b"mine"),
+            None => gone += 1,
+        }
+    }
+    assert!(gone > 0);
+    let full = Full { source, target, to };
+    full.verify().await;
+    let status = full.status().await;
+    let (here, text) = (&status["here"], format!("{gone} entries that clients have written"));
+    assert_eq!(here["clientsEvicted"], gone, "{status:#}");
+    let brought = ["copied", "readThrough"].map(|name| here[name].as_u64().unwrap());
+    let all = brought.iter().sum::<u64>() - here["evicted"].as_u64().unwrap();
+    assert_eq!(all + 40 - gone, full.to.size().await.unwrap(), "{status:#}");
+    let doubts = status["doubts"].to_string();
+    assert!(doubts.contains(&text) && doubts.contains("nowhere else"), "{status:#}");
+    assert_eq!(status["state"], "SYNCED", "{status:#}");
+    let connection = "/rest/v2/caches/c/rolling-upgrade/source-connection";
+    full.target.rest.delete(&format!("{connection}?strict=true")).await.with(409);
+    let answer = full.target.rest.delete(connection).await.with(204);
+    let notices = answer.headers.get_all("godwit-notice").iter();
+    let is_said = notices.filter(|notice| notice.to_str().unwrap().starts_with(&text)).count();
+    assert_eq!(is_said, 1);
+    full.stop().await;
+}
+
+#[tokio::test]
+async fn a_repair_fetches_what_there_is_room_for_and_evicts_nothing() {
+    let full = Full::synchronized(200).await;
+    let numbers = |report: &Value| {
+        ["same", "missingOrEvicted", "repaired", "evicted", "perhapsEvicted", "differences"]
+            .map(|name| report[name].as_u64().unwrap())
+    };
+    assert_eq!(numbers(&full.verify().await), [50, 150, 0, 0, 150, 0]);
+    let mended = |report: &Value| {
+        let listed = report["listed"].as_array().unwrap().iter();
+        listed.filter(|one| one["repaired"] == true).count()
+    };
+    for (bound, same, repaired, left) in [(50, 50, 0, 150), (120, 50, 70, 80), (200, 120, 80, 0)] {
+        full.bound(bound).await;
+        let report = full.repair().await;
+        let expected = [same, left + repaired, repaired, 0, left, 0];
+        assert_eq!(numbers(&report), expected, "of {bound}: {report:#}");
+        assert_eq!(mended(&report) as u64, repaired, "{report:#}");
+        let status = full.status().await;
+        assert_eq!(status["here"]["evicted"], left, "{status:#}");
+        let doubts = status["doubts"].to_string();
+        assert_eq!(doubts.contains("make the bound larger"), left > 0, "{status:#}");
+        assert!(!doubts.contains("were evicted"), "it has looked for all of them: {status:#}");
+        for one in
+            report["listed"].as_array().unwrap().iter().filter(|one| one["repaired"] == false)
+        {
+            assert_eq!(one["what"], "there is no room for it in the bound of the cache");
+        }
+    }
+    assert_eq!(full.status().await["state"], "VERIFIED");
+    full.stop().await;
+}
+
+#[tokio::test]
 async fn a_source_that_is_empty_at_the_end_was_not_seen_whole() {
     let scene = Scene::new().await;
     scene.fill(MANY).await;
