@@ -104,7 +104,7 @@ fn every_kind_of_cache_has_its_mode() {
     assert_eq!(
         error("<invalidation-cache name='x'/>").to_string(),
         "'invalidation-cache' is refused (line 1, column 1): it would not hold its entries; \
-         take a local-cache or a distributed-cache"
+         use a local-cache or a distributed-cache"
     );
     for xml in [
         "<local-cache mode='SYNC'/>",
