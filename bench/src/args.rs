@@ -216,7 +216,7 @@ struct LineArgs {
     json: bool,
 }
 
-/// How many requests to send.
+/// When a run ends: after some seconds, or after a number of requests.
 #[derive(Args, Debug)]
 struct AmountArgs {
     /// Seconds for which to send requests

@@ -63,7 +63,7 @@ pub(crate) struct Conversation<W> {
     /// Number of requests so far.
     asked: u64,
     out: Writer,
-    /// Whether the plan has ended.
+    /// Whether no further request is to be sent: the amount is reached, or the time is over.
     is_exhausted: bool,
 }
 

@@ -31,7 +31,7 @@ pub enum LoadError {
     /// A number is out of bounds.
     #[error("{is} {what}: {least} to {most} are possible")]
     Bounds {
-        /// What is counted.
+        /// Noun for what the number counts, for the message.
         what: &'static str,
         /// The given number.
         is: u64,
@@ -74,7 +74,7 @@ pub enum BenchError {
         address: String,
         /// The protocol in use.
         protocol: Protocol,
-        /// How long the load generator waited.
+        /// Time for which nothing arrived before the run was given up.
         after: Duration,
     },
 
@@ -125,7 +125,7 @@ pub enum BenchError {
     Stalled {
         /// Host and port.
         address: String,
-        /// How long the load generator waited.
+        /// Time for which nothing arrived before the run was given up.
         after: Duration,
     },
 
@@ -134,7 +134,7 @@ pub enum BenchError {
     Wrong {
         /// Host and port.
         address: String,
-        /// What is wrong with it.
+        /// The rule that the answer breaks.
         source: WrongAnswer,
     },
 

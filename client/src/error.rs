@@ -68,7 +68,7 @@ pub enum ClientError {
         user: String,
         /// How.
         mechanism: Mechanism,
-        /// What is wrong with it.
+        /// Why the mechanism cannot go on with the server's challenge.
         source: SaslError,
     },
 
@@ -134,7 +134,7 @@ pub enum ClientError {
         server: ServerAddress,
         /// The operation, as the specification calls it.
         operation: &'static str,
-        /// What is wrong with it.
+        /// The field that cannot be decoded, and why.
         source: AnswerError,
     },
 

@@ -177,7 +177,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        samples::{connection, gone, lost, name},
+        samples::{connection, gone, lost, name, of},
         source::{Gone, LostServer, SourceProcess, UnheardServer},
     };
 
@@ -227,15 +227,6 @@ mod tests {
             assert_eq!(start.count, past.count);
             assert!(!start.marked && !start.forgets);
         }
-    }
-
-    fn of(processes: &[(&str, u64)]) -> SourceIdentity {
-        let process = |(server, started): &(&str, u64)| SourceProcess {
-            server: (*server).into(),
-            started: Some(*started),
-            ..SourceProcess::default()
-        };
-        SourceIdentity(processes.iter().map(process).collect())
     }
 
     fn announced(names: &[&str]) -> SourceServers {

@@ -24,6 +24,16 @@ pub(crate) fn complete(cache: &str, count: u32, segments: &[u32]) -> MetaCommand
     }
 }
 
+/// Processes of these servers, which were started then, in seconds of our clock.
+pub(crate) fn of(processes: &[(&str, u64)]) -> SourceIdentity {
+    let process = |(server, started): &(&str, u64)| SourceProcess {
+        server: (*server).into(),
+        started: Some(*started),
+        ..SourceProcess::default()
+    };
+    SourceIdentity(processes.iter().map(process).collect())
+}
+
 /// A connection to a source of so many segments, none of which is complete.
 pub(crate) fn connection(segments: u32) -> Connection {
     let process = SourceProcess {

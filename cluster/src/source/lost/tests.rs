@@ -1,18 +1,9 @@
 //! Which servers have gone, and which may have.
 
 use super::*;
+use crate::samples::of;
 
-/// Processes that were started then, in seconds of our clock.
-fn of(processes: &[(&str, u64)]) -> SourceIdentity {
-    let process = |(server, started): &(&str, u64)| SourceProcess {
-        server: (*server).into(),
-        started: Some(*started),
-        ..SourceProcess::default()
-    };
-    SourceIdentity(processes.iter().map(process).collect())
-}
-
-/// The same, which were started then by the source's clock.
+/// Processes as by [`of`], which were started then by the source's clock.
 fn dated(processes: &[(&str, u64)], by_source: &[(&str, u64)]) -> SourceIdentity {
     let mut identity = of(processes);
     for process in &mut identity.0 {
